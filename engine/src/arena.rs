@@ -1,0 +1,114 @@
+//! One allocation, many named carve-outs.
+
+use crate::backend::{Backend, Memory};
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Tensor};
+use std::cell::RefCell;
+
+/// Every carve-out starts at a multiple of this, which suits the widest vectors and TMA.
+const ALIGN: usize = 256;
+/// Kernels may read, never write, this far past a tensor's end.
+const TAIL: usize = 256;
+/// Width of a red zone in guarded mode.
+const ZONE: usize = 256;
+/// What a guarded arena is filled with: a NaN as f32, and a wild index as i32.
+const POISON: u32 = 0x7fc0_dead;
+
+/// A block of memory that carve-outs share. It grows when asked and never shrinks.
+pub struct Arena<B: Backend> {
+    memory: Option<B::Memory>,
+    guard: bool,
+    /// Where the red zones of the last layout are.
+    zones: RefCell<Vec<usize>>,
+}
+
+impl<B: Backend> Arena<B> {
+    /// An empty arena. A guarded one puts a poisoned red zone after every carve-out.
+    pub fn new(guard: bool) -> Self {
+        Arena { memory: None, guard, zones: RefCell::new(Vec::new()) }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, |m| m.bytes())
+    }
+
+    /// Makes room for `layout`. What was in the arena is gone if it had to grow.
+    pub fn reserve(&mut self, b: &B, what: &'static str, layout: impl FnOnce(&mut Carver<'_>)) -> Result<()> {
+        let mut measure = Carver { base: 0, offset: 0, limit: usize::MAX, guard: self.guard, zones: None };
+        layout(&mut measure);
+        let bytes = measure.offset.saturating_add(TAIL);
+        if bytes > self.bytes() {
+            self.memory = None; // first, so that both never exist at once
+            self.memory = Some(b.alloc(bytes, what)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a layout at the arena's beginning.
+    pub fn carve(&self) -> Carver<'_> {
+        self.zones.borrow_mut().clear();
+        Carver {
+            base: self.memory.as_ref().map_or(0, |m| m.addr()),
+            offset: 0,
+            limit: self.bytes().saturating_sub(TAIL),
+            guard: self.guard,
+            zones: Some(&self.zones),
+        }
+    }
+
+    /// Of a guarded arena: fills everything with poison.
+    pub fn poison(&self, b: &B) {
+        if let (true, Some(m)) = (self.guard, &self.memory) {
+            let words = vec![POISON; m.bytes() / 4];
+            // SAFETY: the whole of the arena's memory.
+            let all = unsafe { Tensor::new(m.addr(), DType::I32, &[words.len()]) };
+            b.upload(all, bytemuck::cast_slice(&words));
+        }
+    }
+
+    /// Of a guarded arena: fails when a red zone of the last layout was written to.
+    pub fn check(&self, b: &B) -> Result<()> {
+        let Some(m) = self.memory.as_ref().filter(|_| self.guard) else { return Ok(()) };
+        for (i, &zone) in self.zones.borrow().iter().enumerate() {
+            let mut words = [0u32; ZONE / 4];
+            // SAFETY: a zone lies within the arena.
+            let t = unsafe { Tensor::new(m.addr() + zone as u64, DType::I32, &[ZONE / 4]) };
+            b.download(bytemuck::cast_slice_mut(&mut words), t);
+            b.sync()?;
+            if words.iter().any(|&w| w != POISON) {
+                return Err(Error::Internal(format!("carve-out {i} was written past its end")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands out carve-outs one after another; one without memory behind it measures a layout.
+pub struct Carver<'a> {
+    base: u64,
+    /// Bytes handed out so far; `usize::MAX` when nothing could hold the layout.
+    offset: usize,
+    limit: usize,
+    guard: bool,
+    zones: Option<&'a RefCell<Vec<usize>>>,
+}
+
+impl<'a> Carver<'a> {
+    /// The next carve-out.
+    pub fn take(&mut self, dtype: DType, dims: &[usize]) -> Tensor<'a> {
+        let start = self.offset;
+        let zone = dims
+            .iter()
+            .try_fold(dtype.bytes(), |n, &d| n.checked_mul(d))
+            .and_then(|bytes| start.checked_add(bytes)?.checked_next_multiple_of(ALIGN))
+            .unwrap_or(usize::MAX);
+        self.offset = if self.guard { zone.saturating_add(ZONE) } else { zone };
+        assert!(self.offset <= self.limit, "arena: {dims:?} needs {} bytes of {}; reserve first", self.offset, self.limit);
+        if let (true, Some(zones)) = (self.guard, self.zones) {
+            zones.borrow_mut().push(zone);
+        }
+        // SAFETY: within the arena's memory; a measuring carver's tensors are never read.
+        unsafe { Tensor::new(self.base.wrapping_add(start as u64), dtype, dims) }
+    }
+}

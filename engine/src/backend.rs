@@ -1,0 +1,395 @@
+//! What a device must be able to do: memory, recording, and the fused operations of the model.
+//!
+//! The operations enqueue work and return nothing; the first failure is kept and comes back from [`Backend::sync`].
+//! Every caller keeps the shapes each operation states: a mismatch is a defect of the engine and asserts with both
+//! shapes. Tensors are channels last; `out` comes first and may be an input only where the operation says so.
+//! Weights are float32 on the host and whatever suits the device once loaded.
+
+use crate::error::Result;
+use crate::frame::{Frame, MaskOut};
+use crate::precision::Precision;
+use crate::tensor::Tensor;
+
+/// Memory of a device; freed when dropped.
+pub trait Memory: Send + Sync {
+    /// The address of the first byte.
+    fn addr(&self) -> u64;
+    /// The size.
+    fn bytes(&self) -> usize;
+}
+
+/// Weights of `groups` products y = x W^T + b, stacked: `w` is (groups, n, k), `b` is (groups, n) or empty.
+pub struct LinearData<'a> {
+    /// (groups, n, k)
+    pub w: &'a [f32],
+    /// (groups, n), or empty for none.
+    pub b: &'a [f32],
+    /// Products side by side, each with its own columns of input and output.
+    pub groups: usize,
+    /// Output columns of a group.
+    pub n: usize,
+    /// Input columns of a group.
+    pub k: usize,
+}
+
+/// y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last dimension (Ba et al., arXiv:1607.06450).
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    /// (c)
+    pub gamma: Tensor<'a>,
+    /// (c)
+    pub beta: Tensor<'a>,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// What happens to the rows of an operand before the product.
+#[derive(Clone, Copy)]
+pub enum Prologue<'a> {
+    /// Nothing.
+    None,
+    /// Layer norm.
+    Norm(Norm<'a>),
+    /// A tensor of the same shape is added.
+    Add(Tensor<'a>),
+}
+
+/// The left operand of a product.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// (rows, groups * k)
+    pub x: Tensor<'a>,
+    /// Applied to each row on the way in.
+    pub prologue: Prologue<'a>,
+}
+
+impl<'a> From<Tensor<'a>> for Input<'a> {
+    fn from(x: Tensor<'a>) -> Self {
+        Input { x, prologue: Prologue::None }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// `x` normalised.
+    pub fn norm(x: Tensor<'a>, norm: Norm<'a>) -> Self {
+        Input { x, prologue: Prologue::Norm(norm) }
+    }
+
+    /// `x + y`.
+    pub fn sum(x: Tensor<'a>, y: Tensor<'a>) -> Self {
+        Input { x, prologue: Prologue::Add(y) }
+    }
+}
+
+/// Functions applied element by element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x
+    None,
+    /// max(x, 0)
+    Relu,
+    /// x/2 (1 + erf(x / sqrt 2)), exact (Hendrycks and Gimpel, arXiv:1606.08415).
+    Gelu,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+}
+
+/// What happens to a product before it is stored: out = activation(y) + addend.
+#[derive(Clone, Copy)]
+pub struct Epilogue<'a> {
+    /// Applied first.
+    pub activation: Activation,
+    /// Added after.
+    pub addend: Addend<'a>,
+}
+
+/// The addend of an [`Epilogue`].
+#[derive(Clone, Copy)]
+pub enum Addend<'a> {
+    /// Zero.
+    None,
+    /// A tensor of the output's shape, which may be the output itself.
+    Tensor(Tensor<'a>),
+    /// (h/2, w/2, n), each entry added to the 2x2 block above it of the output (h, w, n).
+    Upsampled(Tensor<'a>),
+}
+
+impl<'a> Epilogue<'a> {
+    /// Stores the product as it is.
+    pub const NONE: Epilogue<'static> = Epilogue::activation(Activation::None);
+    /// max(y, 0)
+    pub const RELU: Epilogue<'static> = Epilogue::activation(Activation::Relu);
+    /// Exact GELU.
+    pub const GELU: Epilogue<'static> = Epilogue::activation(Activation::Gelu);
+
+    /// An activation alone.
+    pub const fn activation(activation: Activation) -> Self {
+        Epilogue { activation, addend: Addend::None }
+    }
+
+    /// A sum alone: the residual connection where `x` is the output.
+    pub const fn add(x: Tensor<'a>) -> Self {
+        Epilogue { activation: Activation::None, addend: Addend::Tensor(x) }
+    }
+
+    /// A sum with a map of half the size, enlarged by repetition.
+    pub const fn add_upsampled(x: Tensor<'a>) -> Self {
+        Epilogue { activation: Activation::None, addend: Addend::Upsampled(x) }
+    }
+}
+
+/// A convolution as a product over patches; weights are (cout, kernel, kernel, cin).
+pub struct Conv<B: Backend> {
+    /// (1, cout, kernel * kernel * cin)
+    pub weights: B::Linear,
+    /// Height and width of a patch.
+    pub kernel: usize,
+    /// Distance between patches.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub pad: usize,
+}
+
+/// The windows of an attention over a map.
+#[derive(Clone, Copy)]
+pub struct Windows<'a> {
+    /// Side of a window of keys in tokens; 0: the whole map is one window. Queries have as many windows.
+    pub size: usize,
+    /// Key (c) and value (c) of the tokens that pad the map to whole windows; they take part in the softmax.
+    pub pad: (Tensor<'a>, Tensor<'a>),
+}
+
+/// What tokens attend to, and how the answer enters the image: see [`Backend::update_image`].
+#[derive(Clone, Copy)]
+pub struct TokenAttention<'a> {
+    /// (p, t, heads, c): keys taken back to the image's width.
+    pub k: Tensor<'a>,
+    /// (p, t, heads): what the query bias adds to each score.
+    pub score_bias: Tensor<'a>,
+    /// (p, t, heads, c): values taken forward to the image's width.
+    pub v: Tensor<'a>,
+    /// (c)
+    pub bias: Tensor<'a>,
+    /// Of the sum with the residual.
+    pub norm: Norm<'a>,
+    /// (p) i32: tokens of each prompt.
+    pub lens: Tensor<'a>,
+    /// 1 / sqrt(width of a head).
+    pub scale: f32,
+}
+
+/// How [`Backend::select_masks`] chooses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Selection {
+    /// Masks 1, 2 and 3.
+    Multimask,
+    /// Mask 0.
+    Single,
+    /// Mask 0 if the areas above `delta` and above `-delta` are at least `thresh` to one, else the mask of 1..=3 with
+    /// the highest predicted IoU, the first of equals.
+    Stable {
+        /// Distance of the two thresholds from 0.
+        delta: f32,
+        /// The least ratio.
+        thresh: f32,
+    },
+}
+
+impl Selection {
+    /// Masks chosen per prompt.
+    pub fn masks(self) -> usize {
+        if self == Selection::Multimask { 3 } else { 1 }
+    }
+}
+
+/// Work done since the backend was made; deterministic, so tests can compare it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Multiplications and additions of matrix products, padding of tiles not counted.
+    pub matmul_flops: u64,
+    /// Bytes of tensors read and written by operations, each operand once.
+    pub bytes: u64,
+    /// Operations enqueued.
+    pub launches: u64,
+    /// Times the host waited for the device.
+    pub waits: u64,
+}
+
+impl std::ops::Sub for Counters {
+    type Output = Counters;
+    fn sub(self, before: Counters) -> Counters {
+        Counters {
+            matmul_flops: self.matmul_flops - before.matmul_flops,
+            bytes: self.bytes - before.bytes,
+            launches: self.launches - before.launches,
+            waits: self.waits - before.waits,
+        }
+    }
+}
+
+/// Receives named intermediate results: name, shape, values.
+pub type Probe = Box<dyn FnMut(&str, &[usize], &[f32]) + Send>;
+
+/// A device's queue of work. One thread uses it at a time.
+pub trait Backend: Sized + Send + 'static {
+    /// Memory of this device.
+    type Memory: Memory;
+    /// Weights of a product, laid out for this device's matrix kernel.
+    type Linear: Send + Sync;
+    /// Recorded work.
+    type Recording: Send;
+
+    /// What the device computes in when asked for `wanted`; fails when it cannot.
+    fn precision(&self, wanted: Precision) -> Result<Precision>;
+    /// Another queue on the same device, sharing what queues can share.
+    fn fork(&self) -> Result<Self>;
+    /// Memory whose contents are undefined.
+    fn alloc(&self, bytes: usize, what: &'static str) -> Result<Self::Memory>;
+    /// Lays out the weights of a product.
+    fn linear_weights(&self, data: LinearData<'_>) -> Result<Self::Linear>;
+    /// The prompts that one pass of the mask decoder takes.
+    fn prompts_per_pass(&self) -> usize;
+    /// Runs `body`, recording what it enqueues where the device can replay that.
+    fn record(&self, body: &mut dyn FnMut()) -> Option<Self::Recording>;
+    /// Enqueues recorded work again.
+    fn replay(&self, recording: &Self::Recording);
+    /// Waits for everything enqueued; returns the first failure since the last call.
+    fn sync(&self) -> Result<()>;
+    /// Work done so far.
+    fn counters(&self) -> Counters;
+    /// Shows an intermediate result to the probe, if there is one.
+    fn probe(&self, name: &str, x: Tensor<'_>);
+    /// Sets or removes the probe.
+    fn set_probe(&self, probe: Option<Probe>);
+
+    /// Copies host bytes to a contiguous tensor.
+    fn upload(&self, out: Tensor<'_>, data: &[u8]);
+    /// Copies a contiguous tensor to the host; there after the next [`Backend::sync`].
+    fn download(&self, out: &mut [u8], x: Tensor<'_>);
+
+    /// `out` (s, s, 3) from a picture: scaled to 0..1, resized (triangle filter, widened when shrinking; aspect not
+    /// kept), then (x - mean) / std per channel with ImageNet's mean and std.
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>);
+    /// `out` (h', w', cout) = epilogue(convolution of `x` (h, w, cin)); `x` may have a leading dimension, as `out`.
+    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>);
+    /// `out` (rows, groups * n) = epilogue(prologue(x) W^T + b), group by group.
+    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Self::Linear, epilogue: Epilogue<'_>);
+    /// `out` (rows, c) = activation(norm(x)); `out` may be `x`.
+    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation);
+    /// `out` (rows, c) = x + v for a vector v (c); `out` may be `x`.
+    fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>);
+    /// `out` (h/2, w/2, c) = largest of each 2x2 block of `x` (h, w, c).
+    fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>);
+    /// `out` (hq, wq, c) = softmax(q k^T / sqrt(d)) v within each window and head, c = heads * d; q (hq, wq, c) is of
+    /// the size of k and v (h, w, c) or half of it (pooled queries). Windows are cut from the maps as they lie; where
+    /// one reaches over the edge, its missing keys are the padding's.
+    fn window_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        windows: Windows<'_>,
+    );
+    /// `out` (p, t, c) = softmax(q k^T / sqrt(d)) v per prompt and head over the first `lens` (p) tokens.
+    fn token_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        lens: Tensor<'_>,
+    );
+    /// `out` (p, t, c): the output tokens (6, c), then a token per point, zeros beyond `lens` (p).
+    ///
+    /// A point (x, y) in 0..1 with label l is cat(sin, cos)(2 pi (2 (x, y) - 1) G) + labels[l + 1] for l in 0..=3 with
+    /// G (2, c/2) random (Tancik et al., arXiv:2006.10739); with label -1 it is labels[0] alone.
+    fn embed_points(
+        &self,
+        out: Tensor<'_>,
+        points: Tensor<'_>,
+        point_labels: Tensor<'_>,
+        lens: Tensor<'_>,
+        output_tokens: Tensor<'_>,
+        gaussian: Tensor<'_>,
+        labels: Tensor<'_>,
+    );
+    /// `out` (s, hw, c): entry i is `embed` (images, hw, c) of image `image[i]` plus `dense` (m, hw, c) of mask
+    /// `mask[i]`, or plus the vector `no_mask` (c) where that is -1.
+    fn image_keys(
+        &self,
+        out: Tensor<'_>,
+        embed: Tensor<'_>,
+        image: Tensor<'_>,
+        dense: Tensor<'_>,
+        mask: Tensor<'_>,
+        no_mask: Tensor<'_>,
+    );
+    /// Tokens read the image. `out` (p, n, c) = softmax(scale q (x + pos)^T) x with x = `keys` (s, hw, c) of entry
+    /// `source[p]`, pos (hw, c), and q (p, n, c) queries of every token and head, already taken to the image's width.
+    fn attend_image(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        scale: f32,
+    );
+    /// The image reads the tokens. `out` (p, hw, c) = norm(x + bias + sum over heads of
+    /// softmax_t(scale ((x + pos) k^T + score_bias)) v) with x = `keys` of entry `source[p]`; `out` may be `keys`
+    /// where `source` is the identity.
+    fn update_image(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        tokens: TokenAttention<'_>,
+    );
+    /// `out` (p, m, 4h, 4w) = hyper (p, m, c/8) . u with u = gelu(dc2(gelu(norm(dc1(keys) + high1))) + high0) at
+    /// 4h x 4w pixels: dc1 and dc2 are 2x2 transposed convolutions with stride 2, as products whose four output
+    /// pixels stand side by side; high1 (images, 2h, 2w, c/4) and high0 (images, 4h, 4w, c/8), given as
+    /// (high1, high0), are the features of image `image[p]`; `keys` is (p, h, w, c).
+    fn upscale_masks(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        hyper: Tensor<'_>,
+        high: (Tensor<'_>, Tensor<'_>),
+        image: Tensor<'_>,
+        dc1: &Self::Linear,
+        norm: Norm<'_>,
+        dc2: &Self::Linear,
+    );
+    /// `out` (p, n) i32 = the masks of (p, 4, h, w) chosen for each prompt by their logits and `iou` (p, 4).
+    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection);
+    /// `out` (p, n, h, w) = the chosen masks of (p, 4, h, w), with background areas (<= threshold) of up to `hole`
+    /// pixels set to threshold + 10 and foreground areas of up to `sprinkle` pixels to threshold - 10; areas are
+    /// 8-connected and found in the mask as given. `labels` and `areas` are scratch, (p, n, h * w) i32.
+    fn clean_masks(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        labels: Tensor<'_>,
+        areas: Tensor<'_>,
+        cleaning: Cleaning,
+    );
+    /// The chosen masks of (p, 4, h, w), or all of (p, n, h, w) where `selected` is none, resized (bilinear, corners
+    /// not aligned, no widening) to each entry of `out`, in order.
+    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+}
+
+/// Which small areas [`Backend::clean_masks`] mends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cleaning {
+    /// Logits above it are foreground.
+    pub threshold: f32,
+    /// Largest background area that is filled, in low-resolution pixels.
+    pub hole: f32,
+    /// Largest foreground area that is removed.
+    pub sprinkle: f32,
+}

@@ -1,0 +1,434 @@
+//! PyTorch's `.pt` files: a zip of raw storages beside a pickle that says which tensor is where.
+//!
+//! The pickle is interpreted by a machine that knows how to build containers, strings, numbers and tensors, and nothing
+//! else: a class outside the list below becomes an opaque value, and no code runs whatever the file says. Values live
+//! in one vector and refer to each other by index, so depth and cycles cost nothing.
+
+use super::{BTreeMap, Entry, byte_len};
+use crate::tensor::DType;
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::ops::Range;
+
+/// Longest pickle that is read; Meta's checkpoints have 60,000 bytes, trainer checkpoints a few times that.
+const MAX_PICKLE: usize = 8 << 20;
+/// The most values a pickle may make.
+const MAX_VALUES: usize = 1 << 20;
+
+type Result<T> = std::result::Result<T, String>;
+type Id = usize;
+
+/// The tensors of the state dict in `file`: of the key `model` when there is one, else of the file's root.
+pub fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>> {
+    let files = list(file)?;
+    let pickle = files.iter().find(|(name, _)| name.rsplit('/').next() == Some("data.pkl"));
+    let Some((name, range)) = pickle else { return Err("a zip file without data.pkl is no PyTorch checkpoint".into()) };
+    let folder = &name[..name.len() - "data.pkl".len()];
+    if range.len() > MAX_PICKLE {
+        return Err(format!("data.pkl has {} bytes, at most {MAX_PICKLE} are read", range.len()));
+    }
+    if let Some(order) = files.get(&format!("{folder}byteorder")) {
+        if &file[order.clone()] != b"little" {
+            return Err("the tensors are not little-endian".into());
+        }
+    }
+    let mut machine = Machine::new(&file[range.clone()]);
+    let root = machine.run().map_err(|e| format!("data.pkl at byte {}: {e}", machine.at))?;
+    let state = machine.item(root, "model").unwrap_or(root);
+    let Node::Dict(items) = &machine.nodes[state] else { return Err("data.pkl holds no state dict".into()) };
+    let mut out = BTreeMap::new();
+    for &(key, value) in items {
+        let Node::Text(name) = &machine.nodes[key] else { return Err("data.pkl: a tensor without a name".into()) };
+        let tensor = match &machine.nodes[value] {
+            Node::Tensor(tensor) => tensor,
+            Node::Opaque(class) => return Err(format!("tensor {name} is of the class {class}, which is not read")),
+            _ => return Err(format!("{name} is not a tensor")),
+        };
+        let storage = files.get(&format!("{folder}data/{}", tensor.storage));
+        let Some(storage) = storage else { return Err(format!("tensor {name}: storage {} is missing", tensor.storage)) };
+        out.insert(name.clone(), tensor.entry(storage).map_err(|e| format!("tensor {name}: {e}"))?);
+    }
+    Ok(out)
+}
+
+/// Every file of the zip and where its bytes are.
+fn list(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
+    let damaged = |e: zip::result::ZipError| format!("a damaged zip file: {e}");
+    let mut zip = zip::ZipArchive::new(Cursor::new(file)).map_err(damaged)?;
+    let mut files = BTreeMap::new();
+    for i in 0..zip.len() {
+        let entry = zip.by_index_raw(i).map_err(damaged)?;
+        let name = entry.name().map_err(damaged)?.into_owned();
+        let (Some(start), size) = (entry.data_start(), entry.size()) else {
+            return Err(format!("{name}: no place in the file"));
+        };
+        if entry.compression() != zip::CompressionMethod::Stored || entry.compressed_size() != size || entry.encrypted() {
+            return Err(format!("{name} is compressed; PyTorch stores files as they are"));
+        }
+        let end = start.checked_add(size).filter(|&end| end <= file.len() as u64);
+        let Some(end) = end else { return Err(format!("{name} reaches past the end of the file")) };
+        files.insert(name, start as usize..end as usize);
+    }
+    Ok(files)
+}
+
+/// A tensor as the pickle describes it.
+#[derive(Clone)]
+struct PickledTensor {
+    storage: String,
+    /// None: a type the engine does not read.
+    dtype: Option<DType>,
+    /// In elements.
+    offset: usize,
+    shape: Vec<usize>,
+    contiguous: bool,
+}
+
+impl PickledTensor {
+    fn entry(&self, storage: &Range<usize>) -> Result<Entry> {
+        let dtype = self.dtype.ok_or("float32, float16 and bfloat16 are read")?;
+        if !self.contiguous {
+            return Err("not contiguous; save it again after .contiguous()".into());
+        }
+        let start = self.offset.checked_mul(dtype.bytes()).and_then(|o| storage.start.checked_add(o));
+        let end = byte_len(dtype, &self.shape).and_then(|n| start?.checked_add(n));
+        match (start, end) {
+            (Some(start), Some(end)) if end <= storage.end => {
+                Ok(Entry { dtype, shape: self.shape.clone(), bytes: start..end })
+            }
+            _ => Err(format!("{:?} reaches past its storage of {} bytes", self.shape, storage.len())),
+        }
+    }
+}
+
+/// A value of the machine.
+enum Node {
+    None,
+    Bool,
+    Int(i64),
+    Float,
+    Text(String),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A name the pickle asks for: module and class.
+    Global(String),
+    Storage(String, Option<DType>),
+    Tensor(Box<PickledTensor>),
+    /// What a class outside the list would have made.
+    Opaque(String),
+}
+
+struct Machine<'a> {
+    code: &'a [u8],
+    at: usize,
+    nodes: Vec<Node>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(code: &'a [u8]) -> Self {
+        Machine { code, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+        let end = self.at.checked_add(n).filter(|&end| end <= self.code.len()).ok_or("the pickle ends early")?;
+        let bytes = &self.code[self.at..end];
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn number(&mut self, n: usize) -> Result<u64> {
+        Ok(self.take(n)?.iter().rev().fold(0, |x, &b| x << 8 | b as u64))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let rest = &self.code[self.at..];
+        let n = rest.iter().position(|&b| b == b'\n').ok_or("the pickle ends early")?;
+        let text = text(&rest[..n])?;
+        self.at += n + 1;
+        Ok(text)
+    }
+
+    fn push(&mut self, node: Node) {
+        self.stack.push(self.nodes.len());
+        self.nodes.push(node);
+    }
+
+    fn pop(&mut self) -> Result<Id> {
+        // A value below the last mark belongs to whoever set it.
+        if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
+            return Err("takes a value that is not there".into());
+        }
+        self.stack.pop().ok_or_else(|| "takes a value that is not there".into())
+    }
+
+    fn top(&self) -> Result<Id> {
+        self.stack.last().copied().ok_or_else(|| "takes a value that is not there".into())
+    }
+
+    /// The values since the last mark.
+    fn since_mark(&mut self) -> Result<Vec<Id>> {
+        let mark = self.marks.pop().ok_or("takes a mark that is not there")?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn items(&mut self, n: usize) -> Result<Vec<Id>> {
+        let mut ids = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
+        ids.reverse();
+        Ok(ids)
+    }
+
+    fn store(&mut self, key: u64) -> Result<()> {
+        let top = self.top()?;
+        self.memo.insert(key as u32, top);
+        Ok(())
+    }
+
+    fn load(&mut self, key: u64) -> Result<()> {
+        let id = self.memo.get(&(key as u32)).ok_or("recalls a value that was not kept")?;
+        self.stack.push(*id);
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Id> {
+        loop {
+            if self.nodes.len().max(self.stack.len()) > MAX_VALUES {
+                return Err(format!("more than {MAX_VALUES} values"));
+            }
+            let op = self.take(1)?[0];
+            match op {
+                b'.' => return self.pop(),
+                0x80 => drop(self.take(1)?), // PROTO
+                0x95 => drop(self.take(8)?), // FRAME
+                b'(' => self.marks.push(self.stack.len()),
+                b'0' => drop(self.pop()?),
+                b'1' => drop(self.since_mark()?),
+                b'2' => {
+                    let top = self.top()?;
+                    self.stack.push(top);
+                }
+                b'N' => self.push(Node::None),
+                0x88 | 0x89 => self.push(Node::Bool),
+                b'K' => self.int(1)?,
+                b'M' => self.int(2)?,
+                b'J' => {
+                    let n = self.number(4)? as u32 as i32;
+                    self.push(Node::Int(n as i64));
+                }
+                0x8a => {
+                    let n = self.number(1)? as usize;
+                    let bytes = self.take(n)?;
+                    self.push(Node::Int(long(bytes)));
+                }
+                b'G' => {
+                    self.take(8)?;
+                    self.push(Node::Float);
+                }
+                b'X' => self.text(4)?,
+                0x8c | b'U' => self.text(1)?,
+                0x8d => self.text(8)?,
+                b'T' => self.text(4)?,
+                b'B' => self.opaque_bytes(4)?,
+                b'C' => self.opaque_bytes(1)?,
+                b']' => self.push(Node::List(Vec::new())),
+                b')' => self.push(Node::Tuple(Vec::new())),
+                b'}' => self.push(Node::Dict(Vec::new())),
+                0x8f => self.push(Node::List(Vec::new())), // EMPTY_SET
+                b'l' | 0x91 => {
+                    let ids = self.since_mark()?;
+                    self.push(Node::List(ids));
+                }
+                b't' => {
+                    let ids = self.since_mark()?;
+                    self.push(Node::Tuple(ids));
+                }
+                0x85..=0x87 => {
+                    let ids = self.items(op as usize - 0x84)?;
+                    self.push(Node::Tuple(ids));
+                }
+                b'd' => {
+                    let ids = self.since_mark()?;
+                    self.push(Node::Dict(Vec::new()));
+                    self.set_items(ids)?;
+                }
+                b'a' => {
+                    let id = self.pop()?;
+                    self.append(vec![id])?;
+                }
+                b'e' | 0x90 => {
+                    let ids = self.since_mark()?;
+                    self.append(ids)?;
+                }
+                b's' => {
+                    let ids = self.items(2)?;
+                    self.set_items(ids)?;
+                }
+                b'u' => {
+                    let ids = self.since_mark()?;
+                    self.set_items(ids)?;
+                }
+                b'q' => {
+                    let key = self.number(1)?;
+                    self.store(key)?;
+                }
+                b'r' => {
+                    let key = self.number(4)?;
+                    self.store(key)?;
+                }
+                0x94 => self.store(self.memo.len() as u64)?,
+                b'h' => {
+                    let key = self.number(1)?;
+                    self.load(key)?;
+                }
+                b'j' => {
+                    let key = self.number(4)?;
+                    self.load(key)?;
+                }
+                b'c' => {
+                    let name = format!("{}.{}", self.line()?, self.line()?);
+                    self.push(Node::Global(name));
+                }
+                0x93 => {
+                    let ids = self.items(2)?;
+                    let [Node::Text(module), Node::Text(class)] = [&self.nodes[ids[0]], &self.nodes[ids[1]]] else {
+                        return Err("a class name that is no text".into());
+                    };
+                    self.push(Node::Global(format!("{module}.{class}")));
+                }
+                b'Q' => {
+                    let id = self.pop()?;
+                    let storage = self.storage(id)?;
+                    self.push(storage);
+                }
+                b'R' | 0x81 => {
+                    let ids = self.items(2)?;
+                    let made = self.call(ids[0], ids[1])?;
+                    self.push(made);
+                }
+                b'b' => drop(self.pop()?), // BUILD: attributes mean nothing here
+                _ => return Err(format!("operation {op:#04x} is not allowed")),
+            }
+        }
+    }
+
+    fn int(&mut self, n: usize) -> Result<()> {
+        let n = self.number(n)?;
+        self.push(Node::Int(n as i64));
+        Ok(())
+    }
+
+    fn text(&mut self, length: usize) -> Result<()> {
+        let n = self.number(length)?;
+        let bytes = self.take(usize::try_from(n).map_err(|_| "the pickle ends early")?)?;
+        self.push(Node::Text(text(bytes)?));
+        Ok(())
+    }
+
+    fn opaque_bytes(&mut self, length: usize) -> Result<()> {
+        let n = self.number(length)? as usize;
+        self.take(n)?;
+        self.push(Node::Opaque("bytes".into()));
+        Ok(())
+    }
+
+    fn append(&mut self, ids: Vec<Id>) -> Result<()> {
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::List(list) => list.extend(ids),
+            Node::Opaque(_) => {}
+            _ => return Err("appends to what is no list".into()),
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, ids: Vec<Id>) -> Result<()> {
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::Dict(dict) if ids.len() % 2 == 0 => dict.extend(ids.chunks(2).map(|kv| (kv[0], kv[1]))),
+            Node::Opaque(_) => {}
+            _ => return Err("sets items of what is no dict".into()),
+        }
+        Ok(())
+    }
+
+    /// ('storage', class, key, location, length)
+    fn storage(&self, id: Id) -> Result<Node> {
+        let Node::Tuple(ids) = &self.nodes[id] else { return Err("a persistent id that is no tuple".into()) };
+        let nodes: Vec<&Node> = ids.iter().map(|&i| &self.nodes[i]).collect();
+        let [Node::Text(kind), Node::Global(class), Node::Text(key), ..] = nodes[..] else {
+            return Err("a persistent id that names no storage".into());
+        };
+        if kind != "storage" {
+            return Err(format!("a persistent id of the kind {kind:.40?}"));
+        }
+        let dtype = match class.as_str() {
+            "torch.FloatStorage" => Some(DType::F32),
+            "torch.HalfStorage" => Some(DType::F16),
+            "torch.BFloat16Storage" => Some(DType::Bf16),
+            _ => None,
+        };
+        Ok(Node::Storage(key.clone(), dtype))
+    }
+
+    /// What calling `function` with the tuple `args` makes.
+    fn call(&self, function: Id, args: Id) -> Result<Node> {
+        let name = match &self.nodes[function] {
+            Node::Global(name) => name.as_str(),
+            Node::Opaque(name) => return Ok(Node::Opaque(name.clone())),
+            _ => return Err("calls what is no class".into()),
+        };
+        let Node::Tuple(args) = &self.nodes[args] else { return Err("a call without a tuple of arguments".into()) };
+        match name {
+            "collections.OrderedDict" => Ok(Node::Dict(Vec::new())),
+            "torch._utils._rebuild_tensor_v2" => self.tensor(args).map(|t| Node::Tensor(Box::new(t))),
+            "torch._utils._rebuild_parameter" => match args.first().map(|&id| &self.nodes[id]) {
+                Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
+                _ => Err("a parameter without a tensor".into()),
+            },
+            _ => Ok(Node::Opaque(name.into())),
+        }
+    }
+
+    /// (storage, offset, shape, strides, ...)
+    fn tensor(&self, args: &[Id]) -> Result<PickledTensor> {
+        let nodes: Vec<&Node> = args.iter().take(4).map(|&i| &self.nodes[i]).collect();
+        let [Node::Storage(storage, dtype), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..] else {
+            return Err("a tensor without storage, offset, shape and strides".into());
+        };
+        let sizes = |ids: &[Id]| -> Result<Vec<usize>> {
+            let size = |&id: &Id| match self.nodes[id] {
+                Node::Int(n) => usize::try_from(n).map_err(|_| format!("a size of {n}")),
+                _ => Err("a size that is no number".into()),
+            };
+            if ids.len() > 8 { Err(format!("{} dimensions", ids.len())) } else { ids.iter().map(size).collect() }
+        };
+        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
+        let mut expected = 1usize;
+        let mut contiguous = shape.len() == strides.len();
+        for (&n, &stride) in shape.iter().zip(&strides).rev() {
+            contiguous &= n <= 1 || stride == expected;
+            expected = expected.saturating_mul(n);
+        }
+        let offset = usize::try_from(*offset).map_err(|_| format!("an offset of {offset}"))?;
+        Ok(PickledTensor { storage: storage.clone(), dtype: *dtype, offset, shape, contiguous })
+    }
+
+    /// The value of `key` in the dict `id`.
+    fn item(&self, id: Id, key: &str) -> Option<Id> {
+        let Node::Dict(items) = &self.nodes[id] else { return None };
+        items.iter().rev().find(|(k, _)| matches!(&self.nodes[*k], Node::Text(t) if t == key)).map(|&(_, v)| v)
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| "a text that is not UTF-8".into())
+}
+
+/// A little-endian two's complement number; sizes beyond 64 bits are of no use to anyone.
+fn long(bytes: &[u8]) -> i64 {
+    let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
+    bytes.iter().take(8).enumerate().fold(sign, |x, (i, &b)| x & !(0xff << (8 * i)) | (b as i64) << (8 * i))
+}

@@ -1,0 +1,393 @@
+//! Sizes and options of a model, from the reference's YAML.
+//!
+//! The file has the reference's own structure, Hydra's `_target_` keys included. Keys that mean nothing for inference
+//! are accepted by a stated list; any other key or value the engine does not implement is an error that names it.
+
+mod reader;
+
+use crate::cpu::MAX_HEAD_WIDTH;
+use crate::error::{Error, Result};
+use reader::Node;
+
+/// Largest side of the model's square input.
+const MAX_IMAGE_SIZE: usize = 8192;
+
+/// Everything the engine needs to know of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Side of the square input in pixels, a multiple of 32.
+    pub image_size: usize,
+    /// The Hiera trunk.
+    pub trunk: TrunkConfig,
+    /// Width of the image features and of the mask decoder, `d`.
+    pub d_model: usize,
+    /// Predicted IoUs go through a sigmoid.
+    pub iou_prediction_use_sigmoid: bool,
+    /// Choose among the masks of one prompt by stability: (distance of the thresholds from 0, least ratio of areas).
+    pub dynamic_multimask: Option<(f32, f32)>,
+    /// What tracking needs.
+    pub memory: MemoryConfig,
+}
+
+/// Sizes of the Hiera trunk (Ryali et al., arXiv:2306.00989).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrunkConfig {
+    /// Channels of the first stage; each further stage doubles them.
+    pub embed_dim: usize,
+    /// Heads of the first stage; each further stage doubles them.
+    pub num_heads: usize,
+    /// Blocks of each stage.
+    pub stages: [usize; 4],
+    /// Blocks that attend to the whole map.
+    pub global_att_blocks: Vec<usize>,
+    /// Side of the windows of each stage.
+    pub window_spec: [usize; 4],
+    /// Height and width of the position embedding that is enlarged to the map.
+    pub window_pos_embed_bkg_spatial_size: [usize; 2],
+}
+
+/// Sizes and options of memory attention, memory encoder and tracking, under the reference's names.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the reference documents them
+pub struct MemoryConfig {
+    pub num_layers: usize,
+    pub dim_feedforward: usize,
+    pub rope_theta: f32,
+    /// Width of a memory.
+    pub mem_dim: usize,
+    pub fuser_layers: usize,
+    pub num_maskmem: usize,
+    pub sigmoid_scale_for_mem_enc: f32,
+    pub sigmoid_bias_for_mem_enc: f32,
+    pub binarize_mask_from_pts_for_mem_enc: bool,
+    pub use_mask_input_as_output_without_sam: bool,
+    pub max_cond_frames_in_attn: Option<usize>,
+    pub directly_add_no_mem_embed: bool,
+    pub multimask_output_in_sam: bool,
+    pub multimask_min_pt_num: usize,
+    pub multimask_max_pt_num: usize,
+    pub multimask_output_for_tracking: bool,
+    pub use_multimask_token_for_obj_ptr: bool,
+    pub memory_temporal_stride_for_eval: usize,
+    pub non_overlap_masks_for_mem_enc: bool,
+    pub use_obj_ptrs_in_encoder: bool,
+    pub max_obj_ptrs_in_encoder: usize,
+    pub add_tpos_enc_to_obj_ptrs: bool,
+    pub proj_tpos_enc_in_obj_ptrs: bool,
+    pub use_signed_tpos_enc_to_obj_ptrs: bool,
+    pub only_obj_ptrs_in_the_past_for_eval: bool,
+    pub fixed_no_obj_ptr: bool,
+    pub use_mlp_for_obj_ptr_proj: bool,
+    pub no_obj_embed_spatial: bool,
+    pub fill_hole_area: usize,
+    pub non_overlap_masks: bool,
+    pub clear_non_cond_mem_around_input: bool,
+    pub add_all_frames_to_correct_as_cond: bool,
+}
+
+/// One block of the trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockConfig {
+    /// Channels in.
+    pub dim: usize,
+    /// Channels out.
+    pub dim_out: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of a window; 0: the whole map.
+    pub window: usize,
+    /// Queries are pooled 2x2, so the output has half the height and width.
+    pub q_pool: bool,
+    /// The last of its stage.
+    pub ends_stage: bool,
+}
+
+impl TrunkConfig {
+    /// Channels of each stage.
+    pub fn dims(&self) -> [usize; 4] {
+        std::array::from_fn(|i| self.embed_dim << i)
+    }
+
+    /// The blocks in order. The first block of a stage still has the windows of the stage before.
+    pub fn blocks(&self) -> Vec<BlockConfig> {
+        let mut blocks = Vec::new();
+        for stage in 0..4 {
+            for i in 0..self.stages[stage] {
+                let first = i == 0 && stage > 0;
+                let from = if first { stage - 1 } else { stage };
+                let global = self.global_att_blocks.contains(&blocks.len());
+                blocks.push(BlockConfig {
+                    dim: self.embed_dim << from,
+                    dim_out: self.embed_dim << stage,
+                    heads: self.num_heads << stage,
+                    window: if global { 0 } else { self.window_spec[from] },
+                    q_pool: first,
+                    ends_stage: i + 1 == self.stages[stage],
+                });
+            }
+        }
+        blocks
+    }
+}
+
+impl Config {
+    /// Reads a configuration. `overrides` are `key=value` as Hydra takes them (`model.image_size=512`, a leading `+`
+    /// or `++` allowed), and win over the file. `postprocessing` is the reference's `apply_postprocessing`.
+    pub fn parse(yaml: &str, overrides: &[String], postprocessing: bool) -> Result<Config> {
+        let mut tree = reader::parse(yaml)?;
+        if postprocessing {
+            for setting in [
+                "model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true",
+                "model.sam_mask_decoder_extra_args.dynamic_multimask_stability_delta=0.05",
+                "model.sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh=0.98",
+                "model.binarize_mask_from_pts_for_mem_enc=true",
+                "model.fill_hole_area=8",
+            ] {
+                reader::set(&mut tree, setting)?;
+            }
+        }
+        for setting in overrides {
+            reader::set(&mut tree, setting)?;
+        }
+        let top = Node::root(&tree)?;
+        let config = read_model(&top.child("model")?)?;
+        top.finish(&["defaults", "hydra"])?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Side of the finest feature map, a quarter of the image's.
+    pub fn side(&self) -> usize {
+        self.image_size / 4
+    }
+
+    /// Side of the image embedding, a sixteenth of the image's.
+    pub fn embed_side(&self) -> usize {
+        self.image_size / 16
+    }
+
+    /// Side of low-resolution masks.
+    pub fn mask_side(&self) -> usize {
+        self.image_size / 4
+    }
+
+    fn check(&self) -> Result<()> {
+        let t = &self.trunk;
+        let fail = |key: &str, what: String| Err(Error::config(format!("model.{key}"), what));
+        if self.image_size % 32 != 0 || !(32..=MAX_IMAGE_SIZE).contains(&self.image_size) {
+            return fail("image_size", format!("must be a multiple of 32 in 32..={MAX_IMAGE_SIZE}, got {}", self.image_size));
+        }
+        let trunk = |key: &str| format!("image_encoder.trunk.{key}");
+        if !(1..=512).contains(&t.embed_dim) {
+            return fail(&trunk("embed_dim"), format!("must be in 1..=512, got {}", t.embed_dim));
+        }
+        if t.num_heads == 0 || t.embed_dim % t.num_heads != 0 || t.embed_dim / t.num_heads > MAX_HEAD_WIDTH {
+            let what = format!("{} must divide embed_dim {} into at most {MAX_HEAD_WIDTH}", t.num_heads, t.embed_dim);
+            return fail(&trunk("num_heads"), what);
+        }
+        if t.stages.iter().any(|n| !(1..=256).contains(n)) {
+            return fail(&trunk("stages"), format!("each must be in 1..=256, got {:?}", t.stages));
+        }
+        if t.global_att_blocks.iter().any(|&i| i >= t.stages.iter().sum()) {
+            return fail(&trunk("global_att_blocks"), format!("no such block in {:?}", t.global_att_blocks));
+        }
+        // A pooled block's windows are halved, and the embedding of the first stage's window is tiled over the map.
+        let [first, rest @ ..] = t.window_spec;
+        if first == 0 || self.side() % first != 0 || first > 64 || rest.iter().any(|w| !(1..=64).contains(w)) {
+            return fail(&trunk("window_spec"), format!("{:?} does not fit maps of {}", t.window_spec, self.side()));
+        }
+        if t.window_spec[..3].iter().any(|w| w % 2 != 0) {
+            return fail(&trunk("window_spec"), format!("the first three must be even, got {:?}", t.window_spec));
+        }
+        if t.window_pos_embed_bkg_spatial_size.iter().any(|n| !(1..=256).contains(n)) {
+            let key = trunk("window_pos_embed_bkg_spatial_size");
+            return fail(&key, format!("must be in 1..=256, got {:?}", t.window_pos_embed_bkg_spatial_size));
+        }
+        if self.d_model % 32 != 0 || !(32..=MAX_HEAD_WIDTH).contains(&self.d_model) {
+            let what = format!("must be a multiple of 32 in 32..={MAX_HEAD_WIDTH}, got {}", self.d_model);
+            return fail("image_encoder.neck.d_model", what);
+        }
+        let m = &self.memory;
+        for (key, value) in [
+            ("memory_attention.num_layers", m.num_layers),
+            ("memory_attention.layer.dim_feedforward", m.dim_feedforward),
+            ("memory_encoder.out_dim", m.mem_dim),
+            ("memory_encoder.fuser.num_layers", m.fuser_layers),
+            ("num_maskmem", m.num_maskmem),
+            ("memory_temporal_stride_for_eval", m.memory_temporal_stride_for_eval),
+            ("max_obj_ptrs_in_encoder", m.max_obj_ptrs_in_encoder),
+        ] {
+            if !(1..=16_384).contains(&value) {
+                return fail(key, format!("must be in 1..=16384, got {value}"));
+            }
+        }
+        if self.d_model % m.mem_dim != 0 {
+            return fail("memory_encoder.out_dim", format!("{} must divide d_model {}", m.mem_dim, self.d_model));
+        }
+        Ok(())
+    }
+}
+
+fn read_model(n: &Node<'_>) -> Result<Config> {
+    let encoder = n.child("image_encoder")?;
+    let (trunk, d_model) = read_encoder(&encoder)?;
+    let memory = read_memory(n, d_model)?;
+    let extra = n.optional_child("sam_mask_decoder_extra_args")?;
+    let mut dynamic_multimask = None;
+    if let Some(extra) = &extra {
+        let delta = extra.float_or("dynamic_multimask_stability_delta", 0.05)?;
+        let thresh = extra.float_or("dynamic_multimask_stability_thresh", 0.98)?;
+        dynamic_multimask = extra.bool_or("dynamic_multimask_via_stability", false)?.then_some((delta, thresh));
+        extra.finish(&[])?;
+    }
+    n.only("backbone_stride", 16)?;
+    n.required_true("use_high_res_features_in_sam")?;
+    n.required_true("pred_obj_scores")?;
+    n.required_true("pred_obj_scores_mlp")?;
+    let config = Config {
+        image_size: n.int_or("image_size", 512)?,
+        trunk,
+        d_model,
+        iou_prediction_use_sigmoid: n.bool_or("iou_prediction_use_sigmoid", false)?,
+        dynamic_multimask,
+        memory,
+    };
+    n.finish(&["_target_", "compile_image_encoder"])?;
+    Ok(config)
+}
+
+fn read_encoder(n: &Node<'_>) -> Result<(TrunkConfig, usize)> {
+    n.only("scalp", 1)?;
+    let t = n.child("trunk")?;
+    let trunk = TrunkConfig {
+        embed_dim: t.int_or("embed_dim", 96)?,
+        num_heads: t.int_or("num_heads", 1)?,
+        stages: t.ints_or("stages", [2, 3, 16, 3])?,
+        global_att_blocks: t.list_or("global_att_blocks", &[12, 16, 20])?,
+        window_spec: t.ints_or("window_spec", [8, 4, 14, 7])?,
+        window_pos_embed_bkg_spatial_size: t.ints_or("window_pos_embed_bkg_spatial_size", [14, 14])?,
+    };
+    t.only("q_pool", 3)?;
+    t.only_list("q_stride", &[2, 2])?;
+    t.only("dim_mul", 2)?;
+    t.only("head_mul", 2)?;
+    t.only("return_interm_layers", true)?;
+    t.finish(&["_target_", "drop_path_rate", "weights_path"])?;
+
+    let neck = n.child("neck")?;
+    let d_model = neck.int("d_model")?;
+    let channels: Vec<usize> = trunk.dims().into_iter().rev().collect();
+    neck.only_list("backbone_channel_list", &channels)?;
+    neck.only_list("fpn_top_down_levels", &[2, 3])?;
+    // Hydra's default is bilinear, which no published model uses.
+    if neck.string_or("fpn_interp_model", "bilinear")? != "nearest" {
+        return Err(neck.error("fpn_interp_model", "only nearest is implemented"));
+    }
+    for (key, value) in [("kernel_size", 1), ("stride", 1), ("padding", 0)] {
+        neck.only(key, value)?;
+    }
+    if neck.string_or("fuse_type", "sum")? != "sum" {
+        return Err(neck.error("fuse_type", "only sum is implemented"));
+    }
+    read_position(&neck)?;
+    neck.finish(&["_target_"])?;
+    n.finish(&["_target_"])?;
+    Ok((trunk, d_model))
+}
+
+/// A sine position encoding; its width follows from where it is used.
+fn read_position(n: &Node<'_>) -> Result<()> {
+    let p = n.child("position_encoding")?;
+    p.only("normalize", true)?;
+    p.only("scale", ())?;
+    p.only("temperature", 10_000)?;
+    p.finish(&["_target_", "num_pos_feats", "warmup_cache", "image_size", "strides"])
+}
+
+fn read_memory(n: &Node<'_>, d_model: usize) -> Result<MemoryConfig> {
+    let attention = n.child("memory_attention")?;
+    let layer = attention.child("layer")?;
+    let mut rope_theta = 10_000.0;
+    for key in ["self_attention", "cross_attention"] {
+        let a = layer.child(key)?;
+        rope_theta = a.float_or("rope_theta", 10_000.0)?;
+        a.only("embedding_dim", d_model)?;
+        a.only("num_heads", 1)?;
+        a.only("downsample_rate", 1)?;
+        if key == "cross_attention" {
+            a.required_true("rope_k_repeat")?;
+        }
+        // The rotation's table is made for the map at hand.
+        a.finish(&["_target_", "dropout", "feat_sizes", "kv_in_dim"])?;
+    }
+    if layer.string_or("activation", "relu")? != "relu" {
+        return Err(layer.error("activation", "only relu is implemented"));
+    }
+    layer.only("pos_enc_at_attn", false)?;
+    layer.only("pos_enc_at_cross_attn_keys", true)?;
+    layer.only("pos_enc_at_cross_attn_queries", false)?;
+    layer.only("d_model", d_model)?;
+    let dim_feedforward = layer.int("dim_feedforward")?;
+    layer.finish(&["_target_", "dropout"])?;
+    attention.only("pos_enc_at_input", true)?;
+    attention.only("d_model", d_model)?;
+    attention.only("batch_first", true)?;
+    let num_layers = attention.int("num_layers")?;
+    attention.finish(&["_target_"])?;
+
+    let encoder = n.child("memory_encoder")?;
+    read_position(&encoder)?;
+    let down = encoder.child("mask_downsampler")?;
+    for (key, value) in [("kernel_size", 3), ("stride", 2), ("padding", 1), ("total_stride", 16), ("embed_dim", d_model)] {
+        down.only(key, value)?;
+    }
+    down.finish(&["_target_"])?;
+    let fuser = encoder.child("fuser")?;
+    let block = fuser.child("layer")?;
+    for (key, value) in [("kernel_size", 7), ("padding", 3), ("dim", d_model)] {
+        block.only(key, value)?;
+    }
+    block.only("use_dwconv", true)?;
+    block.finish(&["_target_", "layer_scale_init_value", "drop_path"])?;
+    let fuser_layers = fuser.int("num_layers")?;
+    fuser.finish(&["_target_"])?;
+    encoder.only("in_dim", d_model)?;
+    let mem_dim = encoder.int("out_dim")?;
+    encoder.finish(&["_target_"])?;
+
+    n.only("soft_no_obj_ptr", false)?;
+    Ok(MemoryConfig {
+        num_layers,
+        dim_feedforward,
+        rope_theta,
+        mem_dim,
+        fuser_layers,
+        num_maskmem: n.int_or("num_maskmem", 7)?,
+        sigmoid_scale_for_mem_enc: n.float_or("sigmoid_scale_for_mem_enc", 1.0)?,
+        sigmoid_bias_for_mem_enc: n.float_or("sigmoid_bias_for_mem_enc", 0.0)?,
+        binarize_mask_from_pts_for_mem_enc: n.bool_or("binarize_mask_from_pts_for_mem_enc", false)?,
+        use_mask_input_as_output_without_sam: n.bool_or("use_mask_input_as_output_without_sam", false)?,
+        max_cond_frames_in_attn: n.limit_or_none("max_cond_frames_in_attn")?,
+        directly_add_no_mem_embed: n.bool_or("directly_add_no_mem_embed", false)?,
+        multimask_output_in_sam: n.bool_or("multimask_output_in_sam", false)?,
+        multimask_min_pt_num: n.int_or("multimask_min_pt_num", 1)?,
+        multimask_max_pt_num: n.int_or("multimask_max_pt_num", 1)?,
+        multimask_output_for_tracking: n.bool_or("multimask_output_for_tracking", false)?,
+        use_multimask_token_for_obj_ptr: n.bool_or("use_multimask_token_for_obj_ptr", false)?,
+        memory_temporal_stride_for_eval: n.int_or("memory_temporal_stride_for_eval", 1)?,
+        non_overlap_masks_for_mem_enc: n.bool_or("non_overlap_masks_for_mem_enc", false)?,
+        use_obj_ptrs_in_encoder: n.bool_or("use_obj_ptrs_in_encoder", false)?,
+        max_obj_ptrs_in_encoder: n.int_or("max_obj_ptrs_in_encoder", 16)?,
+        add_tpos_enc_to_obj_ptrs: n.bool_or("add_tpos_enc_to_obj_ptrs", true)?,
+        proj_tpos_enc_in_obj_ptrs: n.bool_or("proj_tpos_enc_in_obj_ptrs", false)?,
+        use_signed_tpos_enc_to_obj_ptrs: n.bool_or("use_signed_tpos_enc_to_obj_ptrs", false)?,
+        only_obj_ptrs_in_the_past_for_eval: n.bool_or("only_obj_ptrs_in_the_past_for_eval", false)?,
+        fixed_no_obj_ptr: n.bool_or("fixed_no_obj_ptr", false)?,
+        use_mlp_for_obj_ptr_proj: n.bool_or("use_mlp_for_obj_ptr_proj", false)?,
+        no_obj_embed_spatial: n.bool_or("no_obj_embed_spatial", false)?,
+        fill_hole_area: n.int_or("fill_hole_area", 0)?,
+        non_overlap_masks: n.bool_or("non_overlap_masks", false)?,
+        clear_non_cond_mem_around_input: n.bool_or("clear_non_cond_mem_around_input", false)?,
+        add_all_frames_to_correct_as_cond: n.bool_or("add_all_frames_to_correct_as_cond", false)?,
+    })
+}

@@ -1,0 +1,288 @@
+//! Matrix products: activations by weights packed once at load.
+//!
+//! A task takes a block of rows, lays them into scratch (normalised, summed or gathered on the way), and multiplies
+//! them with every panel of weights. Sums run over the whole of `k` in registers, in order, so a value depends on its
+//! own row and column alone: not on threads, blocks, or what else is in the batch.
+
+use super::memory::HostMemory;
+use super::norm::{NormPtr, normalise};
+use super::simd::{Isa, Kernel, Simd};
+use super::{Cpu, F32, math, zip_rows};
+use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
+use crate::error::Result;
+use crate::tensor::Tensor;
+
+/// Weights as panels: (groups, n / panel, k, panel), columns past n zero; then the bias, (groups, n).
+pub struct Packed {
+    memory: HostMemory,
+    pub groups: usize,
+    pub n: usize,
+    pub k: usize,
+    panels: usize,
+    panel: usize,
+}
+
+impl Packed {
+    pub fn new(isa: Isa, data: &LinearData<'_>) -> Result<Self> {
+        let LinearData { w, b, groups, n, k } = *data;
+        assert!(w.len() == groups * n * k, "linear: {} weights for {groups}x{n}x{k}", w.len());
+        assert!(b.is_empty() || b.len() == groups * n, "linear: {} biases for {groups}x{n}", b.len());
+        let panel = isa.panel();
+        let panels = n.div_ceil(panel);
+        let len = groups * panels * panel * (k + 1);
+        let memory = HostMemory::zeroed(len * 4, "weights")?;
+        // SAFETY: the memory holds `len` zeros and nobody else has it yet.
+        let out = unsafe { std::slice::from_raw_parts_mut(memory.ptr(), len) };
+        let (out, bias) = out.split_at_mut(groups * panels * panel * k);
+        for (rows, block) in w.chunks(n * k).zip(out.chunks_mut(panels * panel * k)) {
+            for (rows, block) in rows.chunks(panel * k).zip(block.chunks_mut(panel * k)) {
+                for (j, row) in rows.chunks(k).enumerate() {
+                    for (kk, &x) in row.iter().enumerate() {
+                        block[kk * panel + j] = x;
+                    }
+                }
+            }
+        }
+        for (b, bias) in b.chunks(n).zip(bias.chunks_mut(panels * panel)) {
+            bias[..n].copy_from_slice(b);
+        }
+        Ok(Packed { memory, groups, n, k, panels, panel })
+    }
+
+    /// Panels of a group.
+    pub(super) fn panels(&self) -> usize {
+        self.panels
+    }
+
+    /// Panel `p` of group `g` as (k, panel).
+    pub(super) fn panel(&self, g: usize, p: usize) -> F32 {
+        F32::new(self.memory.ptr()).add((g * self.panels + p) * self.panel * self.k)
+    }
+
+    /// The bias under that panel.
+    pub(super) fn bias(&self, g: usize, p: usize) -> F32 {
+        F32::new(self.memory.ptr()).add((self.groups * self.k * self.panels + g * self.panels + p) * self.panel)
+    }
+}
+
+/// Where the rows of the left operand come from.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// Rows `stride` apart.
+    Plain { x: F32, stride: usize },
+    /// Rows plus rows.
+    Sum { x: F32, stride: usize, y: F32, y_stride: usize },
+    /// Rows, normalised.
+    Norm { x: F32, stride: usize, norm: NormPtr },
+    /// Row i is the patch of output pixel i of (images, h, w, c).
+    Patches { x: F32, h: usize, w: usize, c: usize, out_h: usize, out_w: usize, kernel: usize, step: usize, pad: usize },
+}
+
+impl Rows {
+    /// Writes columns `col..col + k` of row `i` to `out`.
+    #[inline(always)]
+    unsafe fn write<S: Simd>(&self, s: S, i: usize, col: usize, k: usize, out: *mut f32) {
+        match *self {
+            Rows::Plain { x, stride } => std::ptr::copy_nonoverlapping(x.at(i * stride + col), out, k),
+            Rows::Sum { x, stride, y, y_stride } => {
+                zip_rows(s, out, x.at(i * stride + col), y.at(i * y_stride + col), k, |a, b| s.add(a, b))
+            }
+            Rows::Norm { x, stride, norm } => normalise(s, out, x.at(i * stride), k, norm, Activation::None),
+            Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad } => {
+                let (image, at) = (i / (out_h * out_w), i % (out_h * out_w));
+                let x = x.add(image * h * w * c);
+                let (y0, x0) = ((at / out_w * step) as isize - pad as isize, (at % out_w * step) as isize - pad as isize);
+                // Of each row of the patch, the pixels within the map are contiguous.
+                let (from, to) = ((-x0).clamp(0, kernel as isize) as usize, (w as isize - x0).clamp(0, kernel as isize) as usize);
+                for ky in 0..kernel {
+                    let out = out.add(ky * kernel * c);
+                    let y = y0 + ky as isize;
+                    let inside = if (0..h as isize).contains(&y) { (from, to.max(from)) } else { (0, 0) };
+                    std::ptr::write_bytes(out, 0, inside.0 * c);
+                    if inside.1 > inside.0 {
+                        let src = x.at((y as usize * w + (x0 + inside.0 as isize) as usize) * c);
+                        std::ptr::copy_nonoverlapping(src, out.add(inside.0 * c), (inside.1 - inside.0) * c);
+                    }
+                    std::ptr::write_bytes(out.add(inside.1 * c), 0, (kernel - inside.1) * c);
+                }
+            }
+        }
+    }
+}
+
+/// An addend of the epilogue.
+#[derive(Clone, Copy)]
+enum Extra {
+    None,
+    Rows { x: F32, stride: usize },
+    /// (h/2, w/2, n) under an output (h, w, n).
+    Upsampled { x: F32, w: usize, n: usize },
+}
+
+/// Rows `rows.0..rows.1` by panels `cols.0..cols.1`, counted through all groups.
+struct Product<'a> {
+    rows: (usize, usize),
+    cols: (usize, usize),
+    x: Rows,
+    w: &'a Packed,
+    out: F32,
+    stride: usize,
+    activation: Activation,
+    extra: Extra,
+    scratch: F32,
+}
+
+/// Elements of a row of scratch: `k` and enough more that rows do not fall on the same sets of the cache.
+fn padded(k: usize) -> usize {
+    k.next_multiple_of(16) + 16
+}
+
+/// The most rows of a block: what fits half of a usual second-level cache, with whole tiles.
+fn block_rows(k: usize) -> usize {
+    const ELEMENTS: usize = 96 * 1024;
+    (ELEMENTS / padded(k)).clamp(12, 240) / 12 * 12
+}
+
+impl Kernel for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let (w, n, k, ld) = (self.w, self.w.n, self.w.k, padded(self.w.k));
+        let count = self.rows.1 - self.rows.0;
+        let block = self.scratch.ptr();
+        let mut tile = [0f32; 16 * 64];
+        let tile = tile.as_mut_ptr();
+        let mut filled = usize::MAX;
+        for col in self.cols.0..self.cols.1 {
+            let (g, p) = (col / w.panels, col % w.panels);
+            if filled != g {
+                for i in 0..count {
+                    self.x.write(s, self.rows.0 + i, g * k, k, block.add(i * ld));
+                }
+                filled = g;
+            }
+            let (first, width) = (p * S::PANEL, (n - p * S::PANEL).min(S::PANEL));
+            let mut i = 0;
+            while i < count {
+                let m = if count - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
+                s.tile(m, k, block.add(i * ld), ld, 1, w.panel(g, p).ptr(), S::PANEL, tile, S::PANEL);
+                for r in 0..m.min(count - i) {
+                    let row = self.rows.0 + i + r;
+                    let at = g * n + first;
+                    self.finish(s, tile.add(r * S::PANEL), row, at, width, w.bias(g, p).ptr());
+                }
+                i += m;
+            }
+        }
+    }
+}
+
+impl Product<'_> {
+    /// Stores `width` sums of a row from column `at`.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, s: S, sums: *const f32, row: usize, at: usize, width: usize, bias: *const f32) {
+        let out = self.out.at_mut(row * self.stride + at);
+        let extra = match self.extra {
+            Extra::None => std::ptr::null(),
+            Extra::Rows { x, stride } => x.at(row * stride + at),
+            Extra::Upsampled { x, w, n } => x.at(((row / w / 2) * (w / 2) + row % w / 2) * n + at),
+        };
+        for j in (0..width).step_by(S::LANES) {
+            let v = s.add(s.load(sums.add(j)), s.load(bias.add(j)));
+            let v = math::activate(s, self.activation, v);
+            let rest = width - j;
+            if rest >= S::LANES {
+                let v = if extra.is_null() { v } else { s.add(v, s.load(extra.add(j))) };
+                s.store(out.add(j), v);
+            } else {
+                let v = if extra.is_null() { v } else { s.add(v, s.load_part(extra.add(j), rest)) };
+                s.store_part(out.add(j), rest, v);
+            }
+        }
+    }
+}
+
+impl Cpu {
+    pub(super) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
+        let k = w.groups * w.k;
+        assert!(x.x.cols() == k && x.x.rows() == out.rows(), "linear: {out:?} from {:?} by {}x{}", x.x, w.n, w.k);
+        let (ptr, stride) = (F32::of(x.x), x.x.stride());
+        let rows = match x.prologue {
+            Prologue::None => Rows::Plain { x: ptr, stride },
+            Prologue::Add(y) => {
+                assert!(y.cols() == k && y.rows() == x.x.rows(), "linear: {:?} + {y:?}", x.x);
+                Rows::Sum { x: ptr, stride, y: F32::of(y), y_stride: y.stride() }
+            }
+            Prologue::Norm(norm) => {
+                assert!(w.groups == 1 && norm.gamma.len() == k, "linear: norm {:?} of {:?}", norm.gamma, x.x);
+                Rows::Norm { x: ptr, stride, norm: NormPtr::of(norm) }
+            }
+        };
+        self.count_operand(x.x);
+        self.product(out, rows, w, epilogue);
+    }
+
+    pub(super) fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Cpu>, epilogue: Epilogue<'_>) {
+        let dims = |t: Tensor<'_>| {
+            let d = t.dims();
+            assert!(d.len() >= 3 && t.is_contiguous(), "conv2d: a map has 3 or 4 dimensions, got {t:?}");
+            (d[..d.len() - 3].iter().product::<usize>(), d[d.len() - 3], d[d.len() - 2], d[d.len() - 1])
+        };
+        let ((images, h, w, c), (out_images, out_h, out_w, _)) = (dims(x), dims(out));
+        let fits = |n: usize, m: usize| (n + 2 * conv.pad - conv.kernel) / conv.stride + 1 == m;
+        assert!(
+            images == out_images && fits(h, out_h) && fits(w, out_w) && conv.weights.k == conv.kernel * conv.kernel * c,
+            "conv2d: {out:?} from {x:?}, kernel {} stride {} pad {}",
+            conv.kernel,
+            conv.stride,
+            conv.pad
+        );
+        let (kernel, step, pad) = (conv.kernel, conv.stride, conv.pad);
+        self.count_operand(x);
+        let x = F32::of(x);
+        self.product(out, Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad }, &conv.weights, epilogue);
+    }
+
+    fn product(&self, out: Tensor<'_>, x: Rows, w: &Packed, epilogue: Epilogue<'_>) {
+        let m = out.rows();
+        assert!(out.cols() == w.groups * w.n, "linear: {out:?} from {} groups of {}", w.groups, w.n);
+        let extra = match epilogue.addend {
+            Addend::None => Extra::None,
+            Addend::Tensor(t) => {
+                assert!(t.rows() == m && t.cols() == out.cols(), "linear: {out:?} + {t:?}");
+                self.count_operand(t);
+                Extra::Rows { x: F32::of(t), stride: t.stride() }
+            }
+            Addend::Upsampled(t) => {
+                let (o, d) = (out.dims(), t.dims());
+                assert!(d.len() == 3 && o == [d[0] * 2, d[1] * 2, d[2]] && t.is_contiguous(), "linear: {out:?} + 2x {t:?}");
+                self.count_operand(t);
+                Extra::Upsampled { x: F32::of(t), w: o[1], n: d[2] }
+            }
+        };
+        self.count(&[out]);
+        self.count_product(m * w.groups, w.n, w.k);
+
+        // Blocks of equal height; few of them are divided by columns too, so that every thread has work.
+        let block = m.div_ceil(m.div_ceil(block_rows(w.k))).next_multiple_of(4);
+        let blocks = m.div_ceil(block);
+        let panels = w.groups * w.panels;
+        let work = block * w.k * w.panel;
+        let split = if blocks >= 16 { 1 } else { (16 / blocks).min(panels).min((panels * work / 65_536).max(1)) };
+        let each = panels.div_ceil(split);
+        let (dest, stride, activation) = (F32::of(out), out.stride(), epilogue.activation);
+        self.parallel(blocks * split, |task, scratch| {
+            let (r, c) = (task / split * block, task % split * each);
+            Product {
+                rows: (r, (r + block).min(m)),
+                cols: (c.min(panels), (c + each).min(panels)),
+                x,
+                w,
+                out: dest,
+                stride,
+                activation,
+                extra,
+                scratch,
+            }
+        });
+    }
+}

@@ -1,0 +1,131 @@
+//! Elementary functions on vectors.
+
+use super::simd::Simd;
+use crate::backend::Activation;
+
+/// exp(x) to about 1 ulp; 0 below -87.3, and x must be below 88.
+///
+/// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2)/2, where exp(r) = 1 + r + r^2 p(r) with p the minimax
+/// polynomial (relative error 4e-9).
+#[inline(always)]
+pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    const P: [f32; 5] = [0.499_999_88, 0.166_665_24, 0.041_669_8, 0.008_368_43, 0.001_372_84];
+    let least = s.splat(-87.3);
+    let clamped = s.max(x, least);
+    let n = s.round(s.mul(clamped, s.splat(std::f32::consts::LOG2_E)));
+    let r = s.fma(n, s.splat(-LN2_HIGH), clamped);
+    let r = s.fma(n, s.splat(-LN2_LOW), r);
+    let mut p = s.splat(P[4]);
+    for i in (0..4).rev() {
+        p = s.fma(p, r, s.splat(P[i]));
+    }
+    let y = s.add(s.fma(s.mul(p, r), r, r), s.splat(1.0));
+    s.select_lt(x, least, s.splat(0.0), s.scale(y, n))
+}
+
+/// erf(x) = x P(x^2) / Q(x^2), the minimax ratio on |x| <= 3.925, beyond which erf is 1 (relative error 2e-8).
+#[inline(always)]
+fn erf<S: Simd>(s: S, x: S::F) -> S::F {
+    const P: [f32; 6] = [1.128_379_1, 0.190_594_97, 0.052_769_463, 3.772_604e-3, 2.848_450_4e-4, 2.046_021_8e-6];
+    const Q: [f32; 6] = [1.0, 0.502_243_1, 0.114_183_23, 0.014_983_306, 1.163_871_4e-3, 3.804_778e-5];
+    let bound = s.splat(3.925);
+    let x = s.max(s.min(x, bound), s.sub(s.splat(0.0), bound));
+    let x2 = s.mul(x, x);
+    let (mut p, mut q) = (s.splat(P[5]), s.splat(Q[5]));
+    for i in (0..5).rev() {
+        p = s.fma(p, x2, s.splat(P[i]));
+        q = s.fma(q, x2, s.splat(Q[i]));
+    }
+    s.div(s.mul(x, p), q)
+}
+
+/// x/2 (1 + erf(x / sqrt 2))
+#[inline(always)]
+pub fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+    let half = s.mul(x, s.splat(0.5));
+    s.fma(half, erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2))), half)
+}
+
+/// 1 / (1 + exp(-x))
+#[inline(always)]
+pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+    let one = s.splat(1.0);
+    let minus = s.min(s.sub(s.splat(0.0), x), s.splat(87.0));
+    s.div(one, s.add(one, exp(s, minus)))
+}
+
+#[inline(always)]
+pub fn activate<S: Simd>(s: S, activation: Activation, x: S::F) -> S::F {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => s.max(x, s.splat(0.0)),
+        Activation::Gelu => gelu(s, x),
+        Activation::Sigmoid => sigmoid(s, x),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::simd::{Isa, Kernel};
+
+    struct Map<'a> {
+        x: &'a [f32],
+        y: &'a mut [f32],
+        f: u8,
+    }
+
+    impl Kernel for Map<'_> {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self, s: S) {
+            for i in (0..self.x.len()).step_by(S::LANES) {
+                let n = (self.x.len() - i).min(S::LANES);
+                let v = s.load_part(self.x.as_ptr().add(i), n);
+                let v = match self.f {
+                    0 => exp(s, v),
+                    1 => erf(s, v),
+                    _ => sigmoid(s, v),
+                };
+                s.store_part(self.y.as_mut_ptr().add(i), n, v);
+            }
+        }
+    }
+
+    fn map(isa: Isa, f: u8, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.len()];
+        // SAFETY: slices of one length; the set is available.
+        unsafe { isa.run(Map { x, y: &mut y, f }) };
+        y
+    }
+
+    /// erf in f64 by its Maclaurin series, which converges everywhere and is exact to 1e-13 on |x| <= 4.
+    fn erf_f64(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            term *= -x * x / n as f64;
+            sum += term / (2 * n + 1) as f64;
+        }
+        sum * 2.0 / std::f64::consts::PI.sqrt()
+    }
+
+    #[test]
+    fn functions_are_accurate_on_every_instruction_set() {
+        for isa in Isa::available() {
+            let x: Vec<f32> = (0..20_011).map(|i| -87.2 + i as f32 * 0.0087).collect();
+            for (x, y) in x.iter().zip(map(isa, 0, &x)) {
+                let want = (*x as f64).exp();
+                assert!((y as f64 / want - 1.0).abs() < 3e-7, "{isa:?}: exp({x}) = {y}, not {want}");
+            }
+            assert_eq!(map(isa, 0, &[f32::NEG_INFINITY, -1e30, -88.0, 0.0]), [0.0, 0.0, 0.0, 1.0], "{isa:?}");
+
+            let x: Vec<f32> = (0..8_003).map(|i| -4.0 + i as f32 * 0.001).collect();
+            for (x, y) in x.iter().zip(map(isa, 1, &x)) {
+                let want = erf_f64(*x as f64);
+                assert!((y as f64 - want).abs() < 4e-7 * want.abs().max(1e-3), "{isa:?}: erf({x}) = {y}, not {want}");
+            }
+            assert_eq!(map(isa, 2, &[-1e9, 0.0, 1e9])[1..], [0.5, 1.0], "{isa:?}");
+        }
+    }
+}

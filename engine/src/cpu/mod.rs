@@ -1,0 +1,451 @@
+//! The CPU backend: float32, the oracle of every kernel to come, and fast.
+//!
+//! Each operation cuts its output into tasks, runs them on the model's thread pool, and returns when they are done.
+//! A task writes what no other task writes and reads what is finished, and its result does not depend on how the
+//! work was cut: so results are the same for any number of threads.
+
+mod attention;
+mod image_attention;
+mod linear;
+mod math;
+mod memory;
+mod norm;
+mod pixels;
+mod pool;
+mod prompts;
+mod regions;
+pub mod simd;
+mod upscale;
+
+use crate::backend::*;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, MaskOut};
+use crate::precision::Precision;
+use crate::tensor::{DType, Tensor};
+pub use attention::MAX_WIDTH as MAX_HEAD_WIDTH;
+pub use linear::Packed;
+pub use memory::HostMemory;
+use pool::Pool;
+use simd::{Isa, Kernel, Simd};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// f32 of scratch a task has: 1 MiB, the usual second-level cache.
+const SCRATCH: usize = 256 * 1024;
+const _: () = assert!(attention::SCRATCH <= SCRATCH);
+
+/// A queue of work on the CPU, which is done by the time an operation returns.
+pub struct Cpu {
+    pool: Arc<Pool>,
+    isa: Isa,
+    /// `SCRATCH` f32 per thread.
+    scratch: HostMemory,
+    /// What an operation needs across its tasks; grows to the largest need and stays.
+    workspace: RefCell<Option<HostMemory>>,
+    failure: RefCell<Option<Error>>,
+    counters: Cell<Counters>,
+    probe: RefCell<Option<Probe>>,
+}
+
+impl Cpu {
+    /// A backend with its own pool of `threads` threads (0: as many as the machine offers) and the best instruction
+    /// set it has.
+    pub fn new(threads: usize) -> Result<Cpu> {
+        Cpu::with_isa(threads, Isa::available()[0])
+    }
+
+    /// As [`Cpu::new`] with a chosen instruction set.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<Cpu> {
+        if !Isa::available().contains(&isa) {
+            return Err(Error::Device(format!("this CPU has no {}", isa.name())));
+        }
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            1..=1024 => threads,
+            _ => return Err(Error::input(format!("{threads} threads: at most 1024"))),
+        };
+        let pool = Pool::new(threads).map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        Cpu::on(Arc::new(pool), isa)
+    }
+
+    fn on(pool: Arc<Pool>, isa: Isa) -> Result<Cpu> {
+        Ok(Cpu {
+            scratch: HostMemory::zeroed(pool.threads() * SCRATCH * 4, "scratch of the CPU's threads")?,
+            pool,
+            isa,
+            workspace: RefCell::new(None),
+            failure: RefCell::new(None),
+            counters: Cell::new(Counters::default()),
+            probe: RefCell::new(None),
+        })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Threads in use.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Runs `kernel(task, scratch)` for each task.
+    fn parallel<K: Kernel>(&self, tasks: usize, kernel: impl Fn(usize, F32) -> K + Sync) {
+        let (isa, scratch) = (self.isa, F32::new(self.scratch.ptr()));
+        self.pool.run(tasks, &|task, slot| {
+            // SAFETY: operations check the shapes behind a kernel's pointers before they build it.
+            unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
+        });
+    }
+
+    /// As [`Cpu::parallel`], on this thread alone unless there is enough work for more.
+    fn parallel_if<K: Kernel>(&self, tasks: usize, enough: bool, kernel: impl Fn(usize, F32) -> K + Sync) {
+        if enough {
+            return self.parallel(tasks, kernel);
+        }
+        for task in 0..tasks {
+            // SAFETY: as in `parallel`.
+            unsafe { self.isa.run(kernel(task, F32::new(self.scratch.ptr()))) }
+        }
+    }
+
+    /// Runs `kernel((first, last), scratch)` over ranges of `rows` that are worth a task each.
+    fn parallel_rows<K: Kernel>(&self, rows: usize, cost: usize, kernel: impl Fn((usize, usize), F32) -> K + Sync) {
+        let each = (16_384 / cost.max(1)).max(1);
+        self.parallel(rows.div_ceil(each), |task, scratch| {
+            kernel((task * each, ((task + 1) * each).min(rows)), scratch)
+        });
+    }
+
+    /// Memory that all tasks of an operation share, or nothing when there is none; the failure is kept.
+    fn workspace(&self, floats: usize) -> Option<F32> {
+        let mut workspace = self.workspace.borrow_mut();
+        if workspace.as_ref().is_none_or(|w| w.bytes() < floats * 4 + 256) {
+            match HostMemory::new(floats * 4 + 256, "workspace of the CPU") {
+                Ok(memory) => *workspace = Some(memory),
+                Err(e) => {
+                    self.failure.borrow_mut().get_or_insert(e);
+                    return None;
+                }
+            }
+        }
+        workspace.as_ref().map(|w| F32::new(w.ptr()))
+    }
+
+    /// Counts a launch and the bytes of its operands.
+    fn count(&self, operands: &[Tensor<'_>]) {
+        operands.iter().for_each(|&t| self.count_operand(t));
+        self.count_more(|c| c.launches += 1);
+    }
+
+    fn count_operand(&self, t: Tensor<'_>) {
+        self.count_bytes(t.len() * t.dtype().bytes());
+    }
+
+    fn count_bytes(&self, bytes: usize) {
+        self.count_more(|c| c.bytes += bytes as u64);
+    }
+
+    /// Counts a product of (m, k) by (k, n).
+    fn count_product(&self, m: usize, n: usize, k: usize) {
+        self.count_more(|c| c.matmul_flops += 2 * (m * n * k) as u64);
+    }
+
+    fn count_more(&self, change: impl FnOnce(&mut Counters)) {
+        let mut c = self.counters.get();
+        change(&mut c);
+        self.counters.set(c);
+    }
+}
+
+/// A pointer that tasks may share. Its users keep to the shapes they were given.
+pub(crate) struct Ptr<T>(*mut T);
+
+type F32 = Ptr<f32>;
+type I32 = Ptr<i32>;
+
+impl<T> Clone for Ptr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ptr<T> {}
+
+// SAFETY: an address; tasks that run at once write different places.
+unsafe impl<T> Send for Ptr<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Ptr<T> {}
+
+impl<T> Ptr<T> {
+    #[inline(always)]
+    fn new(p: *mut T) -> Self {
+        Ptr(p)
+    }
+
+    /// `n` elements on.
+    #[inline(always)]
+    fn add(self, n: usize) -> Self {
+        Ptr(self.0.wrapping_add(n))
+    }
+
+    #[inline(always)]
+    fn ptr(self) -> *mut T {
+        self.0
+    }
+
+    #[inline(always)]
+    fn at(self, n: usize) -> *const T {
+        self.0.wrapping_add(n)
+    }
+
+    #[inline(always)]
+    fn at_mut(self, n: usize) -> *mut T {
+        self.0.wrapping_add(n)
+    }
+}
+
+impl F32 {
+    fn of(t: Tensor<'_>) -> Self {
+        assert!(t.dtype() == DType::F32, "the CPU computes in f32, got {t:?}");
+        Ptr(t.addr() as *mut f32)
+    }
+}
+
+impl I32 {
+    fn of(t: Tensor<'_>) -> Self {
+        assert!(t.dtype() == DType::I32, "indices are i32, got {t:?}");
+        Ptr(t.addr() as *mut i32)
+    }
+}
+
+/// out[i] = f(x[i], y[i]); `out` may be `x` or `y`.
+///
+/// # Safety
+/// Each is valid for `n` elements.
+#[inline(always)]
+unsafe fn zip_rows<S: Simd>(
+    s: S,
+    out: *mut f32,
+    x: *const f32,
+    y: *const f32,
+    n: usize,
+    f: impl Fn(S::F, S::F) -> S::F,
+) {
+    let whole = n / S::LANES * S::LANES;
+    for i in (0..whole).step_by(S::LANES) {
+        s.store(out.add(i), f(s.load(x.add(i)), s.load(y.add(i))));
+    }
+    if whole < n {
+        let rest = n - whole;
+        s.store_part(out.add(whole), rest, f(s.load_part(x.add(whole), rest), s.load_part(y.add(whole), rest)));
+    }
+}
+
+/// Each operation is an inherent method of the same name, in the file of its family.
+impl Backend for Cpu {
+    type Memory = HostMemory;
+    type Linear = Packed;
+    type Recording = std::convert::Infallible;
+
+    fn precision(&self, wanted: Precision) -> Result<Precision> {
+        match wanted {
+            Precision::Auto | Precision::F32 => Ok(Precision::F32),
+            other => Err(Error::Device(format!("the CPU computes in f32, not {}", other.name()))),
+        }
+    }
+
+    fn fork(&self) -> Result<Self> {
+        Cpu::on(self.pool.clone(), self.isa)
+    }
+
+    fn alloc(&self, bytes: usize, what: &'static str) -> Result<HostMemory> {
+        HostMemory::new(bytes, what)
+    }
+
+    fn linear_weights(&self, data: LinearData<'_>) -> Result<Packed> {
+        Packed::new(self.isa, &data)
+    }
+
+    fn prompts_per_pass(&self) -> usize {
+        8
+    }
+
+    fn record(&self, body: &mut dyn FnMut()) -> Option<Self::Recording> {
+        body();
+        None
+    }
+
+    fn replay(&self, recording: &Self::Recording) {
+        match *recording {}
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.count_more(|c| c.waits += 1);
+        self.failure.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    fn probe(&self, name: &str, x: Tensor<'_>) {
+        if let Some(probe) = &mut *self.probe.borrow_mut() {
+            let mut values = vec![0f32; x.len()];
+            for (i, row) in values.chunks_mut(x.cols()).enumerate() {
+                // SAFETY: a row of the tensor.
+                unsafe { std::ptr::copy_nonoverlapping(F32::of(x).at(i * x.stride()), row.as_mut_ptr(), row.len()) };
+            }
+            probe(name, x.dims(), &values);
+        }
+    }
+
+    fn set_probe(&self, probe: Option<Probe>) {
+        *self.probe.borrow_mut() = probe;
+    }
+
+    fn upload(&self, out: Tensor<'_>, data: &[u8]) {
+        assert!(out.is_contiguous() && out.len() * out.dtype().bytes() == data.len(), "upload: {out:?}");
+        // SAFETY: as many bytes as the tensor has.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), out.addr() as *mut u8, data.len()) };
+        self.count_bytes(data.len());
+    }
+
+    fn download(&self, out: &mut [u8], x: Tensor<'_>) {
+        assert!(x.is_contiguous() && x.len() * x.dtype().bytes() == out.len(), "download: {x:?}");
+        // SAFETY: as many bytes as the tensor has.
+        unsafe { std::ptr::copy_nonoverlapping(x.addr() as *const u8, out.as_mut_ptr(), out.len()) };
+        self.count_bytes(out.len());
+    }
+
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>) {
+        Cpu::preprocess(self, out, frame);
+    }
+
+    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {
+        Cpu::conv2d(self, out, x, w, epilogue);
+    }
+
+    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
+        Cpu::linear(self, out, x, w, epilogue);
+    }
+
+    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
+        Cpu::layer_norm(self, out, x, norm, activation);
+    }
+
+    fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>) {
+        Cpu::add_vector(self, out, x, v);
+    }
+
+    fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>) {
+        Cpu::max_pool2x2(self, out, x);
+    }
+
+    fn window_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        windows: Windows<'_>,
+    ) {
+        Cpu::window_attention(self, out, q, k, v, heads, windows);
+    }
+
+    fn token_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        lens: Tensor<'_>,
+    ) {
+        Cpu::token_attention(self, out, q, k, v, heads, lens);
+    }
+
+    fn embed_points(
+        &self,
+        out: Tensor<'_>,
+        points: Tensor<'_>,
+        point_labels: Tensor<'_>,
+        lens: Tensor<'_>,
+        output_tokens: Tensor<'_>,
+        gaussian: Tensor<'_>,
+        labels: Tensor<'_>,
+    ) {
+        Cpu::embed_points(self, out, points, point_labels, lens, output_tokens, gaussian, labels);
+    }
+
+    fn image_keys(
+        &self,
+        out: Tensor<'_>,
+        embed: Tensor<'_>,
+        image: Tensor<'_>,
+        dense: Tensor<'_>,
+        mask: Tensor<'_>,
+        no_mask: Tensor<'_>,
+    ) {
+        Cpu::image_keys(self, out, embed, image, dense, mask, no_mask);
+    }
+
+    fn attend_image(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        scale: f32,
+    ) {
+        Cpu::attend_image(self, out, q, keys, source, pos, scale);
+    }
+
+    fn update_image(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        tokens: TokenAttention<'_>,
+    ) {
+        Cpu::update_image(self, out, keys, source, pos, tokens);
+    }
+
+    fn upscale_masks(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        hyper: Tensor<'_>,
+        high: (Tensor<'_>, Tensor<'_>),
+        image: Tensor<'_>,
+        dc1: &Packed,
+        norm: Norm<'_>,
+        dc2: &Packed,
+    ) {
+        Cpu::upscale_masks(self, out, keys, hyper, high, image, dc1, norm, dc2);
+    }
+
+    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
+        Cpu::select_masks(self, out, masks, iou, selection);
+    }
+
+    fn clean_masks(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        labels: Tensor<'_>,
+        areas: Tensor<'_>,
+        cleaning: Cleaning,
+    ) {
+        Cpu::clean_masks(self, out, masks, selected, labels, areas, cleaning);
+    }
+
+    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+        Cpu::write_masks(self, out, masks, selected);
+    }
+}

@@ -1,0 +1,187 @@
+//! A model's own threads: fork, join, nothing else.
+//!
+//! One parallel loop runs at a time. A caller that finds the pool taken runs its loop by itself: with as many callers
+//! as threads nobody waits, and since tasks never depend on who runs them, results are the same.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+/// Turns of the waiting loop before a thread goes to sleep: some 50 microseconds at a pause each.
+const SPINS: u32 = 2_000;
+
+/// A loop body: task index, slot of the thread that runs it.
+type Body<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+struct Shared {
+    /// Counts loops; a change tells workers there is one.
+    epoch: AtomicU64,
+    /// The body and length of the current loop.
+    job: Mutex<Option<(Body<'static>, usize)>>,
+    /// The next task nobody has taken.
+    next: AtomicUsize,
+    /// Workers that have not finished the current loop.
+    busy: AtomicUsize,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+    asleep: Mutex<usize>,
+    wake: Condvar,
+}
+
+/// `threads - 1` workers; the caller of [`Pool::run`] is the last thread.
+pub struct Pool {
+    shared: Arc<Shared>,
+    taken: AtomicBool,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts the workers. Fails when the system gives no more threads.
+    pub fn new(threads: usize) -> std::io::Result<Pool> {
+        let shared = Arc::new(Shared {
+            epoch: AtomicU64::new(0),
+            job: Mutex::new(None),
+            next: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            asleep: Mutex::new(0),
+            wake: Condvar::new(),
+        });
+        let mut pool = Pool { shared, taken: AtomicBool::new(false), workers: Vec::new() };
+        for slot in 1..threads {
+            let shared = pool.shared.clone();
+            pool.workers.push(
+                std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(move || work(&shared, slot))?,
+            );
+        }
+        Ok(pool)
+    }
+
+    /// Threads that can run tasks, the caller's included; slots are below it.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `body(task, slot)` for every task below `n`, each once, on whichever thread is free. No two calls that
+    /// run at once have the same slot.
+    pub fn run(&self, n: usize, body: Body<'_>) {
+        if n <= 1 || self.workers.is_empty() || self.taken.swap(true, Ordering::Acquire) {
+            return (0..n).for_each(|task| body(task, 0));
+        }
+        let s = &*self.shared;
+        // SAFETY: only the lifetime changes; workers use the body before `busy` falls to 0, which is awaited below.
+        let body: Body<'static> = unsafe { std::mem::transmute(body) };
+        *s.job.lock().expect("no panic holds this lock") = Some((body, n));
+        s.next.store(0, Ordering::Relaxed);
+        s.busy.store(self.workers.len(), Ordering::Relaxed);
+        s.epoch.fetch_add(1, Ordering::Release);
+        if *s.asleep.lock().expect("no panic holds this lock") > 0 {
+            s.wake.notify_all();
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| drain(s, body, n, 0)));
+        let mut spins = 0;
+        while s.busy.load(Ordering::Acquire) > 0 {
+            spins += 1;
+            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        self.taken.store(false, Ordering::Release);
+        if let Err(panic) = own {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(!s.panicked.swap(false, Ordering::Relaxed), "a task of the thread pool panicked");
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.epoch.fetch_add(1, Ordering::Release);
+        let asleep = self.shared.asleep.lock().expect("no panic holds this lock");
+        self.shared.wake.notify_all();
+        drop(asleep);
+        for worker in self.workers.drain(..) {
+            worker.join().expect("workers catch panics");
+        }
+    }
+}
+
+fn drain(s: &Shared, body: Body<'_>, n: usize, slot: usize) {
+    loop {
+        let task = s.next.fetch_add(1, Ordering::Relaxed);
+        if task >= n {
+            return;
+        }
+        body(task, slot);
+    }
+}
+
+fn work(s: &Shared, slot: usize) {
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while s.epoch.load(Ordering::Acquire) == seen {
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop();
+                continue;
+            }
+            let mut asleep = s.asleep.lock().expect("no panic holds this lock");
+            *asleep += 1;
+            while s.epoch.load(Ordering::Acquire) == seen {
+                asleep = s.wake.wait(asleep).expect("no panic holds this lock");
+            }
+            *asleep -= 1;
+        }
+        seen = s.epoch.load(Ordering::Acquire);
+        if s.stop.load(Ordering::Acquire) {
+            return;
+        }
+        let (body, n) = s.job.lock().expect("no panic holds this lock").expect("a loop has a body");
+        if catch_unwind(AssertUnwindSafe(|| drain(s, body, n, slot))).is_err() {
+            s.panicked.store(true, Ordering::Relaxed);
+        }
+        s.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_whoever_calls() {
+        let pool = Pool::new(4).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for n in [0, 1, 2, 7, 100] {
+                        for _ in 0..50 {
+                            let counts: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+                            pool.run(n, &|task, slot| {
+                                assert!(slot < 4);
+                                counts[task].fetch_add(1, Ordering::Relaxed);
+                            });
+                            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1));
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn sleeping_workers_wake_and_panics_come_back() {
+        let pool = Pool::new(3).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let sum = AtomicUsize::new(0);
+        pool.run(10, &|task, _| {
+            sum.fetch_add(task, Ordering::Relaxed);
+        });
+        assert_eq!(sum.into_inner(), 45);
+        let failed = catch_unwind(AssertUnwindSafe(|| pool.run(10, &|task, _| assert!(task != 5))));
+        assert!(failed.is_err());
+        pool.run(10, &|_, _| {});
+    }
+}

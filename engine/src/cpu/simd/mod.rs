@@ -1,0 +1,177 @@
+//! A small vector abstraction: one file per instruction set, kernels written once over [`Simd`].
+//!
+//! A value of a [`Simd`] type is a proof that the CPU has the instructions, so its arithmetic is safe to call;
+//! only loads and stores, which take raw pointers, are not. Every method is `inline(always)`: a kernel becomes
+//! vector code because [`Simd::vectorize`] compiles its whole body with the features of the set enabled.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+mod tile;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
+pub use portable::Portable;
+
+/// A computation written over any vector set. `run` must be `#[inline(always)]`.
+pub trait Kernel {
+    /// # Safety
+    /// As the kernel's own fields demand: pointers valid for the shapes beside them.
+    unsafe fn run<S: Simd>(self, s: S);
+}
+
+/// Vectors of `LANES` f32.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// One vector register.
+    type F: Copy;
+    /// Values in a vector.
+    const LANES: usize;
+    /// Rows of a full matrix tile: as many as keep `TILE_ROWS * TILE_VECS` accumulators in registers.
+    const TILE_ROWS: usize;
+    /// Rows of the small tile that finishes a block; divides nothing in particular, wastes little.
+    const SMALL_ROWS: usize;
+    /// Vectors across a matrix tile.
+    const TILE_VECS: usize;
+    /// Columns of a matrix tile, and the width of a packed panel.
+    const PANEL: usize = Self::TILE_VECS * Self::LANES;
+
+    /// Runs `kernel` compiled for this instruction set.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`].
+    unsafe fn vectorize<K: Kernel>(self, kernel: K);
+
+    fn splat(self, x: f32) -> Self::F;
+    /// # Safety
+    /// `p` is valid for `LANES` reads.
+    unsafe fn load(self, p: *const f32) -> Self::F;
+    /// The first `n <= LANES` lanes from memory, zeros after.
+    ///
+    /// # Safety
+    /// `p` is valid for `n` reads.
+    unsafe fn load_part(self, p: *const f32, n: usize) -> Self::F;
+    /// # Safety
+    /// `p` is valid for `LANES` writes.
+    unsafe fn store(self, p: *mut f32, v: Self::F);
+    /// # Safety
+    /// `p` is valid for `n <= LANES` writes.
+    unsafe fn store_part(self, p: *mut f32, n: usize, v: Self::F);
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a*b + c
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// Nearest integer, ties to even.
+    fn round(self, a: Self::F) -> Self::F;
+    /// a * 2^n for integral n in -126..=127.
+    fn scale(self, a: Self::F, n: Self::F) -> Self::F;
+    /// Lane by lane `if a < b { x } else { y }`.
+    fn select_lt(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// Sum over the lanes, in a fixed order.
+    fn sum(self, a: Self::F) -> f32;
+
+    /// `out[i][j] = sum over k of a[i*rs + k*cs] * b[k*ldb + j]` for `m` rows and `PANEL` columns, summed in the
+    /// order of `k` in every lane, whatever `m`: a row's result depends on its own operands only.
+    ///
+    /// # Safety
+    /// `m` is `TILE_ROWS` or `SMALL_ROWS`; `a`, `b`, `out` are valid for the reads and writes of the formula.
+    unsafe fn tile(
+        self,
+        m: usize,
+        k: usize,
+        a: *const f32,
+        rs: usize,
+        cs: usize,
+        b: *const f32,
+        ldb: usize,
+        out: *mut f32,
+        ldo: usize,
+    );
+}
+
+/// The instruction sets the engine has kernels for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// 128-bit vectors written as arrays, for any CPU.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Isa {
+    /// Every set this CPU can run, the best first.
+    pub fn available() -> Vec<Isa> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if Avx512::detect().is_some() {
+                sets.push(Isa::Avx512);
+            }
+            if Avx2::detect().is_some() {
+                sets.push(Isa::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Isa::Neon);
+        sets.push(Isa::Portable);
+        sets
+    }
+
+    /// The name users type and read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+        }
+    }
+
+    /// The width of a packed panel of a weight matrix.
+    pub fn panel(self) -> usize {
+        match self {
+            Isa::Portable => Portable::PANEL,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Avx2::PANEL,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Avx512::PANEL,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Neon::PANEL,
+        }
+    }
+
+    /// Runs a kernel on this instruction set.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; `self` comes from [`Isa::available`].
+    pub unsafe fn run<K: Kernel>(self, kernel: K) {
+        match self {
+            Isa::Portable => Portable.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Avx2::assume().vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Avx512::assume().vectorize(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Neon::assume().vectorize(kernel),
+        }
+    }
+}

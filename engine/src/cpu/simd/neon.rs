@@ -1,0 +1,119 @@
+//! NEON, which every aarch64 CPU has: 4 lanes, 32 registers.
+
+use super::{Kernel, Simd, tile::tile};
+use std::arch::aarch64::*;
+
+/// Proof that this is aarch64.
+#[derive(Clone, Copy)]
+pub struct Neon(());
+
+impl Neon {
+    /// # Safety
+    /// None beyond the target's: NEON is part of aarch64. The name matches the other sets'.
+    pub unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+impl Simd for Neon {
+    type F = float32x4_t;
+    const LANES: usize = 4;
+    const TILE_ROWS: usize = 6;
+    const SMALL_ROWS: usize = 2;
+    const TILE_VECS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn vectorize<K: Kernel>(self, kernel: K) {
+        kernel.run(self)
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> float32x4_t {
+        unsafe { vdupq_n_f32(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> float32x4_t {
+        vld1q_f32(p)
+    }
+    #[inline(always)]
+    unsafe fn load_part(self, p: *const f32, n: usize) -> float32x4_t {
+        let mut lanes = [0.0; 4];
+        std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+        vld1q_f32(lanes.as_ptr())
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: float32x4_t) {
+        vst1q_f32(p, v)
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, n: usize, v: float32x4_t) {
+        let mut lanes = [0.0; 4];
+        vst1q_f32(lanes.as_mut_ptr(), v);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vaddq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vsubq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmulq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vdivq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmaxq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vminq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+    #[inline(always)]
+    fn round(self, a: float32x4_t) -> float32x4_t {
+        unsafe { vrndnq_f32(a) }
+    }
+    #[inline(always)]
+    fn scale(self, a: float32x4_t, n: float32x4_t) -> float32x4_t {
+        unsafe {
+            let exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
+            vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent)))
+        }
+    }
+    #[inline(always)]
+    fn select_lt(self, a: float32x4_t, b: float32x4_t, x: float32x4_t, y: float32x4_t) -> float32x4_t {
+        unsafe { vbslq_f32(vcltq_f32(a, b), x, y) }
+    }
+    #[inline(always)]
+    fn sum(self, a: float32x4_t) -> f32 {
+        unsafe { vaddvq_f32(a) }
+    }
+    #[inline(always)]
+    unsafe fn tile(
+        self,
+        m: usize,
+        k: usize,
+        a: *const f32,
+        rs: usize,
+        cs: usize,
+        b: *const f32,
+        ldb: usize,
+        out: *mut f32,
+        ldo: usize,
+    ) {
+        match m {
+            6 => tile::<Self, 6, 4>(self, k, a, rs, cs, b, ldb, out, ldo),
+            _ => tile::<Self, 2, 4>(self, k, a, rs, cs, b, ldb, out, ldo),
+        }
+    }
+}

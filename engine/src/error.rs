@@ -1,0 +1,91 @@
+//! What can go wrong, by who can mend it.
+
+use std::path::Path;
+
+/// The engine's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every failure of the engine. The text says what, where, expected, got, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder cannot be opened or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A checkpoint is damaged, not a SAM 2 checkpoint, or does not fit the configuration.
+    #[error("checkpoint {path}: {what}")]
+    Checkpoint {
+        /// The file, or how it was given.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A configuration has a key or value the engine does not support.
+    #[error("configuration: {key}: {what}")]
+    Config {
+        /// The key's path, dots between levels.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A picture is damaged, of an unknown kind, or of a size the engine does not take.
+    #[error("picture {name}: {what}")]
+    Picture {
+        /// The file, or how it was given.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A call's argument is out of its range.
+    #[error("{0}")]
+    Input(String),
+    /// The device asked for is absent, too old or failed.
+    #[error("device: {0}")]
+    Device(String),
+    /// An allocation failed. What existed before the call still works.
+    #[error("out of memory: {bytes} bytes for {what}")]
+    OutOfMemory {
+        /// What the memory was for.
+        what: &'static str,
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// A defect of the engine itself.
+    #[error("internal error: {0}; please report this")]
+    Internal(String),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Error::Io { path: path.display().to_string(), source }
+    }
+
+    pub(crate) fn config(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Error::Config { key: key.into(), what: what.into() }
+    }
+
+    pub(crate) fn input(what: impl Into<String>) -> Self {
+        Error::Input(what.into())
+    }
+}
+
+/// A vector of `n` zeros whose allocation can fail.
+pub(crate) fn try_zeros<T: bytemuck::Zeroable + Clone>(n: usize, what: &'static str) -> Result<Vec<T>> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(n)
+        .map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
+    v.resize(n, T::zeroed());
+    Ok(v)
+}
+
+/// A vector of `f(0)..f(n - 1)` whose allocation can fail.
+pub(crate) fn try_from_fn(n: usize, what: &'static str, f: impl Fn(usize) -> f32) -> Result<Vec<f32>> {
+    let mut v = try_zeros::<f32>(n, what)?;
+    v.iter_mut().enumerate().for_each(|(i, x)| *x = f(i));
+    Ok(v)
+}

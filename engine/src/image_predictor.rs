@@ -1,0 +1,329 @@
+//! Masks of objects in pictures.
+
+use crate::backend::{Cleaning, Counters, Probe, Selection};
+use crate::config::Config;
+use crate::error::{Error, Result, try_zeros};
+use crate::frame::{Frame, MaskData};
+use crate::prompt::Prompt;
+use crate::worker::{Feature, ImageWorker, Job};
+
+/// How masks are made of logits; the defaults are the reference's.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ImagePredictorOptions {
+    /// Logits above it are foreground.
+    pub mask_threshold: f32,
+    /// Holes of up to this many pixels of the low-resolution mask are filled; 0: none.
+    pub max_hole_area: f32,
+    /// Specks of up to this many pixels of the low-resolution mask are removed; 0: none.
+    pub max_sprinkle_area: f32,
+}
+
+/// Options of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PredictOptions {
+    /// Three masks per prompt, for when it is not clear what is meant, instead of one.
+    pub multimask_output: bool,
+    /// Logits instead of binary masks. [`ImagePredictor::predict_into`] goes by the buffer instead.
+    pub return_logits: bool,
+    /// Coordinates are pixels of the picture; otherwise they are in 0..1.
+    pub normalize_coords: bool,
+}
+
+impl Default for PredictOptions {
+    fn default() -> Self {
+        PredictOptions { multimask_output: true, return_logits: false, normalize_coords: true }
+    }
+}
+
+/// Masks of some prompts on one picture, `n` per prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// (prompts, n, height, width)
+    pub masks: Masks,
+    /// (prompts, n): how well the model thinks each mask fits, about 0..=1.
+    pub iou_predictions: Vec<f32>,
+    /// (prompts, n, mask_side, mask_side): logits clamped to +-32, to be fed back as mask input.
+    pub low_res_masks: Vec<f32>,
+    /// (prompts): above 0 where the model sees an object.
+    pub object_score_logits: Vec<f32>,
+    /// Number of prompts.
+    pub prompts: usize,
+    /// Masks per prompt.
+    pub masks_per_prompt: usize,
+    /// Height of the picture.
+    pub height: usize,
+    /// Width of the picture.
+    pub width: usize,
+}
+
+/// The full-size masks of a [`Prediction`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Masks {
+    /// 1 on the object, 0 elsewhere.
+    Binary(Vec<u8>),
+    /// Logits.
+    Logits(Vec<f32>),
+}
+
+impl Prediction {
+    /// The mask of `prompt` with the highest predicted IoU, the first of equals, counted through all masks.
+    pub fn best(&self, prompt: usize) -> usize {
+        let first = prompt * self.masks_per_prompt;
+        let iou = &self.iou_predictions;
+        (first + 1..first + self.masks_per_prompt).fold(first, |best, i| if iou[i] > iou[best] { i } else { best })
+    }
+}
+
+/// The caller's buffers for the results of a call; see [`Prediction`] for their contents.
+pub struct PredictionBuffers<'a> {
+    /// (prompts, n, height, width), binary or logits.
+    pub masks: Option<MaskBuffer<'a>>,
+    /// (prompts, n)
+    pub iou_predictions: &'a mut [f32],
+    /// (prompts, n, mask_side, mask_side)
+    pub low_res_masks: Option<&'a mut [f32]>,
+    /// (prompts)
+    pub object_score_logits: Option<&'a mut [f32]>,
+}
+
+/// The full-size masks of [`PredictionBuffers`].
+pub enum MaskBuffer<'a> {
+    /// One byte a pixel.
+    Binary(&'a mut [u8]),
+    /// One f32 a pixel.
+    Logits(&'a mut [f32]),
+}
+
+/// Encodes pictures, then makes masks for prompts on them.
+///
+/// One thread uses a predictor at a time; any number of predictors share a model.
+pub struct ImagePredictor {
+    worker: Box<dyn ImageWorker>,
+    options: ImagePredictorOptions,
+    mask_side: usize,
+    dynamic_multimask: Option<(f32, f32)>,
+    /// Height and width of the current pictures.
+    sizes: Vec<(usize, usize)>,
+}
+
+impl ImagePredictor {
+    pub(crate) fn new(worker: Box<dyn ImageWorker>, config: &Config, options: ImagePredictorOptions) -> Result<Self> {
+        let ImagePredictorOptions { mask_threshold, max_hole_area, max_sprinkle_area } = options;
+        if !mask_threshold.is_finite() || max_hole_area.is_nan() || max_sprinkle_area.is_nan() {
+            return Err(Error::input(format!("options {options:?}: expected numbers")));
+        }
+        Ok(ImagePredictor {
+            worker,
+            options,
+            mask_side: config.mask_side(),
+            dynamic_multimask: config.dynamic_multimask,
+            sizes: Vec::new(),
+        })
+    }
+
+    /// Side of low-resolution masks and of mask inputs.
+    pub fn mask_side(&self) -> usize {
+        self.mask_side
+    }
+
+    /// Allocates what calls of this size need: so many pictures, prompts of up to `points` points (a box is two), and
+    /// mask inputs or not. After that, and one call of each kind, nothing allocates until a call is larger.
+    pub fn reserve(&mut self, images: usize, points: usize, mask_input: bool) -> Result<()> {
+        let images = images.max(1);
+        if images > self.sizes.len() {
+            self.sizes.clear();
+        }
+        self.worker.reserve(images, points + 1, mask_input, self.cleaning().is_some())
+    }
+
+    /// Encodes a picture; the ones of before are forgotten.
+    pub fn set_image(&mut self, image: &Frame<'_>) -> Result<()> {
+        self.set_image_batch(std::slice::from_ref(image))
+    }
+
+    /// Encodes several pictures, of any sizes.
+    pub fn set_image_batch(&mut self, images: &[Frame<'_>]) -> Result<()> {
+        self.sizes.clear();
+        if images.is_empty() {
+            return Err(Error::input("no picture given"));
+        }
+        images.iter().try_for_each(Frame::check_finite)?;
+        self.worker.encode(images)?;
+        self.sizes.extend(images.iter().map(|f| (f.height(), f.width())));
+        Ok(())
+    }
+
+    /// Forgets the pictures.
+    pub fn reset_predictor(&mut self) {
+        self.sizes.clear();
+    }
+
+    /// Height and width of the current pictures.
+    pub fn image_sizes(&self) -> &[(usize, usize)] {
+        &self.sizes
+    }
+
+    /// Masks for each prompt on the current picture. All prompts are decoded together, whatever their lengths.
+    pub fn predict(&mut self, prompts: &[Prompt<'_>], options: PredictOptions) -> Result<Prediction> {
+        self.the_image()?;
+        let mut all = self.predict_all(&[prompts], options)?;
+        all.pop().ok_or_else(|| Error::Internal("a picture without a prediction".into()))
+    }
+
+    /// As [`ImagePredictor::predict`] for every picture of a batch, all in one go: `prompts[i]` are for picture `i`.
+    pub fn predict_batch(&mut self, prompts: &[&[Prompt<'_>]], options: PredictOptions) -> Result<Vec<Prediction>> {
+        if prompts.len() != self.sizes.len() {
+            let what = format!("prompts for {} pictures, {} are set", prompts.len(), self.sizes.len());
+            return Err(Error::input(what));
+        }
+        self.predict_all(prompts, options)
+    }
+
+    /// As [`ImagePredictor::predict`], into buffers of the caller's.
+    pub fn predict_into(
+        &mut self,
+        prompts: &[Prompt<'_>],
+        options: PredictOptions,
+        out: PredictionBuffers<'_>,
+    ) -> Result<()> {
+        let (height, width) = self.the_image()?;
+        let n = prompts.len() * self.selection(options).masks();
+        let (low, full) = (n * self.mask_side * self.mask_side, n * height * width);
+        let masks = out.masks.map(|m| match m {
+            MaskBuffer::Binary(data) => MaskData::Binary(data, self.options.mask_threshold),
+            MaskBuffer::Logits(data) => MaskData::Logits(data, f32::INFINITY),
+        });
+        let mask_len = masks.as_ref().map(|m| match m {
+            MaskData::Binary(data, _) => data.len(),
+            MaskData::Logits(data, _) => data.len(),
+        });
+        for (name, need, got) in [
+            ("masks", full, mask_len),
+            ("iou_predictions", n, Some(out.iou_predictions.len())),
+            ("low_res_masks", low, out.low_res_masks.as_ref().map(|d| d.len())),
+            ("object_score_logits", prompts.len(), out.object_score_logits.as_ref().map(|d| d.len())),
+        ] {
+            if got.is_some_and(|got| got != need) {
+                return Err(Error::input(format!("buffer {name}: {need} elements needed, got {got:?}")));
+            }
+        }
+        let mut jobs = [Job {
+            prompts,
+            extent: self.extent((height, width), options),
+            height,
+            width,
+            masks,
+            low_res: out.low_res_masks,
+            iou: out.iou_predictions,
+            scores: out.object_score_logits,
+        }];
+        self.decode(&mut jobs, options)
+    }
+
+    /// The features of picture `image`, as (channels, height, width): values, then that shape.
+    pub fn features(&mut self, feature: Feature, image: usize) -> Result<(Vec<f32>, [usize; 3])> {
+        if image >= self.sizes.len() {
+            return Err(Error::input(format!("no picture {image}: {} are set", self.sizes.len())));
+        }
+        self.worker.features(feature, image)
+    }
+
+    /// The features of the current picture that the mask decoder reads, as the reference's method of this name.
+    pub fn get_image_embedding(&mut self) -> Result<(Vec<f32>, [usize; 3])> {
+        self.features(Feature::ImageEmbedding, 0)
+    }
+
+    /// Work done by this predictor so far.
+    pub fn counters(&self) -> Counters {
+        self.worker.counters()
+    }
+
+    /// Shows intermediate results of the calls to come; for debugging and tests.
+    pub fn set_probe(&mut self, probe: Option<Probe>) {
+        self.worker.set_probe(probe);
+    }
+
+    /// Bytes of device memory held beside the model's weights.
+    pub fn memory_bytes(&self) -> usize {
+        self.worker.bytes()
+    }
+
+    fn the_image(&self) -> Result<(usize, usize)> {
+        match self.sizes[..] {
+            [size] => Ok(size),
+            [] => Err(Error::input("no picture is set: call set_image first")),
+            _ => Err(Error::input(format!("{} pictures are set: call predict_batch", self.sizes.len()))),
+        }
+    }
+
+    fn selection(&self, options: PredictOptions) -> Selection {
+        match (options.multimask_output, self.dynamic_multimask) {
+            (true, _) => Selection::Multimask,
+            (false, Some((delta, thresh))) => Selection::Stable { delta, thresh },
+            (false, None) => Selection::Single,
+        }
+    }
+
+    fn cleaning(&self) -> Option<Cleaning> {
+        let o = self.options;
+        (o.max_hole_area > 0.0 || o.max_sprinkle_area > 0.0).then_some(Cleaning {
+            threshold: o.mask_threshold,
+            hole: o.max_hole_area,
+            sprinkle: o.max_sprinkle_area,
+        })
+    }
+
+    fn predict_all(&mut self, prompts: &[&[Prompt<'_>]], options: PredictOptions) -> Result<Vec<Prediction>> {
+        let (n, side) = (self.selection(options).masks(), self.mask_side);
+        let mut out = Vec::new();
+        for (prompts, &(height, width)) in prompts.iter().zip(&self.sizes) {
+            let count = prompts.len() * n;
+            let full = count * height * width;
+            out.push(Prediction {
+                masks: if options.return_logits {
+                    Masks::Logits(try_zeros(full, "masks")?)
+                } else {
+                    Masks::Binary(try_zeros(full, "masks")?)
+                },
+                iou_predictions: try_zeros(count, "scores")?,
+                low_res_masks: try_zeros(count * side * side, "low-resolution masks")?,
+                object_score_logits: try_zeros(prompts.len(), "scores")?,
+                prompts: prompts.len(),
+                masks_per_prompt: n,
+                height,
+                width,
+            });
+        }
+        let threshold = self.options.mask_threshold;
+        let mut jobs: Vec<Job<'_>> = (out.iter_mut().zip(prompts))
+            .map(|(p, prompts)| Job {
+                prompts,
+                extent: self.extent((p.height, p.width), options),
+                height: p.height,
+                width: p.width,
+                masks: Some(match &mut p.masks {
+                    Masks::Binary(data) => MaskData::Binary(data, threshold),
+                    Masks::Logits(data) => MaskData::Logits(data, f32::INFINITY),
+                }),
+                low_res: Some(&mut p.low_res_masks),
+                iou: &mut p.iou_predictions,
+                scores: Some(&mut p.object_score_logits),
+            })
+            .collect();
+        self.decode(&mut jobs, options)?;
+        drop(jobs);
+        Ok(out)
+    }
+
+    /// Width and height of a picture in the units of coordinates.
+    fn extent(&self, (height, width): (usize, usize), options: PredictOptions) -> [f32; 2] {
+        if options.normalize_coords { [width as f32, height as f32] } else { [1.0, 1.0] }
+    }
+
+    fn decode(&mut self, jobs: &mut [Job<'_>], options: PredictOptions) -> Result<()> {
+        for job in &*jobs {
+            job.prompts.iter().try_for_each(|prompt| prompt.check(job.extent, self.mask_side))?;
+        }
+        self.worker.decode(jobs, self.selection(options), self.cleaning())
+    }
+}

@@ -1,0 +1,40 @@
+//! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. It knows no GPU.
+//!
+//! Who may import whom, each only to its right: predictors, worker, model, {backend, tensor, stage, arena, checkpoint,
+//! config}, error. `model` never names a device; `cpu` knows `backend` and `tensor` only.
+
+pub mod arena;
+pub mod backend;
+pub mod checkpoint;
+pub mod config;
+// Kernels are unsafe from end to end: blocks inside them would say nothing. Their shapes are checked by the operations.
+#[allow(unsafe_op_in_unsafe_fn, missing_docs)]
+pub mod cpu;
+mod error;
+mod frame;
+mod image_predictor;
+mod model;
+mod model_handle;
+pub mod null;
+pub mod picture;
+mod precision;
+mod prompt;
+pub mod stage;
+pub mod tensor;
+mod variant;
+mod worker;
+
+pub use backend::{Counters, Probe};
+pub use checkpoint::Checkpoint;
+pub use config::Config;
+pub use error::{Error, Result};
+pub use frame::{Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat};
+pub use image_predictor::{
+    ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,
+};
+pub use model::manifest;
+pub use model_handle::Model;
+pub use precision::{Policy, Precision};
+pub use prompt::{MAX_POINTS, Point, Prompt};
+pub use variant::{VARIANTS, Variant};
+pub use worker::Feature;

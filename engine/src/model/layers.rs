@@ -1,0 +1,198 @@
+//! The parts every module is made of, and how they come out of a checkpoint.
+
+use crate::backend::{Activation, Backend, Conv, Epilogue, LinearData, Memory, Norm};
+use crate::checkpoint::{Checkpoint, TensorData};
+use crate::error::{Error, Result, try_from_fn};
+use crate::tensor::{DType, Tensor};
+use std::cell::RefCell;
+
+/// Epsilon of the norms of the trunk, of maps, and of the memory encoder.
+pub const EPS: f32 = 1e-6;
+/// Epsilon of the norms of the transformers.
+pub const TRANSFORMER_EPS: f32 = 1e-5;
+
+/// A parameter in f32: (n) or (rows, n).
+pub struct Param<B: Backend> {
+    memory: B::Memory,
+    dims: Vec<usize>,
+}
+
+impl<B: Backend> Param<B> {
+    /// The parameter as an operand.
+    pub fn at(&self) -> Tensor<'_> {
+        // SAFETY: the memory was made for these dimensions.
+        unsafe { Tensor::new(self.memory.addr(), DType::F32, &self.dims) }
+    }
+}
+
+/// The weights of a layer norm.
+pub struct LayerNorm<B: Backend> {
+    gamma: Param<B>,
+    beta: Param<B>,
+    eps: f32,
+}
+
+impl<B: Backend> LayerNorm<B> {
+    /// The norm as an operand.
+    pub fn at(&self) -> Norm<'_> {
+        Norm { gamma: self.gamma.at(), beta: self.beta.at(), eps: self.eps }
+    }
+}
+
+/// Three products with ReLU between them, `groups` of them side by side.
+pub struct Mlp3<B: Backend> {
+    layers: [B::Linear; 3],
+}
+
+impl<B: Backend> Mlp3<B> {
+    /// Reads `{name}.layers.{0,1,2}` for every name: (hidden, k), (hidden, hidden), (n, hidden).
+    pub fn load(l: &Loader<'_, B>, names: &[String], k: usize, hidden: usize, n: usize) -> Result<Self> {
+        let layer = |i: usize, n: usize, k: usize| {
+            let names: Vec<String> = names.iter().map(|name| format!("{name}.layers.{i}")).collect();
+            l.stacked(&names, n, k)
+        };
+        Ok(Mlp3 { layers: [layer(0, hidden, k)?, layer(1, hidden, hidden)?, layer(2, n, hidden)?] })
+    }
+
+    /// `out` (rows, groups * n) from `x` (rows, groups * k); `hidden` are two scratch tensors (rows, groups * hidden).
+    pub fn run(&self, b: &B, out: Tensor<'_>, x: Tensor<'_>, hidden: [Tensor<'_>; 2], last: Activation) {
+        b.linear(hidden[0], x.into(), &self.layers[0], Epilogue::RELU);
+        b.linear(hidden[1], hidden[0].into(), &self.layers[1], Epilogue::RELU);
+        b.linear(out, hidden[1].into(), &self.layers[2], Epilogue::activation(last));
+    }
+}
+
+/// Where a [`Loader`] finds tensors.
+enum Source<'a> {
+    Checkpoint(&'a Checkpoint),
+    /// Nowhere: what is asked for is written down.
+    Manifest(RefCell<Vec<(String, Vec<usize>)>>),
+}
+
+/// Takes weights out of a checkpoint, each under its name and of the shape it must have.
+pub struct Loader<'a, B> {
+    b: &'a B,
+    source: Source<'a>,
+}
+
+impl<'a, B: Backend> Loader<'a, B> {
+    /// Reads from `checkpoint`.
+    pub fn new(b: &'a B, checkpoint: &'a Checkpoint) -> Self {
+        Loader { b, source: Source::Checkpoint(checkpoint) }
+    }
+
+    /// Writes down what `load` asks for.
+    pub fn manifest<T>(b: &'a B, load: impl FnOnce(&Self) -> Result<T>) -> Result<Vec<(String, Vec<usize>)>> {
+        let loader = Loader { b, source: Source::Manifest(RefCell::new(Vec::new())) };
+        load(&loader)?;
+        let Source::Manifest(list) = loader.source else { unreachable!("made above") };
+        Ok(list.into_inner())
+    }
+
+    /// A tensor's values; empty when there is no checkpoint, so use them through [`Loader::derive`] alone.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        match &self.source {
+            Source::Manifest(list) => {
+                list.borrow_mut().push((name.into(), shape.to_vec()));
+                Ok(Vec::new())
+            }
+            Source::Checkpoint(checkpoint) => {
+                let data = checkpoint.get(name).ok_or_else(|| checkpoint.error(format!("tensor {name} is missing")))?;
+                check_shape(checkpoint, name, data, shape)?;
+                data.to_f32()
+            }
+        }
+    }
+
+    /// Values computed from others; skipped when there is no checkpoint.
+    pub fn derive(&self, make: impl FnOnce() -> Result<Vec<f32>>) -> Result<Vec<f32>> {
+        if matches!(self.source, Source::Manifest(_)) { Ok(Vec::new()) } else { make() }
+    }
+
+    /// Puts values on the device.
+    pub fn param(&self, values: &[f32], dims: &[usize]) -> Result<Param<B>> {
+        let param = Param { memory: self.b.alloc(dims.iter().product::<usize>() * 4, "weights")?, dims: dims.to_vec() };
+        if !matches!(self.source, Source::Manifest(_)) {
+            self.b.upload(param.at(), bytemuck::cast_slice(values));
+        }
+        Ok(param)
+    }
+
+    /// Lays out `groups` products (n, k) for the matrix kernel; `bias` may be empty.
+    pub fn linear_of(&self, w: &[f32], b: &[f32], groups: usize, n: usize, k: usize) -> Result<B::Linear> {
+        self.b.linear_weights(LinearData { w, b, groups, n, k })
+    }
+
+    /// A parameter as it is in the checkpoint; `dims` may drop dimensions of 1 from `shape`.
+    pub fn tensor(&self, name: &str, shape: &[usize], dims: &[usize]) -> Result<Param<B>> {
+        self.param(&self.values(name, shape)?, dims)
+    }
+
+    /// `{name}.weight` and `{name}.bias`, each (n).
+    pub fn norm(&self, name: &str, n: usize, eps: f32) -> Result<LayerNorm<B>> {
+        let part = |leaf: &str| self.tensor(&format!("{name}.{leaf}"), &[n], &[n]);
+        Ok(LayerNorm { gamma: part("weight")?, beta: part("bias")?, eps })
+    }
+
+    /// `{name}.weight` (n, k) and `{name}.bias` (n).
+    pub fn linear(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
+        self.stacked(&[name.into()], n, k)
+    }
+
+    /// As [`Loader::linear`], a group for every name.
+    pub fn stacked(&self, names: &[String], n: usize, k: usize) -> Result<B::Linear> {
+        let (mut w, mut b) = (Vec::new(), Vec::new());
+        for name in names {
+            w.push(self.values(&format!("{name}.weight"), &[n, k])?);
+            b.push(self.values(&format!("{name}.bias"), &[n])?);
+        }
+        self.linear_of(&join(w)?, &join(b)?, names.len(), n, k)
+    }
+
+    /// `{name}.weight` (n, c, kernel, kernel) and `{name}.bias` (n).
+    pub fn conv(&self, name: &str, n: usize, c: usize, kernel: usize, stride: usize, pad: usize) -> Result<Conv<B>> {
+        let w = self.values(&format!("{name}.weight"), &[n, c, kernel, kernel])?;
+        // (n, c, pixels) to (n, pixels, c)
+        let pixels = kernel * kernel;
+        let from = |i: usize| i / (pixels * c) * pixels * c + i % c * pixels + i / c % pixels;
+        let w = self.derive(|| try_from_fn(n * pixels * c, "weights", |i| w[from(i)]))?;
+        let bias = self.values(&format!("{name}.bias"), &[n])?;
+        Ok(Conv { weights: self.linear_of(&w, &bias, 1, n, kernel * kernel * c)?, kernel, stride, pad })
+    }
+
+    /// A 1x1 convolution as a product: `{name}.weight` (n, k, 1, 1) and `{name}.bias` (n).
+    pub fn pointwise(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
+        Ok(self.conv(name, n, k, 1, 1, 0)?.weights)
+    }
+
+    /// A 2x2 transposed convolution of stride 2, `{name}.weight` (k, n, 2, 2) and `{name}.bias` (n), as a product with
+    /// columns (2, 2, n).
+    pub fn upsampling(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
+        let w = self.values(&format!("{name}.weight"), &[k, n, 2, 2])?;
+        // (k, n, 4) to (4, n, k)
+        let from = |i: usize| i % k * 4 * n + i / k % n * 4 + i / k / n;
+        let w = self.derive(|| try_from_fn(4 * n * k, "weights", |i| w[from(i)]))?;
+        let bias = self.values(&format!("{name}.bias"), &[n])?.repeat(4);
+        self.linear_of(&w, &bias, 1, 4 * n, k)
+    }
+}
+
+/// The parts one after another.
+pub fn join(mut parts: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let mut all = Vec::new();
+    let n = parts.iter().map(Vec::len).sum();
+    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what: "weights", bytes: n * 4 })?;
+    parts.iter().for_each(|part| all.extend_from_slice(part));
+    Ok(all)
+}
+
+/// Fails when a tensor of the checkpoint has another shape than the model's.
+pub fn check_shape(checkpoint: &Checkpoint, name: &str, data: TensorData<'_>, shape: &[usize]) -> Result<(), Error> {
+    if data.shape == shape {
+        return Ok(());
+    }
+    Err(checkpoint.error(format!("tensor {name}: expected {shape:?}, got {:?}; is this the model's configuration?", data.shape)))
+}

@@ -1,0 +1,95 @@
+//! SAM 2 itself: one file per part, named as the reference names it. Nothing here knows a device.
+
+pub mod image_encoder;
+pub mod layers;
+pub mod mask_decoder;
+mod position;
+pub mod prompt_encoder;
+
+use crate::backend::Backend;
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::error::Result;
+use crate::null::Null;
+use crate::precision::{Policy, Precision};
+use image_encoder::ImageEncoder;
+use layers::{Loader, Param, check_shape};
+use mask_decoder::MaskDecoder;
+use prompt_encoder::PromptEncoder;
+use std::collections::HashSet;
+
+/// Parts of a checkpoint that only tracking uses.
+const TRACKING: &[&str] = &[
+    "memory_attention.",
+    "memory_encoder.",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+    "mask_downsample.",
+    "maskmem_tpos_enc",
+    "no_mem_pos_enc",
+    "no_obj_ptr",
+    "no_obj_embed_spatial",
+];
+
+/// The weights of a model on a device; immutable and shared.
+pub struct Network<B: Backend> {
+    /// The sizes.
+    pub config: Config,
+    /// The widths of numbers.
+    pub policy: Policy,
+    /// Picture to features.
+    pub image_encoder: ImageEncoder<B>,
+    /// Prompts to embeddings.
+    pub prompt_encoder: PromptEncoder<B>,
+    /// Embeddings and features to masks.
+    pub mask_decoder: MaskDecoder<B>,
+    /// (d): added to the features of a picture without a past.
+    pub no_mem_embed: Param<B>,
+}
+
+impl<B: Backend> Network<B> {
+    /// Loads a model after checking that the checkpoint holds every tensor in its shape, and no other.
+    pub fn load(b: &B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Self> {
+        check(checkpoint, config)?;
+        Self::take(&Loader::new(b, checkpoint), config, Policy::of(precision))
+    }
+
+    fn take(l: &Loader<'_, B>, config: &Config, policy: Policy) -> Result<Self> {
+        let d = config.d_model;
+        Ok(Network {
+            config: config.clone(),
+            policy,
+            image_encoder: ImageEncoder::load(l, config)?,
+            prompt_encoder: PromptEncoder::load(l, config)?,
+            mask_decoder: MaskDecoder::load(l, config)?,
+            no_mem_embed: l.tensor("no_mem_embed", &[1, 1, d], &[d])?,
+        })
+    }
+}
+
+/// Name and shape of every tensor that pictures need.
+pub fn manifest(config: &Config) -> Result<Vec<(String, Vec<usize>)>> {
+    Loader::manifest(&Null, |l| Network::take(l, config, Policy::of(Precision::F32)))
+}
+
+fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+    let manifest = manifest(config)?;
+    let known: HashSet<&str> = manifest.iter().map(|(name, _)| name.as_str()).collect();
+    let missing: Vec<&str> =
+        manifest.iter().map(|(name, _)| name.as_str()).filter(|name| checkpoint.get(name).is_none()).collect();
+    let surplus: Vec<&str> = (checkpoint.names())
+        .filter(|name| !known.contains(name) && !TRACKING.iter().any(|part| name.starts_with(part)))
+        .collect();
+    for (what, names) in [("lacks", missing), ("has unknown", surplus)] {
+        if let [first, rest @ ..] = &names[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            return Err(checkpoint.error(format!("{what} tensor {first}{more}; is this the model's configuration?")));
+        }
+    }
+    for (name, shape) in &manifest {
+        if let Some(data) = checkpoint.get(name) {
+            check_shape(checkpoint, name, data, shape)?;
+        }
+    }
+    Ok(())
+}

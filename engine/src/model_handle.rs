@@ -1,0 +1,66 @@
+//! A loaded model, whatever the device.
+
+use crate::backend::Backend;
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::error::Result;
+use crate::image_predictor::{ImagePredictor, ImagePredictorOptions};
+use crate::model::Network;
+use crate::precision::Precision;
+use crate::worker::{ImageWorker, Worker};
+use std::sync::{Arc, Mutex};
+
+/// A model's weights on a device. Cheap to clone, shared by any number of predictors and threads.
+#[derive(Clone)]
+pub struct Model {
+    loaded: Arc<dyn Loaded>,
+    config: Arc<Config>,
+    precision: Precision,
+}
+
+/// A network on some backend.
+trait Loaded: Send + Sync {
+    fn image_worker(&self, guard: bool) -> Result<Box<dyn ImageWorker>>;
+}
+
+struct OnBackend<B: Backend> {
+    net: Arc<Network<B>>,
+    b: Mutex<B>,
+}
+
+impl<B: Backend> Loaded for OnBackend<B> {
+    fn image_worker(&self, guard: bool) -> Result<Box<dyn ImageWorker>> {
+        let b = self.b.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).fork()?;
+        Ok(Box::new(Worker::new(self.net.clone(), b, guard)))
+    }
+}
+
+impl Model {
+    /// Loads a checkpoint onto a backend.
+    pub fn load<B: Backend>(b: B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Model> {
+        let precision = b.precision(precision)?;
+        let net = Arc::new(Network::load(&b, checkpoint, config, precision)?);
+        Ok(Model { loaded: Arc::new(OnBackend { net, b: Mutex::new(b) }), config: Arc::new(config.clone()), precision })
+    }
+
+    /// The sizes of the model.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the model computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// A predictor for pictures, with a queue and scratch memory of its own.
+    pub fn image_predictor(&self, options: ImagePredictorOptions) -> Result<ImagePredictor> {
+        ImagePredictor::new(self.loaded.image_worker(false)?, &self.config, options)
+    }
+
+    /// As [`Model::image_predictor`], with poisoned memory and red zones between tensors that every call checks: slow,
+    /// for tests.
+    pub fn guarded_image_predictor(&self, options: ImagePredictorOptions) -> Result<ImagePredictor> {
+        ImagePredictor::new(self.loaded.image_worker(true)?, &self.config, options)
+    }
+}

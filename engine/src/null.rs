@@ -1,0 +1,98 @@
+//! The backend that does nothing: for walking through a model without a device.
+//!
+//! Loading a model on it lists the tensors the model takes; running one exercises everything but the arithmetic.
+
+use crate::backend::*;
+use crate::error::Result;
+use crate::frame::{Frame, MaskOut};
+use crate::precision::Precision;
+use crate::tensor::Tensor;
+
+/// Does nothing, and has nothing.
+pub struct Null;
+
+/// No memory.
+pub struct NoMemory(usize);
+
+impl Memory for NoMemory {
+    fn addr(&self) -> u64 {
+        0
+    }
+    fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+impl Backend for Null {
+    type Memory = NoMemory;
+    type Linear = ();
+    type Recording = ();
+
+    fn precision(&self, wanted: Precision) -> Result<Precision> {
+        Ok(wanted)
+    }
+    fn fork(&self) -> Result<Self> {
+        Ok(Null)
+    }
+    fn alloc(&self, bytes: usize, _: &'static str) -> Result<NoMemory> {
+        Ok(NoMemory(bytes))
+    }
+    fn linear_weights(&self, _: LinearData<'_>) -> Result<()> {
+        Ok(())
+    }
+    fn prompts_per_pass(&self) -> usize {
+        1
+    }
+    fn record(&self, body: &mut dyn FnMut()) -> Option<()> {
+        body();
+        None
+    }
+    fn replay(&self, _: &()) {}
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+    fn probe(&self, _: &str, _: Tensor<'_>) {}
+    fn set_probe(&self, _: Option<Probe>) {}
+    fn upload(&self, _: Tensor<'_>, _: &[u8]) {}
+    fn download(&self, _: &mut [u8], _: Tensor<'_>) {}
+    fn preprocess(&self, _: Tensor<'_>, _: &Frame<'_>) {}
+    fn conv2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: &Conv<Self>, _: Epilogue<'_>) {}
+    fn linear(&self, _: Tensor<'_>, _: Input<'_>, _: &(), _: Epilogue<'_>) {}
+    fn layer_norm(&self, _: Tensor<'_>, _: Tensor<'_>, _: Norm<'_>, _: Activation) {}
+    fn add_vector(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn max_pool2x2(&self, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn window_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Windows<'_>) {}
+    fn token_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Tensor<'_>) {}
+    fn embed_points(
+        &self,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+    ) {
+    }
+    fn image_keys(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn attend_image(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: f32) {}
+    fn update_image(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: TokenAttention<'_>) {}
+    fn upscale_masks(
+        &self,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: Tensor<'_>,
+        _: (Tensor<'_>, Tensor<'_>),
+        _: Tensor<'_>,
+        _: &(),
+        _: Norm<'_>,
+        _: &(),
+    ) {
+    }
+    fn select_masks(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Selection) {}
+    fn clean_masks(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Cleaning) {}
+    fn write_masks(&self, _: MaskOut<'_>, _: Tensor<'_>, _: Option<Tensor<'_>>) {}
+}

@@ -1,0 +1,137 @@
+//! Picture files: PNG and JPEG in, PNG out.
+
+use crate::error::{Error, Result};
+use crate::frame::{Frame, MAX_SIDE, PixelFormat};
+use std::path::Path;
+
+/// The most pixels of a file, 512 MiB as RGB: beyond it, a file is taken for an attack.
+const MAX_PIXELS: usize = 1 << 27;
+
+/// A decoded picture: 8-bit rows without gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// The pixels.
+    pub pixels: Vec<u8>,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// `Rgb8` or `Gray8`.
+    pub format: PixelFormat,
+}
+
+impl Picture {
+    /// The picture as an argument.
+    pub fn frame(&self) -> Result<Frame<'_>> {
+        let stride = self.width * self.format.bytes();
+        Frame::new(self.format, &self.pixels, self.width, self.height, stride)
+    }
+}
+
+/// Reads a PNG or JPEG file, known by its content. A damaged or shortened file is an error.
+pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    decode(&path.display().to_string(), &bytes)
+}
+
+/// As [`read`], of a file in memory; `name` is for messages.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<Picture> {
+    let picture = if bytes.starts_with(b"\x89PNG") {
+        decode_png(bytes)
+    } else if bytes.starts_with(b"\xff\xd8") {
+        decode_jpeg(bytes)
+    } else {
+        Err("neither PNG nor JPEG".into())
+    };
+    picture.map_err(|what| Error::Picture { name: name.into(), what })
+}
+
+fn check_size(width: usize, height: usize) -> Result<(), String> {
+    if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
+        return Err(format!("{width}x{height} pixels; a side may have {MAX_SIDE}, a picture {MAX_PIXELS}"));
+    }
+    Ok(())
+}
+
+fn buffer(n: usize) -> Result<Vec<u8>, String> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(n).map_err(|_| format!("out of memory: {n} bytes"))?;
+    v.resize(n, 0);
+    Ok(v)
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
+    let limits = png::Limits { bytes: 4 * MAX_PIXELS };
+    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
+    // To 8 bits, palettes looked up; transparency stays, to be dropped below as Pillow's convert("RGB") drops it.
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    decoder.set_ignore_text_chunk(true);
+    let damaged = |e: png::DecodingError| format!("damaged PNG: {e}");
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    check_size(width, height)?;
+    let mut pixels = buffer(reader.output_buffer_size().ok_or("a PNG too large")?)?;
+    let info = reader.next_frame(&mut pixels).map_err(damaged)?;
+    reader.finish().map_err(damaged)?;
+    pixels.truncate(info.buffer_size());
+    let (keep, of, format) = match info.color_type {
+        png::ColorType::Grayscale => (1, 1, PixelFormat::Gray8),
+        png::ColorType::GrayscaleAlpha => (1, 2, PixelFormat::Gray8),
+        png::ColorType::Rgb => (3, 3, PixelFormat::Rgb8),
+        png::ColorType::Rgba => (3, 4, PixelFormat::Rgb8),
+        png::ColorType::Indexed => return Err("a PNG whose palette is missing".into()),
+    };
+    if keep != of {
+        for i in 0..width * height {
+            pixels.copy_within(i * of..i * of + keep, i * keep);
+        }
+        pixels.truncate(width * height * keep);
+    }
+    Ok(Picture { pixels, width, height, format })
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
+    // The decoder has known panics on hostile files.
+    let decoded = std::panic::catch_unwind(|| decode_jpeg_unguarded(bytes));
+    decoded.unwrap_or_else(|_| Err("damaged JPEG: the decoder gave up".into()))
+}
+
+fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, String> {
+    use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+    // Strict: by default a shortened file decodes to a picture that is grey from where it ends.
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let damaged = |e| format!("damaged JPEG: {e}");
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    let (width, height) = decoder.dimensions().ok_or("a JPEG without a size")?;
+    check_size(width, height)?;
+    let mut pixels = buffer(decoder.output_buffer_size().ok_or("a JPEG without a size")?)?;
+    decoder.decode_into(&mut pixels).map_err(damaged)?;
+    if pixels.len() != width * height * 3 {
+        return Err(format!("a JPEG of {} bytes for {width}x{height} pixels", pixels.len()));
+    }
+    Ok(Picture { pixels, width, height, format: PixelFormat::Rgb8 })
+}
+
+/// Encodes 8-bit rows without gaps, gray or RGB, as PNG.
+pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
+    let color = match picture.format {
+        PixelFormat::Gray8 => png::ColorType::Grayscale,
+        PixelFormat::Rgb8 => png::ColorType::Rgb,
+        other => return Err(Error::input(format!("a PNG of {other:?}"))),
+    };
+    let failed = |e: png::EncodingError| Error::Picture { name: "PNG".into(), what: e.to_string() };
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, picture.width as u32, picture.height as u32);
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&picture.pixels).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(out)
+}

@@ -1,0 +1,97 @@
+//! What a person says about an object.
+
+use crate::error::{Error, Result};
+
+/// The most points of one prompt.
+pub const MAX_POINTS: usize = 1000;
+
+/// A click.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Across, in pixels of the picture (or 0..1 without `normalize_coords`). May lie outside the picture.
+    pub x: f32,
+    /// Down, likewise.
+    pub y: f32,
+    /// 1: on the object, 0: not on it; 2 and 3: the top left and bottom right corner of a box; -1: ignored.
+    pub label: i32,
+}
+
+/// A prompt for one object: points, a box, a mask, or several of these together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt<'a> {
+    /// Clicks; at most [`MAX_POINTS`].
+    pub points: Vec<Point>,
+    /// Left, top, right, bottom, in pixels of the picture (or 0..1 without `normalize_coords`).
+    pub box_: Option<[f32; 4]>,
+    /// Logits of an earlier, similar mask, (mask_side, mask_side), as `low_res_masks` of a prediction has them.
+    pub mask_input: Option<&'a [f32]>,
+}
+
+impl<'a> Prompt<'a> {
+    /// A prompt that says nothing.
+    pub fn new() -> Self {
+        Prompt::default()
+    }
+
+    /// Adds a click; label 1 is on the object, 0 is not.
+    pub fn point(mut self, x: f32, y: f32, label: i32) -> Self {
+        self.points.push(Point { x, y, label });
+        self
+    }
+
+    /// Sets the box: left, top, right, bottom.
+    pub fn bounds(mut self, bounds: [f32; 4]) -> Self {
+        self.box_ = Some(bounds);
+        self
+    }
+
+    /// Sets the mask: logits, (mask_side, mask_side).
+    pub fn mask_input(mut self, logits: &'a [f32]) -> Self {
+        self.mask_input = Some(logits);
+        self
+    }
+
+    /// Points the prompt encoder sees: a box is two, and one that says nothing follows unless there are none.
+    pub(crate) fn sparse_len(&self) -> usize {
+        let n = self.points.len() + 2 * self.box_.is_some() as usize;
+        if n == 0 { 0 } else { n + 1 }
+    }
+
+    /// Fails on what cannot be meant. `extent` is the picture's width and height in the units of the coordinates.
+    pub(crate) fn check(&self, extent: [f32; 2], mask_side: usize) -> Result<()> {
+        if self.points.len() > MAX_POINTS {
+            return Err(Error::input(format!("{} points in one prompt, at most {MAX_POINTS}", self.points.len())));
+        }
+        for p in &self.points {
+            if !p.x.is_finite() || !p.y.is_finite() {
+                return Err(Error::input(format!("point ({}, {}): coordinates must be finite numbers", p.x, p.y)));
+            }
+            if !(-1..=3).contains(&p.label) {
+                let what = "1 is on the object, 0 is not (2 and 3 are corners of a box, -1 is ignored)";
+                return Err(Error::input(format!("point ({}, {}): no label {}; {what}", p.x, p.y, p.label)));
+            }
+        }
+        if let Some(b @ [x0, y0, x1, y1]) = self.box_ {
+            let fail = |what: String| Err(Error::input(format!("box {b:?}: {what}")));
+            if b.iter().any(|v| !v.is_finite()) {
+                return fail("coordinates must be finite numbers".into());
+            }
+            if x1 < x0 || y1 < y0 {
+                return fail("expected left, top, right, bottom".into());
+            }
+            if x1 < 0.0 || y1 < 0.0 || x0 > extent[0] || y0 > extent[1] {
+                return fail(format!("wholly outside the picture of {} by {}", extent[0], extent[1]));
+            }
+        }
+        if let Some(mask) = self.mask_input {
+            if mask.len() != mask_side * mask_side {
+                let what = format!("{} values, the model takes {mask_side}x{mask_side}", mask.len());
+                return Err(Error::input(format!("mask input: {what}")));
+            }
+            if mask.iter().any(|v| !v.is_finite()) {
+                return Err(Error::input("mask input: logits must be finite numbers"));
+            }
+        }
+        Ok(())
+    }
+}

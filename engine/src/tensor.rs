@@ -1,0 +1,205 @@
+//! A shaped window on a backend's memory.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The element types a tensor can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float of IEEE 754.
+    F16,
+    /// 16-bit brain float.
+    Bf16,
+    /// 32-bit signed integer.
+    I32,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            DType::F32 | DType::I32 => 4,
+            DType::F16 | DType::Bf16 => 2,
+        }
+    }
+}
+
+/// The largest number of dimensions.
+const MAX_RANK: usize = 4;
+
+/// A view of up to four dimensions: rows of `cols()` contiguous elements, `stride` elements apart.
+///
+/// A tensor is an address with a shape and may be copied freely; it borrows the memory (`'a`) but not exclusively.
+/// Who writes what, when, is the forward pass's business, as on any device. Shapes are channels last.
+#[derive(Clone, Copy)]
+pub struct Tensor<'a> {
+    addr: u64,
+    dtype: DType,
+    rank: usize,
+    shape: [usize; MAX_RANK],
+    stride: usize,
+    memory: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Tensor<'a> {
+    /// A contiguous tensor at an address of a backend's memory.
+    ///
+    /// # Safety
+    /// The memory holds that many elements for as long as `'a`, aligned to the element size.
+    pub unsafe fn new(addr: u64, dtype: DType, dims: &[usize]) -> Self {
+        assert!((1..=MAX_RANK).contains(&dims.len()), "a tensor has 1 to 4 dimensions, got {dims:?}");
+        let mut shape = [1; MAX_RANK];
+        shape[..dims.len()].copy_from_slice(dims);
+        Tensor { addr, dtype, rank: dims.len(), shape, stride: dims[dims.len() - 1], memory: PhantomData }
+    }
+
+    /// The address of the first element.
+    pub fn addr(&self) -> u64 {
+        self.addr
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The dimensions.
+    pub fn dims(&self) -> &[usize] {
+        &self.shape[..self.rank]
+    }
+
+    /// Dimension `i`.
+    pub fn dim(&self, i: usize) -> usize {
+        self.dims()[i]
+    }
+
+    /// The last dimension.
+    pub fn cols(&self) -> usize {
+        self.shape[self.rank - 1]
+    }
+
+    /// The product of all dimensions but the last.
+    pub fn rows(&self) -> usize {
+        self.shape[..self.rank - 1].iter().product()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.rows() * self.cols()
+    }
+
+    /// True when a dimension is zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements from one row to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// True when rows follow each other without a gap.
+    pub fn is_contiguous(&self) -> bool {
+        self.stride == self.cols() || self.rows() == 1
+    }
+
+    /// The same rows under other leading dimensions or, of a contiguous tensor, any shape of as many elements.
+    pub fn view(self, dims: &[usize]) -> Self {
+        let n: usize = dims.iter().product();
+        assert!(n == self.len(), "view: {dims:?} of {self:?}");
+        let cols = dims[dims.len() - 1];
+        assert!(cols == self.cols() || self.is_contiguous(), "view: {dims:?} of strided {self:?}");
+        // SAFETY: as many elements of the same memory; the stride is kept where rows are.
+        let mut t = unsafe { Tensor::new(self.addr, self.dtype, dims) };
+        if cols == self.cols() {
+            t.stride = self.stride;
+        }
+        t
+    }
+
+    /// The first `n` elements of a contiguous tensor under another shape: a carve-out used below its capacity.
+    pub fn prefix(self, dims: &[usize]) -> Self {
+        let n: usize = dims.iter().product();
+        assert!(n <= self.len() && self.is_contiguous(), "prefix: {dims:?} of {self:?}");
+        // SAFETY: no more elements of the same memory.
+        unsafe { Tensor::new(self.addr, self.dtype, dims) }
+    }
+
+    /// Columns `start..start + n` of every row.
+    pub fn columns(self, start: usize, n: usize) -> Self {
+        assert!(start + n <= self.cols(), "columns: {start}+{n} of {self:?}");
+        let mut t = self;
+        t.addr += (start * self.dtype.bytes()) as u64;
+        t.shape[t.rank - 1] = n;
+        t
+    }
+
+    /// Entries `start..start + n` of the first dimension.
+    pub fn slice(self, start: usize, n: usize) -> Self {
+        assert!(self.rank > 1 && start + n <= self.dim(0), "slice: {start}+{n} of {self:?}");
+        let rows: usize = self.shape[1..self.rank - 1].iter().product();
+        let mut t = self;
+        t.addr += (start * rows * self.stride * self.dtype.bytes()) as u64;
+        t.shape[0] = n;
+        t
+    }
+
+    /// Of (n, t, c): row `i` of every entry, as (n, c).
+    pub fn row_of_each(self, i: usize) -> Self {
+        assert!(self.rank == 3 && i < self.dim(1), "row_of_each: {i} of {self:?}");
+        let mut t = self;
+        t.addr += (i * self.stride * self.dtype.bytes()) as u64;
+        t.rank = 2;
+        t.shape = [self.dim(0), self.cols(), 1, 1];
+        t.stride = self.stride * self.dim(1);
+        t
+    }
+
+    /// Of (n, t, c): rows `start..start + k` of every entry side by side, as (n, k*c).
+    pub fn rows_of_each(self, start: usize, k: usize) -> Self {
+        assert!(self.rank == 3 && start + k <= self.dim(1), "rows_of_each: {start}+{k} of {self:?}");
+        assert!(self.is_contiguous(), "rows_of_each: of strided {self:?}");
+        let mut t = self.row_of_each(start);
+        t.shape[1] = k * self.cols();
+        t
+    }
+}
+
+impl fmt::Debug for Tensor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}{:?}", self.dtype, self.dims())?;
+        if !self.is_contiguous() { write!(f, "/{}", self.stride) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(addr: u64, dims: &[usize]) -> Tensor<'static> {
+        // SAFETY: never read.
+        unsafe { Tensor::new(addr, DType::F32, dims) }
+    }
+
+    #[test]
+    fn views_address_what_they_name() {
+        let qkv = at(0, &[2, 3, 12]);
+        let k = qkv.columns(4, 4);
+        assert_eq!((k.addr(), k.dims(), k.stride(), k.rows()), (16, &[2, 3, 4][..], 12, 6));
+        assert_eq!(k.slice(1, 1).addr(), 16 + 3 * 12 * 4);
+        assert_eq!(k.view(&[6, 4]).stride(), 12);
+        let token = qkv.row_of_each(2);
+        assert_eq!((token.addr(), token.dims(), token.stride()), (2 * 12 * 4, &[2, 12][..], 36));
+        let pair = qkv.rows_of_each(1, 2);
+        assert_eq!((pair.addr(), pair.dims(), pair.stride()), (12 * 4, &[2, 24][..], 36));
+        assert_eq!(at(0, &[4, 4]).prefix(&[3, 5]).dims(), &[3, 5]);
+    }
+
+    #[test]
+    #[should_panic(expected = "of strided")]
+    fn a_strided_view_keeps_its_rows() {
+        at(0, &[2, 12]).columns(0, 4).view(&[8]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Segment Anything Model 2 (SAM 2 and 2.1) as a from-scratch inference engine.
+//!
+//! ```
+//! use sam2::{Frame, LoadOptions, PredictOptions, Prompt};
+//!
+//! let model = sam2::load("demo/sam2.1_hiera_demo.safetensors", &LoadOptions::default())?;
+//! let mut predictor = model.image_predictor(Default::default())?;
+//!
+//! let picture = sam2::picture::read("demo/samples/images/image2.png")?;
+//! predictor.set_image(&picture.frame()?)?;
+//! let prompt = Prompt::new().point(240.0, 180.0, 1);
+//! let prediction = predictor.predict(&[prompt], PredictOptions::default())?;
+//! println!("{:?}", prediction.iou_predictions);
+//! # Ok::<(), sam2::Error>(())
+//! ```
+
+pub use sam2_engine::*;
+
+use std::path::{Path, PathBuf};
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The fastest that works.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU, by index.
+    Cuda(usize),
+}
+
+/// How to load a model.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where the model runs.
+    pub device: Device,
+    /// What it computes in.
+    pub precision: Precision,
+    /// Threads of the CPU; 0: as many as the machine offers.
+    pub threads: usize,
+    /// A configuration file in the reference's structure; without one the model is recognised by its tensors, or a
+    /// folder's only YAML file is taken.
+    pub config: Option<PathBuf>,
+    /// `key=value` as Hydra takes them; they win over the configuration.
+    pub overrides: Vec<String>,
+    /// Side of the model's square input instead of the configuration's, a multiple of 32.
+    pub image_size: Option<usize>,
+    /// The reference's `apply_postprocessing`: choose single masks by stability.
+    pub postprocessing: bool,
+    /// Map the checkpoint instead of reading it. Whoever shortens the file meanwhile crashes the process.
+    pub mmap: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            device: Device::Auto,
+            precision: Precision::Auto,
+            threads: 0,
+            config: None,
+            overrides: Vec::new(),
+            image_size: None,
+            postprocessing: true,
+            mmap: true,
+        }
+    }
+}
+
+/// Loads a checkpoint: a `.safetensors` or `.pt` file, or a folder that holds one.
+pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
+    load_checkpoint(&open(path.as_ref(), options)?, &config(path.as_ref(), options)?, options)
+}
+
+/// Opens a checkpoint as `options` say.
+pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Checkpoint> {
+    if options.mmap { Checkpoint::open(path) } else { Checkpoint::read(path) }
+}
+
+/// Loads an open checkpoint; `yaml` is its configuration's text, if one is given.
+pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: &LoadOptions) -> Result<Model> {
+    let yaml = match yaml {
+        Some(yaml) => yaml,
+        None => Variant::of(checkpoint)?.yaml,
+    };
+    let mut overrides = options.overrides.clone();
+    overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
+    let config = Config::parse(yaml, &overrides, options.postprocessing)?;
+    match options.device {
+        Device::Auto | Device::Cpu => Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision),
+        Device::Cuda(_) => Err(Error::Device("this build has no CUDA; use --device cpu".into())),
+    }
+}
+
+/// The text of the configuration that `options` or the checkpoint's folder give.
+pub fn config(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Option<String>> {
+    let file = match &options.config {
+        Some(file) => Some(file.clone()),
+        None if path.as_ref().is_dir() => match &checkpoint::files_with(path.as_ref(), &["yaml", "yml"])?[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        },
+        None => None,
+    };
+    let read = |file: PathBuf| {
+        std::fs::read_to_string(&file).map_err(|source| Error::Io { path: file.display().to_string(), source })
+    };
+    file.map(read).transpose()
+}
