@@ -1,1 +1,98 @@
-fn main() {}
+//! The `sam2` program. Results go to stdout, progress and remarks to stderr.
+
+mod args;
+mod bench;
+mod convert;
+mod encode;
+mod info;
+mod overlay;
+mod segment;
+
+use clap::{Parser, Subcommand};
+use sam2::Error;
+use std::process::ExitCode;
+
+/// Segment Anything Model 2: masks of the things you point at.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find the mask of an object in a picture
+    Segment(segment::Args),
+    /// Show what a model is, or what this machine offers
+    Info(info::Args),
+    /// Rewrite any checkpoint as safetensors under Meta's names
+    Convert(convert::Args),
+    /// Store the image features of a picture
+    Encode(encode::Args),
+    /// Measure latencies
+    Bench(bench::Args),
+}
+
+/// What a command ends with when it fails.
+enum Failure {
+    /// The engine's.
+    Engine(Error),
+    /// Arguments that do not go together.
+    Usage(String),
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure::Engine(e)
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Segment(args) => segment::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    let (code, message) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => (2, message),
+        Err(Failure::Engine(e)) => (exit_code(&e), e.to_string()),
+    };
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// 1 internal, 2 usage, 3 device, 4 file or input, 5 memory.
+fn exit_code(e: &Error) -> u8 {
+    match e {
+        Error::Io { .. } | Error::Checkpoint { .. } | Error::Config { .. } | Error::Picture { .. } | Error::Input(_) => 4,
+        Error::Device(_) => 3,
+        Error::OutOfMemory { .. } => 5,
+        _ => 1,
+    }
+}
+
+/// A spinner on stderr, when that is a terminal.
+fn progress(message: &str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new_spinner().with_message(message.to_string());
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    bar
+}
+
+/// Writes a file.
+fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|source| io(path, source))
+}
+
+fn io(path: &std::path::Path, source: std::io::Error) -> Failure {
+    Failure::Engine(Error::Io { path: path.display().to_string(), source })
+}
+
+/// Prints a line of results; a reader that has gone away is no failure.
+fn print(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

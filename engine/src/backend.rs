@@ -227,6 +227,17 @@ impl std::ops::Sub for Counters {
     }
 }
 
+/// The time one kernel has taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The kernel.
+    pub name: String,
+    /// How often it ran.
+    pub launches: u64,
+    /// In all, from start to finish.
+    pub seconds: f64,
+}
+
 /// Receives named intermediate results: name, shape, values.
 pub type Probe = Box<dyn FnMut(&str, &[usize], &[f32]) + Send>;
 
@@ -257,6 +268,8 @@ pub trait Backend: Sized + Send + 'static {
     fn sync(&self) -> Result<()>;
     /// Work done so far.
     fn counters(&self) -> Counters;
+    /// Starts timing every kernel, or stops and returns what was measured.
+    fn profile(&self, on: bool) -> Vec<KernelTime>;
     /// Shows an intermediate result to the probe, if there is one.
     fn probe(&self, name: &str, x: Tensor<'_>);
     /// Sets or removes the probe.

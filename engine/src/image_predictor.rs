@@ -1,6 +1,6 @@
 //! Masks of objects in pictures.
 
-use crate::backend::{Cleaning, Counters, Probe, Selection};
+use crate::backend::{Cleaning, Counters, KernelTime, Probe, Selection};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::{Frame, MaskData};
@@ -236,6 +236,11 @@ impl ImagePredictor {
     /// Work done by this predictor so far.
     pub fn counters(&self) -> Counters {
         self.worker.counters()
+    }
+
+    /// Starts timing every kernel, or stops and returns what was measured.
+    pub fn profile(&mut self, on: bool) -> Vec<KernelTime> {
+        self.worker.profile(on)
     }
 
     /// Shows intermediate results of the calls to come; for debugging and tests.

@@ -19,12 +19,14 @@ pub mod null;
 pub mod picture;
 mod precision;
 mod prompt;
+mod resample;
+pub mod rle;
 pub mod stage;
 pub mod tensor;
 mod variant;
 mod worker;
 
-pub use backend::{Counters, Probe};
+pub use backend::{Counters, KernelTime, Probe};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
@@ -35,6 +37,6 @@ pub use image_predictor::{
 pub use model::manifest;
 pub use model_handle::Model;
 pub use precision::{Policy, Precision};
-pub use prompt::{MAX_POINTS, Point, Prompt};
+pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
 pub use variant::{VARIANTS, Variant};
 pub use worker::Feature;

@@ -1,6 +1,7 @@
 //! What a person says about an object.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, try_zeros};
+use crate::resample::Triangle;
 
 /// The most points of one prompt.
 pub const MAX_POINTS: usize = 1000;
@@ -94,4 +95,68 @@ impl<'a> Prompt<'a> {
         }
         Ok(())
     }
+}
+
+/// Longest list of prompts as JSON, in bytes.
+const MAX_JSON: usize = 16 << 20;
+
+/// A prompt as it is written.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    points: Vec<[f32; 2]>,
+    labels: Option<Vec<i32>>,
+    #[serde(rename = "box")]
+    bounds: Option<[f32; 4]>,
+}
+
+/// Reads prompts from JSON: `[{"points": [[x, y], ...], "labels": [1, ...], "box": [x0, y0, x1, y1]}, ...]`, where
+/// each key may be left out and labels are 1 when they are.
+pub fn parse_prompts(json: &str) -> Result<Vec<Prompt<'static>>> {
+    let wrong = |what: String| Err(Error::Input(format!("prompts: {what}")));
+    if json.len() > MAX_JSON {
+        return wrong(format!("{} bytes long, at most {MAX_JSON} are read", json.len()));
+    }
+    let list: Vec<Written> = match serde_json::from_str(json) {
+        Ok(list) => list,
+        Err(e) => return wrong(format!("expected a list of objects with points, labels and box: {e}")),
+    };
+    let mut prompts = Vec::new();
+    for (i, Written { points, labels, bounds }) in list.into_iter().enumerate() {
+        let labels = labels.unwrap_or_else(|| vec![1; points.len()]);
+        if labels.len() != points.len() {
+            return wrong(format!("number {i} has {} points and {} labels", points.len(), labels.len()));
+        }
+        if points.is_empty() && bounds.is_none() {
+            return wrong(format!("number {i} says nothing: give points or a box"));
+        }
+        let points = points.iter().zip(labels).map(|(&[x, y], label)| Point { x, y, label }).collect();
+        prompts.push(Prompt { points, box_: bounds, mask_input: None });
+    }
+    if prompts.is_empty() { wrong("the list is empty".into()) } else { Ok(prompts) }
+}
+
+/// The logits that stand for a binary mask (height, width) as mask input: 10 on it, -10 elsewhere, resized to
+/// (side, side) with a filter that widens when shrinking.
+pub fn mask_logits(mask: &[u8], width: usize, height: usize, side: usize) -> Result<Vec<f32>> {
+    if width == 0 || height == 0 || width.checked_mul(height) != Some(mask.len()) {
+        return Err(Error::input(format!("a mask of {} values for {width}x{height} pixels", mask.len())));
+    }
+    let mut out = try_zeros::<f32>(side * side, "a mask input")?;
+    let mut row = try_zeros::<f32>(width, "a mask input")?;
+    for y in 0..side {
+        let taps = Triangle::new(y, height, side);
+        row.fill(0.0);
+        for j in 0..taps.count {
+            for (sum, &v) in row.iter_mut().zip(&mask[(taps.first + j) * width..]) {
+                *sum += taps.weight(j) * if v != 0 { 10.0 } else { -10.0 };
+            }
+        }
+        for x in 0..side {
+            let taps = Triangle::new(x, width, side);
+            out[y * side + x] = (0..taps.count).map(|j| taps.weight(j) * row[taps.first + j]).sum();
+        }
+    }
+    Ok(out)
 }

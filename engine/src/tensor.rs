@@ -1,5 +1,7 @@
 //! A shaped window on a backend's memory.
 
+pub use half::{bf16, f16};
+
 use std::fmt;
 use std::marker::PhantomData;
 

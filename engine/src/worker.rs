@@ -1,7 +1,7 @@
 //! A queue on a device with its scratch memory and recordings, used by one predictor at a time.
 
 use crate::arena::{Arena, Carver};
-use crate::backend::{Backend, Cleaning, Counters, Probe, Selection};
+use crate::backend::{Backend, Cleaning, Counters, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::{Frame, MaskData, MaskOut};
 use crate::model::Network;
@@ -35,6 +35,7 @@ pub(crate) trait ImageWorker: Send {
     /// The features of an image as (c, h, w).
     fn features(&mut self, feature: Feature, image: usize) -> Result<(Vec<f32>, [usize; 3])>;
     fn counters(&self) -> Counters;
+    fn profile(&mut self, on: bool) -> Vec<KernelTime>;
     fn set_probe(&mut self, probe: Option<Probe>);
     /// Bytes of device memory held beside the weights.
     fn bytes(&self) -> usize;
@@ -382,6 +383,10 @@ impl<B: Backend> ImageWorker for Worker<B> {
 
     fn counters(&self) -> Counters {
         self.b.counters()
+    }
+
+    fn profile(&mut self, on: bool) -> Vec<KernelTime> {
+        self.b.profile(on)
     }
 
     fn set_probe(&mut self, probe: Option<Probe>) {

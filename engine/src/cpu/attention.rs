@@ -5,7 +5,7 @@
 //! read as they lie in the map where its rows are long enough, else gathered window by window.
 
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, math, zip_rows};
+use super::{Cpu, F32, I32, math};
 use crate::backend::Windows;
 use crate::tensor::Tensor;
 
@@ -170,7 +170,7 @@ impl Attend {
             for i in 0..nk {
                 let (out, k) = (kbuf.at_mut(i * ld), self.k.token(k0 + i).ptr());
                 match self.k_add {
-                    Some(add) => zip_rows(s, out, k, add.token(k0 + i).ptr(), d, |a, b| s.add(a, b)),
+                    Some(add) => zip_rows!(s, out, k, add.token(k0 + i).ptr(), d, |a, b| s.add(a, b)),
                     None => std::ptr::copy_nonoverlapping(k, out, d),
                 }
             }
@@ -198,7 +198,7 @@ impl Attend {
                 *stats.at_mut(2 * (q0 + i) + 1) = *totals.at(i);
             } else {
                 let r = s.splat(1.0 / *totals.at(i));
-                zip_rows(s, out.ptr(), sum.ptr(), sum.ptr(), self.d, |a, _| s.mul(a, r));
+                zip_rows!(s, out.ptr(), sum.ptr(), sum.ptr(), self.d, |a, _b| s.mul(a, r));
             }
         }
     }

@@ -7,7 +7,7 @@
 use super::attention::{Attend, Region};
 use super::norm::{NormPtr, normalise};
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, SCRATCH, math, zip_rows};
+use super::{Cpu, F32, I32, SCRATCH, math};
 use crate::backend::{Activation, TokenAttention};
 use crate::tensor::Tensor;
 
@@ -44,7 +44,7 @@ impl Kernel for Merge {
             std::ptr::write_bytes(out, 0, self.c);
             for split in 0..self.splits {
                 let w = s.splat(weight(split) / total);
-                zip_rows(s, out, self.sums.at((split * self.n + i) * self.c), out, self.c, |a, b| s.fma(a, w, b));
+                zip_rows!(s, out, self.sums.at((split * self.n + i) * self.c), out, self.c, |a, b| s.fma(a, w, b));
             }
         }
     }
@@ -107,7 +107,7 @@ impl Kernel for Update {
         let tile = tile.as_mut_ptr();
         for i in 0..n {
             let at = (self.rows.0 + i) * c;
-            zip_rows(s, x.at_mut(i * ld), self.keys.at(at), self.pos.at(at), c, |a, b| s.add(a, b));
+            zip_rows!(s, x.at_mut(i * ld), self.keys.at(at), self.pos.at(at), c, |a, b| s.add(a, b));
         }
         for p in (0..self.columns).step_by(S::PANEL) {
             let mut i = 0;
@@ -135,8 +135,8 @@ impl Kernel for Update {
         }
         for i in 0..n {
             let (at, row) = ((self.rows.0 + i) * c, x.at_mut(i * ld));
-            zip_rows(s, row, row, self.bias.at(0), c, |a, b| s.add(a, b));
-            zip_rows(s, row, row, self.keys.at(at), c, |a, b| s.add(a, b));
+            zip_rows!(s, row, row, self.bias.at(0), c, |a, b| s.add(a, b));
+            zip_rows!(s, row, row, self.keys.at(at), c, |a, b| s.add(a, b));
             normalise(s, self.out.at_mut(at), row, c, self.norm, Activation::None);
         }
     }

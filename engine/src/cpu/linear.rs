@@ -7,7 +7,7 @@
 use super::memory::HostMemory;
 use super::norm::{NormPtr, normalise};
 use super::simd::{Isa, Kernel, Simd};
-use super::{Cpu, F32, math, zip_rows};
+use super::{Cpu, F32, math};
 use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -85,7 +85,7 @@ impl Rows {
         match *self {
             Rows::Plain { x, stride } => std::ptr::copy_nonoverlapping(x.at(i * stride + col), out, k),
             Rows::Sum { x, stride, y, y_stride } => {
-                zip_rows(s, out, x.at(i * stride + col), y.at(i * y_stride + col), k, |a, b| s.add(a, b))
+                zip_rows!(s, out, x.at(i * stride + col), y.at(i * y_stride + col), k, |a, b| s.add(a, b))
             }
             Rows::Norm { x, stride, norm } => normalise(s, out, x.at(i * stride), k, norm, Activation::None),
             Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad } => {

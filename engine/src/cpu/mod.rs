@@ -4,6 +4,25 @@
 //! A task writes what no other task writes and reads what is finished, and its result does not depend on how the
 //! work was cut: so results are the same for any number of threads.
 
+/// out[i] = f(x[i], y[i]) for `n` elements; `out` may be `x` or `y`.
+///
+/// A macro, since a closure would be compiled without the features of the vector set.
+macro_rules! zip_rows {
+    ($s:expr, $out:expr, $x:expr, $y:expr, $n:expr, |$a:ident, $b:ident| $f:expr) => {{
+        let (out, x, y, n): (*mut f32, *const f32, *const f32, usize) = ($out, $x, $y, $n);
+        let whole = n / S::LANES * S::LANES;
+        for i in (0..whole).step_by(S::LANES) {
+            let ($a, $b) = ($s.load(x.add(i)), $s.load(y.add(i)));
+            $s.store(out.add(i), $f);
+        }
+        if whole < n {
+            let rest = n - whole;
+            let ($a, $b) = ($s.load_part(x.add(whole), rest), $s.load_part(y.add(whole), rest));
+            $s.store_part(out.add(whole), rest, $f);
+        }
+    }};
+}
+
 mod attention;
 mod image_attention;
 mod linear;
@@ -28,7 +47,9 @@ pub use memory::HostMemory;
 use pool::Pool;
 use simd::{Isa, Kernel, Simd};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// f32 of scratch a task has: 1 MiB, the usual second-level cache.
 const SCRATCH: usize = 256 * 1024;
@@ -44,6 +65,8 @@ pub struct Cpu {
     workspace: RefCell<Option<HostMemory>>,
     failure: RefCell<Option<Error>>,
     counters: Cell<Counters>,
+    /// By kernel, while profiling: launches and seconds.
+    profile: RefCell<Option<BTreeMap<&'static str, (u64, f64)>>>,
     probe: RefCell<Option<Probe>>,
 }
 
@@ -76,6 +99,7 @@ impl Cpu {
             workspace: RefCell::new(None),
             failure: RefCell::new(None),
             counters: Cell::new(Counters::default()),
+            profile: RefCell::new(None),
             probe: RefCell::new(None),
         })
     }
@@ -90,23 +114,39 @@ impl Cpu {
         self.pool.threads()
     }
 
+    /// Floating-point operations per second of the matrix kernel on operands that never leave the first-level cache,
+    /// all threads together: the limit of everything else. Takes about 0.1 s.
+    pub fn peak_flops(&self) -> f64 {
+        let (rounds, k) = (2_000, 64);
+        let tasks = self.pool.threads();
+        let run = || {
+            let start = Instant::now();
+            self.parallel(tasks, |_, scratch| Peak { rounds, k, scratch });
+            start.elapsed().as_secs_f64()
+        };
+        let best = (0..20).map(|_| run()).fold(f64::MAX, f64::min);
+        let (rows, columns) = self.isa.tile();
+        (tasks * rounds * 2 * k * rows * columns) as f64 / best
+    }
+
     /// Runs `kernel(task, scratch)` for each task.
     fn parallel<K: Kernel>(&self, tasks: usize, kernel: impl Fn(usize, F32) -> K + Sync) {
-        let (isa, scratch) = (self.isa, F32::new(self.scratch.ptr()));
-        self.pool.run(tasks, &|task, slot| {
-            // SAFETY: operations check the shapes behind a kernel's pointers before they build it.
-            unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
-        });
+        self.parallel_if(tasks, true, kernel);
     }
 
     /// As [`Cpu::parallel`], on this thread alone unless there is enough work for more.
     fn parallel_if<K: Kernel>(&self, tasks: usize, enough: bool, kernel: impl Fn(usize, F32) -> K + Sync) {
-        if enough {
-            return self.parallel(tasks, kernel);
-        }
-        for task in 0..tasks {
-            // SAFETY: as in `parallel`.
-            unsafe { self.isa.run(kernel(task, F32::new(self.scratch.ptr()))) }
+        let (isa, scratch) = (self.isa, F32::new(self.scratch.ptr()));
+        let run = |task: usize, slot: usize| {
+            // SAFETY: operations check the shapes behind a kernel's pointers before they build it.
+            unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
+        };
+        let start = self.profile.borrow().is_some().then(Instant::now);
+        if enough { self.pool.run(tasks, &run) } else { (0..tasks).for_each(|task| run(task, 0)) }
+        if let (Some(start), Some(times)) = (start, &mut *self.profile.borrow_mut()) {
+            let name = std::any::type_name::<K>().trim_start_matches("sam2_engine::cpu::");
+            let (launches, seconds) = times.entry(name).or_default();
+            (*launches, *seconds) = (*launches + 1, *seconds + start.elapsed().as_secs_f64());
         }
     }
 
@@ -156,6 +196,23 @@ impl Cpu {
         let mut c = self.counters.get();
         change(&mut c);
         self.counters.set(c);
+    }
+}
+
+/// Full tiles on scratch, over and over.
+struct Peak {
+    rounds: usize,
+    k: usize,
+    scratch: F32,
+}
+
+impl Kernel for Peak {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let (a, b, out) = (self.scratch, self.scratch.add(4096), self.scratch.add(8192));
+        for _ in 0..self.rounds {
+            s.tile(S::TILE_ROWS, self.k, a.ptr(), self.k, 1, b.ptr(), S::PANEL, out.ptr(), S::PANEL);
+        }
     }
 }
 
@@ -220,29 +277,6 @@ impl I32 {
     }
 }
 
-/// out[i] = f(x[i], y[i]); `out` may be `x` or `y`.
-///
-/// # Safety
-/// Each is valid for `n` elements.
-#[inline(always)]
-unsafe fn zip_rows<S: Simd>(
-    s: S,
-    out: *mut f32,
-    x: *const f32,
-    y: *const f32,
-    n: usize,
-    f: impl Fn(S::F, S::F) -> S::F,
-) {
-    let whole = n / S::LANES * S::LANES;
-    for i in (0..whole).step_by(S::LANES) {
-        s.store(out.add(i), f(s.load(x.add(i)), s.load(y.add(i))));
-    }
-    if whole < n {
-        let rest = n - whole;
-        s.store_part(out.add(whole), rest, f(s.load_part(x.add(whole), rest), s.load_part(y.add(whole), rest)));
-    }
-}
-
 /// Each operation is an inherent method of the same name, in the file of its family.
 impl Backend for Cpu {
     type Memory = HostMemory;
@@ -288,6 +322,12 @@ impl Backend for Cpu {
 
     fn counters(&self) -> Counters {
         self.counters.get()
+    }
+
+    fn profile(&self, on: bool) -> Vec<KernelTime> {
+        let times = std::mem::replace(&mut *self.profile.borrow_mut(), on.then(BTreeMap::new));
+        let time = |(name, (launches, seconds)): (&str, _)| KernelTime { name: name.into(), launches, seconds };
+        times.into_iter().flatten().map(time).collect()
     }
 
     fn probe(&self, name: &str, x: Tensor<'_>) {

@@ -47,13 +47,16 @@ pub unsafe fn normalise<S: Simd>(s: S, out: *mut f32, x: *const f32, n: usize, n
         total += d * d;
     }
     let r = s.splat(1.0 / (total / n as f32 + norm.eps).sqrt());
-    let step = |v: S::F, g: S::F, b: S::F| math::activate(s, activation, s.fma(s.mul(s.sub(v, m), r), g, b));
+    let (gamma, beta) = (norm.gamma.ptr(), norm.beta.ptr());
     for i in (0..whole).step_by(S::LANES) {
-        s.store(out.add(i), step(s.load(x.add(i)), s.load(norm.gamma.at(i)), s.load(norm.beta.at(i))));
+        let v = s.mul(s.sub(s.load(x.add(i)), m), r);
+        let v = s.fma(v, s.load(gamma.add(i)), s.load(beta.add(i)));
+        s.store(out.add(i), math::activate(s, activation, v));
     }
     if rest > 0 {
-        let part = |p: *const f32| s.load_part(p.add(whole), rest);
-        s.store_part(out.add(whole), rest, step(part(x), part(norm.gamma.ptr()), part(norm.beta.ptr())));
+        let v = s.mul(s.sub(s.load_part(x.add(whole), rest), m), r);
+        let v = s.fma(v, s.load_part(gamma.add(whole), rest), s.load_part(beta.add(whole), rest));
+        s.store_part(out.add(whole), rest, math::activate(s, activation, v));
     }
 }
 

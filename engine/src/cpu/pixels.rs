@@ -1,46 +1,15 @@
 //! Between the caller's pixels and the model's: pictures in, masks out.
 
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32};
+use super::{Cpu, F32, I32, SCRATCH};
 use crate::frame::{Frame, MaskData, MaskOut, PixelFormat};
+use crate::resample::{Triangle, bilinear};
 use crate::tensor::Tensor;
 
 /// Of ImageNet, per channel.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Of ImageNet, per channel.
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
-
-/// The source pixels under one output pixel of a triangle filter, wider when shrinking, and their weights.
-///
-/// As PyTorch's `interpolate(mode="bilinear", antialias=True, align_corners=False)`.
-struct Taps {
-    first: usize,
-    count: usize,
-    scale: f64,
-    center: f64,
-    support: f64,
-}
-
-impl Taps {
-    fn of(i: usize, from: usize, to: usize) -> Self {
-        let scale = from as f64 / to as f64;
-        let support = scale.max(1.0);
-        let center = scale * (i as f64 + 0.5);
-        let first = (center - support + 0.5).max(0.0) as usize;
-        let last = ((center + support + 0.5) as usize).min(from);
-        Taps { first, count: last - first, scale, center, support }
-    }
-
-    fn raw(&self, j: usize) -> f64 {
-        let x = ((self.first + j) as f64 - self.center + 0.5) / self.scale.max(1.0);
-        (1.0 - x.abs()).max(0.0)
-    }
-
-    fn total(&self) -> f64 {
-        debug_assert!(self.support >= 1.0);
-        (0..self.count).map(|j| self.raw(j)).sum()
-    }
-}
 
 /// Output rows of a picture: each is first mixed from its source rows, then resized along itself.
 struct Resize<'a> {
@@ -49,23 +18,29 @@ struct Resize<'a> {
     /// (side, side, 3)
     out: F32,
     side: usize,
+    /// A mixed row, then the filters along it: weights, `taps` for each output pixel.
     scratch: F32,
+    taps: usize,
 }
 
 impl Kernel for Resize<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
-        let (w, h, format) = (self.frame.width(), self.frame.height(), self.frame.format());
+        let (w, h, format, side) = (self.frame.width(), self.frame.height(), self.frame.format(), self.side);
         let (n, offsets) = (format.channels(), format.rgb_offsets());
         let mixed = std::slice::from_raw_parts_mut(self.scratch.ptr(), w * n);
+        let weights = std::slice::from_raw_parts_mut(self.scratch.at_mut(w * n), side * self.taps);
+        for (x, weights) in weights.chunks_mut(self.taps).enumerate() {
+            let filter = Triangle::new(x, w, side);
+            (0..filter.count).for_each(|j| weights[j] = filter.weight(j));
+        }
         for y in self.rows.0..self.rows.1 {
-            let taps = Taps::of(y, h, self.side);
-            let unit = if format == PixelFormat::RgbF32 { 1.0 } else { 255.0 };
-            let total = taps.total() * unit;
+            let filter = Triangle::new(y, h, side);
+            let unit = if format == PixelFormat::RgbF32 { 1.0 } else { 1.0 / 255.0 };
             mixed.fill(0.0);
-            for j in 0..taps.count {
-                let weight = (taps.raw(j) / total) as f32;
-                let row = self.frame.row(taps.first + j);
+            for j in 0..filter.count {
+                let weight = filter.weight(j) * unit;
+                let row = self.frame.row(filter.first + j);
                 if format == PixelFormat::RgbF32 {
                     for (m, &v) in mixed.iter_mut().zip(bytemuck::cast_slice::<u8, f32>(row)) {
                         *m += weight * v;
@@ -76,32 +51,20 @@ impl Kernel for Resize<'_> {
                     }
                 }
             }
-            for x in 0..self.side {
-                let taps = Taps::of(x, w, self.side);
-                let total = taps.total();
+            for (x, weights) in weights.chunks(self.taps).enumerate() {
+                let (first, count) = Triangle::span(x, w, side);
                 let mut sum = [0f32; 3];
-                for j in 0..taps.count {
-                    let weight = (taps.raw(j) / total) as f32;
-                    let pixel = &mixed[(taps.first + j) * n..];
+                for (pixel, weight) in mixed[first * n..].chunks_exact(n).zip(&weights[..count]) {
                     for c in 0..3 {
                         sum[c] += weight * pixel[offsets[c]];
                     }
                 }
                 for c in 0..3 {
-                    *self.out.at_mut((y * self.side + x) * 3 + c) = (sum[c] - MEAN[c]) / STD[c];
+                    *self.out.at_mut((y * side + x) * 3 + c) = (sum[c] - MEAN[c]) / STD[c];
                 }
             }
         }
     }
-}
-
-/// The two source pixels under output pixel `i` of a plain bilinear filter, and the weight of the second.
-///
-/// As PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
-fn pair(i: usize, from: usize, to: usize) -> (usize, usize, f32) {
-    let x = ((i as f32 + 0.5) * (from as f32 / to as f32) - 0.5).max(0.0);
-    let first = (x as usize).min(from - 1);
-    (first, (first + 1).min(from - 1), x - first as f32)
 }
 
 /// Where a row of a mask goes.
@@ -136,14 +99,14 @@ impl Kernel for WriteRows {
         let mixed = std::slice::from_raw_parts_mut(self.scratch.ptr(), w);
         let line = std::slice::from_raw_parts_mut(self.scratch.at_mut(w), out_w);
         for y in self.rows.0..self.rows.1 {
-            let (y0, y1, t) = pair(y, h, self.out_h);
+            let (y0, y1, t) = bilinear(y, h, self.out_h);
             let row = |y: usize| std::slice::from_raw_parts(self.mask.at(y * w), w);
             let (top, bottom) = (row(y0), row(y1));
             for x in 0..w {
                 mixed[x] = top[x] * (1.0 - t) + bottom[x] * t;
             }
             for x in 0..out_w {
-                let (x0, x1, t) = pair(x, w, out_w);
+                let (x0, x1, t) = bilinear(x, w, out_w);
                 line[x] = mixed[x0] * (1.0 - t) + mixed[x1] * t;
             }
             match self.out {
@@ -169,7 +132,13 @@ impl Cpu {
         self.count(&[out]);
         self.count_bytes(frame.width() * frame.height() * frame.format().bytes());
         let out = F32::of(out);
-        self.parallel_rows(side, side * 64, |rows, scratch| Resize { rows, frame, out, side, scratch });
+        let taps = Triangle::most(frame.width(), side);
+        assert!(frame.width() * frame.format().channels() + side * taps <= SCRATCH, "preprocess: {}", frame.width());
+        const ROWS: usize = 32;
+        self.parallel(side.div_ceil(ROWS), |task, scratch| {
+            let rows = (task * ROWS, ((task + 1) * ROWS).min(side));
+            Resize { rows, frame, out, side, scratch, taps }
+        });
     }
 
     pub(super) fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {

@@ -1,7 +1,7 @@
 //! The small operations around the mask decoder: points to tokens, image keys, the choice of masks.
 
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, zip_rows};
+use super::{Cpu, F32, I32};
 use crate::backend::Selection;
 use crate::tensor::Tensor;
 use std::f32::consts::TAU;
@@ -44,7 +44,7 @@ impl Kernel for EmbedPoints {
                     *row.add(half + j) = cos;
                 }
             }
-            zip_rows(s, row, row, self.labels.at((label + 1) as usize * c), c, |a, b| s.add(a, b));
+            zip_rows!(s, row, row, self.labels.at((label + 1) as usize * c), c, |a, b| s.add(a, b));
         }
     }
 }
@@ -65,7 +65,7 @@ impl Kernel for AddRows {
     unsafe fn run<S: Simd>(self, s: S) {
         for i in self.rows.0..self.rows.1 {
             let (x, y) = (self.x.at(i * self.c), self.y.at(i * self.y_stride));
-            zip_rows(s, self.out.at_mut(i * self.c), x, y, self.c, |a, b| s.add(a, b));
+            zip_rows!(s, self.out.at_mut(i * self.c), x, y, self.c, |a, b| s.add(a, b));
         }
     }
 }
@@ -87,9 +87,9 @@ impl Kernel for MaxPool {
             let (y, x) = (i / self.out_w * 2, i % self.out_w * 2);
             let at = |dy: usize, dx: usize| self.x.at(((y + dy) * self.out_w * 2 + x + dx) * self.stride);
             let out = self.out.at_mut(i * self.c);
-            zip_rows(s, out, at(0, 0), at(0, 1), self.c, |a, b| s.max(a, b));
-            zip_rows(s, out, out, at(1, 0), self.c, |a, b| s.max(a, b));
-            zip_rows(s, out, out, at(1, 1), self.c, |a, b| s.max(a, b));
+            zip_rows!(s, out, at(0, 0), at(0, 1), self.c, |a, b| s.max(a, b));
+            zip_rows!(s, out, out, at(1, 0), self.c, |a, b| s.max(a, b));
+            zip_rows!(s, out, out, at(1, 1), self.c, |a, b| s.max(a, b));
         }
     }
 }

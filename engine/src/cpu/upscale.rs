@@ -4,7 +4,7 @@
 use super::linear::Packed;
 use super::norm::{NormPtr, normalise};
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, math, zip_rows};
+use super::{Cpu, F32, I32, math};
 use crate::backend::{Activation, Norm};
 use crate::tensor::Tensor;
 
@@ -46,7 +46,7 @@ impl Kernel for UpscaleBlock<'_> {
             let (token, dy, dx) = (first + i / 4, i % 4 / 2, i % 2);
             let (y, x) = (token / self.w * 2 + dy, token % self.w * 2 + dx);
             let row = u1.at_mut(i * c1);
-            zip_rows(s, row, row, self.high1.at((y * self.w * 2 + x) * c1), c1, |a, b| s.add(a, b));
+            zip_rows!(s, row, row, self.high1.at((y * self.w * 2 + x) * c1), c1, |a, b| s.add(a, b));
             normalise(s, row, row, c1, self.norm, Activation::Gelu);
         }
         product(s, 4 * n, u1, self.dc2, u2);
@@ -55,7 +55,7 @@ impl Kernel for UpscaleBlock<'_> {
             let (y, x) = (token / self.w * 4 + d1 / 2 * 2 + d0 / 2, token % self.w * 4 + d1 % 2 * 2 + d0 % 2);
             let pixel = y * self.w * 4 + x;
             let row = u2.at_mut(i * c0);
-            zip_rows(s, row, row, self.high0.at(pixel * c0), c0, |a, b| math::gelu(s, s.add(a, b)));
+            zip_rows!(s, row, row, self.high0.at(pixel * c0), c0, |a, b| math::gelu(s, s.add(a, b)));
             for m in 0..self.masks {
                 *self.out.at_mut(m * self.plane + pixel) = dot(s, row, self.hyper.at(m * c0), c0);
             }
@@ -76,7 +76,7 @@ unsafe fn product<S: Simd>(s: S, m: usize, x: F32, w: &Packed, out: F32) {
             s.tile(rows, w.k, x.at(i * w.k), w.k, 1, w.panel(0, p).ptr(), S::PANEL, tile, S::PANEL);
             for r in 0..rows.min(m - i) {
                 let (row, bias) = (tile.add(r * S::PANEL), w.bias(0, p).ptr());
-                zip_rows(s, out.at_mut((i + r) * w.n + at), row, bias, width, |a, b| s.add(a, b));
+                zip_rows!(s, out.at_mut((i + r) * w.n + at), row, bias, width, |a, b| s.add(a, b));
             }
             i += rows;
         }

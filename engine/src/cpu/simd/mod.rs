@@ -148,14 +148,22 @@ impl Isa {
 
     /// The width of a packed panel of a weight matrix.
     pub fn panel(self) -> usize {
+        self.tile().1
+    }
+
+    /// Rows and columns of a full matrix tile.
+    pub fn tile(self) -> (usize, usize) {
+        fn of<S: Simd>() -> (usize, usize) {
+            (S::TILE_ROWS, S::PANEL)
+        }
         match self {
-            Isa::Portable => Portable::PANEL,
+            Isa::Portable => of::<Portable>(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Avx2::PANEL,
+            Isa::Avx2 => of::<Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Avx512::PANEL,
+            Isa::Avx512 => of::<Avx512>(),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Neon::PANEL,
+            Isa::Neon => of::<Neon>(),
         }
     }
 

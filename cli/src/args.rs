@@ -1,0 +1,90 @@
+//! Arguments that several commands share.
+
+use crate::{Failure, progress};
+use sam2::{Checkpoint, Device, LoadOptions, Model, Precision, Variant};
+use std::path::PathBuf;
+
+/// Which model, where, how.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Checkpoint: a .safetensors or .pt file, or a folder that holds one
+    #[arg(long, value_name = "PATH")]
+    pub model: PathBuf,
+    /// Configuration in the reference's structure; without it the model is recognised by its tensors
+    #[arg(long, value_name = "YAML")]
+    pub config: Option<PathBuf>,
+    /// Change a key of the configuration, as in Hydra: model.image_size=512
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Do not choose single masks by stability (the reference's apply_postprocessing=False)
+    #[arg(long)]
+    pub no_postprocessing: bool,
+    /// Where to run: auto, cpu, cuda or cuda:N
+    #[arg(long, value_parser = device, default_value = "auto")]
+    pub device: Device,
+    /// What to compute in: auto, f32, bf16 or f16
+    #[arg(long, value_parser = precision, default_value = "auto")]
+    pub precision: Precision,
+    /// Threads of the CPU; 0: as many as the machine offers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Side of the model's input in pixels, a multiple of 32
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<usize>,
+}
+
+fn device(text: &str) -> Result<Device, String> {
+    match text {
+        "auto" => Ok(Device::Auto),
+        "cpu" => Ok(Device::Cpu),
+        "cuda" => Ok(Device::Cuda(0)),
+        _ => match text.strip_prefix("cuda:").map(str::parse) {
+            Some(Ok(n)) => Ok(Device::Cuda(n)),
+            _ => Err("expected auto, cpu, cuda or cuda:N".into()),
+        },
+    }
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    let all = [Precision::Auto, Precision::F32, Precision::Bf16, Precision::F16];
+    all.into_iter().find(|p| p.name() == text).ok_or_else(|| "expected auto, f32, bf16 or f16".into())
+}
+
+impl ModelArgs {
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions {
+            device: self.device,
+            precision: self.precision,
+            threads: self.threads,
+            config: self.config.clone(),
+            overrides: self.overrides.clone(),
+            image_size: self.image_size,
+            postprocessing: !self.no_postprocessing,
+            mmap: true,
+        }
+    }
+
+    pub fn load(&self) -> Result<Model, Failure> {
+        let options = self.options();
+        let bar = progress("loading the model");
+        let checkpoint = sam2::open(&self.model, &options)?;
+        let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, &options)?, &options)?;
+        bar.finish_and_clear();
+        remark_on_demo(&checkpoint);
+        Ok(model)
+    }
+}
+
+/// Says so when the model is the one that ships with the project.
+pub fn remark_on_demo(checkpoint: &Checkpoint) {
+    if Variant::of(checkpoint).is_ok_and(|v| v.is_demo()) {
+        eprintln!("note: this is the demonstration model: it finds evenly coloured regions, with rough outlines");
+    }
+}
+
+/// Numbers with commas between them.
+pub fn numbers<const N: usize>(text: &str) -> Result<[f32; N], String> {
+    let list: Vec<f32> = (text.split(',').map(|n| n.trim().parse().map_err(|_| format!("{n:?} is no number"))))
+        .collect::<Result<_, _>>()?;
+    list.try_into().map_err(|list: Vec<f32>| format!("expected {N} numbers with commas between them, got {}", list.len()))
+}

@@ -1,0 +1,208 @@
+//! `sam2 bench`
+
+use crate::args::ModelArgs;
+use crate::{Failure, print, progress};
+use sam2::cpu::Cpu;
+use sam2::{Counters, Frame, ImagePredictor, KernelTime, PredictOptions, PredictionBuffers, Prompt, picture};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Arguments of `sam2 bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Picture, PNG or JPEG; a drawn one of 1280x720 by default
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Runs before those that count
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    warmup: usize,
+    /// Runs that count
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    repeat: usize,
+    /// Clicks decoded in one call, for each of these numbers
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,64")]
+    clicks: Vec<usize>,
+    /// Show how the time of a stage divides among kernels, in one run more
+    #[arg(long)]
+    profile: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A stage's latencies in seconds, sorted, and the work of one run.
+struct Row {
+    stage: String,
+    seconds: Vec<f64>,
+    work: Counters,
+    kernels: Vec<KernelTime>,
+}
+
+impl Row {
+    /// The least latency that `p` percent of the runs did not exceed.
+    fn percentile(&self, p: usize) -> f64 {
+        let n = self.seconds.len();
+        self.seconds[(n * p).div_ceil(100).clamp(1, n) - 1]
+    }
+
+    fn gflops(&self) -> f64 {
+        self.work.matmul_flops as f64 / self.percentile(50) / 1e9
+    }
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.repeat == 0 || args.clicks.contains(&0) {
+        return Err(Failure::Usage("--repeat and --clicks are at least 1".into()));
+    }
+    let (pixels, width, height) = match &args.image {
+        Some(file) => {
+            let picture = crate::segment::to_rgb(&picture::read(file)?);
+            (picture.pixels, picture.width, picture.height)
+        }
+        None => drawn(1280, 720),
+    };
+    let frame = Frame::rgb8(&pixels, width, height)?;
+    let start = Instant::now();
+    let model = args.model.load()?;
+    let load = start.elapsed().as_secs_f64();
+    let mut predictor = model.image_predictor(Default::default())?;
+    let side = predictor.mask_side();
+
+    let mut rows = vec![measure(args, &mut predictor, "encode", |p| p.set_image(&frame))?];
+    for &n in &args.clicks {
+        let at = |i: usize| ((i * 7919 + 4001) % 10_007) as f32 / 10_007.0;
+        let prompts: Vec<Prompt<'_>> =
+            (0..n).map(|i| Prompt::new().point(at(2 * i) * width as f32, at(2 * i + 1) * height as f32, 1)).collect();
+        let (mut iou, mut low) = (vec![0.0; 3 * n], vec![0.0; 3 * n * side * side]);
+        let name = if n == 1 { "1 click".into() } else { format!("{n} clicks") };
+        rows.push(measure(args, &mut predictor, &name, |p| {
+            let out = PredictionBuffers {
+                masks: None,
+                iou_predictions: &mut iou,
+                low_res_masks: Some(&mut low),
+                object_score_logits: None,
+            };
+            p.predict_into(&prompts, PredictOptions::default(), out)
+        })?);
+    }
+    let cpu = Cpu::new(args.model.threads)?;
+    let peak = cpu.peak_flops() / 1e9;
+    if args.json { print_json(&rows, &cpu, load, peak) } else { print_table(&rows, &cpu, load, peak) }
+    Ok(())
+}
+
+fn measure(
+    args: &Args,
+    predictor: &mut ImagePredictor,
+    stage: &str,
+    mut call: impl FnMut(&mut ImagePredictor) -> sam2::Result<()>,
+) -> Result<Row, Failure> {
+    let bar = progress(stage);
+    for _ in 0..args.warmup {
+        call(predictor)?;
+    }
+    let (mut seconds, mut work) = (Vec::new(), Counters::default());
+    for _ in 0..args.repeat {
+        let before = predictor.counters();
+        let start = Instant::now();
+        call(predictor)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        work = predictor.counters() - before;
+    }
+    seconds.sort_by(f64::total_cmp);
+    let mut kernels = Vec::new();
+    if args.profile {
+        predictor.profile(true);
+        call(predictor)?;
+        kernels = predictor.profile(false);
+        kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    }
+    bar.finish_and_clear();
+    Ok(Row { stage: stage.into(), seconds, work, kernels })
+}
+
+fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
+    let name = crate::info::cpu_name();
+    print(&format!("{name}, {} threads, {}, {peak:.0} GFLOP/s at most", cpu.threads(), cpu.isa().name()));
+    print(&format!("{:12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}", "ms", "p50", "p90", "p99", "GFLOP", "GFLOP/s", "share"));
+    for row in rows {
+        let ms = |p| row.percentile(p) * 1e3;
+        print(&format!(
+            "{:12}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.1}{:>7.0}%",
+            row.stage,
+            ms(50),
+            ms(90),
+            ms(99),
+            row.work.matmul_flops as f64 / 1e9,
+            row.gflops(),
+            100.0 * row.gflops() / peak
+        ));
+        for kernel in &row.kernels {
+            print(&format!("  {:>10.2} {} x{}", kernel.seconds * 1e3, kernel.name, kernel.launches));
+        }
+    }
+    print(&format!("load {:.0} ms, peak memory {} MiB", load * 1e3, peak_memory() >> 20));
+}
+
+fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
+    let stages: Vec<serde_json::Value> = (rows.iter())
+        .map(|row| {
+            serde_json::json!({
+                "stage": row.stage,
+                "p50_ms": row.percentile(50) * 1e3,
+                "p90_ms": row.percentile(90) * 1e3,
+                "p99_ms": row.percentile(99) * 1e3,
+                "gflop": row.work.matmul_flops as f64 / 1e9,
+                "gflop_per_s": row.gflops(),
+                "share_of_peak": row.gflops() / peak,
+                "bytes": row.work.bytes,
+                "launches": row.work.launches,
+                "waits": row.work.waits,
+                "kernels_ms": row.kernels.iter().map(|k| (k.name.clone(), k.seconds * 1e3)).collect::<HashMap<_, _>>(),
+            })
+        })
+        .collect();
+    let report = serde_json::json!({
+        "device": crate::info::cpu_name(),
+        "threads": cpu.threads(),
+        "instructions": cpu.isa().name(),
+        "peak_gflop_per_s": peak,
+        "load_ms": load * 1e3,
+        "peak_memory_bytes": peak_memory(),
+        "stages": stages,
+    });
+    print(&report.to_string());
+}
+
+/// The most memory this process has had, in bytes; 0 where the system does not tell.
+fn peak_memory() -> u64 {
+    #[cfg(unix)]
+    {
+        // SAFETY: getrusage fills the struct it is given.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+            usage
+        };
+        // macOS counts bytes, others KiB.
+        usage.ru_maxrss as u64 * if cfg!(target_os = "macos") { 1 } else { 1024 }
+    }
+    #[cfg(not(unix))]
+    0
+}
+
+/// Coloured discs on a gradient.
+fn drawn(width: usize, height: usize) -> (Vec<u8>, usize, usize) {
+    let mut pixels = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        for x in 0..width {
+            let (i, j) = (x / 160, y / 160);
+            let (dx, dy) = ((x % 160) as i32 - 80, (y % 160) as i32 - 80);
+            let disc = dx * dx + dy * dy < 60 * 60;
+            pixels.extend(if disc { [(i * 31) as u8, (j * 67) as u8, 200] } else { [(x / 8) as u8, (y / 4) as u8, 90] });
+        }
+    }
+    (pixels, width, height)
+}

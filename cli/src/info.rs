@@ -1,0 +1,81 @@
+//! `sam2 info`
+
+use crate::{Failure, print};
+use sam2::cpu::{Cpu, simd::Isa};
+use sam2::{Config, LoadOptions, Variant};
+use std::path::PathBuf;
+
+/// Arguments of `sam2 info`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Checkpoint; without one the machine is described
+    model: Option<PathBuf>,
+    /// Configuration in the reference's structure
+    #[arg(long, value_name = "YAML")]
+    config: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    match &args.model {
+        Some(model) => describe_model(model, args.config.clone()),
+        None => describe_machine(),
+    }
+}
+
+fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure> {
+    let options = LoadOptions { config, ..LoadOptions::default() };
+    let checkpoint = sam2::open(path, &options)?;
+    let yaml = sam2::config(path, &options)?;
+    let (name, yaml) = match &yaml {
+        Some(yaml) => ("given by its configuration", yaml.as_str()),
+        None => {
+            let variant = Variant::of(&checkpoint)?;
+            (variant.name, variant.yaml)
+        }
+    };
+    let config = Config::parse(yaml, &[], true)?;
+    let (mut parameters, mut tensors) = (0usize, 0usize);
+    let mut dtypes: Vec<String> = Vec::new();
+    for data in checkpoint.names().filter_map(|n| checkpoint.get(n)) {
+        parameters += data.shape.iter().product::<usize>();
+        tensors += 1;
+        let dtype = format!("{:?}", data.dtype).to_lowercase();
+        if !dtypes.contains(&dtype) {
+            dtypes.push(dtype);
+        }
+    }
+    let t = &config.trunk;
+    for (key, value) in [
+        ("checkpoint", checkpoint.name().to_string()),
+        ("model", name.to_string()),
+        ("version", if config.memory.proj_tpos_enc_in_obj_ptrs { "SAM 2.1" } else { "SAM 2" }.to_string()),
+        ("parameters", format!("{:.2} M in {tensors} tensors, {}", parameters as f64 / 1e6, dtypes.join(" and "))),
+        ("input", format!("{0}x{0} pixels", config.image_size)),
+        ("trunk", format!("{:?} blocks, {:?} channels, {} heads at first", t.stages, t.dims(), t.num_heads)),
+        ("windows", format!("{:?}, whole map in blocks {:?}", t.window_spec, t.global_att_blocks)),
+        ("embedding", format!("{0} channels, {1}x{1}", config.d_model, config.embed_side())),
+        ("low-resolution masks", format!("{0}x{0}", config.mask_side())),
+    ] {
+        print(&format!("{key:22}{value}"));
+    }
+    crate::args::remark_on_demo(&checkpoint);
+    Ok(())
+}
+
+fn describe_machine() -> Result<(), Failure> {
+    let cpu = Cpu::new(0)?;
+    let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
+    print(&format!("{:22}{}", "sam2", env!("CARGO_PKG_VERSION")));
+    print(&format!("{:22}{}", "cpu", cpu_name()));
+    print(&format!("{:22}{}", "threads", cpu.threads()));
+    print(&format!("{:22}{}, of {}", "instructions", cpu.isa().name(), sets.join(", ")));
+    print(&format!("{:22}not in this build", "cuda"));
+    Ok(())
+}
+
+/// The processor's name, where the system tells.
+pub fn cpu_name() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
+    name.map_or_else(|| std::env::consts::ARCH.into(), String::from)
+}

@@ -1,0 +1,117 @@
+//! Masks as pictures: what people would rather look at.
+
+use crate::segment::to_rgb;
+use sam2::picture::{Picture, encode_png};
+use sam2::{PixelFormat, Prompt, Result};
+
+/// Colours that stay apart; objects take them in turn.
+const COLOURS: [[u8; 3]; 8] = [
+    [30, 144, 255],
+    [255, 99, 71],
+    [50, 205, 50],
+    [255, 200, 0],
+    [186, 85, 211],
+    [0, 206, 209],
+    [255, 105, 180],
+    [160, 120, 60],
+];
+
+/// The colour of object `i`.
+fn colour(i: usize) -> [u8; 3] {
+    COLOURS[i % COLOURS.len()]
+}
+
+/// The mask of one object as black and white; of several, each in its colour, the first on top.
+pub fn mask_png(masks: &[&[u8]], width: usize, height: usize) -> Result<Vec<u8>> {
+    if let [mask] = masks {
+        let pixels = mask.iter().map(|&v| if v != 0 { 255 } else { 0 }).collect();
+        return encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 });
+    }
+    let top = |i: usize| masks.iter().position(|mask| mask[i] != 0);
+    let pixels = (0..width * height).flat_map(|i| top(i).map_or([0; 3], colour)).collect();
+    encode_png(&Picture { pixels, width, height, format: PixelFormat::Rgb8 })
+}
+
+/// A picture with masks and prompts drawn over it.
+pub struct Overlay<'a> {
+    pub picture: &'a Picture,
+    /// One per object.
+    pub masks: &'a [&'a [u8]],
+    pub prompts: &'a [Prompt<'a>],
+}
+
+impl Overlay<'_> {
+    /// Draws it.
+    pub fn draw(&self) -> Picture {
+        let mut out = to_rgb(self.picture);
+        let (w, h) = (out.width, out.height);
+        // Lines as wide as suits the picture.
+        let unit = (w.max(h) / 400).max(1) as isize;
+        for (i, mask) in self.masks.iter().enumerate().rev() {
+            let colour = colour(i);
+            let on = |x: isize, y: isize| {
+                (0..w as isize).contains(&x) && (0..h as isize).contains(&y) && mask[y as usize * w + x as usize] != 0
+            };
+            for y in 0..h as isize {
+                for x in 0..w as isize {
+                    if !on(x, y) {
+                        continue;
+                    }
+                    let edge = (-unit..=unit).any(|d| !on(x + d, y) || !on(x, y + d));
+                    let pixel = &mut out.pixels[(y as usize * w + x as usize) * 3..][..3];
+                    for (p, c) in pixel.iter_mut().zip(colour) {
+                        *p = if edge { c } else { ((*p as u32 * 11 + c as u32 * 9) / 20) as u8 };
+                    }
+                }
+            }
+        }
+        for (i, prompt) in self.prompts.iter().enumerate() {
+            if let Some(b) = prompt.box_ {
+                frame(&mut out, b, unit, colour(i));
+            }
+            for p in &prompt.points {
+                let inside = if p.label == 1 { [40, 200, 60] } else { [220, 40, 40] };
+                disc(&mut out, p.x, p.y, 5.0 * unit as f32, [255, 255, 255]);
+                disc(&mut out, p.x, p.y, 3.5 * unit as f32, inside);
+            }
+        }
+        out
+    }
+}
+
+fn set(out: &mut Picture, x: isize, y: isize, colour: [u8; 3]) {
+    if (0..out.width as isize).contains(&x) && (0..out.height as isize).contains(&y) {
+        out.pixels[(y as usize * out.width + x as usize) * 3..][..3].copy_from_slice(&colour);
+    }
+}
+
+fn disc(out: &mut Picture, x: f32, y: f32, radius: f32, colour: [u8; 3]) {
+    // A click far outside is not drawn; casting it would not do.
+    if !(-radius..=out.width as f32 + radius).contains(&x) || !(-radius..=out.height as f32 + radius).contains(&y) {
+        return;
+    }
+    let r = radius.ceil() as isize;
+    for dy in -r..=r {
+        for dx in -r..=r {
+            if ((dx * dx + dy * dy) as f32) <= radius * radius {
+                set(out, x as isize + dx, y as isize + dy, colour);
+            }
+        }
+    }
+}
+
+fn frame(out: &mut Picture, b: [f32; 4], unit: isize, colour: [u8; 3]) {
+    let clamp = |v: f32, n: usize| v.clamp(0.0, n as f32 - 1.0) as isize;
+    let (x0, y0) = (clamp(b[0], out.width), clamp(b[1], out.height));
+    let (x1, y1) = (clamp(b[2], out.width), clamp(b[3], out.height));
+    for d in 0..unit {
+        for x in x0..=x1 {
+            set(out, x, y0 + d, colour);
+            set(out, x, y1 - d, colour);
+        }
+        for y in y0..=y1 {
+            set(out, x0 + d, y, colour);
+            set(out, x1 - d, y, colour);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `sam2 segment`
+
+use crate::args::{ModelArgs, numbers};
+use crate::overlay::{self, Overlay};
+use crate::{Failure, print, progress, write};
+use sam2::picture::{self, Picture};
+use sam2::rle::Rle;
+use sam2::{Error, ImagePredictorOptions, Masks, PixelFormat, Point, PredictOptions, Prediction, Prompt};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `sam2 segment`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Picture, PNG or JPEG
+    image: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Click: label 1 (the default) is on the object, 0 is not. All clicks form one prompt
+    #[arg(long, value_name = "X,Y[,LABEL]", value_parser = point)]
+    point: Vec<Point>,
+    /// Box in pixels. One joins the clicks, several are several objects
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = numbers::<4>)]
+    boxes: Vec<[f32; 4]>,
+    /// Prompts as JSON, each an object of its own: [{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["point", "boxes", "mask_input"])]
+    prompts: Option<PathBuf>,
+    /// Mask to start from: the --raw file of an earlier call, or a picture that is not black on the object
+    #[arg(long, value_name = "FILE")]
+    mask_input: Option<PathBuf>,
+    /// Three masks per prompt, the best of them chosen; the default for a single click
+    #[arg(long, overrides_with = "no_multimask")]
+    multimask: bool,
+    /// One mask per prompt; the default for all but a single click
+    #[arg(long)]
+    no_multimask: bool,
+    /// Fill holes of up to A pixels of the low-resolution mask
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    max_hole_area: f32,
+    /// Remove specks of up to A pixels of the low-resolution mask
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    max_sprinkle_area: f32,
+    /// Write the best mask here and the overlay beside it, as NAME.overlay.png
+    #[arg(short, value_name = "NAME.png")]
+    output: Option<PathBuf>,
+    /// Write masks, low_res_masks, iou_predictions and object_score_logits as float32 tensors
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Print every mask as COCO RLE with box, area and scores
+    #[arg(long)]
+    json: bool,
+}
+
+fn point(text: &str) -> Result<Point, String> {
+    let [x, y, label] = if text.matches(',').count() == 1 { numbers(&format!("{text},1"))? } else { numbers(text)? };
+    if label.fract() != 0.0 {
+        return Err(format!("label {label} is no whole number"));
+    }
+    Ok(Point { x, y, label: label as i32 })
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let usage = |message: &str| Err(Failure::Usage(message.into()));
+    if args.point.is_empty() && args.boxes.is_empty() && args.mask_input.is_none() && args.prompts.is_none() {
+        return usage("nothing is asked for: give --point, --box, --mask-input or --prompts");
+    }
+    if args.boxes.len() > 1 && (!args.point.is_empty() || args.mask_input.is_some()) {
+        return usage("clicks and a mask join one box; give several prompts as --prompts FILE");
+    }
+    let picture = picture::read(&args.image)?;
+    let model = args.model.load()?;
+    let mask_input = args.mask_input.as_deref().map(|file| mask_input(file, model.config().mask_side())).transpose()?;
+    let prompts = prompts(args, mask_input.as_deref())?;
+    let one_click = |p: &Prompt<'_>| p.points.len() == 1 && p.box_.is_none() && p.mask_input.is_none();
+    let multimask_output = args.multimask || !args.no_multimask && prompts.iter().all(one_click);
+
+    let mut predictor = model.image_predictor(ImagePredictorOptions {
+        max_hole_area: args.max_hole_area,
+        max_sprinkle_area: args.max_sprinkle_area,
+        ..Default::default()
+    })?;
+    let bar = progress("encoding the picture");
+    predictor.set_image(&picture.frame()?)?;
+    let options = PredictOptions { multimask_output, return_logits: args.raw.is_some(), normalize_coords: true };
+    let prediction = predictor.predict(&prompts, options)?;
+    bar.finish_and_clear();
+
+    if let Some(file) = &args.raw {
+        write_raw(file, &prediction, predictor.mask_side())?;
+    }
+    let masks = binary(&prediction);
+    let best: Vec<&[u8]> = (0..prediction.prompts).map(|p| masks[prediction.best(p)]).collect();
+    if let Some(file) = &args.output {
+        let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
+        write(file, &overlay::mask_png(&best, picture.width, picture.height)?)?;
+        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw())?)?;
+    }
+    if args.json { print_json(&prediction, &masks) } else { print_lines(&prediction, &masks) }
+    Ok(())
+}
+
+fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {
+    if let Some(file) = &args.prompts {
+        let text = std::fs::read_to_string(file).map_err(|e| crate::io(file, e))?;
+        return Ok(sam2::parse_prompts(&text)?);
+    }
+    if args.boxes.len() > 1 {
+        return Ok(args.boxes.iter().map(|&b| Prompt::new().bounds(b)).collect());
+    }
+    Ok(vec![Prompt { points: args.point.clone(), box_: args.boxes.first().copied(), mask_input }])
+}
+
+/// The logits of a mask to start from.
+fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
+    let wrong = |what: String| Failure::Engine(Error::Input(format!("{}: {what}", file.display())));
+    let bytes = std::fs::read(file).map_err(|e| crate::io(file, e))?;
+    if bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8") {
+        let mask = picture::decode(&file.display().to_string(), &bytes)?;
+        let n = mask.format.channels();
+        let on: Vec<u8> = mask.pixels.chunks(n).map(|p| p.iter().any(|&v| v != 0) as u8).collect();
+        return Ok(sam2::mask_logits(&on, mask.width, mask.height, side)?);
+    }
+    let tensors = safetensors::SafeTensors::deserialize(&bytes)
+        .map_err(|e| wrong(format!("neither a picture nor a --raw file: {e}")))?;
+    let floats = |name: &str| -> Result<Vec<f32>, Failure> {
+        let t = tensors.tensor(name).map_err(|e| wrong(e.to_string()))?;
+        if t.dtype() != safetensors::Dtype::F32 {
+            return Err(wrong(format!("{name} is {:?}, expected F32", t.dtype())));
+        }
+        Ok(t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    };
+    let (masks, iou) = (floats("low_res_masks")?, floats("iou_predictions")?);
+    if iou.is_empty() || masks.len() != iou.len() * side * side {
+        let what = format!("low_res_masks has {} values, expected {} of {side}x{side}", masks.len(), iou.len());
+        return Err(wrong(what));
+    }
+    let best = (1..iou.len()).fold(0, |best, i| if iou[i] > iou[best] { i } else { best });
+    Ok(masks[best * side * side..][..side * side].to_vec())
+}
+
+/// Every mask, foreground not 0.
+fn binary(prediction: &Prediction) -> Vec<&[u8]> {
+    let size = prediction.width * prediction.height;
+    match &prediction.masks {
+        Masks::Binary(data) => data.chunks(size).collect(),
+        Masks::Logits(data) => {
+            // Leaked for the rest of the program, which is short: the callers want slices either way.
+            let on: Vec<u8> = data.iter().map(|&v| (v > 0.0) as u8).collect();
+            on.leak().chunks(size).collect()
+        }
+    }
+}
+
+fn write_raw(file: &Path, p: &Prediction, side: usize) -> Result<(), Failure> {
+    let Masks::Logits(masks) = &p.masks else { return Err(Error::Internal("no logits".into()).into()) };
+    let n = p.prompts * p.masks_per_prompt;
+    crate::encode::write_tensors(
+        file,
+        &[
+            ("masks", &[n, p.height, p.width], masks),
+            ("low_res_masks", &[n, side, side], &p.low_res_masks),
+            ("iou_predictions", &[n], &p.iou_predictions),
+            ("object_score_logits", &[p.prompts], &p.object_score_logits),
+        ],
+    )
+}
+
+fn print_json(p: &Prediction, masks: &[&[u8]]) {
+    let records: Vec<serde_json::Value> = (masks.iter().enumerate())
+        .map(|(i, mask)| {
+            let (object, rle) = (i / p.masks_per_prompt, Rle::encode(mask, p.height, p.width));
+            serde_json::json!({
+                "object": object,
+                "segmentation": {"size": [p.height, p.width], "counts": rle.to_coco()},
+                "bbox": rle.bbox(),
+                "area": rle.area(),
+                "predicted_iou": p.iou_predictions[i],
+                "object_score": p.object_score_logits[object],
+                "best": i == p.best(object),
+            })
+        })
+        .collect();
+    print(&serde_json::Value::Array(records).to_string());
+}
+
+fn print_lines(p: &Prediction, masks: &[&[u8]]) {
+    for object in 0..p.prompts {
+        let best = p.best(object);
+        let rle = Rle::encode(masks[best], p.height, p.width);
+        let [x, y, w, h] = rle.bbox();
+        let of = if p.masks_per_prompt > 1 { format!(", the best of {}", p.masks_per_prompt) } else { String::new() };
+        print(&format!(
+            "object {object}: {} pixels, {w}x{h} at ({x}, {y}), predicted IoU {:.3}, object score {:.2}{of}",
+            rle.area(),
+            p.iou_predictions[best],
+            p.object_score_logits[object],
+        ));
+    }
+}
+
+/// A picture as 8-bit RGB.
+pub fn to_rgb(picture: &Picture) -> Picture {
+    let pixels = match picture.format {
+        PixelFormat::Gray8 => picture.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+        _ => picture.pixels.clone(),
+    };
+    Picture { pixels, format: PixelFormat::Rgb8, ..*picture }
+}

@@ -1,0 +1,61 @@
+//! Filters that resize: which source samples make an output sample, and how much each counts.
+
+/// The source samples under output sample `i` of a triangle filter that widens when shrinking.
+///
+/// As PyTorch's `interpolate(mode="bilinear", antialias=True, align_corners=False)`.
+pub struct Triangle {
+    /// The first source sample.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
+    center: f64,
+    /// Half the filter's width.
+    support: f64,
+    total: f64,
+}
+
+impl Triangle {
+    /// The filter of output sample `i` when `from` samples become `to`.
+    pub fn new(i: usize, from: usize, to: usize) -> Self {
+        let (center, support) = Self::place(i, from, to);
+        let (first, count) = Self::span(i, from, to);
+        let mut taps = Triangle { first, count, center, support, total: 1.0 };
+        taps.total = (0..count).map(|j| taps.height(j)).sum();
+        taps
+    }
+
+    /// Its first source sample, and how many there are.
+    pub fn span(i: usize, from: usize, to: usize) -> (usize, usize) {
+        let (center, support) = Self::place(i, from, to);
+        let first = (center - support + 0.5).max(0.0) as usize;
+        (first, ((center + support + 0.5) as usize).min(from) - first)
+    }
+
+    /// No filter has more source samples than this.
+    pub fn most(from: usize, to: usize) -> usize {
+        2 * from.div_ceil(to).max(1) + 1
+    }
+
+    fn place(i: usize, from: usize, to: usize) -> (f64, f64) {
+        let scale = from as f64 / to as f64;
+        (scale * (i as f64 + 0.5), scale.max(1.0))
+    }
+
+    fn height(&self, j: usize) -> f64 {
+        (1.0 - (((self.first + j) as f64 - self.center + 0.5) / self.support).abs()).max(0.0)
+    }
+
+    /// The weight of source sample `first + j`; all weights sum to 1.
+    pub fn weight(&self, j: usize) -> f32 {
+        (self.height(j) / self.total) as f32
+    }
+}
+
+/// The two source samples around output sample `i` of a plain bilinear filter, and the weight of the second.
+///
+/// As PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
+pub fn bilinear(i: usize, from: usize, to: usize) -> (usize, usize, f32) {
+    let x = ((i as f32 + 0.5) * (from as f32 / to as f32) - 0.5).max(0.0);
+    let first = (x as usize).min(from - 1);
+    (first, (first + 1).min(from - 1), x - first as f32)
+}

@@ -1,0 +1,177 @@
+//! Masks as run lengths, as COCO stores them (column by column, background first), and their string form.
+
+use crate::error::{Error, Result, try_zeros};
+
+/// A binary mask as run lengths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rle {
+    /// Height of the mask.
+    pub height: usize,
+    /// Width of the mask.
+    pub width: usize,
+    /// Lengths of runs down the columns, background and foreground in turn; the first may be 0.
+    pub counts: Vec<u32>,
+}
+
+impl Rle {
+    /// Encodes a mask of rows (height, width), not 0 being foreground.
+    pub fn encode(mask: &[u8], height: usize, width: usize) -> Rle {
+        assert!(mask.len() == height * width, "a mask of {} values for {height}x{width}", mask.len());
+        let mut counts = Vec::new();
+        let (mut value, mut run) = (false, 0);
+        for x in 0..width {
+            for y in 0..height {
+                let v = mask[y * width + x] != 0;
+                if v != value {
+                    counts.push(run);
+                    (value, run) = (v, 0);
+                }
+                run += 1;
+            }
+        }
+        counts.push(run);
+        Rle { height, width, counts }
+    }
+
+    /// The mask as rows, 1 being foreground. Fails when the runs do not add up to the mask's size.
+    pub fn decode(&self) -> Result<Vec<u8>> {
+        let total: u64 = self.counts.iter().map(|&n| n as u64).sum();
+        if Some(total) != (self.height as u64).checked_mul(self.width as u64) {
+            let what = format!("runs of {total} pixels for a mask of {}x{}", self.height, self.width);
+            return Err(Error::Input(format!("RLE: {what}")));
+        }
+        let mut mask = try_zeros::<u8>(total as usize, "a mask")?;
+        let mut at = 0;
+        for (i, &n) in self.counts.iter().enumerate() {
+            if i % 2 == 1 {
+                for p in at..at + n as usize {
+                    mask[p % self.height * self.width + p / self.height] = 1;
+                }
+            }
+            at += n as usize;
+        }
+        Ok(mask)
+    }
+
+    /// Foreground pixels.
+    pub fn area(&self) -> u64 {
+        self.counts.iter().skip(1).step_by(2).map(|&n| n as u64).sum()
+    }
+
+    /// Left, top, width and height of the foreground; zeros when there is none.
+    pub fn bbox(&self) -> [usize; 4] {
+        let (mut x, mut y) = ((usize::MAX, 0), (usize::MAX, 0));
+        let mut at = 0;
+        for (i, &n) in self.counts.iter().enumerate() {
+            let n = n as usize;
+            if i % 2 == 1 && n > 0 {
+                let ((x0, y0), (x1, y1)) =
+                    ((at / self.height, at % self.height), ((at + n - 1) / self.height, (at + n - 1) % self.height));
+                x = (x.0.min(x0), x.1.max(x1));
+                // A run that goes on in the next column reaches the bottom and the top.
+                let (top, bottom) = if x0 == x1 { (y0, y1) } else { (0, self.height - 1) };
+                y = (y.0.min(top), y.1.max(bottom));
+            }
+            at += n;
+        }
+        if x.0 == usize::MAX { [0; 4] } else { [x.0, y.0, x.1 - x.0 + 1, y.1 - y.0 + 1] }
+    }
+
+    /// The counts as COCO's string: differences to the count before the last, in base 32 with a sign.
+    pub fn to_coco(&self) -> String {
+        let mut out = String::new();
+        for (i, &n) in self.counts.iter().enumerate() {
+            let mut x = n as i64;
+            if i > 2 {
+                x -= self.counts[i - 2] as i64;
+            }
+            loop {
+                let digit = (x & 31) as u8;
+                x >>= 5;
+                let done = x == if digit & 16 != 0 { -1 } else { 0 };
+                out.push((48 + digit + if done { 0 } else { 32 }) as char);
+                if done {
+                    break;
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads COCO's string.
+    pub fn from_coco(text: &str, height: usize, width: usize) -> Result<Rle> {
+        let wrong = || Error::Input(format!("RLE: not a string of COCO's: {text:.40?}"));
+        let mut counts: Vec<u32> = Vec::new();
+        let mut bytes = text.bytes();
+        while let Some(mut byte) = bytes.next() {
+            let (mut x, mut shift) = (0i64, 0);
+            loop {
+                let digit = byte.checked_sub(48).filter(|d| *d < 64).ok_or_else(wrong)?;
+                x |= ((digit & 31) as i64) << shift;
+                shift += 5;
+                if digit & 32 == 0 {
+                    if digit & 16 != 0 {
+                        x |= -1 << shift;
+                    }
+                    break;
+                }
+                if shift > 35 {
+                    return Err(wrong());
+                }
+                byte = bytes.next().ok_or_else(wrong)?;
+            }
+            if counts.len() > 2 {
+                x += counts[counts.len() - 2] as i64;
+            }
+            counts.push(u32::try_from(x).map_err(|_| wrong())?);
+        }
+        Ok(Rle { height, width, counts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn strings_are_those_of_pycocotools() {
+        // What pycocotools.mask.frPyObjects makes of these counts.
+        let cases: [(&[u32], usize, usize, &str); 4] = [
+            (&[0, 4], 2, 2, "04"),
+            (&[6, 1, 40, 4, 20, 100, 29], 10, 20, "61X13\\OP39"),
+            (&[5, 2, 1, 2, 1, 2, 1], 7, 2, "5210000"),
+            (&[1000, 2000, 3000, 4000], 100, 100, "Xo0`n1hm2`n1"),
+        ];
+        for (counts, height, width, text) in cases {
+            let rle = Rle { height, width, counts: counts.to_vec() };
+            assert_eq!(rle.to_coco(), text, "{counts:?}");
+            assert_eq!(Rle::from_coco(text, height, width).unwrap(), rle);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn masks_survive(w in 1usize..20, h in 1usize..20, bits in proptest::collection::vec(any::<bool>(), 400)) {
+            let mask: Vec<u8> = bits[..w * h].iter().map(|&b| b as u8).collect();
+            let rle = Rle::encode(&mask, h, w);
+            prop_assert_eq!(&rle.decode().unwrap(), &mask);
+            prop_assert_eq!(Rle::from_coco(&rle.to_coco(), h, w).unwrap(), rle.clone());
+            prop_assert_eq!(rle.area(), mask.iter().map(|&v| v as u64).sum::<u64>());
+            let on = |f: &dyn Fn(usize) -> usize| (0..w * h).filter(|&i| mask[i] == 1).map(f).collect::<Vec<_>>();
+            let (xs, ys) = (on(&|i| i % w), on(&|i| i / w));
+            let want = match (xs.iter().min(), xs.iter().max(), ys.iter().min(), ys.iter().max()) {
+                (Some(x0), Some(x1), Some(y0), Some(y1)) => [*x0, *y0, x1 - x0 + 1, y1 - y0 + 1],
+                _ => [0; 4],
+            };
+            prop_assert_eq!(rle.bbox(), want);
+        }
+
+        #[test]
+        fn any_string_is_read_or_refused(text in "\\PC{0,40}", h in 0usize..50, w in 0usize..50) {
+            if let Ok(rle) = Rle::from_coco(&text, h, w) {
+                let _ = rle.decode();
+            }
+        }
+    }
+}
