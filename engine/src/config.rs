@@ -109,24 +109,21 @@ impl TrunkConfig {
     }
 
     /// The blocks in order. The first block of a stage still has the windows of the stage before.
-    pub fn blocks(&self) -> Vec<BlockConfig> {
-        let mut blocks = Vec::new();
-        for stage in 0..4 {
-            for i in 0..self.stages[stage] {
-                let first = i == 0 && stage > 0;
-                let from = if first { stage - 1 } else { stage };
-                let global = self.global_att_blocks.contains(&blocks.len());
-                blocks.push(BlockConfig {
-                    dim: self.embed_dim << from,
-                    dim_out: self.embed_dim << stage,
-                    heads: self.num_heads << stage,
-                    window: if global { 0 } else { self.window_spec[from] },
-                    q_pool: first,
-                    ends_stage: i + 1 == self.stages[stage],
-                });
+    pub fn blocks(&self) -> impl Iterator<Item = BlockConfig> {
+        let places = (0..4).flat_map(|stage| (0..self.stages[stage]).map(move |i| (stage, i)));
+        places.enumerate().map(|(index, (stage, i))| {
+            let q_pool = i == 0 && stage > 0;
+            let from = if q_pool { stage - 1 } else { stage };
+            let global = self.global_att_blocks.contains(&index);
+            BlockConfig {
+                dim: self.embed_dim << from,
+                dim_out: self.embed_dim << stage,
+                heads: self.num_heads << stage,
+                window: if global { 0 } else { self.window_spec[from] },
+                q_pool,
+                ends_stage: i + 1 == self.stages[stage],
             }
-        }
-        blocks
+        })
     }
 }
 

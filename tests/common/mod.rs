@@ -1,7 +1,7 @@
 //! What several tests need: goldens, comparison, models of the test data.
 #![allow(dead_code)] // each test takes a part of it
 
-use sam2::{Device, ImagePredictor, LoadOptions, Model};
+use sam2::{Checkpoint, Device, ImagePredictor, LoadOptions, Model, Variant};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -100,4 +100,50 @@ pub fn mini(name: &str) -> Model {
 /// The demo model.
 pub fn demo() -> Model {
     sam2::load(file("demo/sam2.1_hiera_demo.safetensors"), &options()).unwrap()
+}
+
+/// A safetensors file of f32 or 16-bit tensors.
+pub fn safetensors_file<'a>(tensors: impl IntoIterator<Item = (String, Vec<usize>, &'a [u8])>) -> Vec<u8> {
+    use safetensors::{Dtype, tensor::TensorView};
+    let views = tensors.into_iter().map(|(name, shape, bytes)| {
+        let n: usize = shape.iter().product();
+        let dtype = if bytes.len() == n * 4 { Dtype::F32 } else { Dtype::BF16 };
+        (name, TensorView::new(dtype, shape, bytes).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// Name, shape and Hugging Face's name of every tensor of an official model; of SAM 2 where `v21` is false.
+pub fn official_tensors(size: &str, v21: bool) -> Vec<(String, Vec<usize>, String)> {
+    let text = std::fs::read_to_string(file(&format!("tests/data/names/sam2.1_hiera_{size}.tsv"))).unwrap();
+    let rows = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let [name, shape, hf] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        (name.to_string(), shape.split(',').map(|n| n.parse().unwrap()).collect(), hf.to_string())
+    });
+    // What 2.1 added.
+    let new = ["no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias"];
+    rows.filter(|(name, _, _)| v21 || !new.contains(&name.as_str())).collect()
+}
+
+/// An official model with random weights that keep numbers in a reasonable range.
+pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
+    let (v21, size) = (variant.name.starts_with("sam2.1"), variant.name.rsplit('_').next().unwrap());
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, shape, _) in official_tensors(size, v21) {
+        let n: usize = shape.iter().product();
+        let fan_in = (n / shape[0]).max(1) as f32;
+        let gamma = shape.len() == 1 && name.ends_with("weight");
+        let mut bytes = Vec::with_capacity(2 * n);
+        for _ in 0..n {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let unit = (state >> 40) as f32 / (1 << 23) as f32 - 1.0;
+            let value = if gamma { 1.0 + 0.2 * unit } else { unit * (3.0 / fan_in).sqrt().min(1.0) };
+            bytes.extend(((value.to_bits() >> 16) as u16).to_le_bytes());
+        }
+        tensors.push((name, shape, bytes));
+    }
+    let bytes = safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])));
+    drop(tensors);
+    sam2::load_checkpoint(&Checkpoint::from_bytes(variant.name, bytes).unwrap(), &None, &options).unwrap()
 }

@@ -105,7 +105,7 @@ impl<B: Backend> ImageEncoder<B> {
         Ok(ImageEncoder {
             patch_embed: l.conv(&format!("{trunk}.patch_embed.proj"), dim, 3, 7, 4, 3)?,
             position: l.param(&position, &[side, side, dim])?,
-            blocks: (t.blocks().into_iter().enumerate())
+            blocks: (t.blocks().enumerate())
                 .map(|(i, block)| Block::load(l, &format!("{trunk}.blocks.{i}"), block))
                 .collect::<Result<_>>()?,
             level3: l.pointwise(&lateral(3), d, dims[3])?,

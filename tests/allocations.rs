@@ -1,0 +1,50 @@
+//! After `reserve` and a warm-up, pictures and prompts allocate nothing. One test, since it counts for the process.
+
+mod common;
+#[path = "common/allocator.rs"]
+mod counting;
+
+use common::*;
+use counting::{COUNT, Counting};
+use sam2::{ImagePredictorOptions, MaskBuffer, PredictOptions, PredictionBuffers, Prompt};
+use std::sync::atomic::Ordering::SeqCst;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn nothing_allocates_after_the_warm_up() {
+    let model = demo();
+    let options = ImagePredictorOptions { max_hole_area: 8.0, max_sprinkle_area: 8.0, ..Default::default() };
+    let mut predictor = model.image_predictor(options).unwrap();
+    predictor.reserve(1, 4, true).unwrap();
+    let reserved = predictor.memory_bytes();
+    let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
+    let frame = picture.frame().unwrap();
+    let side = predictor.mask_side();
+    let n = 11; // more than a pass takes
+    let mut masks = vec![0u8; n * 3 * picture.width * picture.height];
+    let (mut iou, mut low, mut scores) = (vec![0.0; n * 3], vec![0.0; n * 3 * side * side], vec![0.0; n]);
+    let mask_input = vec![1.5; side * side];
+    let clicks: Vec<Prompt<'_>> = (0..n).map(|i| Prompt::new().point(40.0 * i as f32, 20.0 * i as f32, 1)).collect();
+    let mixed = [Prompt::new().bounds([10.0, 20.0, 200.0, 300.0]).point(90.0, 90.0, 0), Prompt::new().mask_input(&mask_input)];
+    let mut round = || {
+        predictor.set_image(&frame).unwrap();
+        for prompts in [&clicks[..], &mixed, &clicks[..3]] {
+            let m = prompts.len() * 3;
+            let out = PredictionBuffers {
+                masks: Some(MaskBuffer::Binary(&mut masks[..m * picture.width * picture.height])),
+                iou_predictions: &mut iou[..m],
+                low_res_masks: Some(&mut low[..m * side * side]),
+                object_score_logits: Some(&mut scores[..prompts.len()]),
+            };
+            predictor.predict_into(prompts, PredictOptions::default(), out).unwrap();
+        }
+    };
+    round();
+    let before = COUNT.load(SeqCst);
+    round();
+    round();
+    assert_eq!(COUNT.load(SeqCst) - before, 0, "allocations of two rounds");
+    assert_eq!(predictor.memory_bytes(), reserved, "device memory after reserve");
+}

@@ -1,0 +1,65 @@
+//! Every large allocation fails once: the error is typed, nothing aborts, and what existed before goes on working.
+//! One test, since the allocator is the process's.
+
+mod common;
+#[path = "common/allocator.rs"]
+mod counting;
+
+use common::*;
+use counting::{Counting, FAIL_AFTER};
+use sam2::{Checkpoint, Error, ImagePredictor, Model, PredictOptions, Prediction, Prompt};
+use std::sync::atomic::Ordering::SeqCst;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work` with the first large allocation failing, then the second, until all succeed; returns how many there are.
+fn fail_each<T>(what: &str, mut work: impl FnMut() -> sam2::Result<T>) -> (usize, T) {
+    for i in 0.. {
+        FAIL_AFTER.store(i, SeqCst);
+        let result = work();
+        let reached = FAIL_AFTER.swap(-1, SeqCst) < 0;
+        match result {
+            Err(Error::OutOfMemory { .. }) => assert!(reached, "{what}: failed on its own"),
+            Err(other) => panic!("{what}: large allocation {i}: {other}"),
+            Ok(value) => {
+                assert!(!reached, "{what}: large allocation {i} failed and nobody noticed");
+                return (i as usize, value);
+            }
+        }
+    }
+    unreachable!("loops until it returns")
+}
+
+fn predict(predictor: &mut ImagePredictor) -> sam2::Result<Prediction> {
+    let side = predictor.mask_side();
+    let mask = [0.5; 64 * 64];
+    let prompts: Vec<Prompt<'_>> =
+        (0..20).map(|i| Prompt::new().point(20.0 * i as f32, 100.0, 1).mask_input(&mask[..side * side])).collect();
+    predictor.predict(&prompts, PredictOptions { return_logits: true, ..Default::default() })
+}
+
+#[test]
+fn every_large_allocation_may_fail() {
+    let checkpoint = Checkpoint::open(file("demo")).unwrap();
+    let load = || sam2::load_checkpoint(&checkpoint, &None, &options());
+    let (loads, model): (usize, Model) = fail_each("load", load);
+    assert!(loads > 20, "only {loads} large allocations while loading");
+
+    let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
+    let (_, mut predictor) = fail_each("predictor", || model.image_predictor(Default::default()));
+    let (encodes, ()) = fail_each("set_image", || predictor.set_image(&picture.frame()?));
+    assert!(encodes >= 2, "scratch and features");
+    let (predicts, got) = fail_each("predict", || predict(&mut predictor));
+    assert!(predicts >= 3, "scratch, workspace and results");
+
+    // A larger batch fails half-way; then the predictor does as one that never failed.
+    let frames = [picture.frame().unwrap(); 3];
+    let (_, ()) = fail_each("set_image_batch", || predictor.set_image_batch(&frames));
+    fail_each("reserve", || predictor.reserve(5, 900, true));
+    predictor.set_image(&frames[0]).unwrap();
+    assert_eq!(predict(&mut predictor).unwrap(), got);
+    let mut fresh = load().unwrap().image_predictor(Default::default()).unwrap();
+    fresh.set_image(&frames[0]).unwrap();
+    assert_eq!(predict(&mut fresh).unwrap(), got);
+}
