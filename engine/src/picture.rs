@@ -112,6 +112,10 @@ fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, String> {
     check_size(width, height)?;
     let mut pixels = buffer(decoder.output_buffer_size().ok_or("a JPEG without a size")?)?;
     decoder.decode_into(&mut pixels).map_err(damaged)?;
+    // The decoder does not miss the end marker when every pixel is there.
+    if !bytes.windows(2).rev().any(|w| w == b"\xff\xd9") {
+        return Err("damaged JPEG: it does not end".into());
+    }
     if pixels.len() != width * height * 3 {
         return Err(format!("a JPEG of {} bytes for {width}x{height} pixels", pixels.len()));
     }
