@@ -87,7 +87,9 @@ pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: 
     overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
     let config = Config::parse(yaml, &overrides, options.postprocessing)?;
     match options.device {
-        Device::Auto | Device::Cpu => Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision),
+        Device::Auto | Device::Cpu => {
+            Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision)
+        }
         Device::Cuda(_) => Err(Error::Device("this build has no CUDA; use --device cpu".into())),
     }
 }

@@ -27,7 +27,8 @@ fn nothing_allocates_after_the_warm_up() {
     let (mut iou, mut low, mut scores) = (vec![0.0; n * 3], vec![0.0; n * 3 * side * side], vec![0.0; n]);
     let mask_input = vec![1.5; side * side];
     let clicks: Vec<Prompt<'_>> = (0..n).map(|i| Prompt::new().point(40.0 * i as f32, 20.0 * i as f32, 1)).collect();
-    let mixed = [Prompt::new().bounds([10.0, 20.0, 200.0, 300.0]).point(90.0, 90.0, 0), Prompt::new().mask_input(&mask_input)];
+    let mixed =
+        [Prompt::new().bounds([10.0, 20.0, 200.0, 300.0]).point(90.0, 90.0, 0), Prompt::new().mask_input(&mask_input)];
     let mut round = || {
         predictor.set_image(&frame).unwrap();
         for prompts in [&clicks[..], &mixed, &clicks[..3]] {

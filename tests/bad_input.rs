@@ -12,21 +12,16 @@ use sam2::{
     Checkpoint, Config, Device, Error, Frame, ImagePredictorOptions, LoadOptions, MaskBuffer, PixelFormat, Precision,
     PredictOptions, PredictionBuffers, Prompt, VARIANTS, picture,
 };
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
-/// Memory is counted for the whole process, so tests that look at it take turns.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// Runs `work`, which must take less than a second (five, on a busy machine) and `megabytes` of memory.
 fn quickly<T>(what: &str, megabytes: isize, work: impl FnOnce() -> T) -> T {
-    let (before, start) = (counting::used(), Instant::now());
-    counting::reset_peak();
-    let result = work();
-    let (peak, time) = (counting::peak_since(before), start.elapsed());
+    let start = Instant::now();
+    let (result, peak) = counting::peak_of(work);
+    let time = start.elapsed();
     assert!(time < Duration::from_secs(5), "{what}: {time:?}");
     assert!(peak < megabytes << 20, "{what}: {peak} bytes");
     result
@@ -43,7 +38,6 @@ fn refused_checkpoint(what: &str, bytes: Vec<u8>) -> String {
 
 #[test]
 fn every_prefix_of_a_header_and_256_cuts_of_each_file() {
-    let _turn = TURN.lock();
     for name in ["mini21.safetensors", "mini21.pt", "mini21_hf.safetensors"] {
         let whole = std::fs::read(file(&format!("tests/data/weights/{name}"))).unwrap();
         let cuts = (0..4096).chain((0..256).map(|i| whole.len() * i / 256)).chain([whole.len() - 1]);
@@ -55,7 +49,6 @@ fn every_prefix_of_a_header_and_256_cuts_of_each_file() {
 
 #[test]
 fn files_that_are_no_checkpoint() {
-    let _turn = TURN.lock();
     for (what, bytes, text) in [
         ("empty", vec![], "0 bytes are too few"),
         ("text", b"hello, this is not a checkpoint".to_vec(), "neither safetensors nor"),
@@ -80,7 +73,6 @@ fn safetensors(header: &str, data: usize) -> Vec<u8> {
 
 #[test]
 fn headers_that_lie() {
-    let _turn = TURN.lock();
     let entry = |dtype: &str, shape: &str, from: u64, to: u64| {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{from},{to}]}}}}"#)
     };
@@ -112,7 +104,6 @@ fn headers_that_lie() {
 
 #[test]
 fn pickles_that_attack() {
-    let _turn = TURN.lock();
     let many = |op: &[u8], n: usize| [b"\x80\x02".to_vec(), op.repeat(n), b".".to_vec()].concat();
     let cases: [(&str, Vec<u8>); 12] = [
         ("code", b"cos\nsystem\nX\x04\0\0\0true\x85R.".to_vec()),
@@ -141,7 +132,6 @@ fn pickles_that_attack() {
 
 #[test]
 fn configurations_that_attack() {
-    let _turn = TURN.lock();
     let bomb = ["a: &a [x,x,x,x,x,x,x,x,x]".to_string()]
         .into_iter()
         .chain((b'b'..=b'i').map(|c| {
@@ -180,7 +170,6 @@ fn configurations_that_attack() {
 
 #[test]
 fn cut_and_exploding_pictures() {
-    let _turn = TURN.lock();
     for name in ["demo/pictures/rocket.jpg", "demo/pictures/chelsea.png", "tests/data/inputs/coffee.png"] {
         let whole = std::fs::read(file(name)).unwrap();
         assert!(picture::decode(name, &whole).is_ok());
@@ -270,7 +259,9 @@ fn pictures_and_options_that_cannot_be_meant() {
         Err(Error::Input(text)) => assert!(text.contains("pixel (1, 4)"), "{text}"),
         other => panic!("{other:?}"),
     }
-    for (format, w, h, stride) in [(PixelFormat::Rgb8, 0, 4, 12), (PixelFormat::Rgb8, 4, 0, 12), (PixelFormat::Gray8, 9, 9, 8)] {
+    for (format, w, h, stride) in
+        [(PixelFormat::Rgb8, 0, 4, 12), (PixelFormat::Rgb8, 4, 0, 12), (PixelFormat::Gray8, 9, 9, 8)]
+    {
         assert!(matches!(Frame::new(format, &[0; 100], w, h, stride), Err(Error::Input(_))));
     }
     // The smallest and the thinnest pictures there can be.

@@ -67,7 +67,8 @@ fn every_name_of_hugging_face_is_known() {
         let shape = |v: &Vec<f32>| if v.len() == 4 { vec![4, 1] } else { vec![1] };
         let views = file.iter().map(|(name, v)| (name.clone(), shape(v), bytemuck::cast_slice(v)));
         let checkpoint = Checkpoint::from_bytes("test", safetensors_file(views)).unwrap();
-        let want: BTreeMap<&str, f32> = tensors.iter().enumerate().map(|(i, (name, _, _))| (name.as_str(), i as f32)).collect();
+        let want: BTreeMap<&str, f32> =
+            tensors.iter().enumerate().map(|(i, (name, _, _))| (name.as_str(), i as f32)).collect();
         let got: BTreeMap<&str, f32> =
             checkpoint.names().map(|name| (name, checkpoint.get(name).unwrap().to_f32().unwrap()[0])).collect();
         assert_eq!(got, want, "{size}");
@@ -77,7 +78,14 @@ fn every_name_of_hugging_face_is_known() {
 #[test]
 fn a_model_takes_what_its_published_checkpoint_has() {
     const TRACKING: [&str; 8] = [
-        "memory_", "obj_ptr_", "mask_downsample", "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial", "obj_ptr_tpos",
+        "memory_",
+        "obj_ptr_",
+        "mask_downsample",
+        "maskmem_tpos_enc",
+        "no_mem_pos_enc",
+        "no_obj_ptr",
+        "no_obj_embed_spatial",
+        "obj_ptr_tpos",
     ];
     for variant in VARIANTS.iter().filter(|v| !v.is_demo()) {
         let config = Config::parse(variant.yaml, &[], true).unwrap();
@@ -89,7 +97,11 @@ fn a_model_takes_what_its_published_checkpoint_has() {
             assert_eq!(published.get(name), Some(shape), "{} {name}", variant.name);
         }
         let rest: BTreeSet<&String> = published.keys().filter(|name| !manifest.contains_key(*name)).collect();
-        assert!(rest.iter().all(|name| TRACKING.iter().any(|part| name.starts_with(part))), "{}: {rest:?}", variant.name);
+        assert!(
+            rest.iter().all(|name| TRACKING.iter().any(|part| name.starts_with(part))),
+            "{}: {rest:?}",
+            variant.name
+        );
     }
 }
 
@@ -101,9 +113,11 @@ fn models_are_recognised_by_their_tensors() {
         // Shapes are all that counts, so small ones in the places that count: the width, as it is published.
         let values = vec![0u8; 2 << 20];
         let few = tensors.iter().filter(|(name, shape, _)| {
-            shape.iter().product::<usize>() < 1 << 18 && (name.contains("norm1") || name.contains("obj_ptr") || name.contains("pos_embed_window"))
+            shape.iter().product::<usize>() < 1 << 18
+                && (name.contains("norm1") || name.contains("obj_ptr") || name.contains("pos_embed_window"))
         });
-        let views = few.map(|(name, shape, _)| (name.clone(), shape.clone(), &values[..2 * shape.iter().product::<usize>()]));
+        let views =
+            few.map(|(name, shape, _)| (name.clone(), shape.clone(), &values[..2 * shape.iter().product::<usize>()]));
         let checkpoint = Checkpoint::from_bytes("test", safetensors_file(views)).unwrap();
         assert_eq!(Variant::of(&checkpoint).unwrap().name, variant.name);
     }
@@ -122,7 +136,8 @@ fn configurations_and_overrides() {
     assert_eq!((config.image_size, config.d_model, blocks.len()), (1024, 256, 48));
     assert_eq!(config.dynamic_multimask, Some((0.05, 0.98)));
     // The first block of a stage pools its queries and still has the windows of the stage before.
-    let pools: Vec<(usize, usize)> = blocks.iter().enumerate().filter(|(_, b)| b.q_pool).map(|(i, b)| (i, b.window)).collect();
+    let pools: Vec<(usize, usize)> =
+        blocks.iter().enumerate().filter(|(_, b)| b.q_pool).map(|(i, b)| (i, b.window)).collect();
     assert_eq!(pools, [(2, 8), (8, 4), (44, 16)]);
     let global: Vec<usize> = blocks.iter().enumerate().filter(|(_, b)| b.window == 0).map(|(i, _)| i).collect();
     assert_eq!(global, [23, 33, 43]);
@@ -135,7 +150,10 @@ fn configurations_and_overrides() {
     assert_eq!(with(&["model.image_size=512"], true).unwrap().image_size, 512);
     let own = ["++model.sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh=0.5"];
     assert_eq!(with(&own, true).unwrap().dynamic_multimask, Some((0.05, 0.5)));
-    assert_eq!(with(&["model.compile_image_encoder=true", "+model.memory_attention.layer.dropout=0.3"], true).unwrap(), config);
+    assert_eq!(
+        with(&["model.compile_image_encoder=true", "+model.memory_attention.layer.dropout=0.3"], true).unwrap(),
+        config
+    );
     for (setting, key) in [
         ("model.image_size=500", "model.image_size"),
         ("model.image_size=big", "model.image_size"),
@@ -213,9 +231,16 @@ fn a_checkpoint_must_fit_its_configuration() {
     let [n, k] = *mini21.get(victim).unwrap().shape else { panic!() };
     let cases: [(&str, Box<dyn Fn(&str) -> Option<(String, Vec<usize>)>>); 4] = [
         ("lacks tensor", Box::new(|name| if name == victim { None } else { same(name) })),
-        ("unknown tensor image_encoder.trunk.blocks.3.extra", Box::new(|name| {
-            if name == "no_obj_ptr" { Some(("image_encoder.trunk.blocks.3.extra".into(), vec![1, 64])) } else { same(name) }
-        })),
+        (
+            "unknown tensor image_encoder.trunk.blocks.3.extra",
+            Box::new(|name| {
+                if name == "no_obj_ptr" {
+                    Some(("image_encoder.trunk.blocks.3.extra".into(), vec![1, 64]))
+                } else {
+                    same(name)
+                }
+            }),
+        ),
         ("expected", Box::new(move |name| if name == victim { Some((name.into(), vec![k, n])) } else { same(name) })),
         ("expected", Box::new(move |name| if name == victim { Some((name.into(), vec![n * k])) } else { same(name) })),
     ];
@@ -230,7 +255,8 @@ fn a_checkpoint_must_fit_its_configuration() {
     let mini20 = Checkpoint::open(file("tests/data/weights/mini20.safetensors")).unwrap();
     assert!(matches!(load(&mini20), Err(Error::Checkpoint { .. })));
     // Tensors that only tracking uses may be missing: Hugging Face publishes files of the image half alone.
-    let image_half = rebuilt(&|name| if name.starts_with("memory_") || name.starts_with("obj_ptr") { None } else { same(name) });
+    let image_half =
+        rebuilt(&|name| if name.starts_with("memory_") || name.starts_with("obj_ptr") { None } else { same(name) });
     assert!(load(&image_half).is_ok());
 }
 
@@ -242,11 +268,15 @@ fn pictures_of_any_format_and_stride() {
     predictor.set_image(&picture.frame().unwrap()).unwrap();
     let (want, _) = predictor.get_image_embedding().unwrap();
     let (w, h) = (picture.width, picture.height);
-    let bgra: Vec<u8> = picture.pixels.chunks(w * 3).flat_map(|row| {
-        let mut bytes: Vec<u8> = row.chunks(3).flat_map(|p| [p[2], p[1], p[0], 77]).collect();
-        bytes.extend([1, 2, 3, 4, 5]);
-        bytes
-    }).collect();
+    let bgra: Vec<u8> = picture
+        .pixels
+        .chunks(w * 3)
+        .flat_map(|row| {
+            let mut bytes: Vec<u8> = row.chunks(3).flat_map(|p| [p[2], p[1], p[0], 77]).collect();
+            bytes.extend([1, 2, 3, 4, 5]);
+            bytes
+        })
+        .collect();
     predictor.set_image(&Frame::new(sam2::PixelFormat::Bgra8, &bgra, w, h, w * 4 + 5).unwrap()).unwrap();
     assert_eq!(predictor.get_image_embedding().unwrap().0, want);
     let floats: Vec<f32> = picture.pixels.iter().map(|&v| v as f32 / 255.0).collect();

@@ -124,9 +124,16 @@ fn wide(x: &[f32]) -> Vec<f64> {
 
 fn linear<B: Backend>(b: &B) {
     let mut r = Random(1);
-    for (m, n, k, groups) in
-        [(1, 1, 1, 1), (3, 5, 7, 1), (13, 33, 31, 1), (50, 100, 147, 1), (257, 96, 24, 1), (8, 64, 300, 1), (9, 17, 4, 8), (5, 1, 16, 3)]
-    {
+    for (m, n, k, groups) in [
+        (1, 1, 1, 1),
+        (3, 5, 7, 1),
+        (13, 33, 31, 1),
+        (50, 100, 147, 1),
+        (257, 96, 24, 1),
+        (8, 64, 300, 1),
+        (9, 17, 4, 8),
+        (5, 1, 16, 3),
+    ] {
         let (w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
         let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k }).unwrap();
         let (x, y, add) = (r.floats(m * groups * k), r.floats(m * groups * k), r.floats(m * groups * n));
@@ -135,7 +142,11 @@ fn linear<B: Backend>(b: &B) {
         let (tg, tb) = (Owned::new(b, &[k], &gamma), Owned::new(b, &[k], &beta));
         let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-6 };
         let mut inputs = vec![("plain", Input::from(tx.at()), wide(&x))];
-        inputs.push(("sum", Input::sum(tx.at(), ty.at()), x.iter().zip(&y).map(|(a, b)| *a as f64 + *b as f64).collect()));
+        inputs.push((
+            "sum",
+            Input::sum(tx.at(), ty.at()),
+            x.iter().zip(&y).map(|(a, b)| *a as f64 + *b as f64).collect(),
+        ));
         if groups == 1 {
             let rows = x.chunks(k).flat_map(|row| normalise(&wide(row), &gamma, &beta, 1e-6)).collect();
             inputs.push(("norm", Input::norm(tx.at(), norm), rows));
@@ -147,7 +158,9 @@ fn linear<B: Backend>(b: &B) {
                 dot + bias[g * n + j] as f64
             };
             for activation in [Activation::None, Activation::Relu, Activation::Gelu, Activation::Sigmoid] {
-                let want: Vec<f64> = (0..m * groups * n).map(|i| activate(activation, sum(i / (groups * n), i % (groups * n)))).collect();
+                let want: Vec<f64> = (0..m * groups * n)
+                    .map(|i| activate(activation, sum(i / (groups * n), i % (groups * n))))
+                    .collect();
                 let out = Owned::nan(b, &[m, groups * n]);
                 b.linear(out.at(), input, &weights, Epilogue::activation(activation));
                 check(&format!("linear {m}x{n}x{k}x{groups} {name} {activation:?}"), &out.floats(), &want, 3e-6);
@@ -155,7 +168,8 @@ fn linear<B: Backend>(b: &B) {
             // The residual connection: the addend is the output.
             let out = Owned::new(b, &[m, groups * n], &add);
             b.linear(out.at(), input, &weights, Epilogue::add(out.at()));
-            let want: Vec<f64> = (0..m * groups * n).map(|i| sum(i / (groups * n), i % (groups * n)) + add[i] as f64).collect();
+            let want: Vec<f64> =
+                (0..m * groups * n).map(|i| sum(i / (groups * n), i % (groups * n)) + add[i] as f64).collect();
             check(&format!("linear {m}x{n}x{k}x{groups} {name} residual"), &out.floats(), &want, 3e-6);
         }
     }
@@ -175,9 +189,13 @@ fn linear<B: Backend>(b: &B) {
 
 fn conv2d<B: Backend>(b: &B) {
     let mut r = Random(2);
-    for (images, h, w, cin, cout, kernel, stride, pad) in
-        [(1, 9, 11, 3, 5, 7, 4, 3), (2, 8, 6, 4, 16, 2, 2, 0), (1, 5, 4, 7, 9, 3, 1, 1), (1, 16, 16, 1, 4, 4, 4, 0), (1, 2, 2, 3, 33, 7, 4, 3)]
-    {
+    for (images, h, w, cin, cout, kernel, stride, pad) in [
+        (1, 9, 11, 3, 5, 7, 4, 3),
+        (2, 8, 6, 4, 16, 2, 2, 0),
+        (1, 5, 4, 7, 9, 3, 1, 1),
+        (1, 16, 16, 1, 4, 4, 4, 0),
+        (1, 2, 2, 3, 33, 7, 4, 3),
+    ] {
         let (oh, ow) = ((h + 2 * pad - kernel) / stride + 1, (w + 2 * pad - kernel) / stride + 1);
         let (weights, bias) = (r.floats(cout * kernel * kernel * cin), r.floats(cout));
         let (x, position) = (r.floats(images * h * w * cin), r.floats(images * oh * ow * cout));
@@ -363,7 +381,8 @@ fn image_attention<B: Backend>(b: &B) {
         let (k, v, score_bias) = (r.floats(p * n * c), r.floats(p * n * c), r.floats(p * n));
         let (bias, gamma, beta) = (r.floats(c), r.floats(c), r.floats(c));
         let dims = [p, t, heads, c];
-        let (tk2, tv, tsb) = (Owned::new(b, &dims, &k), Owned::new(b, &dims, &v), Owned::new(b, &[p, t, heads], &score_bias));
+        let (tk2, tv, tsb) =
+            (Owned::new(b, &dims, &k), Owned::new(b, &dims, &v), Owned::new(b, &[p, t, heads], &score_bias));
         let (tbias, tg, tb) = (Owned::new(b, &[c], &bias), Owned::new(b, &[c], &gamma), Owned::new(b, &[c], &beta));
         let tl = Owned::ints(b, lens);
         let tokens = TokenAttention {
@@ -404,7 +423,8 @@ fn image_attention<B: Backend>(b: &B) {
 
 fn upscale_masks<B: Backend>(b: &B) {
     let mut r = Random(7);
-    for (p, h, w, c, images, image) in [(1, 2, 3, 32, 1, &[0][..]), (2, 5, 7, 64, 2, &[1, 0]), (1, 9, 8, 256, 1, &[0])] {
+    for (p, h, w, c, images, image) in [(1, 2, 3, 32, 1, &[0][..]), (2, 5, 7, 64, 2, &[1, 0]), (1, 9, 8, 256, 1, &[0])]
+    {
         let (c1, c0, m) = (c / 4, c / 8, 4);
         let (keys, hyper) = (r.floats(p * h * w * c), r.floats(p * m * c0));
         let (high1, high0) = (r.floats(images * 4 * h * w * c1), r.floats(images * 16 * h * w * c0));
@@ -457,7 +477,8 @@ fn prompts<B: Backend>(b: &B) {
     let (points, labels, lens) = (r.floats(p * 3 * 2), [1, 0, -1, 2, 3, 1], [9, 7]);
     let (outputs, gaussian, embeddings) = (r.floats(6 * c), r.floats(c), r.floats(5 * c));
     let (tp, tl, tn) = (Owned::new(b, &[p, 3, 2], &points), Owned::ints(b, &labels), Owned::ints(b, &lens));
-    let (to, tg, te) = (Owned::new(b, &[6, c], &outputs), Owned::new(b, &[2, c / 2], &gaussian), Owned::new(b, &[5, c], &embeddings));
+    let (to, tg, te) =
+        (Owned::new(b, &[6, c], &outputs), Owned::new(b, &[2, c / 2], &gaussian), Owned::new(b, &[5, c], &embeddings));
     let out = Owned::nan(b, &[p, t, c]);
     b.embed_points(out.at(), tp.at(), tl.at().view(&[p, 3]), tn.at(), to.at(), tg.at(), te.at());
     let mut want = Vec::new();
@@ -468,7 +489,8 @@ fn prompts<B: Backend>(b: &B) {
             for k in 0..c {
                 let f = k % (c / 2);
                 let angle = std::f64::consts::TAU
-                    * ((2.0 * xy[0] as f64 - 1.0) * gaussian[f] as f64 + (2.0 * xy[1] as f64 - 1.0) * gaussian[c / 2 + f] as f64);
+                    * ((2.0 * xy[0] as f64 - 1.0) * gaussian[f] as f64
+                        + (2.0 * xy[1] as f64 - 1.0) * gaussian[c / 2 + f] as f64);
                 let wave = if k < c / 2 { angle.sin() } else { angle.cos() };
                 let on = (6 + j < lens[i] as usize) as u8 as f64;
                 want.push(on * ((label >= 0) as u8 as f64 * wave + embeddings[(label + 1) as usize * c + k] as f64));
@@ -480,7 +502,8 @@ fn prompts<B: Backend>(b: &B) {
     let (hw, c, images) = (37, 19, 2);
     let (embed, dense, vector) = (r.floats(images * hw * c), r.floats(2 * hw * c), r.floats(c));
     let (image, mask) = ([1, 0, 1], [-1, 1, 0]);
-    let (te, td, tv) = (Owned::new(b, &[images, hw, c], &embed), Owned::new(b, &[2, hw, c], &dense), Owned::new(b, &[c], &vector));
+    let (te, td, tv) =
+        (Owned::new(b, &[images, hw, c], &embed), Owned::new(b, &[2, hw, c], &dense), Owned::new(b, &[c], &vector));
     let (ti, tm) = (Owned::ints(b, &image), Owned::ints(b, &mask));
     let out = Owned::nan(b, &[3, hw, c]);
     b.image_keys(out.at(), te.at(), ti.at(), td.at(), tm.at(), tv.at());
@@ -498,7 +521,17 @@ fn selection<B: Backend>(b: &B) {
     let (h, w) = (3, 5);
     // Of 15 pixels, mask 0 of the first prompt has 10 above 0.05 and 11 above -0.05; of the second, 11 and 11; the third
     // has none above either.
-    let plane = |high: usize, low: usize| (0..15).map(move |i| if i < high { 1.0 } else if i < low { 0.0 } else { -1.0 });
+    let plane = |high: usize, low: usize| {
+        (0..15).map(move |i| {
+            if i < high {
+                1.0
+            } else if i < low {
+                0.0
+            } else {
+                -1.0
+            }
+        })
+    };
     let mut masks = Vec::new();
     for (high, low) in [(10, 11), (11, 11), (0, 0)] {
         masks.extend(plane(high, low));
@@ -534,7 +567,14 @@ fn cleaning<B: Backend>(b: &B) {
         assert_ne!(scratch(&labels), scratch(&areas));
         let cleaning = Cleaning { threshold: 0.5, hole, sprinkle };
         let selected = ts.at().view(&[1, 1]);
-        b.clean_masks(out.at(), tm.at(), selected, labels.at().view(&[1, 1, h, w]), areas.at().view(&[1, 1, h, w]), cleaning);
+        b.clean_masks(
+            out.at(),
+            tm.at(),
+            selected,
+            labels.at().view(&[1, 1, h, w]),
+            areas.at().view(&[1, 1, h, w]),
+            cleaning,
+        );
         let got = out.floats();
         for (i, &v) in plane.iter().enumerate() {
             let area = match (i / w, i % w) {

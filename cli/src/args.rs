@@ -86,5 +86,6 @@ pub fn remark_on_demo(checkpoint: &Checkpoint) {
 pub fn numbers<const N: usize>(text: &str) -> Result<[f32; N], String> {
     let list: Vec<f32> = (text.split(',').map(|n| n.trim().parse().map_err(|_| format!("{n:?} is no number"))))
         .collect::<Result<_, _>>()?;
-    list.try_into().map_err(|list: Vec<f32>| format!("expected {N} numbers with commas between them, got {}", list.len()))
+    list.try_into()
+        .map_err(|list: Vec<f32>| format!("expected {N} numbers with commas between them, got {}", list.len()))
 }

@@ -3,7 +3,9 @@
 use crate::args::ModelArgs;
 use crate::{Failure, print, progress};
 use sam2::cpu::Cpu;
-use sam2::{Counters, Frame, ImagePredictor, KernelTime, PredictOptions, PredictionBuffers, Prompt, picture};
+use sam2::{
+    Counters, Frame, ImagePredictor, KernelTime, MaskBuffer, PredictOptions, PredictionBuffers, Prompt, picture,
+};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,6 +26,9 @@ pub struct Args {
     /// Clicks decoded in one call, for each of these numbers
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,64")]
     clicks: Vec<usize>,
+    /// Leave out the masks at the picture's size: low-resolution masks and scores only
+    #[arg(long)]
+    low_res: bool,
     /// Show how the time of a stage divides among kernels, in one run more
     #[arg(long)]
     profile: bool,
@@ -76,10 +81,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let prompts: Vec<Prompt<'_>> =
             (0..n).map(|i| Prompt::new().point(at(2 * i) * width as f32, at(2 * i + 1) * height as f32, 1)).collect();
         let (mut iou, mut low) = (vec![0.0; 3 * n], vec![0.0; 3 * n * side * side]);
+        let mut masks = vec![0; if args.low_res { 0 } else { 3 * n * width * height }];
         let name = if n == 1 { "1 click".into() } else { format!("{n} clicks") };
         rows.push(measure(args, &mut predictor, &name, |p| {
             let out = PredictionBuffers {
-                masks: None,
+                masks: (!args.low_res).then(|| MaskBuffer::Binary(&mut masks)),
                 iou_predictions: &mut iou,
                 low_res_masks: Some(&mut low),
                 object_score_logits: None,
@@ -89,7 +95,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let cpu = Cpu::new(args.model.threads)?;
     let peak = cpu.peak_flops() / 1e9;
-    if args.json { print_json(&rows, &cpu, load, peak) } else { print_table(&rows, &cpu, load, peak) }
+    if args.json {
+        print_json(&rows, &cpu, load, peak)
+    } else {
+        print_table(&rows, &cpu, load, peak)
+    }
     Ok(())
 }
 
@@ -201,7 +211,11 @@ fn drawn(width: usize, height: usize) -> (Vec<u8>, usize, usize) {
             let (i, j) = (x / 160, y / 160);
             let (dx, dy) = ((x % 160) as i32 - 80, (y % 160) as i32 - 80);
             let disc = dx * dx + dy * dy < 60 * 60;
-            pixels.extend(if disc { [(i * 31) as u8, (j * 67) as u8, 200] } else { [(x / 8) as u8, (y / 4) as u8, 90] });
+            pixels.extend(if disc {
+                [(i * 31) as u8, (j * 67) as u8, 200]
+            } else {
+                [(x / 8) as u8, (y / 4) as u8, 90]
+            });
         }
     }
     (pixels, width, height)

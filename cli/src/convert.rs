@@ -76,10 +76,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for name in checkpoint.names() {
         let Some(data) = checkpoint.get(name) else { continue };
         let to = args.dtype.unwrap_or(data.dtype);
-        if to == DType::F16 && data.dtype != DType::F16 {
-            if let Some(v) = data.to_f32()?.iter().find(|v| v.is_finite() && v.abs() > sam2::tensor::f16::MAX.to_f32()) {
-                return Err(Error::Input(format!("{name} holds {v}, beyond f16; use bf16 or f32")).into());
-            }
+        if to == DType::F16
+            && data.dtype != DType::F16
+            && let Some(v) = data.to_f32()?.iter().find(|v| v.is_finite() && v.abs() > sam2::tensor::f16::MAX.to_f32())
+        {
+            return Err(Error::Input(format!("{name} holds {v}, beyond f16; use bf16 or f32")).into());
         }
         tensors.push((name, Converted { data, to }));
     }

@@ -39,7 +39,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 pub fn write_tensors(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<(), Failure> {
     use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
     let internal = |e: safetensors::SafeTensorError| Error::Internal(e.to_string());
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let mut views = Vec::new();
     for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
         views.push((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(internal)?));

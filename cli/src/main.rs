@@ -68,7 +68,11 @@ fn main() -> ExitCode {
 /// 1 internal, 2 usage, 3 device, 4 file or input, 5 memory.
 fn exit_code(e: &Error) -> u8 {
     match e {
-        Error::Io { .. } | Error::Checkpoint { .. } | Error::Config { .. } | Error::Picture { .. } | Error::Input(_) => 4,
+        Error::Io { .. }
+        | Error::Checkpoint { .. }
+        | Error::Config { .. }
+        | Error::Picture { .. }
+        | Error::Input(_) => 4,
         Error::Device(_) => 3,
         Error::OutOfMemory { .. } => 5,
         _ => 1,

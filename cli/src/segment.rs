@@ -94,7 +94,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         write(file, &overlay::mask_png(&best, picture.width, picture.height)?)?;
         write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw())?)?;
     }
-    if args.json { print_json(&prediction, &masks) } else { print_lines(&prediction, &masks) }
+    if args.json {
+        print_json(&prediction, &masks)
+    } else {
+        print_lines(&prediction, &masks)
+    }
     Ok(())
 }
 

@@ -104,7 +104,12 @@ impl<'a> Carver<'a> {
             .and_then(|bytes| start.checked_add(bytes)?.checked_next_multiple_of(ALIGN))
             .unwrap_or(usize::MAX);
         self.offset = if self.guard { zone.saturating_add(ZONE) } else { zone };
-        assert!(self.offset <= self.limit, "arena: {dims:?} needs {} bytes of {}; reserve first", self.offset, self.limit);
+        assert!(
+            self.offset <= self.limit,
+            "arena: {dims:?} needs {} bytes of {}; reserve first",
+            self.offset,
+            self.limit
+        );
         if let (true, Some(zones)) = (self.guard, self.zones) {
             zones.borrow_mut().push(zone);
         }

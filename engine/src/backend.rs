@@ -317,8 +317,8 @@ pub trait Backend: Sized + Send + 'static {
     );
     /// `out` (p, t, c): the output tokens (6, c), then a token per point, zeros beyond `lens` (p).
     ///
-    /// A point (x, y) in 0..1 with label l is cat(sin, cos)(2 pi (2 (x, y) - 1) G) + labels[l + 1] for l in 0..=3 with
-    /// G (2, c/2) random (Tancik et al., arXiv:2006.10739); with label -1 it is labels[0] alone.
+    /// A point (x, y) in 0..1 with label l in 0..=3 is cat(sin, cos)(2 pi (2 (x, y) - 1) G) with G (2, c/2) random
+    /// (Tancik et al., arXiv:2006.10739), plus row l + 1 of `labels` (5, c); with label -1 it is row 0 alone.
     fn embed_points(
         &self,
         out: Tensor<'_>,

@@ -171,14 +171,17 @@ impl Config {
     fn check(&self) -> Result<()> {
         let t = &self.trunk;
         let fail = |key: &str, what: String| Err(Error::config(format!("model.{key}"), what));
-        if self.image_size % 32 != 0 || !(32..=MAX_IMAGE_SIZE).contains(&self.image_size) {
-            return fail("image_size", format!("must be a multiple of 32 in 32..={MAX_IMAGE_SIZE}, got {}", self.image_size));
+        if !self.image_size.is_multiple_of(32) || !(32..=MAX_IMAGE_SIZE).contains(&self.image_size) {
+            return fail(
+                "image_size",
+                format!("must be a multiple of 32 in 32..={MAX_IMAGE_SIZE}, got {}", self.image_size),
+            );
         }
         let trunk = |key: &str| format!("image_encoder.trunk.{key}");
         if !(1..=512).contains(&t.embed_dim) {
             return fail(&trunk("embed_dim"), format!("must be in 1..=512, got {}", t.embed_dim));
         }
-        if t.num_heads == 0 || t.embed_dim % t.num_heads != 0 || t.embed_dim / t.num_heads > MAX_HEAD_WIDTH {
+        if t.num_heads == 0 || !t.embed_dim.is_multiple_of(t.num_heads) || t.embed_dim / t.num_heads > MAX_HEAD_WIDTH {
             let what = format!("{} must divide embed_dim {} into at most {MAX_HEAD_WIDTH}", t.num_heads, t.embed_dim);
             return fail(&trunk("num_heads"), what);
         }
@@ -190,7 +193,8 @@ impl Config {
         }
         // A pooled block's windows are halved, and the embedding of the first stage's window is tiled over the map.
         let [first, rest @ ..] = t.window_spec;
-        if first == 0 || self.side() % first != 0 || first > 64 || rest.iter().any(|w| !(1..=64).contains(w)) {
+        if first == 0 || !self.side().is_multiple_of(first) || first > 64 || rest.iter().any(|w| !(1..=64).contains(w))
+        {
             return fail(&trunk("window_spec"), format!("{:?} does not fit maps of {}", t.window_spec, self.side()));
         }
         if t.window_spec[..3].iter().any(|w| w % 2 != 0) {
@@ -200,7 +204,7 @@ impl Config {
             let key = trunk("window_pos_embed_bkg_spatial_size");
             return fail(&key, format!("must be in 1..=256, got {:?}", t.window_pos_embed_bkg_spatial_size));
         }
-        if self.d_model % 32 != 0 || !(32..=MAX_HEAD_WIDTH).contains(&self.d_model) {
+        if !self.d_model.is_multiple_of(32) || !(32..=MAX_HEAD_WIDTH).contains(&self.d_model) {
             let what = format!("must be a multiple of 32 in 32..={MAX_HEAD_WIDTH}, got {}", self.d_model);
             return fail("image_encoder.neck.d_model", what);
         }
@@ -218,7 +222,7 @@ impl Config {
                 return fail(key, format!("must be in 1..=16384, got {value}"));
             }
         }
-        if self.d_model % m.mem_dim != 0 {
+        if !self.d_model.is_multiple_of(m.mem_dim) {
             return fail("memory_encoder.out_dim", format!("{} must divide d_model {}", m.mem_dim, self.d_model));
         }
         Ok(())
@@ -335,7 +339,9 @@ fn read_memory(n: &Node<'_>, d_model: usize) -> Result<MemoryConfig> {
     let encoder = n.child("memory_encoder")?;
     read_position(&encoder)?;
     let down = encoder.child("mask_downsampler")?;
-    for (key, value) in [("kernel_size", 3), ("stride", 2), ("padding", 1), ("total_stride", 16), ("embed_dim", d_model)] {
+    for (key, value) in
+        [("kernel_size", 3), ("stride", 2), ("padding", 1), ("total_stride", 16), ("embed_dim", d_model)]
+    {
         down.only(key, value)?;
     }
     down.finish(&["_target_"])?;

@@ -77,8 +77,7 @@ impl Error {
 /// A vector of `n` zeros whose allocation can fail.
 pub(crate) fn try_zeros<T: bytemuck::Zeroable + Clone>(n: usize, what: &'static str) -> Result<Vec<T>> {
     let mut v = Vec::new();
-    v.try_reserve_exact(n)
-        .map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
+    v.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
     v.resize(n, T::zeroed());
     Ok(v)
 }

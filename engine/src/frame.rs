@@ -63,13 +63,7 @@ impl<'a> Frame<'a> {
     ///
     /// Fails when a side is 0 or above [`MAX_SIDE`], the stride is shorter than a row (or, for `RgbF32`, not a
     /// multiple of 4), or `pixels` is too short.
-    pub fn new(
-        format: PixelFormat,
-        pixels: &'a [u8],
-        width: usize,
-        height: usize,
-        stride: usize,
-    ) -> Result<Frame<'a>> {
+    pub fn new(format: PixelFormat, pixels: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Frame<'a>> {
         let wrong = |what: String| Err(Error::Input(format!("picture of {width}x{height} {format:?}: {what}")));
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return wrong(format!("each side must be 1 to {MAX_SIDE} pixels"));
@@ -82,7 +76,8 @@ impl<'a> Frame<'a> {
         if need.is_none_or(|need| pixels.len() < need) {
             return wrong(format!("needs {need:?} bytes at stride {stride}, got {}", pixels.len()));
         }
-        if format == PixelFormat::RgbF32 && (stride % 4 != 0 || pixels.as_ptr() as usize % 4 != 0) {
+        if format == PixelFormat::RgbF32 && (!stride.is_multiple_of(4) || !(pixels.as_ptr() as usize).is_multiple_of(4))
+        {
             return wrong("float pixels must be aligned to 4 bytes".into());
         }
         Ok(Frame { pixels, width, height, stride, format })
@@ -126,7 +121,11 @@ impl<'a> Frame<'a> {
         for y in 0..self.height {
             let row: &[f32] = bytemuck::cast_slice(self.row(y));
             if let Some(x) = row.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Input(format!("picture: pixel ({}, {y}) is {}, not a finite number", x / 3, row[x])));
+                return Err(Error::Input(format!(
+                    "picture: pixel ({}, {y}) is {}, not a finite number",
+                    x / 3,
+                    row[x]
+                )));
             }
         }
         Ok(())
@@ -169,7 +168,10 @@ mod tests {
             (PixelFormat::Gray8, 1, 2, usize::MAX),
             (PixelFormat::RgbF32, 1, 2, 13),
         ] {
-            assert!(matches!(Frame::new(format, &bytes, w, h, stride), Err(Error::Input(_))), "{format:?} {w}x{h}/{stride}");
+            assert!(
+                matches!(Frame::new(format, &bytes, w, h, stride), Err(Error::Input(_))),
+                "{format:?} {w}x{h}/{stride}"
+            );
         }
         let nan = [0.0, 0.5, f32::NAN];
         assert!(Frame::rgb_f32(&nan, 1, 1).unwrap().check_finite().is_err());

@@ -60,6 +60,9 @@ impl Rle {
 
     /// Left, top, width and height of the foreground; zeros when there is none.
     pub fn bbox(&self) -> [usize; 4] {
+        if self.height == 0 {
+            return [0; 4];
+        }
         let (mut x, mut y) = ((usize::MAX, 0), (usize::MAX, 0));
         let mut at = 0;
         for (i, &n) in self.counts.iter().enumerate() {

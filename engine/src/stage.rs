@@ -11,12 +11,13 @@ pub struct Stage<B: Backend, K> {
     recordings: HashMap<K, B::Recording>,
 }
 
-impl<B: Backend, K: Eq + Hash> Stage<B, K> {
-    /// No recordings yet.
-    pub fn new() -> Self {
+impl<B: Backend, K> Default for Stage<B, K> {
+    fn default() -> Self {
         Stage { recordings: HashMap::new() }
     }
+}
 
+impl<B: Backend, K: Eq + Hash> Stage<B, K> {
     /// Runs `body`: as it stands where the device records nothing, otherwise recorded the first time and replayed
     /// after. `body` only enqueues ops.
     pub fn run(&mut self, key: K, b: &B, mut body: impl FnMut(&B)) {

@@ -53,9 +53,11 @@ impl Variant {
             return Err(checkpoint.error("no tensor image_encoder.trunk.pos_embed_window: not a SAM 2 model"));
         };
         let embed_dim = embed.shape.get(1).copied().unwrap_or(0);
-        let blocks = (0..).take_while(|i| checkpoint.get(&format!("{trunk}.blocks.{i}.norm1.weight")).is_some()).count();
+        let blocks =
+            (0..).take_while(|i| checkpoint.get(&format!("{trunk}.blocks.{i}.norm1.weight")).is_some()).count();
         // Only 2.1 projects the temporal encoding of pointers. A file of the image half alone reads the same as either.
-        let v21 = checkpoint.get("obj_ptr_tpos_proj.weight").is_some() || checkpoint.get("obj_ptr_proj.layers.0.weight").is_none();
+        let v21 = checkpoint.get("obj_ptr_tpos_proj.weight").is_some()
+            || checkpoint.get("obj_ptr_proj.layers.0.weight").is_none();
         let known = VARIANTS.iter().find(|v| (v.embed_dim, v.blocks, v.v21) == (embed_dim, blocks, v21));
         known.ok_or_else(|| {
             checkpoint.error(format!(

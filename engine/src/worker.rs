@@ -101,7 +101,11 @@ struct CleanActs<'a> {
 impl<'a> CleanActs<'a> {
     fn carve(c: &mut Carver<'a>, prompts: usize, masks: usize, side: usize) -> Self {
         let dims = [prompts, masks, side, side];
-        CleanActs { masks: c.take(DType::F32, &dims), labels: c.take(DType::I32, &dims), areas: c.take(DType::I32, &dims) }
+        CleanActs {
+            masks: c.take(DType::F32, &dims),
+            labels: c.take(DType::I32, &dims),
+            areas: c.take(DType::I32, &dims),
+        }
     }
 }
 
@@ -114,8 +118,8 @@ impl<B: Backend> Worker<B> {
             features: Arena::new(guard),
             capacity: 0,
             images: 0,
-            encode: Stage::new(),
-            decode: Stage::new(),
+            encode: Stage::default(),
+            decode: Stage::default(),
             staging: Staging::default(),
         }
     }
@@ -147,7 +151,9 @@ impl<B: Backend> Worker<B> {
 
     fn reserve_encode(&mut self) -> Result<()> {
         let net = self.net.clone();
-        self.reserve_scratch(|c| drop(image_encoder::Acts::carve(c, &net.config, net.policy)))
+        self.reserve_scratch(|c| {
+            image_encoder::Acts::carve(c, &net.config, net.policy);
+        })
     }
 
     fn reserve_decode(&mut self, batch: Batch, clean: bool) -> Result<()> {
@@ -261,7 +267,10 @@ impl<B: Backend> Worker<B> {
 }
 
 /// Prompts `range` of all jobs: image, prompt, extent.
-fn each<'j>(jobs: &'j [Job<'_>], range: Range<usize>) -> impl Iterator<Item = (usize, &'j Prompt<'j>, [f32; 2])> + Clone {
+fn each<'j>(
+    jobs: &'j [Job<'_>],
+    range: Range<usize>,
+) -> impl Iterator<Item = (usize, &'j Prompt<'j>, [f32; 2])> + Clone {
     let all = jobs.iter().enumerate().flat_map(|(i, job)| job.prompts.iter().map(move |p| (i, p, job.extent)));
     all.skip(range.start).take(range.len())
 }
@@ -319,12 +328,8 @@ impl Staging {
 impl<B: Backend> ImageWorker for Worker<B> {
     fn reserve(&mut self, images: usize, points: usize, masks: bool, clean: bool) -> Result<()> {
         let prompts = self.b.prompts_per_pass();
-        let batch = Batch {
-            prompts,
-            tokens: OUTPUT_TOKENS + points,
-            entries: prompts,
-            masks: if masks { prompts } else { 0 },
-        };
+        let batch =
+            Batch { prompts, tokens: OUTPUT_TOKENS + points, entries: prompts, masks: if masks { prompts } else { 0 } };
         self.reserve_images(images)?;
         self.reserve_encode()?;
         self.reserve_decode(batch, clean)

@@ -2,34 +2,31 @@
 #![allow(dead_code)] // each test takes a part of it
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
 
 /// Install it with `#[global_allocator]`.
 pub struct Counting;
 
-/// Allocations so far.
+/// Allocations so far, of all threads.
 pub static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// Bytes in use.
-static USED: AtomicIsize = AtomicIsize::new(0);
-/// The most bytes in use since [`reset_peak`].
-static PEAK: AtomicIsize = AtomicIsize::new(0);
 /// Allocations of [`LARGE`] bytes and more until one fails; negative: none does.
 pub static FAIL_AFTER: AtomicIsize = AtomicIsize::new(-1);
 
 /// What must be able to fail: weights, arenas, results. Below it are names, lists and messages.
 pub const LARGE: usize = 64 << 10;
 
-pub fn reset_peak() {
-    PEAK.store(USED.load(SeqCst), SeqCst);
+thread_local! {
+    /// Bytes this thread has taken and not given back, and the most since [`peak_of`] began.
+    static USED: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
-/// Bytes in use at the worst moment since [`reset_peak`], beyond those in use then.
-pub fn peak_since(before: isize) -> isize {
-    PEAK.load(SeqCst) - before
-}
-
-pub fn used() -> isize {
-    USED.load(SeqCst)
+/// Runs `work` and returns the most bytes this thread had in use meanwhile, beyond those of before.
+pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, isize) {
+    let before = USED.get().0;
+    USED.set((before, before));
+    let result = work();
+    (result, USED.get().1 - before)
 }
 
 fn refuse(size: usize) -> bool {
@@ -38,8 +35,15 @@ fn refuse(size: usize) -> bool {
 
 fn grow(by: isize) {
     COUNT.fetch_add(1, SeqCst);
-    let used = USED.fetch_add(by, SeqCst) + by;
-    PEAK.fetch_max(used, SeqCst);
+    change(by);
+}
+
+fn change(by: isize) {
+    // A thread that ends frees what it had after its own variables are gone.
+    let _ = USED.try_with(|used| {
+        let (now, peak) = used.get();
+        used.set((now + by, peak.max(now + by)));
+    });
 }
 
 // SAFETY: passes everything on to the system's allocator, or fails, which an allocator may.
@@ -72,7 +76,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size() as isize, SeqCst);
+        change(-(layout.size() as isize));
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(ptr, layout) }
     }

@@ -1,6 +1,8 @@
 //! What several tests need: goldens, comparison, models of the test data.
 #![allow(dead_code)] // each test takes a part of it
 
+pub mod parity;
+
 use sam2::{Checkpoint, Device, ImagePredictor, LoadOptions, Model, Variant};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,10 +93,21 @@ pub fn options() -> LoadOptions {
 }
 
 /// One of the two small models with random weights.
-pub fn mini(name: &str) -> Model {
-    let config = file(&format!("tests/reference/configs/{name}.yaml"));
-    let options = LoadOptions { config: Some(config), ..options() };
-    sam2::load(file(&format!("tests/data/weights/{name}.safetensors")), &options).unwrap()
+pub struct Mini {
+    pub name: &'static str,
+    pub model: Model,
+}
+
+impl Mini {
+    pub fn load(name: &'static str) -> Mini {
+        Mini::from(name, &Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap())
+    }
+
+    /// The model of this name with other weights.
+    pub fn from(name: &'static str, checkpoint: &Checkpoint) -> Mini {
+        let yaml = std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap();
+        Mini { name, model: sam2::load_checkpoint(checkpoint, &Some(yaml), &options()).unwrap() }
+    }
 }
 
 /// The demo model.

@@ -60,7 +60,8 @@ pub struct TensorData<'a> {
 impl TensorData<'_> {
     /// The values as f32.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
-        let mut out = crate::error::try_zeros::<f32>(self.bytes.len() / self.dtype.bytes(), "a tensor of the checkpoint")?;
+        let mut out =
+            crate::error::try_zeros::<f32>(self.bytes.len() / self.dtype.bytes(), "a tensor of the checkpoint")?;
         match self.dtype {
             DType::F32 => {
                 for (x, b) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
@@ -122,7 +123,8 @@ impl Checkpoint {
         } else {
             read_safetensors(bytes)
         };
-        let tensors = tensors.and_then(names::to_meta).map_err(|what| Error::Checkpoint { path: name.clone(), what })?;
+        let tensors =
+            tensors.and_then(names::to_meta).map_err(|what| Error::Checkpoint { path: name.clone(), what })?;
         Ok(Checkpoint { name, data, tensors })
     }
 
@@ -162,7 +164,10 @@ fn file_of(path: &Path) -> Result<PathBuf> {
         [one] => Ok(one.clone()),
         _ => Err(Error::Checkpoint {
             path: path.display().to_string(),
-            what: format!("a folder must hold model.safetensors or one .safetensors or .pt file; it holds {}", found.len()),
+            what: format!(
+                "a folder must hold model.safetensors or one .safetensors or .pt file; it holds {}",
+                found.len()
+            ),
         }),
     }
 }
@@ -194,7 +199,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
     if length > MAX_HEADER || bytes.get(8).is_some_and(|&b| b != b'{') {
         return Err("neither safetensors nor a .pt file of PyTorch".into());
     }
-    let tensors = safetensors::SafeTensors::deserialize(bytes).map_err(|e| format!("not a valid safetensors file: {e}"))?;
+    let tensors =
+        safetensors::SafeTensors::deserialize(bytes).map_err(|e| format!("not a valid safetensors file: {e}"))?;
     let mut out = BTreeMap::new();
     for (name, view) in tensors.iter() {
         let dtype = match view.dtype() {

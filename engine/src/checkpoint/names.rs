@@ -82,7 +82,9 @@ pub fn to_meta(tensors: BTreeMap<String, Entry>) -> Result<BTreeMap<String, Entr
     for (hf, entry) in tensors {
         let name = meta_name(&hf);
         if name == POINT_EMBED {
-            let &[4, n] = &entry.shape[..] else { return Err(format!("tensor {hf}: expected 4 rows, got {:?}", entry.shape)) };
+            let &[4, n] = &entry.shape[..] else {
+                return Err(format!("tensor {hf}: expected 4 rows, got {:?}", entry.shape));
+            };
             for i in 0..4 {
                 let (start, row) = (entry.bytes.start, entry.bytes.len() / 4);
                 let bytes = start + i * row..start + (i + 1) * row;

@@ -27,10 +27,10 @@ pub fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>> {
     if range.len() > MAX_PICKLE {
         return Err(format!("data.pkl has {} bytes, at most {MAX_PICKLE} are read", range.len()));
     }
-    if let Some(order) = files.get(&format!("{folder}byteorder")) {
-        if &file[order.clone()] != b"little" {
-            return Err("the tensors are not little-endian".into());
-        }
+    if let Some(order) = files.get(&format!("{folder}byteorder"))
+        && &file[order.clone()] != b"little"
+    {
+        return Err("the tensors are not little-endian".into());
     }
     let mut machine = Machine::new(&file[range.clone()]);
     let root = machine.run().map_err(|e| format!("data.pkl at byte {}: {e}", machine.at))?;
@@ -45,7 +45,9 @@ pub fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>> {
             _ => return Err(format!("{name} is not a tensor")),
         };
         let storage = files.get(&format!("{folder}data/{}", tensor.storage));
-        let Some(storage) = storage else { return Err(format!("tensor {name}: storage {} is missing", tensor.storage)) };
+        let Some(storage) = storage else {
+            return Err(format!("tensor {name}: storage {} is missing", tensor.storage));
+        };
         out.insert(name.clone(), tensor.entry(storage).map_err(|e| format!("tensor {name}: {e}"))?);
     }
     Ok(out)
@@ -62,7 +64,8 @@ fn list(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
         let (Some(start), size) = (entry.data_start(), entry.size()) else {
             return Err(format!("{name}: no place in the file"));
         };
-        if entry.compression() != zip::CompressionMethod::Stored || entry.compressed_size() != size || entry.encrypted() {
+        if entry.compression() != zip::CompressionMethod::Stored || entry.compressed_size() != size || entry.encrypted()
+        {
             return Err(format!("{name} is compressed; PyTorch stores files as they are"));
         }
         let end = start.checked_add(size).filter(|&end| end <= file.len() as u64);
@@ -347,7 +350,7 @@ impl<'a> Machine<'a> {
     fn set_items(&mut self, ids: Vec<Id>) -> Result<()> {
         let top = self.top()?;
         match &mut self.nodes[top] {
-            Node::Dict(dict) if ids.len() % 2 == 0 => dict.extend(ids.chunks(2).map(|kv| (kv[0], kv[1]))),
+            Node::Dict(dict) if ids.len().is_multiple_of(2) => dict.extend(ids.chunks(2).map(|kv| (kv[0], kv[1]))),
             Node::Opaque(_) => {}
             _ => return Err("sets items of what is no dict".into()),
         }
@@ -395,7 +398,8 @@ impl<'a> Machine<'a> {
     /// (storage, offset, shape, strides, ...)
     fn tensor(&self, args: &[Id]) -> Result<PickledTensor> {
         let nodes: Vec<&Node> = args.iter().take(4).map(|&i| &self.nodes[i]).collect();
-        let [Node::Storage(storage, dtype), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..] else {
+        let [Node::Storage(storage, dtype), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..]
+        else {
             return Err("a tensor without storage, offset, shape and strides".into());
         };
         let sizes = |ids: &[Id]| -> Result<Vec<usize>> {

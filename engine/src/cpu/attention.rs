@@ -162,7 +162,7 @@ impl Attend {
     unsafe fn gather<S: Simd>(&self, s: S, k0: usize, nk: usize, kbuf: F32, vbuf: F32) -> ((F32, usize), (F32, usize)) {
         let d = self.d;
         // The last tile may read past the keys, and panels past the width: within a map both are inside the arena.
-        let whole = nk % S::SMALL_ROWS == 0;
+        let whole = nk.is_multiple_of(S::SMALL_ROWS);
         let k = if self.k.is_line() && whole && self.k_add.is_none() {
             (self.k.token(k0), self.k.stride)
         } else {
@@ -297,7 +297,11 @@ impl Cpu {
         );
         assert!(out.cols() == c && k.cols() == c && v.cols() == c, "window_attention: {out:?} {q:?} {k:?} {v:?}");
         let d = c / heads;
-        assert!(d <= MAX_WIDTH && windows.size % pool == 0, "window_attention: heads of {d}, windows of {}", windows.size);
+        assert!(
+            d <= MAX_WIDTH && windows.size.is_multiple_of(pool),
+            "window_attention: heads of {d}, windows of {}",
+            windows.size
+        );
         self.count(&[out, q, k, v]);
         let scale = 1.0 / (d as f32).sqrt();
         let (size_h, size_w) = if windows.size == 0 { (h, w) } else { (windows.size, windows.size) };

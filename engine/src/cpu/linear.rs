@@ -91,9 +91,11 @@ impl Rows {
             Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad } => {
                 let (image, at) = (i / (out_h * out_w), i % (out_h * out_w));
                 let x = x.add(image * h * w * c);
-                let (y0, x0) = ((at / out_w * step) as isize - pad as isize, (at % out_w * step) as isize - pad as isize);
+                let (y0, x0) =
+                    ((at / out_w * step) as isize - pad as isize, (at % out_w * step) as isize - pad as isize);
                 // Of each row of the patch, the pixels within the map are contiguous.
-                let (from, to) = ((-x0).clamp(0, kernel as isize) as usize, (w as isize - x0).clamp(0, kernel as isize) as usize);
+                let (from, to) =
+                    ((-x0).clamp(0, kernel as isize) as usize, (w as isize - x0).clamp(0, kernel as isize) as usize);
                 for ky in 0..kernel {
                     let out = out.add(ky * kernel * c);
                     let y = y0 + ky as isize;
@@ -114,9 +116,16 @@ impl Rows {
 #[derive(Clone, Copy)]
 enum Extra {
     None,
-    Rows { x: F32, stride: usize },
+    Rows {
+        x: F32,
+        stride: usize,
+    },
     /// (h/2, w/2, n) under an output (h, w, n).
-    Upsampled { x: F32, w: usize, n: usize },
+    Upsampled {
+        x: F32,
+        w: usize,
+        n: usize,
+    },
 }
 
 /// Rows `rows.0..rows.1` by panels `cols.0..cols.1`, counted through all groups.
@@ -254,7 +263,10 @@ impl Cpu {
             }
             Addend::Upsampled(t) => {
                 let (o, d) = (out.dims(), t.dims());
-                assert!(d.len() == 3 && o == [d[0] * 2, d[1] * 2, d[2]] && t.is_contiguous(), "linear: {out:?} + 2x {t:?}");
+                assert!(
+                    d.len() == 3 && o == [d[0] * 2, d[1] * 2, d[2]] && t.is_contiguous(),
+                    "linear: {out:?} + 2x {t:?}"
+                );
                 self.count_operand(t);
                 Extra::Upsampled { x: F32::of(t), w: o[1], n: d[2] }
             }

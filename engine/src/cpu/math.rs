@@ -28,7 +28,8 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 /// erf(x) = x P(x^2) / Q(x^2), the minimax ratio on |x| <= 3.925, beyond which erf is 1 (relative error 2e-8).
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::F) -> S::F {
-    const P: [f32; 6] = [1.128_379_1, 0.190_594_97, 0.052_769_463, 3.772_604e-3, 2.848_450_4e-4, 2.046_021_8e-6];
+    const P: [f32; 6] =
+        [std::f32::consts::FRAC_2_SQRT_PI, 0.190_594_97, 0.052_769_463, 3.772_604e-3, 2.848_450_4e-4, 2.046_021_8e-6];
     const Q: [f32; 6] = [1.0, 0.502_243_1, 0.114_183_23, 0.014_983_306, 1.163_871_4e-3, 3.804_778e-5];
     let bound = s.splat(3.925);
     let x = s.max(s.min(x, bound), s.sub(s.splat(0.0), bound));

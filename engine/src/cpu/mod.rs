@@ -142,7 +142,11 @@ impl Cpu {
             unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
         };
         let start = self.profile.borrow().is_some().then(Instant::now);
-        if enough { self.pool.run(tasks, &run) } else { (0..tasks).for_each(|task| run(task, 0)) }
+        if enough {
+            self.pool.run(tasks, &run)
+        } else {
+            (0..tasks).for_each(|task| run(task, 0))
+        }
         if let (Some(start), Some(times)) = (start, &mut *self.profile.borrow_mut()) {
             let name = std::any::type_name::<K>().trim_start_matches("sam2_engine::cpu::");
             let (launches, seconds) = times.entry(name).or_default();

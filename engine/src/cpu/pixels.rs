@@ -79,7 +79,7 @@ unsafe impl Send for Sink {}
 // SAFETY: as above.
 unsafe impl Sync for Sink {}
 
-/// Rows of one mask.
+/// Rows of one mask. Source rows are widened once and then mixed for as many output rows as lie between them.
 struct WriteRows {
     rows: (usize, usize),
     /// (h, w)
@@ -89,35 +89,54 @@ struct WriteRows {
     out: Sink,
     out_h: usize,
     out_w: usize,
+    /// Two widened rows; then, of each column, its first source column and the weight of the second.
     scratch: F32,
 }
 
 impl Kernel for WriteRows {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
-        let (h, w, out_w) = (self.h, self.w, self.out_w);
-        let mixed = std::slice::from_raw_parts_mut(self.scratch.ptr(), w);
-        let line = std::slice::from_raw_parts_mut(self.scratch.at_mut(w), out_w);
+        let n = self.out_w;
+        let line = |i: usize| std::slice::from_raw_parts_mut(self.scratch.at_mut(i * n), n);
+        let (mut top, mut bottom, weights) = (line(0), line(1), line(2));
+        let columns = std::slice::from_raw_parts_mut(self.scratch.at_mut(3 * n).cast::<u32>(), n);
+        for x in 0..n {
+            let (first, _, weight) = bilinear(x, self.w, n);
+            (columns[x], weights[x]) = (first as u32, weight);
+        }
+        let widen = |line: &mut [f32], y: usize| {
+            let row = std::slice::from_raw_parts(self.mask.at(y * self.w), self.w);
+            for x in 0..n {
+                let first = columns[x] as usize;
+                let (a, b) = (row[first], row[(first + 1).min(self.w - 1)]);
+                line[x] = a * (1.0 - weights[x]) + b * weights[x];
+            }
+        };
+        let (mut top_row, mut bottom_row) = (usize::MAX, usize::MAX);
         for y in self.rows.0..self.rows.1 {
-            let (y0, y1, t) = bilinear(y, h, self.out_h);
-            let row = |y: usize| std::slice::from_raw_parts(self.mask.at(y * w), w);
-            let (top, bottom) = (row(y0), row(y1));
-            for x in 0..w {
-                mixed[x] = top[x] * (1.0 - t) + bottom[x] * t;
+            let (y0, y1, t) = bilinear(y, self.h, self.out_h);
+            if y0 == bottom_row {
+                std::mem::swap(&mut top, &mut bottom);
+                std::mem::swap(&mut top_row, &mut bottom_row);
             }
-            for x in 0..out_w {
-                let (x0, x1, t) = bilinear(x, w, out_w);
-                line[x] = mixed[x0] * (1.0 - t) + mixed[x1] * t;
+            for (line, row, y) in [(&mut *top, &mut top_row, y0), (&mut *bottom, &mut bottom_row, y1)] {
+                if *row != y {
+                    widen(line, y);
+                    *row = y;
+                }
             }
+            let at = y * n;
             match self.out {
                 Sink::Binary(out, threshold) => {
-                    for x in 0..out_w {
-                        *out.add(y * out_w + x) = (line[x] > threshold) as u8;
+                    let out = std::slice::from_raw_parts_mut(out.add(at), n);
+                    for (o, (a, b)) in out.iter_mut().zip(top.iter().zip(&*bottom)) {
+                        *o = (a * (1.0 - t) + b * t > threshold) as u8;
                     }
                 }
                 Sink::Logits(out, bound) => {
-                    for x in 0..out_w {
-                        *out.add(y * out_w + x) = line[x].clamp(-bound, bound);
+                    let out = std::slice::from_raw_parts_mut(out.add(at), n);
+                    for (o, (a, b)) in out.iter_mut().zip(top.iter().zip(&*bottom)) {
+                        *o = (a * (1.0 - t) + b * t).clamp(-bound, bound);
                     }
                 }
             }

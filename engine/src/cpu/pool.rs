@@ -52,9 +52,8 @@ impl Pool {
         let mut pool = Pool { shared, taken: AtomicBool::new(false), workers: Vec::new() };
         for slot in 1..threads {
             let shared = pool.shared.clone();
-            pool.workers.push(
-                std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(move || work(&shared, slot))?,
-            );
+            pool.workers
+                .push(std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(move || work(&shared, slot))?);
         }
         Ok(pool)
     }

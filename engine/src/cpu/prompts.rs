@@ -195,8 +195,7 @@ impl Cpu {
             let (i, first) = (task / blocks, task % blocks * ROWS);
             // SAFETY: an image and a mask per entry, checked above.
             let (image, mask) = unsafe { (*image.at(i) as usize, *mask.at(i)) };
-            let (y, y_stride) =
-                if mask < 0 { (no_mask, 0) } else { (dense.add(mask as usize * hw * c), c) };
+            let (y, y_stride) = if mask < 0 { (no_mask, 0) } else { (dense.add(mask as usize * hw * c), c) };
             let rows = (first, (first + ROWS).min(hw));
             AddRows { rows, out: out.add(i * hw * c), x: embed.add(image * hw * c), y, y_stride, c }
         });

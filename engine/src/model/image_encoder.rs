@@ -40,7 +40,8 @@ impl<'a> Features<'a> {
     /// Carves the features of `images` pictures, each with a leading dimension more.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy, images: usize) -> Self {
         let (d, side) = (config.d_model, config.side());
-        let mut level = |shrink: usize, d: usize| c.take(policy.activations, &[images, side / shrink, side / shrink, d]);
+        let mut level =
+            |shrink: usize, d: usize| c.take(policy.activations, &[images, side / shrink, side / shrink, d]);
         Features { embed: level(4, d), high1: level(2, d / 4), high0: level(1, d / 8) }
     }
 
@@ -149,7 +150,14 @@ impl<B: Backend> ImageEncoder<B> {
 }
 
 /// `outer` (n, d) after `inner` (d, k), two 1x1 convolutions with nothing between them, as one product (n, k).
-fn composed<B: Backend>(l: &Loader<'_, B>, outer: &str, inner: &str, n: usize, d: usize, k: usize) -> Result<B::Linear> {
+fn composed<B: Backend>(
+    l: &Loader<'_, B>,
+    outer: &str,
+    inner: &str,
+    n: usize,
+    d: usize,
+    k: usize,
+) -> Result<B::Linear> {
     let part = |name: &str, leaf: &str, shape: &[usize]| l.values(&format!("{name}.{leaf}"), shape);
     let (w2, b2) = (part(outer, "weight", &[n, d, 1, 1])?, part(outer, "bias", &[n])?);
     let (w1, b1) = (part(inner, "weight", &[d, k, 1, 1])?, part(inner, "bias", &[d])?);

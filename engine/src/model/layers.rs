@@ -194,5 +194,6 @@ pub fn check_shape(checkpoint: &Checkpoint, name: &str, data: TensorData<'_>, sh
     if data.shape == shape {
         return Ok(());
     }
-    Err(checkpoint.error(format!("tensor {name}: expected {shape:?}, got {:?}; is this the model's configuration?", data.shape)))
+    Err(checkpoint
+        .error(format!("tensor {name}: expected {shape:?}, got {:?}; is this the model's configuration?", data.shape)))
 }

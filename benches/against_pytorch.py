@@ -1,0 +1,157 @@
+"""The same pictures and clicks through PyTorch and through `sam2 bench`, on the same cores, in turn.
+
+  python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--out FILE.json]
+
+Installs PyTorch and the reference (PyPI `sam2` 1.1.0) into target/pytorch on its first run and makes random weights
+there; nothing of it is needed to build, run or test the engine. Every round runs PyTorch, then the engine, each in a
+process of its own; the table has the medians over rounds and the least and largest ratio of a round.
+The masks of both are compared: a speed without agreement would mean nothing.
+"""
+import argparse, json, os, resource, statistics, subprocess, sys, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+HOME = os.path.join(ROOT, "target", "pytorch")
+CLICKS = 64
+
+
+def picture():
+    """A photograph enlarged to 1280x720, as PNG."""
+    path = os.path.join(HOME, "picture.png")
+    if not os.path.exists(path):
+        from PIL import Image
+        Image.open(os.path.join(ROOT, "demo/pictures/coffee.png")).convert("RGB").resize((1280, 720), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def clicks(n):
+    """The clicks `sam2 bench` makes."""
+    at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
+    return [[at(2 * i) * 1280, at(2 * i + 1) * 720] for i in range(n)]
+
+
+def pytorch(a):
+    """One process of the reference: latencies in ms, peak memory, and the masks of one click."""
+    import numpy as np, torch
+    sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
+    from common import build, image_predictor
+    from PIL import Image
+    torch.set_num_threads(a.threads)
+    p = image_predictor(build(a.size, a.weights, video=False))
+    im = np.array(Image.open(picture()))
+
+    def timed(f, warm, n):
+        for _ in range(warm):
+            r = f()
+        b = []
+        for _ in range(n):
+            t = time.perf_counter()
+            r = f()
+            b.append((time.perf_counter() - t) * 1e3)
+        return statistics.median(b), r
+
+    def click(n):
+        xy = np.float32(clicks(n))[:, None] if n > 1 else np.float32(clicks(1))
+        return p.predict(xy, np.ones(xy.shape[:-1], np.int32), multimask_output=True)
+
+    out = {"encode": timed(lambda: p.set_image(im), 1, 2)[0]}
+    out["1 click"], (masks, iou, _) = timed(lambda: click(1), 2, 5)
+    out[f"{CLICKS} clicks"] = timed(lambda: click(CLICKS), 0, 1)[0]
+    np.savez(a.masks, masks=masks > 0, iou=iou)
+    out["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(out))
+
+
+def engine(a):
+    cmd = [a.binary, "bench", picture(), "--model", a.weights, "--threads", str(a.threads), "--warmup", "1", "--repeat", "3", "--clicks", f"1,{CLICKS}", "--json"]
+    r = json.loads(subprocess.run(cmd, check=True, capture_output=True, text=True).stdout)
+    out = {s["stage"]: s["p50_ms"] for s in r["stages"]}
+    out["memory"] = r["peak_memory_bytes"] / 2**20
+    out["share"] = {s["stage"]: s["share_of_peak"] for s in r["stages"]}
+    out["device"], out["peak"] = r["device"], r["peak_gflop_per_s"]
+    return out
+
+
+def agreement(a):
+    """IoU of the two engines' masks of one click."""
+    import numpy as np
+    from safetensors.numpy import load_file
+    x, y = clicks(1)[0]
+    raw = os.path.join(HOME, "ours.safetensors")
+    subprocess.run([a.binary, "segment", picture(), "--model", a.weights, "--point", f"{x},{y}", "--raw", raw], check=True, capture_output=True)
+    ours, ref = load_file(raw)["masks"] > 0, np.load(a.masks)["masks"]
+    return [float((m & r).sum() / max((m | r).sum(), 1)) for m, r in zip(ours, ref)]
+
+
+def prepare(a):
+    """A Python with everything, the engine, and weights."""
+    python = os.path.join(HOME, "bin", "python")
+    if not os.path.exists(os.path.join(HOME, "ready")):
+        subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
+        pip = [python, "-m", "pip", "install", "-q"]
+        subprocess.run(pip + ["torch==2.11.0", "torchvision", "numpy", "pillow", "safetensors", "wheel", "setuptools", "hydra-core", "iopath", "tqdm"], check=True)
+        env = {**os.environ, "SAM2_BUILD_CUDA": "0"}
+        subprocess.run(pip + ["--no-build-isolation", "--no-deps", "sam2==1.1.0"], check=True, env=env)
+        open(os.path.join(HOME, "ready"), "w").close()
+    subprocess.run(["cargo", "build", "--release"], check=True, cwd=ROOT)
+    if not os.path.exists(a.weights):
+        env = {**os.environ, "PYTHONPATH": os.path.join(ROOT, "tests/reference")}
+        script = os.path.join(ROOT, "tests/reference/make_weights.py")
+        subprocess.run([python, script, a.size, "--obj-bias", "6", "--name", a.size, "--out", HOME], check=True, env=env)
+    return python
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--size", default="sam2.1_t", help="sam2.1_t, _s, _b+, _l or sam2_...")
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--out")
+    ap.add_argument("--step", help=argparse.SUPPRESS)
+    a = ap.parse_args()
+    a.weights = os.path.join(HOME, a.size + ".safetensors")
+    a.masks = os.path.join(HOME, "reference.npz")
+    a.binary = os.path.join(ROOT, "target/release/sam2")
+    if a.step == "pytorch":
+        return pytorch(a)
+    if a.step == "rounds":
+        return rounds(a)
+    python = prepare(a)
+    os.execv(python, [python, os.path.abspath(__file__), *sys.argv[1:], "--step", "rounds"])
+
+
+def rounds(a):
+    picture()
+    me = [sys.executable, os.path.abspath(__file__), "--size", a.size, "--threads", str(a.threads), "--step", "pytorch"]
+    ref, ours = [], []
+    for i in range(a.rounds):
+        print(f"round {i + 1} of {a.rounds}", file=sys.stderr)
+        run = subprocess.run(me, check=True, stdout=subprocess.PIPE, text=True)
+        ref.append(json.loads(run.stdout.splitlines()[-1]))
+        ours.append(engine(a))
+    ious = agreement(a)
+    import torch
+    rows = []
+    for k in ("encode", "1 click", f"{CLICKS} clicks", "memory"):
+        m = lambda xs: statistics.median(x[k] for x in xs)
+        ratios = [r[k] / o[k] for r, o in zip(ref, ours)]
+        rows.append({"what": k, "pytorch": m(ref), "ours": m(ours), "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios),
+                     "share_of_peak": None if k == "memory" else statistics.median(o["share"][k] for o in ours)})
+    report = {"device": ours[0]["device"], "threads": a.threads, "model": a.size, "picture": "1280x720", "pytorch": torch.__version__,
+              "peak_gflop_per_s": statistics.median(o["peak"] for o in ours), "rounds": a.rounds, "mask_iou": ious, "rows": rows}
+    print(f"{report['device']}, {a.threads} threads, {a.size}, float32, PyTorch {torch.__version__}, {a.rounds} rounds")
+    print(f"{'':12}{'PyTorch':>10}{'sam2':>10}{'ratio':>8}{'(least-most)':>16}{'of peak':>9}")
+    for r in rows:
+        unit = "MiB" if r["what"] == "memory" else "ms"
+        share = "" if r["share_of_peak"] is None else f"{100 * r['share_of_peak']:.0f}%"
+        print(f"{r['what']:12}{r['pytorch']:>10.1f}{r['ours']:>10.1f}{r['ratio']:>7.2f}x{'(%.2f-%.2f)' % (r['least'], r['most']):>16}{share:>9}  {unit}")
+    print("IoU of the masks of one click:", ", ".join(f"{v:.5f}" for v in ious))
+    if min(ious) < 0.999:
+        sys.exit("the masks do not agree: the figures above mean nothing")
+    if a.out:
+        os.makedirs(os.path.dirname(os.path.abspath(a.out)), exist_ok=True)
+        json.dump(report, open(a.out, "w"), indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+//! Every hot operation at the sizes of the tiny model at 1024 pixels, and whole calls of the demo model.
+//!
+//! `cargo bench` reports the time and, for products and attention, the arithmetic per second.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sam2::backend::*;
+use sam2::cpu::Cpu;
+use sam2::tensor::{DType, Tensor};
+use sam2::{Frame, LoadOptions, MaskData, MaskOut, PredictOptions, Prompt};
+use std::hint::black_box;
+
+/// Tensors that live as long as the benchmark.
+struct Rig {
+    b: Cpu,
+}
+
+impl Rig {
+    fn words(&self, dtype: DType, dims: &[usize], words: &[u32]) -> Tensor<'static> {
+        let memory: &'static _ = Box::leak(Box::new(self.b.alloc(words.len() * 4 + 256, "a benchmark").unwrap()));
+        // SAFETY: leaked, and of this size.
+        let t = unsafe { Tensor::new(memory.addr(), dtype, dims) };
+        self.b.upload(t, bytemuck::cast_slice(words));
+        t
+    }
+
+    fn floats(&self, dims: &[usize]) -> Tensor<'static> {
+        self.words(DType::F32, dims, bytemuck::cast_slice(&noise(dims.iter().product())))
+    }
+
+    fn ints(&self, values: &[i32]) -> Tensor<'static> {
+        self.words(DType::I32, &[values.len()], bytemuck::cast_slice(values))
+    }
+
+    fn norm(&self, n: usize) -> Norm<'static> {
+        Norm { gamma: self.floats(&[n]), beta: self.floats(&[n]), eps: 1e-6 }
+    }
+
+    fn linear(&self, n: usize, k: usize, groups: usize) -> <Cpu as Backend>::Linear {
+        let (w, b) = (noise(groups * n * k), noise(groups * n));
+        self.b.linear_weights(LinearData { w: &w, b: &b, groups, n, k }).unwrap()
+    }
+
+    /// Times `run` and reports what it computes per second.
+    fn bench(&self, c: &mut Criterion, name: &str, run: impl Fn(&Cpu)) {
+        let before = self.b.counters();
+        run(&self.b);
+        let work = (self.b.counters() - before).matmul_flops;
+        let mut group = c.benchmark_group("op");
+        group.sample_size(10);
+        if work > 0 {
+            group.throughput(Throughput::Elements(work));
+        }
+        group.bench_function(name, |bench| bench.iter(|| run(&self.b)));
+        group.finish();
+    }
+}
+
+fn noise(n: usize) -> Vec<f32> {
+    (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn operations(c: &mut Criterion) {
+    let rig = Rig { b: Cpu::new(0).unwrap() };
+    for (m, n, k) in
+        [(65_536, 288, 96), (16_384, 768, 192), (4096, 1152, 384), (4096, 384, 1536), (1024, 3072, 768), (8, 2048, 256)]
+    {
+        let (w, x, out) = (rig.linear(n, k, 1), rig.floats(&[m, k]), rig.floats(&[m, n]));
+        rig.bench(c, &format!("linear {m}x{n}x{k}"), |b| b.linear(out, x.into(), &w, Epilogue::NONE));
+    }
+    let (w, x, out, norm) =
+        (rig.linear(1536, 384, 1), rig.floats(&[4096, 384]), rig.floats(&[4096, 1536]), rig.norm(384));
+    rig.bench(c, "linear with norm and gelu 4096x1536x384", |b| {
+        b.linear(out, Input::norm(x, norm), &w, Epilogue::GELU)
+    });
+    rig.bench(c, "layer_norm 4096x384", |b| b.layer_norm(x, x, norm, Activation::None));
+
+    for (side, size, heads, d) in [(256, 8, 1, 96), (128, 4, 2, 96), (64, 14, 4, 96), (64, 0, 4, 96), (32, 7, 8, 96)] {
+        let (qkv, out) = (rig.floats(&[side, side, 3 * heads * d]), rig.floats(&[side, side, heads * d]));
+        let c_ = heads * d;
+        let pad = (rig.floats(&[c_]), rig.floats(&[c_]));
+        let part = |i: usize| qkv.columns(i * c_, c_);
+        rig.bench(c, &format!("window_attention {side}x{side} windows {size} heads {heads}x{d}"), |b| {
+            b.window_attention(out, part(0), part(1), part(2), heads, Windows { size, pad })
+        });
+    }
+
+    let (p, t, hw, d) = (8, 8, 4096, 256);
+    let (keys, pos) = (rig.floats(&[p, hw, d]), rig.floats(&[hw, d]));
+    let (q, out) = (rig.floats(&[p, t * 8, d]), rig.floats(&[p, t * 8, d]));
+    let source = rig.ints(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    rig.bench(c, "attend_image 8 prompts", |b| b.attend_image(out, q, keys, source, pos, 0.25));
+    let tokens = TokenAttention {
+        k: rig.floats(&[p, t, 8, d]),
+        score_bias: rig.floats(&[p, t, 8]),
+        v: rig.floats(&[p, t, 8, d]),
+        bias: rig.floats(&[d]),
+        norm: rig.norm(d),
+        lens: rig.ints(&[8; 8]),
+        scale: 0.25,
+    };
+    let updated = rig.floats(&[p, hw, d]);
+    rig.bench(c, "update_image 8 prompts", |b| b.update_image(updated, keys, source, pos, tokens));
+    let (dc1, dc2, norm) = (rig.linear(256, 256, 1), rig.linear(128, 64, 1), rig.norm(64));
+    let high = (rig.floats(&[1, 128, 128, 64]), rig.floats(&[1, 256, 256, 32]));
+    let (hyper, masks, image) = (rig.floats(&[p, 4, 32]), rig.floats(&[p, 4, 256, 256]), rig.ints(&[0; 8]));
+    let keys = keys.view(&[p, 64, 64, d]);
+    rig.bench(c, "upscale_masks 8 prompts", |b| b.upscale_masks(masks, keys, hyper, high, image, &dc1, norm, &dc2));
+
+    let selected = rig.ints(&[0; 8]).view(&[p, 1]);
+    let mut bits = vec![0u8; p * 1280 * 720];
+    let bits = std::cell::RefCell::new(&mut bits);
+    rig.bench(c, "write_masks 8 masks of 1280x720", |b| {
+        let data = MaskData::Binary(&mut bits.borrow_mut(), 0.0);
+        b.write_masks(MaskOut { data, height: 720, width: 1280 }, masks, Some(selected))
+    });
+    let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
+    let areas = rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]);
+    let cleaning = Cleaning { threshold: 0.0, hole: 8.0, sprinkle: 8.0 };
+    rig.bench(c, "clean_masks 8 masks", |b| b.clean_masks(cleaned, masks, selected, labels, areas, cleaning));
+
+    let pixels = vec![120u8; 1920 * 1080 * 3];
+    let frame = Frame::rgb8(&pixels, 1920, 1080).unwrap();
+    let picture = rig.floats(&[1024, 1024, 3]);
+    rig.bench(c, "preprocess 1920x1080 to 1024", |b| b.preprocess(picture, &frame));
+}
+
+fn calls(c: &mut Criterion) {
+    let mut group = c.benchmark_group("demo");
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
+    group.bench_function("load", |bench| bench.iter(|| sam2::load(demo, &LoadOptions::default()).unwrap()));
+    let model = sam2::load(demo, &LoadOptions::default()).unwrap();
+    let mut predictor = model.image_predictor(Default::default()).unwrap();
+    let pixels = vec![120u8; 480 * 360 * 3];
+    let frame = Frame::rgb8(&pixels, 480, 360).unwrap();
+    group.bench_function("set_image", |bench| bench.iter(|| predictor.set_image(&frame).unwrap()));
+    for n in [1, 64] {
+        let prompts: Vec<Prompt<'_>> = (0..n).map(|i| Prompt::new().point(7.0 * i as f32, 5.0 * i as f32, 1)).collect();
+        group.bench_function(format!("predict {n}"), |bench| {
+            bench.iter(|| black_box(predictor.predict(&prompts, PredictOptions::default()).unwrap()))
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operations, calls);
+criterion_main!(benches);

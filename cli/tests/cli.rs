@@ -1,0 +1,309 @@
+//! The program as people run it.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const PHOTO: &str = "demo/pictures/astronaut.png";
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn sam2(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sam2")).args(args).current_dir(root()).output().unwrap()
+}
+
+/// What a successful run prints.
+fn stdout(args: &[&str]) -> String {
+    let out = sam2(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// A folder that goes away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("sam2-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn segment<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["segment", PHOTO, "--model", "demo"], more].concat()
+}
+
+fn records(args: &[&str]) -> Vec<Value> {
+    let text = stdout(&[args, &["--json"]].concat());
+    serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().clone()
+}
+
+/// The mask of a JSON record as rows.
+fn decode(record: &Value) -> Vec<u8> {
+    let segmentation = &record["segmentation"];
+    let size = |i: usize| segmentation["size"][i].as_u64().unwrap() as usize;
+    sam2::rle::Rle::from_coco(segmentation["counts"].as_str().unwrap(), size(0), size(1)).unwrap().decode().unwrap()
+}
+
+fn png(path: &str) -> sam2::picture::Picture {
+    sam2::picture::read(path).unwrap()
+}
+
+fn tensor(path: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let t = tensors.tensor(name).unwrap();
+    let values = t.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    (t.shape().to_vec(), values)
+}
+
+#[test]
+fn the_commands_of_the_readme_run_as_written() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let folder = Folder::new("readme");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(root().canonicalize().unwrap().join("demo"), folder.0.join("demo")).unwrap();
+    let mut ran = 0;
+    for line in readme.lines().filter_map(|l| l.trim().strip_prefix("cargo run --release -- ")) {
+        if line.contains("/path/to/") {
+            continue; // one's own checkpoint
+        }
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let out = Command::new(env!("CARGO_BIN_EXE_sam2")).args(&args).current_dir(&folder.0).output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        if let Some(name) = args.iter().position(|a| *a == "-o").map(|i| args[i + 1]) {
+            let mask = png(&folder.file(name));
+            let on = mask.pixels.iter().filter(|&&v| v == 255).count();
+            assert!(on > 1000 && on < mask.pixels.len(), "{line}: {on} pixels");
+            let overlay = png(&folder.file(&name.replace(".png", ".overlay.png")));
+            assert_eq!((overlay.width, overlay.height), (mask.width, mask.height));
+        }
+        ran += 1;
+    }
+    assert!(ran >= 3, "only {ran} commands in the README");
+}
+
+#[test]
+fn a_click_gives_three_masks_and_the_best_is_written() {
+    let folder = Folder::new("click");
+    let (mask, raw) = (folder.file("m.png"), folder.file("m.safetensors"));
+    let list = records(&segment(&["--point", "77,400", "-o", &mask, "--raw", &raw]));
+    assert_eq!(list.len(), 3);
+    let best: Vec<&Value> = list.iter().filter(|r| r["best"] == true).collect();
+    assert_eq!(best.len(), 1);
+    let iou = |r: &Value| r["predicted_iou"].as_f64().unwrap();
+    assert!(list.iter().all(|r| iou(r) <= iou(best[0])));
+    let on = decode(best[0]);
+    assert_eq!(best[0]["area"].as_u64().unwrap(), on.iter().map(|&v| v as u64).sum::<u64>());
+    let written = png(&mask);
+    assert_eq!(written.pixels, on.iter().map(|v| v * 255).collect::<Vec<_>>());
+    assert_eq!((written.width, written.height), (512, 512));
+    let (shape, logits) = tensor(&raw, "masks");
+    assert_eq!(shape, [3, 512, 512]);
+    let at = list.iter().position(|r| r["best"] == true).unwrap() * 512 * 512;
+    assert!(logits[at..at + 512 * 512].iter().zip(&on).all(|(l, &m)| (*l > 0.0) == (m == 1)));
+    assert_eq!(tensor(&raw, "low_res_masks").0, [3, 64, 64]);
+    assert_eq!(tensor(&raw, "iou_predictions").0, [3]);
+    assert_eq!(tensor(&raw, "object_score_logits").0, [1]);
+    // The overlay is the photograph where there is no mask and no click.
+    let (overlay, photo) = (png(&folder.file("m.overlay.png")), png(&root().join(PHOTO).display().to_string()));
+    let changed =
+        (0..512 * 512).filter(|&i| overlay.pixels[3 * i..3 * i + 3] != photo.pixels[3 * i..3 * i + 3]).count();
+    let area = on.iter().filter(|&&v| v == 1).count();
+    assert!((area..area + 200).contains(&changed), "{changed} pixels differ for a mask of {area}");
+}
+
+#[test]
+fn multimask_follows_the_prompt_unless_said() {
+    let count = |more: &[&str]| records(&segment(more)).len();
+    assert_eq!(count(&["--point", "77,400"]), 3);
+    assert_eq!(count(&["--point", "77,400", "--no-multimask"]), 1);
+    assert_eq!(count(&["--point", "77,400", "--point", "60,60,0"]), 1);
+    assert_eq!(count(&["--box", "20,160,365,511"]), 1);
+    assert_eq!(count(&["--box", "20,160,365,511", "--multimask"]), 3);
+    assert_eq!(count(&["--box", "20,160,365,511", "--point", "100,300"]), 1);
+    assert_eq!(count(&["--box", "20,160,365,511", "--box", "0,0,100,100"]), 2);
+}
+
+#[test]
+fn a_mask_is_refined_from_an_earlier_call_or_a_picture() {
+    let folder = Folder::new("refine");
+    let (mask, raw) = (folder.file("m.png"), folder.file("m.safetensors"));
+    let first = records(&segment(&["--point", "77,400", "-o", &mask, "--raw", &raw]));
+    let best = decode(first.iter().find(|r| r["best"] == true).unwrap());
+    for input in [&raw, &mask] {
+        let again = records(&segment(&["--mask-input", input, "--point", "77,400"]));
+        assert_eq!(again.len(), 1, "{input}: a mask is no single click");
+        let got = decode(&again[0]);
+        let (both, any) =
+            got.iter().zip(&best).fold((0, 0), |(b, a), (&x, &y)| (b + (x & y) as u32, a + (x | y) as u32));
+        assert!(both as f32 / any as f32 > 0.5, "{input}: IoU {}", both as f32 / any as f32);
+    }
+    assert_eq!(records(&segment(&["--mask-input", &raw])).len(), 1);
+}
+
+#[test]
+fn several_objects_in_one_call() {
+    let folder = Folder::new("objects");
+    let file = folder.file("prompts.json");
+    let prompts = r#"[{"points": [[77, 400]]}, {"points": [[100, 300], [60, 100]], "labels": [1, 0], "box": [20, 160, 365, 511]}]"#;
+    std::fs::write(&file, prompts).unwrap();
+    let mask = folder.file("objects.png");
+    let list = records(&segment(&["--prompts", &file, "-o", &mask]));
+    assert_eq!(list.iter().map(|r| r["object"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1]);
+    let one = records(&segment(&["--box", "20,160,365,511", "--point", "100,300", "--point", "60,100,0"]));
+    assert_eq!(one[0]["segmentation"], list[1]["segmentation"], "together or alone");
+    let colours: std::collections::BTreeSet<&[u8]> =
+        png(&mask).pixels.chunks(3).map(|p| p.to_vec().leak() as &[u8]).collect();
+    assert_eq!(colours.len(), 3, "two objects and the background: {colours:?}");
+}
+
+#[test]
+fn failures_say_what_and_end_with_their_code() {
+    let folder = Folder::new("failures");
+    let cut = folder.file("cut.png");
+    let photo = std::fs::read(root().join(PHOTO)).unwrap();
+    std::fs::write(&cut, &photo[..photo.len() / 2]).unwrap();
+    let prompts = folder.file("prompts.json");
+    std::fs::write(&prompts, "[{\"point\": 1}]").unwrap();
+    let cases: [(i32, &str, Vec<&str>); 17] = [
+        (2, "nothing is asked for", segment(&[])),
+        (2, "join one box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
+        (2, "expected 4 numbers", segment(&["--box", "1,2,3"])),
+        (2, "no number", segment(&["--point", "a,b"])),
+        (2, "expected auto, cpu, cuda", segment(&["--point", "1,1", "--device", "tpu"])),
+        (2, "--model", vec!["segment", PHOTO, "--point", "1,1"]),
+        (2, "at least 1", vec!["bench", "--model", "demo", "--repeat", "0"]),
+        (3, "CUDA", segment(&["--point", "1,1", "--device", "cuda"])),
+        (3, "f32, not bf16", segment(&["--point", "1,1", "--precision", "bf16"])),
+        (4, "damaged PNG", vec!["segment", &cut, "--model", "demo", "--point", "1,1"]),
+        (4, "No such file", vec!["segment", "none.png", "--model", "demo", "--point", "1,1"]),
+        (4, "neither safetensors nor", vec!["segment", PHOTO, "--model", PHOTO, "--point", "1,1"]),
+        (4, "must be finite", segment(&["--point", "nan,1"])),
+        (4, "wholly outside", segment(&["--box", "900,900,950,950"])),
+        (4, "multiple of 32", segment(&["--point", "1,1", "--image-size", "100"])),
+        (4, "model.nonsense", segment(&["--point", "1,1", "--set", "model.nonsense=1"])),
+        (4, "unknown field `point`", segment(&["--prompts", &prompts])),
+    ];
+    for (code, text, args) in cases {
+        let out = sam2(&args);
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(text), "{args:?}: {stderr}");
+        assert!(out.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn other_sizes_of_input_and_no_postprocessing() {
+    let folder = Folder::new("sizes");
+    let raw = folder.file("m.safetensors");
+    stdout(&segment(&[
+        "--point",
+        "77,400",
+        "--image-size",
+        "384",
+        "--no-postprocessing",
+        "--threads",
+        "1",
+        "--raw",
+        &raw,
+    ]));
+    assert_eq!(tensor(&raw, "low_res_masks").0, [3, 96, 96]);
+}
+
+#[test]
+fn info_tells_what_a_model_is() {
+    let text = stdout(&["info", "demo"]);
+    for part in ["sam2.1_hiera_demo", "SAM 2.1", "3.40 M in 359 tensors, f16", "256x256"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let config = "tests/reference/configs/mini20.yaml";
+    let text = stdout(&["info", "tests/data/weights/mini20.safetensors", "--config", config]);
+    assert!(text.contains("bf16") && text.contains("SAM 2\n"), "{text}");
+    assert!(stdout(&["info"]).contains("threads"));
+}
+
+#[test]
+fn checkpoints_are_converted() {
+    let folder = Folder::new("convert");
+    let open = |path: &str| sam2::Checkpoint::open(root().join(path)).unwrap();
+    let want = open("tests/data/weights/mini21.safetensors");
+    for from in ["mini21.pt", "mini21_hf.safetensors"] {
+        let out = folder.file("same.safetensors");
+        stdout(&["convert", &format!("tests/data/weights/{from}"), &out]);
+        let got = open(&out);
+        assert!(got.names().eq(want.names()), "{from}");
+        for name in want.names() {
+            let (a, b) = (got.get(name).unwrap(), want.get(name).unwrap());
+            assert!((a.dtype, a.shape, a.bytes) == (b.dtype, b.shape, b.bytes), "{from} {name}");
+        }
+    }
+    for dtype in ["f32", "f16", "bf16"] {
+        let out = folder.file(&format!("{dtype}.safetensors"));
+        stdout(&["convert", "demo", &out, "--dtype", dtype]);
+        let (got, demo) = (open(&out), open("demo"));
+        for name in demo.names() {
+            let (a, b) = (got.get(name).unwrap(), demo.get(name).unwrap());
+            assert_eq!(format!("{:?}", a.dtype).to_lowercase(), dtype);
+            let tolerance = if dtype == "bf16" { 1.0 / 256.0 } else { 0.0 };
+            for (x, y) in a.to_f32().unwrap().iter().zip(b.to_f32().unwrap()) {
+                assert!((x - y).abs() <= tolerance * y.abs(), "{dtype} {name}: {x} {y}");
+            }
+        }
+    }
+    // The same model, so the same masks to the bit.
+    let click = |model: &str| stdout(&["segment", PHOTO, "--model", model, "--point", "77,400", "--json"]);
+    assert_eq!(click("demo"), click(&folder.file("f32.safetensors")));
+    // Beyond what f16 can hold.
+    let big = folder.file("big.safetensors");
+    let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &1e6f32.to_le_bytes()].concat();
+    std::fs::write(&big, file).unwrap();
+    let out = sam2(&["convert", &big, &folder.file("x.safetensors"), "--dtype", "f16"]);
+    assert_eq!(out.status.code(), Some(4));
+    assert!(!folder.0.join("x.safetensors").exists());
+}
+
+#[test]
+fn features_are_stored() {
+    let folder = Folder::new("encode");
+    let raw = folder.file("features.safetensors");
+    stdout(&["encode", PHOTO, "--model", "demo", "--raw", &raw]);
+    assert_eq!(tensor(&raw, "image_embed").0, [128, 16, 16]);
+    assert_eq!(tensor(&raw, "high_res_1").0, [32, 32, 32]);
+    assert_eq!(tensor(&raw, "high_res_0").0, [16, 64, 64]);
+    assert!(tensor(&raw, "image_embed").1.iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn bench_reports_every_stage() {
+    let args = ["bench", PHOTO, "--model", "demo", "--warmup", "0", "--repeat", "2", "--clicks", "1,5", "--profile"];
+    let report: Value = serde_json::from_str(&stdout(&[&args[..], &["--json"]].concat())).unwrap();
+    let stages = report["stages"].as_array().unwrap();
+    assert_eq!(
+        stages.iter().map(|s| s["stage"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["encode", "1 click", "5 clicks"]
+    );
+    for stage in stages {
+        assert!(stage["p50_ms"].as_f64().unwrap() <= stage["p99_ms"].as_f64().unwrap());
+        assert!(stage["gflop"].as_f64().unwrap() > 0.0 && stage["share_of_peak"].as_f64().unwrap() > 0.0);
+        assert!(!stage["kernels_ms"].as_object().unwrap().is_empty());
+    }
+    assert!(report["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
+    assert!(stdout(&args).contains("GFLOP/s"));
+}
