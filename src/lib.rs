@@ -1,18 +1,4 @@
-//! Segment Anything Model 2 (SAM 2 and 2.1) as a from-scratch inference engine.
-//!
-//! ```
-//! use sam2::{Frame, LoadOptions, PredictOptions, Prompt};
-//!
-//! let model = sam2::load("demo/sam2.1_hiera_demo.safetensors", &LoadOptions::default())?;
-//! let mut predictor = model.image_predictor(Default::default())?;
-//!
-//! let picture = sam2::picture::read("demo/samples/images/image2.png")?;
-//! predictor.set_image(&picture.frame()?)?;
-//! let prompt = Prompt::new().point(240.0, 180.0, 1);
-//! let prediction = predictor.predict(&[prompt], PredictOptions::default())?;
-//! println!("{:?}", prediction.iou_predictions);
-//! # Ok::<(), sam2::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 pub use sam2_engine::*;
 

@@ -7,7 +7,7 @@ mod names;
 mod pickle;
 
 use crate::error::{Error, Result};
-use crate::tensor::DType;
+use crate::tensor::{DType, bf16, f16};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -60,24 +60,14 @@ pub struct TensorData<'a> {
 impl TensorData<'_> {
     /// The values as f32.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
-        let mut out =
-            crate::error::try_zeros::<f32>(self.bytes.len() / self.dtype.bytes(), "a tensor of the checkpoint")?;
+        let n = self.bytes.len() / self.dtype.bytes();
+        let mut out = Vec::new();
+        out.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what: "a tensor of the checkpoint", bytes: 4 * n })?;
+        let (pairs, fours) = (self.bytes.chunks_exact(2), self.bytes.chunks_exact(4));
         match self.dtype {
-            DType::F32 => {
-                for (x, b) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
-                    *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-                }
-            }
-            DType::F16 => {
-                for (x, b) in out.iter_mut().zip(self.bytes.chunks_exact(2)) {
-                    *x = half::f16::from_le_bytes([b[0], b[1]]).to_f32();
-                }
-            }
-            DType::Bf16 => {
-                for (x, b) in out.iter_mut().zip(self.bytes.chunks_exact(2)) {
-                    *x = half::bf16::from_le_bytes([b[0], b[1]]).to_f32();
-                }
-            }
+            DType::F32 => out.extend(fours.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            DType::F16 => out.extend(pairs.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())),
+            DType::Bf16 => out.extend(pairs.map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
             DType::I32 => return Err(Error::Internal("an integer tensor passed as weights".into())),
         }
         Ok(out)

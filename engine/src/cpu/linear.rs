@@ -6,6 +6,7 @@
 
 use super::memory::HostMemory;
 use super::norm::{NormPtr, normalise};
+use super::pool::Pool;
 use super::simd::{Isa, Kernel, Simd};
 use super::{Cpu, F32, math};
 use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
@@ -23,29 +24,37 @@ pub struct Packed {
 }
 
 impl Packed {
-    pub fn new(isa: Isa, data: &LinearData<'_>) -> Result<Self> {
+    /// Packs the weights for the tiles of `isa`.
+    pub(super) fn new(pool: &Pool, isa: Isa, data: &LinearData<'_>) -> Result<Self> {
         let LinearData { w, b, groups, n, k } = *data;
         assert!(w.len() == groups * n * k, "linear: {} weights for {groups}x{n}x{k}", w.len());
         assert!(b.is_empty() || b.len() == groups * n, "linear: {} biases for {groups}x{n}", b.len());
         let panel = isa.panel();
         let panels = n.div_ceil(panel);
-        let len = groups * panels * panel * (k + 1);
-        let memory = HostMemory::zeroed(len * 4, "weights")?;
-        // SAFETY: the memory holds `len` zeros and nobody else has it yet.
-        let out = unsafe { std::slice::from_raw_parts_mut(memory.ptr(), len) };
-        let (out, bias) = out.split_at_mut(groups * panels * panel * k);
-        for (rows, block) in w.chunks(n * k).zip(out.chunks_mut(panels * panel * k)) {
-            for (rows, block) in rows.chunks(panel * k).zip(block.chunks_mut(panel * k)) {
-                for (j, row) in rows.chunks(k).enumerate() {
-                    for (kk, &x) in row.iter().enumerate() {
-                        block[kk * panel + j] = x;
-                    }
+        let memory = HostMemory::new(groups * panels * panel * (k + 1) * 4, "weights")?;
+        let (out, bias) = (F32::new(memory.ptr()), F32::new(memory.ptr()).add(groups * panels * panel * k));
+        pool.run(groups * panels, &|task, _| {
+            let (group, first) = (task / panels, task % panels * panel);
+            let width = (n - first).min(panel);
+            let rows = &w[(group * n + first) * k..][..width * k];
+            // SAFETY: each task fills a panel of its own and the bias under it.
+            let (block, bias) = unsafe {
+                let (block, bias) = (out.at_mut(task * panel * k), bias.at_mut(task * panel));
+                std::ptr::write_bytes(bias, 0, panel);
+                if width < panel {
+                    std::ptr::write_bytes(block, 0, panel * k);
+                }
+                (std::slice::from_raw_parts_mut(block, panel * k), std::slice::from_raw_parts_mut(bias, width))
+            };
+            for (kk, column) in block.chunks_exact_mut(panel).enumerate() {
+                for (j, v) in column[..width].iter_mut().enumerate() {
+                    *v = rows[j * k + kk];
                 }
             }
-        }
-        for (b, bias) in b.chunks(n).zip(bias.chunks_mut(panels * panel)) {
-            bias[..n].copy_from_slice(b);
-        }
+            if !b.is_empty() {
+                bias.copy_from_slice(&b[group * n + first..][..width]);
+            }
+        });
         Ok(Packed { memory, groups, n, k, panels, panel })
     }
 

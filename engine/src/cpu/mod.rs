@@ -303,7 +303,7 @@ impl Backend for Cpu {
     }
 
     fn linear_weights(&self, data: LinearData<'_>) -> Result<Packed> {
-        Packed::new(self.isa, &data)
+        Packed::new(&self.pool, self.isa, &data)
     }
 
     fn prompts_per_pass(&self) -> usize {
