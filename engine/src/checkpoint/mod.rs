@@ -62,7 +62,8 @@ impl TensorData<'_> {
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         let n = self.bytes.len() / self.dtype.bytes();
         let mut out = Vec::new();
-        out.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what: "a tensor of the checkpoint", bytes: 4 * n })?;
+        out.try_reserve_exact(n)
+            .map_err(|_| Error::OutOfMemory { what: "a tensor of the checkpoint", bytes: 4 * n })?;
         let (pairs, fours) = (self.bytes.chunks_exact(2), self.bytes.chunks_exact(4));
         match self.dtype {
             DType::F32 => out.extend(fours.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
