@@ -1,0 +1,110 @@
+//! Pictures in, masks out.
+
+use crate::rig::*;
+use sam2::backend::*;
+use sam2::{Frame, MaskData, MaskOut, PixelFormat};
+
+/// Bilinear samples as PyTorch takes them.
+fn resized(x: &[f32], (h, w): (usize, usize), (oh, ow): (usize, usize)) -> Vec<f64> {
+    let pair = |i: usize, from: usize, to: usize| {
+        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
+        let first = (at as usize).min(from - 1);
+        (first, (first + 1).min(from - 1), at - first as f64)
+    };
+    (0..oh * ow)
+        .map(|i| {
+            let ((y0, y1, ty), (x0, x1, tx)) = (pair(i / ow, h, oh), pair(i % ow, w, ow));
+            let at = |y: usize, x_: usize| x[y * w + x_] as f64;
+            let line = |y: usize| at(y, x0) * (1.0 - tx) + at(y, x1) * tx;
+            line(y0) * (1.0 - ty) + line(y1) * ty
+        })
+        .collect()
+}
+
+pub fn masks_out<B: Backend>(b: &B) {
+    let mut r = Random(9);
+    let (p, h, w) = (2, 8, 6);
+    let masks: Vec<f32> = r.floats(p * 4 * h * w).iter().map(|v| v * 40.0).collect();
+    let (tm, ts) = (Owned::new(b, &[p, 4, h, w], &masks), Owned::ints(b, &[3, 1, 0, 2]));
+    for (oh, ow) in [(8, 6), (1, 1), (131, 57), (3, 70)] {
+        let mut want = Vec::new();
+        for plane in [3, 1, 4, 6] {
+            want.extend(resized(&masks[plane * h * w..][..h * w], (h, w), (oh, ow)));
+        }
+        let mut logits = vec![f32::NAN; want.len()];
+        let out = MaskOut { data: MaskData::Logits(&mut logits, 32.0), height: oh, width: ow };
+        b.write_masks(out, tm.at(), Some(ts.at().view(&[p, 2])));
+        b.sync().unwrap();
+        let clamped: Vec<f64> = want.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
+        check(&format!("write_masks {oh}x{ow}"), &logits, &clamped, 1e-5);
+        let mut bits = vec![9u8; want.len()];
+        let out = MaskOut { data: MaskData::Binary(&mut bits, 1.5), height: oh, width: ow };
+        b.write_masks(out, tm.at(), Some(ts.at().view(&[p, 2])));
+        b.sync().unwrap();
+        for (bit, v) in bits.iter().zip(&want) {
+            assert!(*bit == (*v > 1.5) as u8 || (v - 1.5).abs() < 1e-3, "{oh}x{ow}: {bit} for {v}");
+        }
+    }
+    let mut all = vec![f32::NAN; masks.len()];
+    b.write_masks(MaskOut { data: MaskData::Logits(&mut all, f32::INFINITY), height: h, width: w }, tm.at(), None);
+    b.sync().unwrap();
+    assert_eq!(all, masks, "write_masks of one size copies");
+}
+
+pub fn preprocess<B: Backend>(b: &B) {
+    let mut r = Random(10);
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    for (w, h, side) in [(32, 32, 32), (7, 5, 32), (100, 33, 32), (1, 90, 64), (641, 480, 96)] {
+        for format in [
+            PixelFormat::Rgb8,
+            PixelFormat::Bgr8,
+            PixelFormat::Rgba8,
+            PixelFormat::Bgra8,
+            PixelFormat::Gray8,
+            PixelFormat::RgbF32,
+        ] {
+            let stride = w * format.bytes() + if format == PixelFormat::RgbF32 { 8 } else { 3 };
+            let words: Vec<u32> = (0..(stride * h).div_ceil(4)).map(|_| r.next() as u32).collect();
+            let floats: Vec<f32> = words.iter().map(|w| (w >> 8) as f32 / (1 << 24) as f32).collect();
+            let is_float = format == PixelFormat::RgbF32;
+            let bytes: &[u8] = if is_float { bytemuck::cast_slice(&floats) } else { bytemuck::cast_slice(&words) };
+            let frame = Frame::new(format, bytes, w, h, stride).unwrap();
+            let out = Owned::nan(b, &[side, side, 3]);
+            b.preprocess(out.at(), &frame);
+            let source = |y: usize, x: usize, c: usize| -> f64 {
+                let channel = match format {
+                    PixelFormat::Bgr8 | PixelFormat::Bgra8 => 2 - c,
+                    PixelFormat::Gray8 => 0,
+                    _ => c,
+                };
+                if is_float {
+                    floats[y * stride / 4 + x * 3 + channel] as f64
+                } else {
+                    bytes[y * stride + x * format.bytes() + channel] as f64 / 255.0
+                }
+            };
+            let taps = |i: usize, from: usize| -> Vec<(usize, f64)> {
+                let scale = from as f64 / side as f64;
+                let (support, center) = (scale.max(1.0), scale * (i as f64 + 0.5));
+                let first = (center - support + 0.5).max(0.0) as usize;
+                let last = ((center + support + 0.5) as usize).min(from);
+                let raw: Vec<f64> =
+                    (first..last).map(|j| (1.0 - ((j as f64 - center + 0.5) / support).abs()).max(0.0)).collect();
+                let total: f64 = raw.iter().sum();
+                (first..last).zip(raw.into_iter().map(|v| v / total)).collect()
+            };
+            let want: Vec<f64> = (0..side * side * 3)
+                .map(|i| {
+                    let (c, rows, columns) = (i % 3, taps(i / 3 / side, h), taps(i / 3 % side, w));
+                    let sum: f64 = rows
+                        .iter()
+                        .flat_map(|(y, wy)| columns.iter().map(move |(x, wx)| (*y, *x, wy * wx)))
+                        .map(|(y, x, weight)| weight * source(y, x, c))
+                        .sum();
+                    (sum - mean[c]) / std[c]
+                })
+                .collect();
+            check(&format!("preprocess {w}x{h} to {side}, {format:?}"), &out.floats(), &want, 2e-6);
+        }
+    }
+}
