@@ -28,9 +28,6 @@ impl Avx2 {
 impl Simd for Avx2 {
     type F = __m256;
     const LANES: usize = 8;
-    const TILE_ROWS: usize = 6;
-    const SMALL_ROWS: usize = 2;
-    const TILE_VECS: usize = 2;
 
     #[inline(always)]
     unsafe fn vectorize<K: Kernel>(self, kernel: K) {
@@ -61,33 +58,14 @@ impl Simd for Avx2 {
     unsafe fn store_part(self, p: *mut f32, n: usize, v: __m256) {
         _mm256_maskstore_ps(p, Self::mask(n), v)
     }
-    #[inline(always)]
-    fn add(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_add_ps(a, b) }
-    }
-    #[inline(always)]
-    fn sub(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_sub_ps(a, b) }
-    }
-    #[inline(always)]
-    fn mul(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_mul_ps(a, b) }
-    }
-    #[inline(always)]
-    fn div(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_div_ps(a, b) }
-    }
-    #[inline(always)]
-    fn max(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_max_ps(a, b) }
-    }
-    #[inline(always)]
-    fn min(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_min_ps(a, b) }
-    }
-    #[inline(always)]
-    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
-        unsafe { _mm256_fmadd_ps(a, b, c) }
+    lanes! {
+        add(a, b) = _mm256_add_ps(a, b);
+        sub(a, b) = _mm256_sub_ps(a, b);
+        mul(a, b) = _mm256_mul_ps(a, b);
+        div(a, b) = _mm256_div_ps(a, b);
+        max(a, b) = _mm256_max_ps(a, b);
+        min(a, b) = _mm256_min_ps(a, b);
+        fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
     }
     #[inline(always)]
     fn round(self, a: __m256) -> __m256 {
@@ -112,22 +90,5 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
         }
     }
-    #[inline(always)]
-    unsafe fn tile(
-        self,
-        m: usize,
-        k: usize,
-        a: *const f32,
-        rs: usize,
-        cs: usize,
-        b: *const f32,
-        ldb: usize,
-        out: *mut f32,
-        ldo: usize,
-    ) {
-        match m {
-            6 => tile::<Self, 6, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-            _ => tile::<Self, 2, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-        }
-    }
+    tile_sizes!(6, 2; 2);
 }

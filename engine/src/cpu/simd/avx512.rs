@@ -27,9 +27,6 @@ impl Avx512 {
 impl Simd for Avx512 {
     type F = __m512;
     const LANES: usize = 16;
-    const TILE_ROWS: usize = 12;
-    const SMALL_ROWS: usize = 4;
-    const TILE_VECS: usize = 2;
 
     #[inline(always)]
     unsafe fn vectorize<K: Kernel>(self, kernel: K) {
@@ -60,33 +57,14 @@ impl Simd for Avx512 {
     unsafe fn store_part(self, p: *mut f32, n: usize, v: __m512) {
         _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, v)
     }
-    #[inline(always)]
-    fn add(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_add_ps(a, b) }
-    }
-    #[inline(always)]
-    fn sub(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_sub_ps(a, b) }
-    }
-    #[inline(always)]
-    fn mul(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_mul_ps(a, b) }
-    }
-    #[inline(always)]
-    fn div(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_div_ps(a, b) }
-    }
-    #[inline(always)]
-    fn max(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_max_ps(a, b) }
-    }
-    #[inline(always)]
-    fn min(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_min_ps(a, b) }
-    }
-    #[inline(always)]
-    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        unsafe { _mm512_fmadd_ps(a, b, c) }
+    lanes! {
+        add(a, b) = _mm512_add_ps(a, b);
+        sub(a, b) = _mm512_sub_ps(a, b);
+        mul(a, b) = _mm512_mul_ps(a, b);
+        div(a, b) = _mm512_div_ps(a, b);
+        max(a, b) = _mm512_max_ps(a, b);
+        min(a, b) = _mm512_min_ps(a, b);
+        fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
     }
     #[inline(always)]
     fn round(self, a: __m512) -> __m512 {
@@ -104,22 +82,5 @@ impl Simd for Avx512 {
     fn sum(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
     }
-    #[inline(always)]
-    unsafe fn tile(
-        self,
-        m: usize,
-        k: usize,
-        a: *const f32,
-        rs: usize,
-        cs: usize,
-        b: *const f32,
-        ldb: usize,
-        out: *mut f32,
-        ldo: usize,
-    ) {
-        match m {
-            12 => tile::<Self, 12, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-            _ => tile::<Self, 4, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-        }
-    }
+    tile_sizes!(12, 4; 2);
 }

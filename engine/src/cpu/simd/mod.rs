@@ -4,6 +4,46 @@
 //! only loads and stores, which take raw pointers, are not. Every method is `inline(always)`: a kernel becomes
 //! vector code because [`Simd::vectorize`] compiles its whole body with the features of the set enabled.
 
+/// Arithmetic of whole vectors: a method per line, and the instruction it is.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! lanes {
+    ($($name:ident($($arg:ident),*) = $instruction:ident($($operand:ident),*);)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: Self::F),*) -> Self::F {
+            // SAFETY: `self` proves that the CPU has the instruction.
+            unsafe { $instruction($($operand),*) }
+        }
+    )*};
+}
+
+/// The tiles of a set: rows of the full one, rows of the small one; vectors across both.
+macro_rules! tile_sizes {
+    ($rows:literal, $small:literal; $vecs:literal) => {
+        const TILE_ROWS: usize = $rows;
+        const SMALL_ROWS: usize = $small;
+        const TILE_VECS: usize = $vecs;
+
+        #[inline(always)]
+        unsafe fn tile(
+            self,
+            m: usize,
+            k: usize,
+            a: *const f32,
+            rs: usize,
+            cs: usize,
+            b: *const f32,
+            ldb: usize,
+            out: *mut f32,
+            ldo: usize,
+        ) {
+            match m {
+                $rows => tile::<Self, $rows, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+                _ => tile::<Self, $small, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -18,9 +18,6 @@ impl Neon {
 impl Simd for Neon {
     type F = float32x4_t;
     const LANES: usize = 4;
-    const TILE_ROWS: usize = 6;
-    const SMALL_ROWS: usize = 2;
-    const TILE_VECS: usize = 4;
 
     #[inline(always)]
     unsafe fn vectorize<K: Kernel>(self, kernel: K) {
@@ -51,33 +48,14 @@ impl Simd for Neon {
         vst1q_f32(lanes.as_mut_ptr(), v);
         std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
     }
-    #[inline(always)]
-    fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vaddq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vsubq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vmulq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vdivq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vmaxq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vminq_f32(a, b) }
-    }
-    #[inline(always)]
-    fn fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        unsafe { vfmaq_f32(c, a, b) }
+    lanes! {
+        add(a, b) = vaddq_f32(a, b);
+        sub(a, b) = vsubq_f32(a, b);
+        mul(a, b) = vmulq_f32(a, b);
+        div(a, b) = vdivq_f32(a, b);
+        max(a, b) = vmaxq_f32(a, b);
+        min(a, b) = vminq_f32(a, b);
+        fma(a, b, c) = vfmaq_f32(c, a, b);
     }
     #[inline(always)]
     fn round(self, a: float32x4_t) -> float32x4_t {
@@ -98,22 +76,5 @@ impl Simd for Neon {
     fn sum(self, a: float32x4_t) -> f32 {
         unsafe { vaddvq_f32(a) }
     }
-    #[inline(always)]
-    unsafe fn tile(
-        self,
-        m: usize,
-        k: usize,
-        a: *const f32,
-        rs: usize,
-        cs: usize,
-        b: *const f32,
-        ldb: usize,
-        out: *mut f32,
-        ldo: usize,
-    ) {
-        match m {
-            6 => tile::<Self, 6, 4>(self, k, a, rs, cs, b, ldb, out, ldo),
-            _ => tile::<Self, 2, 4>(self, k, a, rs, cs, b, ldb, out, ldo),
-        }
-    }
+    tile_sizes!(6, 2; 4);
 }

@@ -16,9 +16,6 @@ fn map2(a: F, b: F, f: impl Fn(f32, f32) -> f32) -> F {
 impl Simd for Portable {
     type F = F;
     const LANES: usize = 4;
-    const TILE_ROWS: usize = 6;
-    const SMALL_ROWS: usize = 2;
-    const TILE_VECS: usize = 2;
 
     #[inline(always)]
     unsafe fn vectorize<K: Kernel>(self, kernel: K) {
@@ -94,22 +91,5 @@ impl Simd for Portable {
     fn sum(self, a: F) -> f32 {
         (a[0] + a[2]) + (a[1] + a[3])
     }
-    #[inline(always)]
-    unsafe fn tile(
-        self,
-        m: usize,
-        k: usize,
-        a: *const f32,
-        rs: usize,
-        cs: usize,
-        b: *const f32,
-        ldb: usize,
-        out: *mut f32,
-        ldo: usize,
-    ) {
-        match m {
-            6 => tile::<Self, 6, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-            _ => tile::<Self, 2, 2>(self, k, a, rs, cs, b, ldb, out, ldo),
-        }
-    }
+    tile_sizes!(6, 2; 2);
 }
