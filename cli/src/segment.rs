@@ -6,6 +6,7 @@ use crate::{Failure, print, progress, write};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
 use sam2::{Error, ImagePredictorOptions, Masks, PixelFormat, Point, PredictOptions, Prediction, Prompt};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `sam2 segment`.
@@ -88,6 +89,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         write_raw(file, &prediction, predictor.mask_side())?;
     }
     let masks = binary(&prediction);
+    let masks: Vec<&[u8]> = masks.chunks(prediction.width * prediction.height).collect();
     let best: Vec<&[u8]> = (0..prediction.prompts).map(|p| masks[prediction.best(p)]).collect();
     if let Some(file) = &args.output {
         let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
@@ -141,16 +143,11 @@ fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
     Ok(masks[best * side * side..][..side * side].to_vec())
 }
 
-/// Every mask, foreground not 0.
-fn binary(prediction: &Prediction) -> Vec<&[u8]> {
-    let size = prediction.width * prediction.height;
+/// Every mask one after another, foreground not 0.
+fn binary(prediction: &Prediction) -> Cow<'_, [u8]> {
     match &prediction.masks {
-        Masks::Binary(data) => data.chunks(size).collect(),
-        Masks::Logits(data) => {
-            // Leaked for the rest of the program, which is short: the callers want slices either way.
-            let on: Vec<u8> = data.iter().map(|&v| (v > 0.0) as u8).collect();
-            on.leak().chunks(size).collect()
-        }
+        Masks::Binary(data) => Cow::Borrowed(data),
+        Masks::Logits(data) => data.iter().map(|&v| (v > 0.0) as u8).collect(),
     }
 }
 
