@@ -3,10 +3,11 @@
 //! `cargo bench` reports the time and, for products and attention, the arithmetic per second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sam2::backend::*;
-use sam2::cpu::Cpu;
-use sam2::tensor::{DType, Tensor};
-use sam2::{Frame, LoadOptions, MaskData, MaskOut, PredictOptions, Prompt};
+use sam2::engine::backend::*;
+use sam2::engine::cpu::Cpu;
+use sam2::engine::tensor::{DType, Tensor};
+use sam2::engine::{MaskData, MaskOut};
+use sam2::{Frame, LoadOptions, PredictOptions, Prompt};
 use std::hint::black_box;
 
 /// Tensors that live as long as the benchmark.

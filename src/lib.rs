@@ -1,6 +1,17 @@
 #![doc = include_str!("../README.md")]
 
-pub use sam2_engine::*;
+/// The engine underneath, for its own tests and benchmarks: operations trust their operands, so what is safe to call
+/// there keeps memory safe only with tensors and indices that fit.
+#[doc(hidden)]
+pub use sam2_engine as engine;
+pub use sam2_engine::tensor::{DType, bf16, f16};
+pub use sam2_engine::{
+    Checkpoint, Config, Counters, Error, Feature, Frame, ImagePredictor, ImagePredictorOptions, KernelTime, MAX_POINTS,
+    MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Point, Precision, PredictOptions, Prediction, PredictionBuffers,
+    Probe, Prompt, Result, VARIANTS, Variant, check, checkpoint, manifest, mask_logits, parse_prompts, picture, rle,
+};
+
+use sam2_engine::cpu;
 
 use std::path::{Path, PathBuf};
 

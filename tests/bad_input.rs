@@ -105,7 +105,15 @@ fn headers_that_lie() {
 #[test]
 fn pickles_that_attack() {
     let many = |op: &[u8], n: usize| [b"\x80\x02".to_vec(), op.repeat(n), b".".to_vec()].concat();
-    let cases: [(&str, Vec<u8>); 12] = [
+    // A storage whose key is a long text, named a million times over; and a class, likewise.
+    let long = [b"X\0\0\x40\0".to_vec(), vec![b'k'; 4 << 20]].concat();
+    let storage = [b"(X\x07\0\0\0storagectorch\nFloatStorage\n", &long[..], b"X\x03\0\0\0cpuK\x01tq\0"].concat();
+    let class = [b"c", &vec![b'k'; 4 << 20][..], b"\nC\nq\0"].concat();
+    let again =
+        |first: &[u8], op: &[u8]| [b"\x80\x02".to_vec(), first.to_vec(), op.repeat(200_000), b".".to_vec()].concat();
+    let cases: [(&str, Vec<u8>); 14] = [
+        ("a long storage", again(&storage, b"h\0Q0")),
+        ("a long class", again(&class, b"h\0)R0")),
         ("code", b"cos\nsystem\nX\x04\0\0\0true\x85R.".to_vec()),
         ("code in the model", b"}X\x05\0\0\0model}X\x01\0\0\0wcos\nsystem\nX\x04\0\0\0true\x85Rss.".to_vec()),
         ("built by name", b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.".to_vec()),
@@ -161,10 +169,13 @@ fn configurations_that_attack() {
             other => panic!("{what}: {other:?}"),
         }
     }
+    // A width that no longer fits the neck's, and depths beyond any model.
     let tiny = VARIANTS.iter().find(|v| v.name == "sam2.1_hiera_t").unwrap().yaml;
-    // A model too large for any memory is an error of memory, not the end of the process.
-    for setting in ["model.image_size=8192", "model.image_encoder.trunk.embed_dim=512"] {
-        let _ = quickly(setting, 300, || Config::parse(tiny, &[setting.into()], true));
+    for setting in ["model.image_encoder.trunk.embed_dim=512", "model.image_encoder.trunk.stages=[1,2,3,100000]"] {
+        match quickly(setting, 300, || Config::parse(tiny, &[setting.into()], true)) {
+            Err(Error::Config { .. }) => {}
+            other => panic!("{setting}: {other:?}"),
+        }
     }
 }
 
@@ -274,7 +285,15 @@ fn pictures_and_options_that_cannot_be_meant() {
     let nan = ImagePredictorOptions { mask_threshold: f32::NAN, ..Default::default() };
     assert!(matches!(model.image_predictor(nan), Err(Error::Input(_))));
     assert!(matches!(predictor.reserve(1 << 40, 3, true), Err(Error::OutOfMemory { .. })));
-    assert!(matches!(predictor.reserve(1, usize::MAX / 64, true), Err(Error::Input(_) | Error::OutOfMemory { .. })));
+    for points in [usize::MAX, usize::MAX / 64] {
+        assert!(matches!(predictor.reserve(1, points, true), Err(Error::OutOfMemory { .. })));
+    }
+    // The picture is forgotten only where room for more was made.
+    predictor.set_image(&Frame::rgb8(&[9; 12], 2, 2).unwrap()).unwrap();
+    predictor.reserve(1, 7, true).unwrap();
+    assert_eq!(predictor.image_sizes(), [(2, 2)]);
+    predictor.reserve(3, 7, true).unwrap();
+    assert!(predictor.image_sizes().is_empty());
 
     let load = |options: LoadOptions| sam2::load(file("demo"), &options).map(|_| ());
     let cuda = load(LoadOptions { device: Device::Cuda(0), ..options() });

@@ -154,6 +154,15 @@ fn configurations_and_overrides() {
         with(&["model.compile_image_encoder=true", "+model.memory_attention.layer.dropout=0.3"], true).unwrap(),
         config
     );
+    // What the reference defaults to where the key is left out is not what every model has, so it must be there.
+    for (line, key) in [("      fpn_top_down_levels:", "fpn_top_down_levels"), ("    scalp:", "scalp")] {
+        let without = |yaml: &str| yaml.lines().filter(|l| !l.starts_with(line)).collect::<Vec<_>>().join("\n");
+        assert_ne!(without(yaml).len(), yaml.trim_end().len(), "{key} is in the file");
+        match Config::parse(&without(yaml), &[], true) {
+            Err(Error::Config { key: got, .. }) => assert!(got.ends_with(key), "{got}"),
+            other => panic!("without {key}: {other:?}"),
+        }
+    }
     for (setting, key) in [
         ("model.image_size=500", "model.image_size"),
         ("model.image_size=big", "model.image_size"),
@@ -212,6 +221,27 @@ fn official_models_run() {
 }
 
 #[test]
+fn the_embedding_of_no_memory_is_added_where_the_configuration_says_so() {
+    let embedding = |overrides: &[&str]| {
+        let yaml = std::fs::read_to_string(file("tests/reference/configs/mini21.yaml")).unwrap();
+        let yaml = yaml.lines().filter(|l| !l.contains("directly_add_no_mem_embed")).collect::<Vec<_>>().join("\n");
+        let checkpoint = Checkpoint::open(file("tests/data/weights/mini21.safetensors")).unwrap();
+        let overrides = overrides.iter().map(|s| s.to_string()).collect();
+        let model = sam2::load_checkpoint(&checkpoint, &Some(yaml), &LoadOptions { overrides, ..options() }).unwrap();
+        let mut predictor = model.image_predictor(Default::default()).unwrap();
+        predictor.set_image(&Frame::rgb8(&[90; 48], 4, 4).unwrap()).unwrap();
+        (predictor.get_image_embedding().unwrap(), checkpoint.get("no_mem_embed").unwrap().to_f32().unwrap())
+    };
+    // Left out, it is off, as in the reference.
+    let ((off, shape), vector) = embedding(&[]);
+    assert_eq!(embedding(&["+model.directly_add_no_mem_embed=false"]).0.0, off);
+    let ((on, _), _) = embedding(&["+model.directly_add_no_mem_embed=true"]);
+    for (i, (on, off)) in on.iter().zip(&off).enumerate() {
+        assert_eq!(*on, off + vector[i / (shape[1] * shape[2])]);
+    }
+}
+
+#[test]
 fn a_checkpoint_must_fit_its_configuration() {
     let mini21 = Checkpoint::open(file("tests/data/weights/mini21.safetensors")).unwrap();
     let yaml = std::fs::read_to_string(file("tests/reference/configs/mini21.yaml")).unwrap();
@@ -250,6 +280,20 @@ fn a_checkpoint_must_fit_its_configuration() {
             Err(other) => panic!("{text}: {other}"),
             Ok(_) => panic!("{text}: loaded"),
         }
+    }
+    // A number that is none.
+    let mut bytes = mini21.get(victim).unwrap().bytes.to_vec();
+    bytes[7] = 0xff;
+    bytes[6] = 0xff; // mini21 is bf16: its fourth value
+    let broken = names.iter().map(|name| {
+        let data = mini21.get(name).unwrap();
+        (name.to_string(), data.shape.to_vec(), if *name == victim { &bytes[..] } else { data.bytes })
+    });
+    let broken = Checkpoint::from_bytes("test", safetensors_file(broken)).unwrap();
+    match load(&broken) {
+        Err(Error::Checkpoint { what, .. }) => assert!(what.contains(victim) && what.contains("value 3"), "{what}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("NaN loaded"),
     }
     // Another model's checkpoint.
     let mini20 = Checkpoint::open(file("tests/data/weights/mini20.safetensors")).unwrap();

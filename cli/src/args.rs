@@ -78,7 +78,7 @@ impl ModelArgs {
 /// Says so when the model is the one that ships with the project.
 pub fn remark_on_demo(checkpoint: &Checkpoint) {
     if Variant::of(checkpoint).is_ok_and(|v| v.is_demo()) {
-        eprintln!("note: this is the demonstration model: it finds evenly coloured regions, with rough outlines");
+        crate::note("note: this is the demonstration model: it finds evenly coloured regions, with rough outlines");
     }
 }
 

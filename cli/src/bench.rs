@@ -2,13 +2,16 @@
 
 use crate::args::ModelArgs;
 use crate::{Failure, print, progress};
-use sam2::cpu::Cpu;
+use sam2::engine::cpu::Cpu;
 use sam2::{
     Counters, Frame, ImagePredictor, KernelTime, MaskBuffer, PredictOptions, PredictionBuffers, Prompt, picture,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// The most clicks of one call, a grid of 64 x 64.
+const MAX_CLICKS: usize = 4096;
 
 /// Arguments of `sam2 bench`.
 #[derive(clap::Args)]
@@ -58,12 +61,12 @@ impl Row {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.repeat == 0 || args.clicks.contains(&0) {
-        return Err(Failure::Usage("--repeat and --clicks are at least 1".into()));
+    if args.repeat == 0 || !args.clicks.iter().all(|n| (1..=MAX_CLICKS).contains(n)) {
+        return Err(Failure::Usage(format!("--repeat is at least 1, --clicks are 1 to {MAX_CLICKS}")));
     }
     let (pixels, width, height) = match &args.image {
         Some(file) => {
-            let picture = crate::segment::to_rgb(&picture::read(file)?);
+            let picture = crate::segment::to_rgb(&picture::read(file)?)?;
             (picture.pixels, picture.width, picture.height)
         }
         None => drawn(1280, 720),
@@ -95,12 +98,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let cpu = Cpu::new(args.model.threads)?;
     let peak = cpu.peak_flops() / 1e9;
-    if args.json {
-        print_json(&rows, &cpu, load, peak)
-    } else {
-        print_table(&rows, &cpu, load, peak)
-    }
-    Ok(())
+    if args.json { print_json(&rows, &cpu, load, peak) } else { print_table(&rows, &cpu, load, peak) }
 }
 
 fn measure(
@@ -133,10 +131,13 @@ fn measure(
     Ok(Row { stage: stage.into(), seconds, work, kernels })
 }
 
-fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
+fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failure> {
     let name = crate::info::cpu_name();
-    print(&format!("{name}, {} threads, {}, {peak:.0} GFLOP/s at most", cpu.threads(), cpu.isa().name()));
-    print(&format!("{:12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}", "ms", "p50", "p90", "p99", "GFLOP", "GFLOP/s", "share"));
+    print(&format!("{name}, {} threads, {}, {peak:.0} GFLOP/s at most", cpu.threads(), cpu.isa().name()))?;
+    print(&format!(
+        "{:12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}",
+        "ms", "p50", "p90", "p99", "GFLOP", "GFLOP/s", "share"
+    ))?;
     for row in rows {
         let ms = |p| row.percentile(p) * 1e3;
         print(&format!(
@@ -148,15 +149,15 @@ fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
             row.work.matmul_flops as f64 / 1e9,
             row.gflops(),
             100.0 * row.gflops() / peak
-        ));
+        ))?;
         for kernel in &row.kernels {
-            print(&format!("  {:>10.2} {} x{}", kernel.seconds * 1e3, kernel.name, kernel.launches));
+            print(&format!("  {:>10.2} {} x{}", kernel.seconds * 1e3, kernel.name, kernel.launches))?;
         }
     }
-    print(&format!("load {:.0} ms, peak memory {} MiB", load * 1e3, peak_memory() >> 20));
+    print(&format!("load {:.0} ms, peak memory {} MiB", load * 1e3, peak_memory() >> 20))
 }
 
-fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
+fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failure> {
     let stages: Vec<serde_json::Value> = (rows.iter())
         .map(|row| {
             serde_json::json!({
@@ -183,7 +184,7 @@ fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) {
         "peak_memory_bytes": peak_memory(),
         "stages": stages,
     });
-    print(&report.to_string());
+    print(&report.to_string())
 }
 
 /// The most memory this process has had, in bytes; 0 where the system does not tell.

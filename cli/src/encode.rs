@@ -2,8 +2,8 @@
 
 use crate::args::ModelArgs;
 use crate::{Failure, print, progress};
-use sam2::{Error, Feature, picture};
-use std::path::{Path, PathBuf};
+use sam2::{Feature, picture};
+use std::path::PathBuf;
 
 /// Arguments of `sam2 encode`.
 #[derive(clap::Args)]
@@ -28,25 +28,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         [("image_embed", Feature::ImageEmbedding), ("high_res_1", Feature::HighRes1), ("high_res_0", Feature::HighRes0)]
     {
         let (values, shape) = predictor.features(feature, 0)?;
-        print(&format!("{name}: {} channels, {}x{}", shape[0], shape[1], shape[2]));
+        print(&format!("{name}: {} channels, {}x{}", shape[0], shape[1], shape[2]))?;
         tensors.push((name, shape, values));
     }
     let views: Vec<(&str, &[usize], &[f32])> = tensors.iter().map(|(n, s, v)| (*n, &s[..], &v[..])).collect();
-    write_tensors(&args.raw, &views)
-}
-
-/// Writes float32 tensors as safetensors.
-pub fn write_tensors(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<(), Failure> {
-    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-    let internal = |e: safetensors::SafeTensorError| Error::Internal(e.to_string());
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let mut views = Vec::new();
-    for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
-        views.push((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(internal)?));
-    }
-    serialize_to_file(views, None, file).map_err(|e| match e {
-        safetensors::SafeTensorError::IoError(e) => crate::io(file, e),
-        other => Failure::Engine(internal(other)),
-    })
+    crate::tensors::write_f32(&args.raw, &views)
 }

@@ -1,7 +1,7 @@
 //! `sam2 info`
 
 use crate::{Failure, print};
-use sam2::cpu::{Cpu, simd::Isa};
+use sam2::engine::cpu::{Cpu, simd::Isa};
 use sam2::{Config, LoadOptions, Variant};
 use std::path::PathBuf;
 
@@ -34,6 +34,7 @@ fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure
         }
     };
     let config = Config::parse(yaml, &[], true)?;
+    sam2::check(&checkpoint, &config)?;
     let (mut parameters, mut tensors) = (0usize, 0usize);
     let mut dtypes: Vec<String> = Vec::new();
     for data in checkpoint.names().filter_map(|n| checkpoint.get(n)) {
@@ -56,7 +57,7 @@ fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure
         ("embedding", format!("{0} channels, {1}x{1}", config.d_model, config.embed_side())),
         ("low-resolution masks", format!("{0}x{0}", config.mask_side())),
     ] {
-        print(&format!("{key:22}{value}"));
+        print(&format!("{key:22}{value}"))?;
     }
     crate::args::remark_on_demo(&checkpoint);
     Ok(())
@@ -65,11 +66,11 @@ fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure
 fn describe_machine() -> Result<(), Failure> {
     let cpu = Cpu::new(0)?;
     let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
-    print(&format!("{:22}{}", "sam2", env!("CARGO_PKG_VERSION")));
-    print(&format!("{:22}{}", "cpu", cpu_name()));
-    print(&format!("{:22}{}", "threads", cpu.threads()));
-    print(&format!("{:22}{}, of {}", "instructions", cpu.isa().name(), sets.join(", ")));
-    print(&format!("{:22}not in this build", "cuda"));
+    print(&format!("{:22}{}", "sam2", env!("CARGO_PKG_VERSION")))?;
+    print(&format!("{:22}{}", "cpu", cpu_name()))?;
+    print(&format!("{:22}{}", "threads", cpu.threads()))?;
+    print(&format!("{:22}{}, of {}", "instructions", cpu.isa().name(), sets.join(", ")))?;
+    print(&format!("{:22}not in this build", "cuda"))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod encode;
 mod info;
 mod overlay;
 mod segment;
+mod tensors;
 
 use clap::{Parser, Subcommand};
 use sam2::Error;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Engine(e)) => (exit_code(&e), e.to_string()),
     };
-    eprintln!("error: {message}");
+    note(&format!("error: {message}"));
     ExitCode::from(code)
 }
 
@@ -95,8 +96,17 @@ fn io(path: &std::path::Path, source: std::io::Error) -> Failure {
     Failure::Engine(Error::Io { path: path.display().to_string(), source })
 }
 
-/// Prints a line of results; a reader that has gone away is no failure.
-fn print(line: &str) {
+/// Prints a line of results; a reader that has gone away is no failure, a full disk is.
+fn print(line: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write, stdout};
+    match writeln!(stdout(), "{line}").and_then(|()| stdout().flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(io("standard output".as_ref(), e)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a remark to stderr, if someone is there to read it.
+fn note(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,6 +1,6 @@
 //! Masks as pictures: what people would rather look at.
 
-use crate::segment::to_rgb;
+use crate::segment::{to_rgb, try_collect};
 use sam2::picture::{Picture, encode_png};
 use sam2::{PixelFormat, Prompt, Result};
 
@@ -24,11 +24,12 @@ fn colour(i: usize) -> [u8; 3] {
 /// The mask of one object as black and white; of several, each in its colour, the first on top.
 pub fn mask_png(masks: &[&[u8]], width: usize, height: usize) -> Result<Vec<u8>> {
     if let [mask] = masks {
-        let pixels = mask.iter().map(|&v| if v != 0 { 255 } else { 0 }).collect();
+        let pixels = try_collect(mask.len(), "a mask", mask.iter().map(|&v| if v != 0 { 255 } else { 0 }))?;
         return encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 });
     }
     let top = |i: usize| masks.iter().position(|mask| mask[i] != 0);
-    let pixels = (0..width * height).flat_map(|i| top(i).map_or([0; 3], colour)).collect();
+    let pixels = (0..width * height).flat_map(|i| top(i).map_or([0; 3], colour));
+    let pixels = try_collect(width * height * 3, "masks", pixels)?;
     encode_png(&Picture { pixels, width, height, format: PixelFormat::Rgb8 })
 }
 
@@ -42,8 +43,8 @@ pub struct Overlay<'a> {
 
 impl Overlay<'_> {
     /// Draws it.
-    pub fn draw(&self) -> Picture {
-        let mut out = to_rgb(self.picture);
+    pub fn draw(&self) -> Result<Picture> {
+        let mut out = to_rgb(self.picture)?;
         let (w, h) = (out.width, out.height);
         // Lines as wide as suits the picture.
         let unit = (w.max(h) / 400).max(1) as isize;
@@ -75,7 +76,7 @@ impl Overlay<'_> {
                 disc(&mut out, p.x, p.y, 3.5 * unit as f32, inside);
             }
         }
-        out
+        Ok(out)
     }
 }
 

@@ -88,20 +88,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &args.raw {
         write_raw(file, &prediction, predictor.mask_side())?;
     }
-    let masks = binary(&prediction);
+    let masks = binary(&prediction)?;
     let masks: Vec<&[u8]> = masks.chunks(prediction.width * prediction.height).collect();
     let best: Vec<&[u8]> = (0..prediction.prompts).map(|p| masks[prediction.best(p)]).collect();
     if let Some(file) = &args.output {
         let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
         write(file, &overlay::mask_png(&best, picture.width, picture.height)?)?;
-        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw())?)?;
+        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw()?)?)?;
     }
-    if args.json {
-        print_json(&prediction, &masks)
-    } else {
-        print_lines(&prediction, &masks)
-    }
-    Ok(())
+    if args.json { print_json(&prediction, &masks) } else { print_lines(&prediction, &masks) }
 }
 
 fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {
@@ -144,17 +139,17 @@ fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
 }
 
 /// Every mask one after another, foreground not 0.
-fn binary(prediction: &Prediction) -> Cow<'_, [u8]> {
-    match &prediction.masks {
+fn binary(prediction: &Prediction) -> sam2::Result<Cow<'_, [u8]>> {
+    Ok(match &prediction.masks {
         Masks::Binary(data) => Cow::Borrowed(data),
-        Masks::Logits(data) => data.iter().map(|&v| (v > 0.0) as u8).collect(),
-    }
+        Masks::Logits(data) => Cow::Owned(try_collect(data.len(), "masks", data.iter().map(|&v| (v > 0.0) as u8))?),
+    })
 }
 
 fn write_raw(file: &Path, p: &Prediction, side: usize) -> Result<(), Failure> {
     let Masks::Logits(masks) = &p.masks else { return Err(Error::Internal("no logits".into()).into()) };
     let n = p.prompts * p.masks_per_prompt;
-    crate::encode::write_tensors(
+    crate::tensors::write_f32(
         file,
         &[
             ("masks", &[n, p.height, p.width], masks),
@@ -165,7 +160,7 @@ fn write_raw(file: &Path, p: &Prediction, side: usize) -> Result<(), Failure> {
     )
 }
 
-fn print_json(p: &Prediction, masks: &[&[u8]]) {
+fn print_json(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
     let records: Vec<serde_json::Value> = (masks.iter().enumerate())
         .map(|(i, mask)| {
             let (object, rle) = (i / p.masks_per_prompt, Rle::encode(mask, p.height, p.width));
@@ -180,10 +175,10 @@ fn print_json(p: &Prediction, masks: &[&[u8]]) {
             })
         })
         .collect();
-    print(&serde_json::Value::Array(records).to_string());
+    print(&serde_json::Value::Array(records).to_string())
 }
 
-fn print_lines(p: &Prediction, masks: &[&[u8]]) {
+fn print_lines(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
     for object in 0..p.prompts {
         let best = p.best(object);
         let rle = Rle::encode(masks[best], p.height, p.width);
@@ -194,15 +189,25 @@ fn print_lines(p: &Prediction, masks: &[&[u8]]) {
             rle.area(),
             p.iou_predictions[best],
             p.object_score_logits[object],
-        ));
+        ))?;
     }
+    Ok(())
 }
 
 /// A picture as 8-bit RGB.
-pub fn to_rgb(picture: &Picture) -> Picture {
+pub fn to_rgb(picture: &Picture) -> sam2::Result<Picture> {
+    let n = picture.width * picture.height * 3;
     let pixels = match picture.format {
-        PixelFormat::Gray8 => picture.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-        _ => picture.pixels.clone(),
+        PixelFormat::Gray8 => try_collect(n, "a picture", picture.pixels.iter().flat_map(|&v| [v; 3]))?,
+        _ => try_collect(n, "a picture", picture.pixels.iter().copied())?,
     };
-    Picture { pixels, format: PixelFormat::Rgb8, ..*picture }
+    Ok(Picture { pixels, format: PixelFormat::Rgb8, ..*picture })
+}
+
+/// The `n` items of an iterator, where there is memory for them.
+pub fn try_collect<T>(n: usize, what: &'static str, items: impl Iterator<Item = T>) -> sam2::Result<Vec<T>> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n * size_of::<T>() })?;
+    all.extend(items);
+    Ok(all)
 }

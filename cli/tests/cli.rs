@@ -180,7 +180,9 @@ fn failures_say_what_and_end_with_their_code() {
     std::fs::write(&cut, &photo[..photo.len() / 2]).unwrap();
     let prompts = folder.file("prompts.json");
     std::fs::write(&prompts, "[{\"point\": 1}]").unwrap();
-    let cases: [(i32, &str, Vec<&str>); 17] = [
+    let converted = folder.file("mini.safetensors");
+    std::fs::copy(root().join("tests/data/weights/mini21.safetensors"), &converted).unwrap();
+    let cases: [(i32, &str, Vec<&str>); 20] = [
         (2, "nothing is asked for", segment(&[])),
         (2, "join one box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
         (2, "expected 4 numbers", segment(&["--box", "1,2,3"])),
@@ -188,6 +190,9 @@ fn failures_say_what_and_end_with_their_code() {
         (2, "expected auto, cpu, cuda", segment(&["--point", "1,1", "--device", "tpu"])),
         (2, "--model", vec!["segment", PHOTO, "--point", "1,1"]),
         (2, "at least 1", vec!["bench", "--model", "demo", "--repeat", "0"]),
+        (2, "are 1 to", vec!["bench", "--model", "demo", "--clicks", "10000000000"]),
+        (2, "the same file", vec!["convert", &converted, &converted]),
+        (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "CUDA", segment(&["--point", "1,1", "--device", "cuda"])),
         (3, "f32, not bf16", segment(&["--point", "1,1", "--precision", "bf16"])),
         (4, "damaged PNG", vec!["segment", &cut, "--model", "demo", "--point", "1,1"]),
@@ -206,6 +211,30 @@ fn failures_say_what_and_end_with_their_code() {
         assert!(stderr.contains(text), "{args:?}: {stderr}");
         assert!(out.stdout.is_empty(), "{args:?}");
     }
+}
+
+/// A place that takes no bytes is an error; what was at a file's path before stays what it was.
+#[test]
+#[cfg(target_os = "linux")]
+fn results_that_cannot_be_written() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    use std::process::Stdio;
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let run = |args: &[&str], stdout: Stdio, stderr: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sam2"));
+        command.args(args).current_dir(root()).stdout(stdout).stderr(stderr).status().unwrap().code()
+    };
+    assert_eq!(run(&segment(&["--point", "1,1", "--json"]), full(), Stdio::null()), Some(4));
+    assert_eq!(run(&["info", "demo"], Stdio::null(), full()), Some(0));
+    assert_eq!(run(&segment(&["--point", "1,1", "--raw", "/dev/full"]), Stdio::null(), Stdio::null()), Some(4));
+    assert!(std::fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+    let folder = Folder::new("write");
+    let raw = folder.file("raw.safetensors");
+    std::fs::write(&raw, "").unwrap();
+    std::fs::set_permissions(&raw, std::fs::Permissions::from_mode(0o640)).unwrap();
+    stdout(&segment(&["--point", "1,1", "--raw", &raw]));
+    assert_eq!(std::fs::metadata(&raw).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(tensor(&raw, "iou_predictions").0, [3]);
 }
 
 #[test]

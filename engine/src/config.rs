@@ -258,7 +258,7 @@ fn read_model(n: &Node<'_>) -> Result<Config> {
 }
 
 fn read_encoder(n: &Node<'_>) -> Result<(TrunkConfig, usize)> {
-    n.only("scalp", 1)?;
+    n.required("scalp", 1)?;
     let t = n.child("trunk")?;
     let trunk = TrunkConfig {
         embed_dim: t.int_or("embed_dim", 96)?,
@@ -279,8 +279,10 @@ fn read_encoder(n: &Node<'_>) -> Result<(TrunkConfig, usize)> {
     let d_model = neck.int("d_model")?;
     let channels: Vec<usize> = trunk.dims().into_iter().rev().collect();
     neck.only_list("backbone_channel_list", &channels)?;
-    neck.only_list("fpn_top_down_levels", &[2, 3])?;
-    // Hydra's default is bilinear, which no published model uses.
+    // The reference's own defaults, all levels and bilinear, are of no published model.
+    if neck.list_or("fpn_top_down_levels", &[0, 1, 2, 3])? != [2, 3] {
+        return Err(neck.error("fpn_top_down_levels", "only [2, 3] is implemented"));
+    }
     if neck.string_or("fpn_interp_model", "bilinear")? != "nearest" {
         return Err(neck.error("fpn_interp_model", "only nearest is implemented"));
     }

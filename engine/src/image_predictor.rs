@@ -110,7 +110,8 @@ impl ImagePredictor {
     pub(crate) fn new(worker: Box<dyn ImageWorker>, config: &Config, options: ImagePredictorOptions) -> Result<Self> {
         let ImagePredictorOptions { mask_threshold, max_hole_area, max_sprinkle_area } = options;
         if !mask_threshold.is_finite() || max_hole_area.is_nan() || max_sprinkle_area.is_nan() {
-            return Err(Error::input(format!("options {options:?}: expected numbers")));
+            let what = format!("threshold {mask_threshold}, hole {max_hole_area}, sprinkle {max_sprinkle_area}");
+            return Err(Error::input(format!("options of a predictor: {what}; expected numbers")));
         }
         Ok(ImagePredictor {
             worker,
@@ -128,12 +129,14 @@ impl ImagePredictor {
 
     /// Allocates what calls of this size need: so many pictures, prompts of up to `points` points (a box is two), and
     /// mask inputs or not. After that, and one call of each kind, nothing allocates until a call is larger.
+    ///
+    /// Room for more pictures than there ever was forgets the current ones, also when it fails.
     pub fn reserve(&mut self, images: usize, points: usize, mask_input: bool) -> Result<()> {
-        let images = images.max(1);
-        if images > self.sizes.len() {
+        let result = self.worker.reserve(images.max(1), points, mask_input, self.cleaning().is_some());
+        if self.worker.images() == 0 {
             self.sizes.clear();
         }
-        self.worker.reserve(images, points + 1, mask_input, self.cleaning().is_some())
+        result
     }
 
     /// Encodes a picture; the ones of before are forgotten.
@@ -327,7 +330,10 @@ impl ImagePredictor {
 
     fn decode(&mut self, jobs: &mut [Job<'_>], options: PredictOptions) -> Result<()> {
         for job in &*jobs {
-            job.prompts.iter().try_for_each(|prompt| prompt.check(job.extent, self.mask_side))?;
+            for (i, prompt) in job.prompts.iter().enumerate() {
+                let which = |e| if job.prompts.len() > 1 { Error::input(format!("prompt {i}: {e}")) } else { e };
+                prompt.check(job.extent, self.mask_side).map_err(which)?;
+            }
         }
         self.worker.decode(jobs, self.selection(options), self.cleaning())
     }

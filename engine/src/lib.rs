@@ -34,7 +34,7 @@ pub use frame::{Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat};
 pub use image_predictor::{
     ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,
 };
-pub use model::manifest;
+pub use model::{check, manifest};
 pub use model_handle::Model;
 pub use precision::{Policy, Precision};
 pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};

@@ -44,24 +44,45 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Picture> {
     } else {
         Err("neither PNG nor JPEG".into())
     };
-    picture.map_err(|what| Error::Picture { name: name.into(), what })
+    picture.map_err(|refusal| match refusal {
+        Refusal::Damaged(what) => Error::Picture { name: name.into(), what },
+        Refusal::OutOfMemory(bytes) => Error::OutOfMemory { what: "a picture", bytes },
+    })
 }
 
-fn check_size(width: usize, height: usize) -> Result<(), String> {
+/// Why a picture is not read.
+enum Refusal {
+    Damaged(String),
+    OutOfMemory(usize),
+}
+
+impl From<String> for Refusal {
+    fn from(what: String) -> Self {
+        Refusal::Damaged(what)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(what: &str) -> Self {
+        Refusal::Damaged(what.into())
+    }
+}
+
+fn check_size(width: usize, height: usize) -> Result<(), Refusal> {
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
-        return Err(format!("{width}x{height} pixels; a side may have {MAX_SIDE}, a picture {MAX_PIXELS}"));
+        return Err(format!("{width}x{height} pixels; a side may have {MAX_SIDE}, a picture {MAX_PIXELS}").into());
     }
     Ok(())
 }
 
-fn buffer(n: usize) -> Result<Vec<u8>, String> {
+fn buffer(n: usize) -> Result<Vec<u8>, Refusal> {
     let mut v = Vec::new();
-    v.try_reserve_exact(n).map_err(|_| format!("out of memory: {n} bytes"))?;
+    v.try_reserve_exact(n).map_err(|_| Refusal::OutOfMemory(n))?;
     v.resize(n, 0);
     Ok(v)
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_png(bytes: &[u8]) -> Result<Picture, Refusal> {
     let limits = png::Limits { bytes: 4 * MAX_PIXELS };
     let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
     // To 8 bits, palettes looked up; transparency stays, to be dropped below as Pillow's convert("RGB") drops it.
@@ -91,13 +112,13 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
     Ok(Picture { pixels, width, height, format })
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, Refusal> {
     // The decoder has known panics on hostile files.
     let decoded = std::panic::catch_unwind(|| decode_jpeg_unguarded(bytes));
     decoded.unwrap_or_else(|_| Err("damaged JPEG: the decoder gave up".into()))
 }
 
-fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, Refusal> {
     use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
     // Strict: by default a shortened file decodes to a picture that is grey from where it ends.
     let options = DecoderOptions::default()
@@ -117,7 +138,7 @@ fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, String> {
         return Err("damaged JPEG: it does not end".into());
     }
     if pixels.len() != width * height * 3 {
-        return Err(format!("a JPEG of {} bytes for {width}x{height} pixels", pixels.len()));
+        return Err(format!("a JPEG of {} bytes for {width}x{height} pixels", pixels.len()).into());
     }
     Ok(Picture { pixels, width, height, format: PixelFormat::Rgb8 })
 }

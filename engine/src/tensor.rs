@@ -109,7 +109,7 @@ impl<'a> Tensor<'a> {
 
     /// The same rows under other leading dimensions or, of a contiguous tensor, any shape of as many elements.
     pub fn view(self, dims: &[usize]) -> Self {
-        let n: usize = dims.iter().product();
+        let n = elements(dims);
         assert!(n == self.len(), "view: {dims:?} of {self:?}");
         let cols = dims[dims.len() - 1];
         assert!(cols == self.cols() || self.is_contiguous(), "view: {dims:?} of strided {self:?}");
@@ -123,7 +123,7 @@ impl<'a> Tensor<'a> {
 
     /// The first `n` elements of a contiguous tensor under another shape: a carve-out used below its capacity.
     pub fn prefix(self, dims: &[usize]) -> Self {
-        let n: usize = dims.iter().product();
+        let n = elements(dims);
         assert!(n <= self.len() && self.is_contiguous(), "prefix: {dims:?} of {self:?}");
         // SAFETY: no more elements of the same memory.
         unsafe { Tensor::new(self.addr, self.dtype, dims) }
@@ -131,7 +131,7 @@ impl<'a> Tensor<'a> {
 
     /// Columns `start..start + n` of every row.
     pub fn columns(self, start: usize, n: usize) -> Self {
-        assert!(start + n <= self.cols(), "columns: {start}+{n} of {self:?}");
+        assert!(start <= self.cols() && n <= self.cols() - start, "columns: {start}+{n} of {self:?}");
         let mut t = self;
         t.addr += (start * self.dtype.bytes()) as u64;
         t.shape[t.rank - 1] = n;
@@ -140,7 +140,7 @@ impl<'a> Tensor<'a> {
 
     /// Entries `start..start + n` of the first dimension.
     pub fn slice(self, start: usize, n: usize) -> Self {
-        assert!(self.rank > 1 && start + n <= self.dim(0), "slice: {start}+{n} of {self:?}");
+        assert!(self.rank > 1 && start <= self.dim(0) && n <= self.dim(0) - start, "slice: {start}+{n} of {self:?}");
         let rows: usize = self.shape[1..self.rank - 1].iter().product();
         let mut t = self;
         t.addr += (start * rows * self.stride * self.dtype.bytes()) as u64;
@@ -161,12 +161,20 @@ impl<'a> Tensor<'a> {
 
     /// Of (n, t, c): rows `start..start + k` of every entry side by side, as (n, k*c).
     pub fn rows_of_each(self, start: usize, k: usize) -> Self {
-        assert!(self.rank == 3 && start + k <= self.dim(1), "rows_of_each: {start}+{k} of {self:?}");
+        assert!(
+            self.rank == 3 && start <= self.dim(1) && k <= self.dim(1) - start,
+            "rows_of_each: {start}+{k} of {self:?}"
+        );
         assert!(self.is_contiguous(), "rows_of_each: of strided {self:?}");
         let mut t = self.row_of_each(start);
         t.shape[1] = k * self.cols();
         t
     }
+}
+
+/// The product of `dims`; the most there can be where it overflows.
+fn elements(dims: &[usize]) -> usize {
+    dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX)
 }
 
 impl fmt::Debug for Tensor<'_> {

@@ -26,6 +26,8 @@ pub enum Feature {
 
 /// What a predictor asks of a worker, whatever the device.
 pub(crate) trait ImageWorker: Send {
+    /// Pictures whose features are there.
+    fn images(&self) -> usize;
     /// Makes room for so many images, and for passes whose longest prompt has `points` points.
     fn reserve(&mut self, images: usize, points: usize, masks: bool, clean: bool) -> Result<()>;
     /// Encodes pictures; those of before are forgotten.
@@ -326,10 +328,15 @@ impl Staging {
 }
 
 impl<B: Backend> ImageWorker for Worker<B> {
+    fn images(&self) -> usize {
+        self.images
+    }
+
     fn reserve(&mut self, images: usize, points: usize, masks: bool, clean: bool) -> Result<()> {
         let prompts = self.b.prompts_per_pass();
-        let batch =
-            Batch { prompts, tokens: OUTPUT_TOKENS + points, entries: prompts, masks: if masks { prompts } else { 0 } };
+        // One more for the point that says nothing.
+        let tokens = points.saturating_add(OUTPUT_TOKENS + 1);
+        let batch = Batch { prompts, tokens, entries: prompts, masks: if masks { prompts } else { 0 } };
         self.reserve_images(images)?;
         self.reserve_encode()?;
         self.reserve_decode(batch, clean)
@@ -348,7 +355,9 @@ impl<B: Backend> ImageWorker for Worker<B> {
             let out = all.of(i);
             self.encode.run(i, b, |b| {
                 net.image_encoder.run(b, &a, &out);
-                b.add_vector(out.embed, out.embed, net.no_mem_embed.at());
+                if net.config.memory.directly_add_no_mem_embed {
+                    b.add_vector(out.embed, out.embed, net.no_mem_embed.at());
+                }
                 b.probe("image_embed", out.embed);
                 b.probe("dense_pe", net.prompt_encoder.dense_position.at());
             });

@@ -1,8 +1,8 @@
 //! Every kind of attention.
 
 use crate::rig::*;
-use sam2::backend::*;
-use sam2::tensor::Tensor;
+use sam2::engine::backend::*;
+use sam2::engine::tensor::Tensor;
 
 /// softmax(scale q k^T) v; each of `keys` is a key, its value, and what is added to its score.
 fn attend(q: &[f64], keys: &[(Vec<f64>, Vec<f64>, f64)], scale: f64) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! What surrounds the transformer of the mask decoder.
 
 use crate::rig::*;
-use sam2::backend::*;
+use sam2::engine::backend::*;
 
 pub fn upscale_masks<B: Backend>(b: &B) {
     let mut r = Random(7);

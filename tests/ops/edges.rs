@@ -1,8 +1,9 @@
 //! Pictures in, masks out.
 
 use crate::rig::*;
-use sam2::backend::*;
-use sam2::{Frame, MaskData, MaskOut, PixelFormat};
+use sam2::engine::backend::*;
+use sam2::engine::{MaskData, MaskOut};
+use sam2::{Frame, PixelFormat};
 
 /// Bilinear samples as PyTorch takes them.
 fn resized(x: &[f32], (h, w): (usize, usize), (oh, ow): (usize, usize)) -> Vec<f64> {

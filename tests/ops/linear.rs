@@ -1,7 +1,7 @@
 //! Products, convolutions, norms, pools.
 
 use crate::rig::*;
-use sam2::backend::*;
+use sam2::engine::backend::*;
 
 pub fn linear<B: Backend>(b: &B) {
     let mut r = Random(1);

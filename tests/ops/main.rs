@@ -10,8 +10,8 @@ mod edges;
 mod linear;
 mod rig;
 
-use sam2::backend::Backend;
-use sam2::cpu::{Cpu, simd::Isa};
+use sam2::engine::backend::Backend;
+use sam2::engine::cpu::{Cpu, simd::Isa};
 
 fn check_all<B: Backend>(b: &B) {
     linear::linear(b);

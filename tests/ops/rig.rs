@@ -1,8 +1,8 @@
 //! Tensors with red zones, numbers that are the same every time, and the mathematics in f64.
 
 use crate::common::distance;
-use sam2::backend::{Activation, Backend, Memory};
-use sam2::tensor::{DType, Tensor};
+use sam2::engine::backend::{Activation, Backend, Memory};
+use sam2::engine::tensor::{DType, Tensor};
 
 /// Numbers that are the same every time.
 pub struct Random(pub u64);

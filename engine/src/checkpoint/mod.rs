@@ -83,7 +83,13 @@ impl Checkpoint {
         let path = file_of(path.as_ref())?;
         let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
         // SAFETY: the map is read-only; that the file must not shrink is documented above.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(&path, e))?;
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| match e.kind() {
+            std::io::ErrorKind::OutOfMemory => Error::OutOfMemory {
+                what: "a map of the checkpoint",
+                bytes: file.metadata().map_or(0, |m| m.len() as usize),
+            },
+            _ => Error::io(&path, e),
+        })?;
         Checkpoint::parse(path.display().to_string(), Data::Map(map))
     }
 

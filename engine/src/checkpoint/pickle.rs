@@ -9,9 +9,12 @@ use crate::tensor::DType;
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Longest pickle that is read; Meta's checkpoints have 60,000 bytes, trainer checkpoints a few times that.
 const MAX_PICKLE: usize = 8 << 20;
+/// Longest name of a class.
+const MAX_NAME: usize = 1000;
 /// The most values a pickle may make.
 const MAX_VALUES: usize = 1 << 20;
 
@@ -48,7 +51,7 @@ pub fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>> {
         let Some(storage) = storage else {
             return Err(format!("tensor {name}: storage {} is missing", tensor.storage));
         };
-        out.insert(name.clone(), tensor.entry(storage).map_err(|e| format!("tensor {name}: {e}"))?);
+        out.insert(name.to_string(), tensor.entry(storage).map_err(|e| format!("tensor {name}: {e}"))?);
     }
     Ok(out)
 }
@@ -78,7 +81,7 @@ fn list(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
 /// A tensor as the pickle describes it.
 #[derive(Clone)]
 struct PickledTensor {
-    storage: String,
+    storage: Rc<str>,
     /// None: a type the engine does not read.
     dtype: Option<DType>,
     /// In elements.
@@ -89,7 +92,7 @@ struct PickledTensor {
 
 impl PickledTensor {
     fn entry(&self, storage: &Range<usize>) -> Result<Entry> {
-        let dtype = self.dtype.ok_or("float32, float16 and bfloat16 are read")?;
+        let dtype = self.dtype.ok_or("neither float32, float16 nor bfloat16, which are read")?;
         if !self.contiguous {
             return Err("not contiguous; save it again after .contiguous()".into());
         }
@@ -110,16 +113,17 @@ enum Node {
     Bool,
     Int(i64),
     Float,
-    Text(String),
+    /// Shared, so that recalling a long text a million times costs nothing.
+    Text(Rc<str>),
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     /// A name the pickle asks for: module and class.
-    Global(String),
-    Storage(String, Option<DType>),
+    Global(Rc<str>),
+    Storage(Rc<str>, Option<DType>),
     Tensor(Box<PickledTensor>),
     /// What a class outside the list would have made.
-    Opaque(String),
+    Opaque(Rc<str>),
 }
 
 struct Machine<'a> {
@@ -292,14 +296,18 @@ impl<'a> Machine<'a> {
                 }
                 b'c' => {
                     let name = format!("{}.{}", self.line()?, self.line()?);
-                    self.push(Node::Global(name));
+                    self.push(Node::Global(name.into()));
                 }
                 0x93 => {
                     let ids = self.items(2)?;
                     let [Node::Text(module), Node::Text(class)] = [&self.nodes[ids[0]], &self.nodes[ids[1]]] else {
                         return Err("a class name that is no text".into());
                     };
-                    self.push(Node::Global(format!("{module}.{class}")));
+                    if module.len() + class.len() > MAX_NAME {
+                        return Err("a class name without end".into());
+                    }
+                    let name = format!("{module}.{class}");
+                    self.push(Node::Global(name.into()));
                 }
                 b'Q' => {
                     let id = self.pop()?;
@@ -326,7 +334,7 @@ impl<'a> Machine<'a> {
     fn text(&mut self, length: usize) -> Result<()> {
         let n = self.number(length)?;
         let bytes = self.take(usize::try_from(n).map_err(|_| "the pickle ends early")?)?;
-        self.push(Node::Text(text(bytes)?));
+        self.push(Node::Text(text(bytes)?.into()));
         Ok(())
     }
 
@@ -364,10 +372,10 @@ impl<'a> Machine<'a> {
         let [Node::Text(kind), Node::Global(class), Node::Text(key), ..] = nodes[..] else {
             return Err("a persistent id that names no storage".into());
         };
-        if kind != "storage" {
+        if **kind != *"storage" {
             return Err(format!("a persistent id of the kind {kind:.40?}"));
         }
-        let dtype = match class.as_str() {
+        let dtype = match &**class {
             "torch.FloatStorage" => Some(DType::F32),
             "torch.HalfStorage" => Some(DType::F16),
             "torch.BFloat16Storage" => Some(DType::Bf16),
@@ -378,20 +386,20 @@ impl<'a> Machine<'a> {
 
     /// What calling `function` with the tuple `args` makes.
     fn call(&self, function: Id, args: Id) -> Result<Node> {
-        let name = match &self.nodes[function] {
-            Node::Global(name) => name.as_str(),
+        let name: &Rc<str> = match &self.nodes[function] {
+            Node::Global(name) => name,
             Node::Opaque(name) => return Ok(Node::Opaque(name.clone())),
             _ => return Err("calls what is no class".into()),
         };
         let Node::Tuple(args) = &self.nodes[args] else { return Err("a call without a tuple of arguments".into()) };
-        match name {
+        match &**name {
             "collections.OrderedDict" => Ok(Node::Dict(Vec::new())),
             "torch._utils._rebuild_tensor_v2" => self.tensor(args).map(|t| Node::Tensor(Box::new(t))),
             "torch._utils._rebuild_parameter" => match args.first().map(|&id| &self.nodes[id]) {
                 Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
                 _ => Err("a parameter without a tensor".into()),
             },
-            _ => Ok(Node::Opaque(name.into())),
+            _ => Ok(Node::Opaque(name.clone())),
         }
     }
 
@@ -423,7 +431,7 @@ impl<'a> Machine<'a> {
     /// The value of `key` in the dict `id`.
     fn item(&self, id: Id, key: &str) -> Option<Id> {
         let Node::Dict(items) = &self.nodes[id] else { return None };
-        items.iter().rev().find(|(k, _)| matches!(&self.nodes[*k], Node::Text(t) if t == key)).map(|&(_, v)| v)
+        items.iter().rev().find(|(k, _)| matches!(&self.nodes[*k], Node::Text(t) if **t == *key)).map(|&(_, v)| v)
     }
 }
 

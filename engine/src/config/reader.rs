@@ -180,6 +180,12 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// As [`Node::only`], of an option whose default is another.
+    pub fn required(&self, key: &str, value: usize) -> Result<()> {
+        if self.int(key)? == value { Ok(()) } else { self.only(key, value) }
+    }
+
+    /// As [`Node::only`], of a list.
     pub fn only_list(&self, key: &str, value: &[usize]) -> Result<()> {
         let got = self.list_or(key, value)?;
         if got == value { Ok(()) } else { Err(self.error(key, format!("only {value:?} is implemented, got {got:?}"))) }

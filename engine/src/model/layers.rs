@@ -99,7 +99,13 @@ impl<'a, B: Backend> Loader<'a, B> {
             Source::Checkpoint(checkpoint) => {
                 let data = checkpoint.get(name).ok_or_else(|| checkpoint.error(format!("tensor {name} is missing")))?;
                 check_shape(checkpoint, name, data, shape)?;
-                data.to_f32()
+                let values = data.to_f32()?;
+                match values.iter().position(|v| !v.is_finite()) {
+                    None => Ok(values),
+                    Some(i) => {
+                        Err(checkpoint.error(format!("tensor {name}: value {i} is {}, not a finite number", values[i])))
+                    }
+                }
             }
         }
     }

@@ -72,7 +72,8 @@ pub fn manifest(config: &Config) -> Result<Vec<(String, Vec<usize>)>> {
     Loader::manifest(&Null, |l| Network::take(l, config, Policy::of(Precision::F32)))
 }
 
-fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+/// Fails unless the checkpoint holds every tensor that pictures need, in its shape, and none that is unknown.
+pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let manifest = manifest(config)?;
     let known: HashSet<&str> = manifest.iter().map(|(name, _)| name.as_str()).collect();
     let missing: Vec<&str> =

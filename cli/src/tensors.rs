@@ -1,0 +1,53 @@
+//! Writing safetensors files, tensor by tensor: nothing is held in memory twice.
+
+use crate::{Failure, io};
+use sam2::DType;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// A tensor to be written.
+pub struct Header<'a> {
+    pub name: &'a str,
+    pub dtype: DType,
+    pub shape: &'a [usize],
+}
+
+/// Writes `file`: a length, a table of contents, and each tensor's bytes as `data` writes them.
+///
+/// Sorted by the width of elements, as the format's own library sorts them, so that all are aligned.
+pub fn write(
+    file: &Path,
+    tensors: &[Header<'_>],
+    mut data: impl FnMut(usize, &mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(tensors[i].dtype.bytes()), tensors[i].name));
+    let mut table = serde_json::Map::from_iter([("__metadata__".into(), serde_json::json!({"format": "pt"}))]);
+    let mut end = 0;
+    for &i in &order {
+        let Header { name, dtype, shape } = tensors[i];
+        let start = end;
+        end += shape.iter().product::<usize>() * dtype.bytes();
+        let dtype = format!("{dtype:?}").to_uppercase();
+        table.insert(name.into(), serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));
+    }
+    let mut header = serde_json::Value::Object(table).to_string();
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    let run = || -> std::io::Result<()> {
+        let mut out = BufWriter::new(std::fs::File::create(file)?);
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(header.as_bytes())?;
+        for i in order {
+            data(i, &mut out)?;
+        }
+        out.flush()
+    };
+    run().map_err(|e| io(file, e))
+}
+
+/// Writes float32 tensors: name, shape, values.
+pub fn write_f32(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<(), Failure> {
+    let headers: Vec<Header<'_>> =
+        tensors.iter().map(|(name, shape, _)| Header { name, dtype: DType::F32, shape }).collect();
+    write(file, &headers, |i, out| tensors[i].2.iter().try_for_each(|v| out.write_all(&v.to_le_bytes())))
+}
