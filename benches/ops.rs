@@ -38,7 +38,7 @@ impl Rig {
 
     fn linear(&self, n: usize, k: usize, groups: usize) -> <Cpu as Backend>::Linear {
         let (w, b) = (noise(groups * n * k), noise(groups * n));
-        self.b.linear_weights(LinearData { w: &w, b: &b, groups, n, k }).unwrap()
+        self.b.linear_weights(LinearData { w: &w, b: &b, groups, n, k, dtype: DType::F32 }).unwrap()
     }
 
     /// Times `run` and reports what it computes per second.

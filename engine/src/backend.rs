@@ -8,7 +8,7 @@
 use crate::error::Result;
 use crate::frame::{Frame, MaskOut};
 use crate::precision::Precision;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Memory of a device; freed when dropped.
 pub trait Memory: Send + Sync {
@@ -30,6 +30,8 @@ pub struct LinearData<'a> {
     pub n: usize,
     /// Input columns of a group.
     pub k: usize,
+    /// What the device multiplies in.
+    pub dtype: DType,
 }
 
 /// y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last dimension (Ba et al., arXiv:1607.06450).
@@ -260,7 +262,9 @@ pub trait Backend: Sized + Send + 'static {
     fn linear_weights(&self, data: LinearData<'_>) -> Result<Self::Linear>;
     /// The prompts that one pass of the mask decoder takes.
     fn prompts_per_pass(&self) -> usize;
-    /// Runs `body`, recording what it enqueues where the device can replay that.
+    /// True where work can be recorded; false also while a probe or a profile wants to see every operation.
+    fn records(&self) -> bool;
+    /// Records what `body` enqueues, and enqueues it; nothing after a failure. `body` may run more than once.
     fn record(&self, body: &mut dyn FnMut()) -> Option<Self::Recording>;
     /// Enqueues recorded work again.
     fn replay(&self, recording: &Self::Recording);

@@ -43,8 +43,10 @@ impl Backend for Null {
     fn prompts_per_pass(&self) -> usize {
         1
     }
-    fn record(&self, body: &mut dyn FnMut()) -> Option<()> {
-        body();
+    fn records(&self) -> bool {
+        false
+    }
+    fn record(&self, _: &mut dyn FnMut()) -> Option<()> {
         None
     }
     fn replay(&self, _: &()) {}

@@ -26,6 +26,17 @@ impl DType {
             DType::F16 | DType::Bf16 => 2,
         }
     }
+
+    /// Appends little-endian floats of this type as f32.
+    pub fn widen(self, bytes: &[u8], out: &mut Vec<f32>) {
+        let (pairs, fours) = (bytes.chunks_exact(2), bytes.chunks_exact(4));
+        match self {
+            DType::F32 => out.extend(fours.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            DType::F16 => out.extend(pairs.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())),
+            DType::Bf16 => out.extend(pairs.map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
+            DType::I32 => out.extend(fours.map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32)),
+        }
+    }
 }
 
 /// The largest number of dimensions.

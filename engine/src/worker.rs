@@ -388,9 +388,12 @@ impl<B: Backend> ImageWorker for Worker<B> {
             Feature::HighRes0 => all.high0,
         };
         let [h, w, c] = *x.dims() else { return Err(Error::Internal(format!("features {x:?}"))) };
-        let mut last = try_zeros::<f32>(h * w * c, "features")?;
-        self.b.download(bytemuck::cast_slice_mut(&mut last), x);
+        let mut bytes = try_zeros::<u8>(x.len() * x.dtype().bytes(), "features")?;
+        self.b.download(&mut bytes, x);
         self.b.sync()?;
+        let mut last = try_zeros::<f32>(h * w * c, "features")?;
+        last.clear();
+        x.dtype().widen(&bytes, &mut last);
         let first = try_from_fn(h * w * c, "features", |i| last[i % (h * w) * c + i / (h * w)])?;
         Ok((first, [c, h, w]))
     }

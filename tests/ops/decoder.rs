@@ -3,20 +3,24 @@
 use crate::rig::*;
 use sam2::engine::backend::*;
 
-pub fn upscale_masks<B: Backend>(b: &B) {
+pub fn upscale_masks<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
     let mut r = Random(7);
     for (p, h, w, c, images, image) in [(1, 2, 3, 32, 1, &[0][..]), (2, 5, 7, 64, 2, &[1, 0]), (1, 9, 8, 256, 1, &[0])]
     {
         let (c1, c0, m) = (c / 4, c / 8, 4);
-        let (keys, hyper) = (r.floats(p * h * w * c), r.floats(p * m * c0));
-        let (high1, high0) = (r.floats(images * 4 * h * w * c1), r.floats(images * 16 * h * w * c0));
-        let (w1, b1, w2, b2) = (r.floats(4 * c1 * c), r.floats(4 * c1), r.floats(4 * c0 * c1), r.floats(4 * c0));
+        let (mut keys, hyper) = (r.floats(p * h * w * c), r.floats(p * m * c0));
+        let (mut high1, mut high0) = (r.floats(images * 4 * h * w * c1), r.floats(images * 16 * h * w * c0));
+        let (mut w1, b1, mut w2, b2) =
+            (r.floats(4 * c1 * c), r.floats(4 * c1), r.floats(4 * c0 * c1), r.floats(4 * c0));
         let (gamma, beta) = (r.floats(c1), r.floats(c1));
-        let dc1 = b.linear_weights(LinearData { w: &w1, b: &b1, groups: 1, n: 4 * c1, k: c }).unwrap();
-        let dc2 = b.linear_weights(LinearData { w: &w2, b: &b2, groups: 1, n: 4 * c0, k: c1 }).unwrap();
-        let (tk, th) = (Owned::new(b, &[p, h, w, c], &keys), Owned::new(b, &[p, m, c0], &hyper));
-        let t1 = Owned::new(b, &[images, 2 * h, 2 * w, c1], &high1);
-        let t0 = Owned::new(b, &[images, 4 * h, 4 * w, c0], &high0);
+        round(dtype, &mut w1);
+        round(dtype, &mut w2);
+        let dc1 = b.linear_weights(LinearData { w: &w1, b: &b1, groups: 1, n: 4 * c1, k: c, dtype }).unwrap();
+        let dc2 = b.linear_weights(LinearData { w: &w2, b: &b2, groups: 1, n: 4 * c0, k: c1, dtype }).unwrap();
+        let (tk, th) = (Owned::of(b, dtype, &[p, h, w, c], &mut keys), Owned::new(b, &[p, m, c0], &hyper));
+        let t1 = Owned::of(b, dtype, &[images, 2 * h, 2 * w, c1], &mut high1);
+        let t0 = Owned::of(b, dtype, &[images, 4 * h, 4 * w, c0], &mut high0);
         let (tg, tb, ti) = (Owned::new(b, &[c1], &gamma), Owned::new(b, &[c1], &beta), Owned::ints(b, image));
         let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-6 };
         let out = Owned::nan(b, &[p, m, 4 * h, 4 * w]);
@@ -49,11 +53,12 @@ pub fn upscale_masks<B: Backend>(b: &B) {
                 want.extend(u.chunks(c0).map(|px| px.iter().zip(by).map(|(a, b)| a * *b as f64).sum::<f64>()));
             }
         }
-        check(&format!("upscale_masks {h}x{w}x{c}"), &out.floats(), &want, 5e-6);
+        numbers.check(&format!("upscale_masks {h}x{w}x{c}"), &out.floats(), &want, 5e-6);
     }
 }
 
-pub fn prompts<B: Backend>(b: &B) {
+pub fn prompts<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
     let mut r = Random(8);
     let (p, t, c) = (2, 9, 22);
     let (points, labels, lens) = (r.floats(p * 3 * 2), [1, 0, -1, 2, 3, 1], [9, 7]);
@@ -79,15 +84,18 @@ pub fn prompts<B: Backend>(b: &B) {
             }
         }
     }
-    check("embed_points", &out.floats(), &want, 1e-6);
+    numbers.check("embed_points", &out.floats(), &want, 1e-6);
 
     let (hw, c, images) = (37, 19, 2);
-    let (embed, dense, vector) = (r.floats(images * hw * c), r.floats(2 * hw * c), r.floats(c));
+    let (mut embed, mut dense, vector) = (r.floats(images * hw * c), r.floats(2 * hw * c), r.floats(c));
     let (image, mask) = ([1, 0, 1], [-1, 1, 0]);
-    let (te, td, tv) =
-        (Owned::new(b, &[images, hw, c], &embed), Owned::new(b, &[2, hw, c], &dense), Owned::new(b, &[c], &vector));
+    let (te, td, tv) = (
+        Owned::of(b, dtype, &[images, hw, c], &mut embed),
+        Owned::of(b, dtype, &[2, hw, c], &mut dense),
+        Owned::new(b, &[c], &vector),
+    );
     let (ti, tm) = (Owned::ints(b, &image), Owned::ints(b, &mask));
-    let out = Owned::nan(b, &[3, hw, c]);
+    let out = Owned::nan_of(b, dtype, &[3, hw, c]);
     b.image_keys(out.at(), te.at(), ti.at(), td.at(), tm.at(), tv.at());
     let want: Vec<f64> = (0..3 * hw * c)
         .map(|i| {
@@ -96,7 +104,7 @@ pub fn prompts<B: Backend>(b: &B) {
             embed[image[e] as usize * hw * c + at] as f64 + add as f64
         })
         .collect();
-    check("image_keys", &out.floats(), &want, 1e-7);
+    numbers.check("image_keys", &out.floats(), &want, 1e-7);
 }
 
 pub fn selection<B: Backend>(b: &B) {

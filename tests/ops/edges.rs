@@ -52,7 +52,7 @@ pub fn masks_out<B: Backend>(b: &B) {
     assert_eq!(all, masks, "write_masks of one size copies");
 }
 
-pub fn preprocess<B: Backend>(b: &B) {
+pub fn preprocess<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(10);
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     for (w, h, side) in [(32, 32, 32), (7, 5, 32), (100, 33, 32), (1, 90, 64), (641, 480, 96)] {
@@ -70,7 +70,7 @@ pub fn preprocess<B: Backend>(b: &B) {
             let is_float = format == PixelFormat::RgbF32;
             let bytes: &[u8] = if is_float { bytemuck::cast_slice(&floats) } else { bytemuck::cast_slice(&words) };
             let frame = Frame::new(format, bytes, w, h, stride).unwrap();
-            let out = Owned::nan(b, &[side, side, 3]);
+            let out = Owned::nan_of(b, numbers.dtype, &[side, side, 3]);
             b.preprocess(out.at(), &frame);
             let source = |y: usize, x: usize, c: usize| -> f64 {
                 let channel = match format {
@@ -105,7 +105,7 @@ pub fn preprocess<B: Backend>(b: &B) {
                     (sum - mean[c]) / std[c]
                 })
                 .collect();
-            check(&format!("preprocess {w}x{h} to {side}, {format:?}"), &out.floats(), &want, 2e-6);
+            numbers.check(&format!("preprocess {w}x{h} to {side}, {format:?}"), &out.floats(), &want, 2e-6);
         }
     }
 }

@@ -3,7 +3,8 @@
 use crate::rig::*;
 use sam2::engine::backend::*;
 
-pub fn linear<B: Backend>(b: &B) {
+pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
     let mut r = Random(1);
     for (m, n, k, groups) in [
         (1, 1, 1, 1),
@@ -15,8 +16,9 @@ pub fn linear<B: Backend>(b: &B) {
         (9, 17, 4, 8),
         (5, 1, 16, 3),
     ] {
-        let (w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
-        let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k }).unwrap();
+        let (mut w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
+        round(dtype, &mut w);
+        let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k, dtype }).unwrap();
         let (x, y, add) = (r.floats(m * groups * k), r.floats(m * groups * k), r.floats(m * groups * n));
         let (gamma, beta) = (r.floats(k), r.floats(k));
         let (tx, ty) = (Owned::new(b, &[m, groups * k], &x), Owned::new(b, &[m, groups * k], &y));
@@ -44,31 +46,56 @@ pub fn linear<B: Backend>(b: &B) {
                     .collect();
                 let out = Owned::nan(b, &[m, groups * n]);
                 b.linear(out.at(), input, &weights, Epilogue::activation(activation));
-                check(&format!("linear {m}x{n}x{k}x{groups} {name} {activation:?}"), &out.floats(), &want, 3e-6);
+                numbers.check(
+                    &format!("linear {m}x{n}x{k}x{groups} {name} {activation:?}"),
+                    &out.floats(),
+                    &want,
+                    3e-6,
+                );
             }
             // The residual connection: the addend is the output.
             let out = Owned::new(b, &[m, groups * n], &add);
             b.linear(out.at(), input, &weights, Epilogue::add(out.at()));
             let want: Vec<f64> =
                 (0..m * groups * n).map(|i| sum(i / (groups * n), i % (groups * n)) + add[i] as f64).collect();
-            check(&format!("linear {m}x{n}x{k}x{groups} {name} residual"), &out.floats(), &want, 3e-6);
+            numbers.check(&format!("linear {m}x{n}x{k}x{groups} {name} residual"), &out.floats(), &want, 3e-6);
         }
+        // Operands and result of the type itself, as between two products.
+        let mut x16 = x.clone();
+        let (tx, out) = (Owned::of(b, dtype, &[m, groups * k], &mut x16), Owned::nan_of(b, dtype, &[m, groups * n]));
+        b.linear(out.at(), tx.at().into(), &weights, Epilogue::RELU);
+        let want: Vec<f64> = (0..m * groups * n)
+            .map(|i| {
+                let (row, g, j) = (i / (groups * n), i % (groups * n) / n, i % n);
+                let part = &x16[(row * groups + g) * k..][..k];
+                let dot: f64 = part.iter().zip(&w[(g * n + j) * k..]).map(|(a, b)| *a as f64 * *b as f64).sum();
+                (dot + bias[g * n + j] as f64).max(0.0)
+            })
+            .collect();
+        numbers.check(&format!("linear {m}x{n}x{k}x{groups} throughout"), &out.floats(), &want, 3e-6);
     }
     // Strided views in and out, and an addend of half the size.
     let (h, w, n, k) = (6, 10, 19, 11);
-    let (weights, x, low) = (r.floats(n * k), r.floats(h * w * 3 * k), r.floats(h / 2 * (w / 2) * n));
-    let packed = b.linear_weights(LinearData { w: &weights, b: &[], groups: 1, n, k }).unwrap();
-    let (tx, tl) = (Owned::new(b, &[h, w, 3 * k], &x), Owned::new(b, &[h / 2, w / 2, n], &low));
+    let (mut weights, mut x, mut low) = (r.floats(n * k), r.floats(h * w * 3 * k), r.floats(h / 2 * (w / 2) * n));
+    round(dtype, &mut weights);
+    let packed = b.linear_weights(LinearData { w: &weights, b: &[], groups: 1, n, k, dtype }).unwrap();
+    let (tx, tl) = (Owned::of(b, dtype, &[h, w, 3 * k], &mut x), Owned::of(b, dtype, &[h / 2, w / 2, n], &mut low));
     let out = Owned::nan(b, &[h, w, n]);
     b.linear(out.at(), tx.at().columns(k, k).into(), &packed, Epilogue::add_upsampled(tl.at()));
     let at = |i: usize, j: usize| {
         let dot: f64 = (0..k).map(|c| x[i * 3 * k + k + c] as f64 * weights[j * k + c] as f64).sum();
         dot + low[((i / w / 2) * (w / 2) + i % w / 2) * n + j] as f64
     };
-    check("linear upsampled", &out.floats(), &(0..h * w * n).map(|i| at(i / n, i % n)).collect::<Vec<_>>(), 3e-6);
+    numbers.check(
+        "linear upsampled",
+        &out.floats(),
+        &(0..h * w * n).map(|i| at(i / n, i % n)).collect::<Vec<_>>(),
+        3e-6,
+    );
 }
 
-pub fn conv2d<B: Backend>(b: &B) {
+pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
     let mut r = Random(2);
     for (images, h, w, cin, cout, kernel, stride, pad) in [
         (1, 9, 11, 3, 5, 7, 4, 3),
@@ -78,11 +105,13 @@ pub fn conv2d<B: Backend>(b: &B) {
         (1, 2, 2, 3, 33, 7, 4, 3),
     ] {
         let (oh, ow) = ((h + 2 * pad - kernel) / stride + 1, (w + 2 * pad - kernel) / stride + 1);
-        let (weights, bias) = (r.floats(cout * kernel * kernel * cin), r.floats(cout));
-        let (x, position) = (r.floats(images * h * w * cin), r.floats(images * oh * ow * cout));
-        let data = LinearData { w: &weights, b: &bias, groups: 1, n: cout, k: kernel * kernel * cin };
+        let (mut weights, bias) = (r.floats(cout * kernel * kernel * cin), r.floats(cout));
+        round(dtype, &mut weights);
+        let (mut x, position) = (r.floats(images * h * w * cin), r.floats(images * oh * ow * cout));
+        let data = LinearData { w: &weights, b: &bias, groups: 1, n: cout, k: kernel * kernel * cin, dtype };
         let conv = Conv { weights: b.linear_weights(data).unwrap(), kernel, stride, pad };
-        let (tx, tp) = (Owned::new(b, &[images, h, w, cin], &x), Owned::new(b, &[images, oh, ow, cout], &position));
+        let (tx, tp) =
+            (Owned::of(b, dtype, &[images, h, w, cin], &mut x), Owned::new(b, &[images, oh, ow, cout], &position));
         let out = Owned::nan(b, &[images, oh, ow, cout]);
         b.conv2d(out.at(), tx.at(), &conv, Epilogue::add(tp.at()));
         let mut want = Vec::new();
@@ -98,11 +127,11 @@ pub fn conv2d<B: Backend>(b: &B) {
             }
             want.push(sum);
         }
-        check(&format!("conv2d {h}x{w}x{cin} {kernel}/{stride}"), &out.floats(), &want, 3e-6);
+        numbers.check(&format!("conv2d {h}x{w}x{cin} {kernel}/{stride}"), &out.floats(), &want, 3e-6);
     }
 }
 
-pub fn norms_and_pools<B: Backend>(b: &B) {
+pub fn norms_and_pools<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(3);
     for (rows, c) in [(1, 1), (5, 4), (3, 31), (100, 96), (7, 1152)] {
         let (x, gamma, beta) = (r.floats(rows * c), r.floats(c), r.floats(c));
@@ -114,21 +143,21 @@ pub fn norms_and_pools<B: Backend>(b: &B) {
                 .collect();
             let out = Owned::nan(b, &[rows, c]);
             b.layer_norm(out.at(), tx.at(), norm, activation);
-            check(&format!("layer_norm {rows}x{c}"), &out.floats(), &want, 3e-6);
+            numbers.check(&format!("layer_norm {rows}x{c}"), &out.floats(), &want, 3e-6);
         }
         b.layer_norm(tx.at(), tx.at(), norm, Activation::None);
         let want: Vec<f64> = x.chunks(c).flat_map(|row| normalise(&wide(row), &gamma, &beta, 1e-5)).collect();
-        check(&format!("layer_norm in place {rows}x{c}"), &tx.floats(), &want, 3e-6);
+        numbers.check(&format!("layer_norm in place {rows}x{c}"), &tx.floats(), &want, 3e-6);
 
         let out = Owned::nan(b, &[rows, c]);
         b.add_vector(out.at(), tx.at(), tg.at());
         let want: Vec<f64> = tx.floats().iter().enumerate().map(|(i, v)| *v as f64 + gamma[i % c] as f64).collect();
-        check("add_vector", &out.floats(), &want, 1e-7);
+        numbers.check("add_vector", &out.floats(), &want, 1e-7);
     }
     let (h, w, c) = (3, 5, 17);
-    let x = r.floats(4 * h * w * 2 * c);
-    let tx = Owned::new(b, &[2 * h, 2 * w, 2 * c], &x);
-    let out = Owned::nan(b, &[h, w, c]);
+    let mut x = r.floats(4 * h * w * 2 * c);
+    let tx = Owned::of(b, numbers.dtype, &[2 * h, 2 * w, 2 * c], &mut x);
+    let out = Owned::nan_of(b, numbers.dtype, &[h, w, c]);
     b.max_pool2x2(out.at(), tx.at().columns(c, c));
     let at = |y: usize, x_: usize, j: usize| x[(y * 2 * w + x_) * 2 * c + c + j] as f64;
     let want: Vec<f64> = (0..h * w * c)

@@ -1,6 +1,6 @@
 //! Every operation of the backend against plain loops in f64, at odd sizes, on every instruction set of this CPU.
 //!
-//! The checks are generic over the backend: another one calls `check_all` with itself.
+//! The checks are generic over the backend; the CUDA backend runs them on the emulator, in every precision.
 
 mod attention;
 #[path = "../common/mod.rs"]
@@ -10,28 +10,46 @@ mod edges;
 mod linear;
 mod rig;
 
+use rig::Numbers;
 use sam2::engine::backend::Backend;
 use sam2::engine::cpu::{Cpu, simd::Isa};
+use sam2::engine::tensor::DType;
+use sam2_cuda::{Cuda, emulator::Emulator};
 
-fn check_all<B: Backend>(b: &B) {
-    linear::linear(b);
-    linear::conv2d(b);
-    linear::norms_and_pools(b);
-    attention::window_attention(b);
-    attention::token_attention(b);
-    attention::image_attention(b);
-    decoder::upscale_masks(b);
-    decoder::prompts(b);
+fn check_all<B: Backend>(b: &B, numbers: Numbers) {
+    linear::linear(b, numbers);
+    linear::conv2d(b, numbers);
+    linear::norms_and_pools(b, numbers);
+    attention::window_attention(b, numbers);
+    attention::token_attention(b, numbers);
+    attention::image_attention(b, numbers);
+    decoder::upscale_masks(b, numbers);
+    decoder::prompts(b, numbers);
     decoder::selection(b);
     decoder::cleaning(b);
     edges::masks_out(b);
-    edges::preprocess(b);
+    edges::preprocess(b, numbers);
 }
 
 #[test]
 fn on_every_instruction_set() {
     for isa in Isa::available() {
         eprintln!("{isa:?}");
-        check_all(&Cpu::with_isa(3, isa).unwrap());
+        check_all(&Cpu::with_isa(3, isa).unwrap(), Numbers { dtype: DType::F32, device: false });
     }
+}
+
+#[test]
+fn cuda_f32() {
+    check_all(&Cuda::on(Emulator::new(1)), Numbers { dtype: DType::F32, device: true });
+}
+
+#[test]
+fn cuda_bf16() {
+    check_all(&Cuda::on(Emulator::new(2)), Numbers { dtype: DType::Bf16, device: true });
+}
+
+#[test]
+fn cuda_f16() {
+    check_all(&Cuda::on(Emulator::new(3)), Numbers { dtype: DType::F16, device: true });
 }

@@ -2,7 +2,7 @@
 
 use crate::common::distance;
 use sam2::engine::backend::{Activation, Backend, Memory};
-use sam2::engine::tensor::{DType, Tensor};
+use sam2::engine::tensor::{DType, Tensor, bf16, f16};
 
 /// Numbers that are the same every time.
 pub struct Random(pub u64);
@@ -53,6 +53,33 @@ impl<'b, B: Backend> Owned<'b, B> {
         Self::new(b, dims, &vec![f32::NAN; dims.iter().product()])
     }
 
+    /// As [`Owned::new`] of another type; `values` are rounded to it.
+    pub fn of(b: &'b B, dtype: DType, dims: &[usize], values: &mut [f32]) -> Self {
+        round(dtype, values);
+        let bytes: Vec<u8> = match dtype {
+            DType::F32 => return Self::new(b, dims, values),
+            DType::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+            DType::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+            DType::I32 => unreachable!("values are floats"),
+        };
+        // A red zone behind, of as many bytes as elsewhere.
+        let owned = Owned { b, memory: b.alloc(bytes.len() + ZONE * 4, "a test").unwrap(), dtype, dims: dims.to_vec() };
+        let zone = [0x7fc0_beefu32; ZONE];
+        b.upload(owned.raw(), &[&bytes, bytemuck::cast_slice(&zone)].concat());
+        owned
+    }
+
+    pub fn nan_of(b: &'b B, dtype: DType, dims: &[usize]) -> Self {
+        Self::of(b, dtype, dims, &mut vec![f32::NAN; dims.iter().product()])
+    }
+
+    /// Everything as 16-bit numbers.
+    fn raw(&self) -> Tensor<'_> {
+        let n: usize = self.dims.iter().product();
+        // SAFETY: allocated with this size.
+        unsafe { Tensor::new(self.memory.addr(), DType::F16, &[n + ZONE * 2]) }
+    }
+
     pub fn whole(&self) -> Tensor<'_> {
         let n: usize = self.dims.iter().product();
         // SAFETY: allocated with this size.
@@ -75,7 +102,52 @@ impl<'b, B: Backend> Owned<'b, B> {
     }
 
     pub fn floats(&self) -> Vec<f32> {
-        self.words().into_iter().map(f32::from_bits).collect()
+        if self.dtype == DType::F32 {
+            return self.words().into_iter().map(f32::from_bits).collect();
+        }
+        let mut bytes = vec![0u8; self.raw().len() * 2];
+        self.b.download(&mut bytes, self.raw());
+        self.b.sync().unwrap();
+        let zone = bytes.split_off(bytes.len() - ZONE * 4);
+        assert!(zone.chunks(4).all(|w| w == 0x7fc0_beefu32.to_le_bytes()), "written past the end of {:?}", self.dims);
+        let mut values = Vec::new();
+        self.dtype.widen(&bytes, &mut values);
+        values
+    }
+}
+
+/// Rounds to what a type can hold.
+pub fn round(dtype: DType, values: &mut [f32]) {
+    match dtype {
+        DType::F16 => values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32()),
+        DType::Bf16 => values.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32()),
+        _ => {}
+    }
+}
+
+/// What a backend computes in, and how far from the truth it may be.
+#[derive(Clone, Copy)]
+pub struct Numbers {
+    /// Type of activations and of the weights of products.
+    pub dtype: DType,
+    /// On a device whose f32 functions are the hardware's: 4 times what a CPU may be off.
+    pub device: bool,
+}
+
+impl Numbers {
+    /// The largest difference in f32, relative to the largest value, may be `tolerance`; of 16-bit numbers the root of
+    /// the mean square, relative to the values', what the type's rounding explains.
+    pub fn check(&self, what: &str, got: &[f32], want: &[f64], tolerance: f32) {
+        let rms = match self.dtype {
+            DType::Bf16 => 1e-2,
+            DType::F16 => 2e-3,
+            _ => return check(what, got, want, tolerance * if self.device { 4.0 } else { 1.0 }),
+        };
+        assert_eq!(got.len(), want.len(), "{what}");
+        let square = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+        let off = square(&mut got.iter().zip(want).map(|(g, w)| *g as f64 - w));
+        let size = square(&mut want.iter().copied()).max(1e-3);
+        assert!(off <= rms * size, "{what} {:?}: off by {:.2e} RMS, {rms:.0e} allowed", self.dtype, off / size);
     }
 }
 

@@ -7,7 +7,7 @@ mod names;
 mod pickle;
 
 use crate::error::{Error, Result};
-use crate::tensor::{DType, bf16, f16};
+use crate::tensor::DType;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -64,13 +64,7 @@ impl TensorData<'_> {
         let mut out = Vec::new();
         out.try_reserve_exact(n)
             .map_err(|_| Error::OutOfMemory { what: "a tensor of the checkpoint", bytes: 4 * n })?;
-        let (pairs, fours) = (self.bytes.chunks_exact(2), self.bytes.chunks_exact(4));
-        match self.dtype {
-            DType::F32 => out.extend(fours.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
-            DType::F16 => out.extend(pairs.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())),
-            DType::Bf16 => out.extend(pairs.map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
-            DType::I32 => return Err(Error::Internal("an integer tensor passed as weights".into())),
-        }
+        self.dtype.widen(self.bytes, &mut out);
         Ok(out)
     }
 }

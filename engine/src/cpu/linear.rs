@@ -11,7 +11,7 @@ use super::simd::{Isa, Kernel, Simd};
 use super::{Cpu, F32, math};
 use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
 use crate::error::Result;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Weights as panels: (groups, n / panel, k, panel), columns past n zero; then the bias, (groups, n).
 pub struct Packed {
@@ -26,7 +26,8 @@ pub struct Packed {
 impl Packed {
     /// Packs the weights for the tiles of `isa`.
     pub(super) fn new(pool: &Pool, isa: Isa, data: &LinearData<'_>) -> Result<Self> {
-        let LinearData { w, b, groups, n, k } = *data;
+        let LinearData { w, b, groups, n, k, dtype } = *data;
+        assert!(dtype == DType::F32, "the CPU multiplies in f32, not {dtype:?}");
         assert!(w.len() == groups * n * k, "linear: {} weights for {groups}x{n}x{k}", w.len());
         assert!(b.is_empty() || b.len() == groups * n, "linear: {} biases for {groups}x{n}", b.len());
         let panel = isa.panel();

@@ -63,7 +63,7 @@ impl<B: Backend> Mlp3<B> {
 }
 
 /// Where a [`Loader`] finds tensors.
-enum Source<'a> {
+pub enum Source<'a> {
     Checkpoint(&'a Checkpoint),
     /// Nowhere: what is asked for is written down.
     Manifest(RefCell<Vec<(String, Vec<usize>)>>),
@@ -72,26 +72,25 @@ enum Source<'a> {
 /// Takes weights out of a checkpoint, each under its name and of the shape it must have.
 pub struct Loader<'a, B> {
     b: &'a B,
-    source: Source<'a>,
+    source: &'a Source<'a>,
+    /// What products multiply in.
+    dtype: DType,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
-    /// Reads from `checkpoint`.
-    pub fn new(b: &'a B, checkpoint: &'a Checkpoint) -> Self {
-        Loader { b, source: Source::Checkpoint(checkpoint) }
+    /// Reads from `source`; products multiply in `dtype`.
+    pub fn new(b: &'a B, source: &'a Source<'a>, dtype: DType) -> Self {
+        Loader { b, source, dtype }
     }
 
-    /// Writes down what `load` asks for.
-    pub fn manifest<T>(b: &'a B, load: impl FnOnce(&Self) -> Result<T>) -> Result<Vec<(String, Vec<usize>)>> {
-        let loader = Loader { b, source: Source::Manifest(RefCell::new(Vec::new())) };
-        load(&loader)?;
-        let Source::Manifest(list) = loader.source else { unreachable!("made above") };
-        Ok(list.into_inner())
+    /// As this one, for products that multiply in f32 whatever the precision.
+    pub fn in_f32(&self) -> Self {
+        Loader { dtype: DType::F32, ..*self }
     }
 
     /// A tensor's values; empty when there is no checkpoint, so use them through [`Loader::derive`] alone.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        match &self.source {
+        match self.source {
             Source::Manifest(list) => {
                 list.borrow_mut().push((name.into(), shape.to_vec()));
                 Ok(Vec::new())
@@ -126,7 +125,7 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Lays out `groups` products (n, k) for the matrix kernel; `bias` may be empty.
     pub fn linear_of(&self, w: &[f32], b: &[f32], groups: usize, n: usize, k: usize) -> Result<B::Linear> {
-        self.b.linear_weights(LinearData { w, b, groups, n, k })
+        self.b.linear_weights(LinearData { w, b, groups, n, k, dtype: self.dtype })
     }
 
     /// A parameter as it is in the checkpoint; `dims` may drop dimensions of 1 from `shape`.

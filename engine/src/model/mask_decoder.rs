@@ -201,8 +201,11 @@ impl<'a> Acts<'a> {
 
 impl<B: Backend> MaskDecoder<B> {
     /// Takes the weights.
+    ///
+    /// What is on the tokens' side is small and decides what a mask is of: it multiplies in f32. The image's side
+    /// follows the precision.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
-        let d = config.d_model;
+        let (d, image, l) = (config.d_model, l, &l.in_f32());
         let name = |leaf: &str| format!("sam_mask_decoder.{leaf}");
         let part = |leaf: &str| name(&format!("transformer.{leaf}"));
         let tokens = join(vec![
@@ -216,9 +219,9 @@ impl<B: Backend> MaskDecoder<B> {
             layers: [Layer::load(l, &part("layers.0"), d)?, Layer::load(l, &part("layers.1"), d)?],
             final_attn: ReadImage::load(l, &part("final_attn_token_to_image"), d)?,
             norm_final: l.norm(&part("norm_final_attn"), d, TRANSFORMER_EPS)?,
-            dc1: l.upsampling(&name("output_upscaling.0"), d / 4, d)?,
+            dc1: image.upsampling(&name("output_upscaling.0"), d / 4, d)?,
             dc_norm: l.norm(&name("output_upscaling.1"), d / 4, EPS)?,
-            dc2: l.upsampling(&name("output_upscaling.3"), d / 8, d / 4)?,
+            dc2: image.upsampling(&name("output_upscaling.3"), d / 8, d / 4)?,
             hyper: Mlp3::load(l, &hyper, d, d, d / 8)?,
             iou_head: Mlp3::load(l, &[name("iou_prediction_head")], d, IOU_HIDDEN, MASKS)?,
             score_head: Mlp3::load(l, &[name("pred_obj_score_head")], d, d, 1)?,

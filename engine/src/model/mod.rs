@@ -12,10 +12,12 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::null::Null;
 use crate::precision::{Policy, Precision};
+use crate::tensor::DType;
 use image_encoder::ImageEncoder;
-use layers::{Loader, Param, check_shape};
+use layers::{Loader, Param, Source, check_shape};
 use mask_decoder::MaskDecoder;
 use prompt_encoder::PromptEncoder;
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 /// Parts of a checkpoint that only tracking uses.
@@ -51,7 +53,8 @@ impl<B: Backend> Network<B> {
     /// Loads a model after checking that the checkpoint holds every tensor in its shape, and no other.
     pub fn load(b: &B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Self> {
         check(checkpoint, config)?;
-        Self::take(&Loader::new(b, checkpoint), config, Policy::of(precision))
+        let (source, policy) = (Source::Checkpoint(checkpoint), Policy::of(precision));
+        Self::take(&Loader::new(b, &source, policy.activations), config, policy)
     }
 
     fn take(l: &Loader<'_, B>, config: &Config, policy: Policy) -> Result<Self> {
@@ -69,7 +72,10 @@ impl<B: Backend> Network<B> {
 
 /// Name and shape of every tensor that pictures need.
 pub fn manifest(config: &Config) -> Result<Vec<(String, Vec<usize>)>> {
-    Loader::manifest(&Null, |l| Network::take(l, config, Policy::of(Precision::F32)))
+    let source = Source::Manifest(RefCell::new(Vec::new()));
+    Network::take(&Loader::new(&Null, &source, DType::F32), config, Policy::of(Precision::F32))?;
+    let Source::Manifest(list) = source else { unreachable!("made above") };
+    Ok(list.into_inner())
 }
 
 /// Fails unless the checkpoint holds every tensor that pictures need, in its shape, and none that is unknown.

@@ -50,6 +50,7 @@ impl<'a> MaskActs<'a> {
 impl<B: Backend> PromptEncoder<B> {
     /// Takes the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
+        let l = &l.in_f32();
         let (d, side) = (config.d_model, config.embed_side());
         let name = |leaf: &str| format!("sam_prompt_encoder.{leaf}");
         let gaussian = l.values(&name("pe_layer.positional_encoding_gaussian_matrix"), &[2, d / 2])?;

@@ -1,0 +1,136 @@
+//! Compiles the kernels: with nvcc, where there is one, into a fatbin that the library carries; with the C++ compiler,
+//! for the emulator of the tests.
+//!
+//! Read from the environment: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere), `NVCC`, `CUDA_HOME`, `CUDA_PATH`,
+//! `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`), `SAM2_REQUIRE_CUDA_KERNELS=1` (no nvcc is an error).
+
+use std::env::var_os;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Families of kernels, one file each.
+const FAMILIES: &[&str] =
+    &["attention", "image_attention", "linear", "masks", "norm", "pixels", "pointwise", "upscale"];
+/// What an everyday build compiles for; a release names them all in `SAM2_CUDA_ARCHS`.
+const ARCHS: &str = "80,90a";
+
+fn main() {
+    println!("cargo::rerun-if-changed=kernels");
+    println!("cargo::rerun-if-changed=emulator");
+    println!("cargo::rustc-check-cfg=cfg(sam2_kernels)");
+    let keys = [
+        "SAM2_KERNELS_FATBIN",
+        "NVCC",
+        "CUDA_HOME",
+        "CUDA_PATH",
+        "VIRTUAL_ENV",
+        "SAM2_CUDA_ARCHS",
+        "SAM2_REQUIRE_CUDA_KERNELS",
+    ];
+    keys.iter().for_each(|key| println!("cargo::rerun-if-env-changed={key}"));
+    let out = PathBuf::from(var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let fatbin = out.join("kernels.fatbin");
+    let made = match var_os("SAM2_KERNELS_FATBIN") {
+        Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
+        None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
+    };
+    match made {
+        Ok(()) => println!("cargo::rustc-cfg=sam2_kernels"),
+        Err(why) if var_os("SAM2_REQUIRE_CUDA_KERNELS").is_some_and(|v| v != "0") => println!("cargo::error={why}"),
+        // Nothing is wrong with a build for the CPU alone: who asks for CUDA at run time is told.
+        Err(_) => std::fs::write(&fatbin, []).expect("OUT_DIR is writable"),
+    }
+    #[cfg(feature = "emulator")]
+    emulator();
+}
+
+fn find_nvcc() -> Option<PathBuf> {
+    let within = |key: &str| var_os(key).map(|home| PathBuf::from(home).join("bin/nvcc"));
+    let on_path = var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let wheel = var_os("VIRTUAL_ENV").and_then(|env| {
+        let lib = std::fs::read_dir(PathBuf::from(env).join("lib")).ok()?;
+        lib.filter_map(|e| e.ok()).map(|e| e.path().join("site-packages/nvidia/cu13/bin/nvcc")).find(|p| p.is_file())
+    });
+    (var_os("NVCC").map(PathBuf::from).into_iter())
+        .chain(within("CUDA_HOME"))
+        .chain(within("CUDA_PATH"))
+        .chain(on_path.map(|folder| folder.join("nvcc")))
+        .chain(wheel)
+        .chain(["/usr/local/cuda/bin/nvcc", "/opt/cuda/bin/nvcc"].map(PathBuf::from))
+        .find(|path| path.is_file())
+}
+
+/// One file that includes every family, for every architecture and as PTX for those to come.
+fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
+    let kernels = std::env::current_dir().map_err(|e| e.to_string())?.join("kernels");
+    let all: String =
+        FAMILIES.iter().map(|f| format!("#include \"{}\"\n", kernels.join(f).with_extension("cu").display())).collect();
+    let source = out.join("kernels.cu");
+    std::fs::write(&source, all).map_err(|e| e.to_string())?;
+    let offered = Command::new(nvcc).arg("--list-gpu-code").output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
+    let offered = String::from_utf8_lossy(&offered.stdout).into_owned();
+    let archs = var_os("SAM2_CUDA_ARCHS").and_then(|v| v.into_string().ok()).unwrap_or(ARCHS.into());
+    let mut command = Command::new(nvcc);
+    command.args([
+        "-std=c++17",
+        "-O3",
+        "-lineinfo",
+        "--fatbin",
+        "-t0",
+        "-Xfatbin",
+        "-compress-all",
+        "-Werror",
+        "all-warnings",
+    ]);
+    let mut first = None;
+    for arch in archs.split(',').map(str::trim) {
+        let plain = arch.trim_end_matches('a');
+        if offered.lines().any(|line| line.trim() == format!("sm_{plain}")) {
+            command.arg(format!("-gencode=arch=compute_{arch},code=sm_{arch}"));
+            first = first.or(Some(plain));
+        }
+    }
+    let Some(first) = first else { return Err(format!("nvcc compiles for none of {archs}")) };
+    command.arg(format!("-gencode=arch=compute_{first},code=compute_{first}"));
+    command.arg("-I").arg(&kernels).arg("-o").arg(fatbin).arg(&source);
+    let done = command.output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    // A compiler that fails is never passed over in silence.
+    for line in String::from_utf8_lossy(&done.stderr).lines().take(40) {
+        println!("cargo::error={line}");
+    }
+    Err("nvcc failed".into())
+}
+
+/// Kernels are instrumented, the runtime that receives the instrumentation's calls is not.
+#[cfg(feature = "emulator")]
+fn emulator() {
+    cc::Build::new().cpp(true).std("c++17").opt_level(2).file("emulator/runtime.cpp").compile("sam2_emulator");
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .include("emulator")
+        .flag("-Wno-unused-parameter")
+        .link_lib_modifier("+whole-archive");
+    for flag in [
+        "-xc++",
+        "-fno-strict-aliasing",
+        "-fno-tree-vectorize",
+        "-fno-tree-slp-vectorize",
+        "-fsanitize=kernel-address",
+        "--param=asan-instrumentation-with-call-threshold=0",
+        "--param=asan-stack=0",
+        "--param=asan-globals=0",
+    ] {
+        build.flag(flag);
+    }
+    for family in FAMILIES {
+        build.file(format!("kernels/{family}.cu"));
+    }
+    build.file("emulator/faults.cu");
+    build.compile("sam2_emulated_kernels");
+}

@@ -1,0 +1,163 @@
+// The primitives of kernels/ptx.cuh on a CPU: every CUDA thread is a fiber, every memory access of a kernel is checked.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define DEVICE inline __attribute__((always_inline))
+#define UNROLL
+
+namespace emulator {
+// The calling CUDA thread.
+int thread();
+int threads();
+int block(int axis);
+int grid(int axis);
+char* shared();
+// Meet the other threads of the block, or lanes of the warp; `where` must be the same for all.
+void barrier(const char* file, int line);
+void meet_warp(const char* file, int line);
+void shuffle(const char* file, int line, uint32_t* value, int mask);
+// d[m][n][4] += a[m][4] b[n][2] for the whole warp.
+void mma(bool is_bf16, int m, int n, float* d, const uint32_t* a, const uint32_t* b);
+void copy_async16(void* shared, const void* global, int bytes);
+void copy_commit();
+void copy_wait(int groups);
+int atomic(int* p, int v, bool min);
+// Checks an access; a violation ends the launch.
+void check(const void* p, int bytes, bool write);
+
+float bf16_to_float(uint16_t x);
+uint16_t bf16_from_float(float x);
+float f16_to_float(uint16_t x);
+uint16_t f16_from_float(float x);
+
+typedef void (*Body)(const void* args);
+struct Register {
+    Register(const char* name, Body body, int args, int threads);
+};
+}  // namespace emulator
+
+#define KERNEL(name, Args, threads)                                                               \
+    static void name(const Args& a);                                                              \
+    static emulator::Register name##_entry(                                                       \
+        #name, [](const void* p) { name(*static_cast<const Args*>(p)); }, sizeof(Args), threads); \
+    static void name(const Args& a)
+
+struct bf16 {
+    uint16_t bits;
+};
+struct f16 {
+    uint16_t bits;
+};
+struct uint2 {
+    uint32_t x, y;
+};
+struct uint4 {
+    uint32_t x, y, z, w;
+};
+
+#define CUDART_INF_F INFINITY
+
+DEVICE int thread_x() { return emulator::thread(); }
+DEVICE int block_x() { return emulator::block(0); }
+DEVICE int block_y() { return emulator::block(1); }
+DEVICE int block_z() { return emulator::block(2); }
+DEVICE int grid_x() { return emulator::grid(0); }
+DEVICE int block_threads() { return emulator::threads(); }
+DEVICE char* shared_memory() { return emulator::shared(); }
+
+template <class T> DEVICE T min(T a, T b) { return b < a ? b : a; }
+template <class T> DEVICE T max(T a, T b) { return a < b ? b : a; }
+DEVICE float rsqrtf(float x) { return 1 / sqrtf(x); }
+
+DEVICE float to_float(float x) { return x; }
+DEVICE float to_float(bf16 x) { return emulator::bf16_to_float(x.bits); }
+DEVICE float to_float(f16 x) { return emulator::f16_to_float(x.bits); }
+template <class T> T from_float(float x);
+template <> inline float from_float<float>(float x) { return x; }
+template <> inline bf16 from_float<bf16>(float x) { return {emulator::bf16_from_float(x)}; }
+template <> inline f16 from_float<f16>(float x) { return {emulator::f16_from_float(x)}; }
+template <class T> DEVICE uint32_t pack(float low, float high) {
+    return from_float<T>(low).bits | uint32_t(from_float<T>(high).bits) << 16;
+}
+DEVICE float exp2_fast(float x) { return exp2f(x); }
+
+#define barrier() emulator::barrier(__FILE__, __LINE__)
+#define warp_barrier() emulator::meet_warp(__FILE__, __LINE__)
+template <class V> DEVICE V shuffle_at(const char* file, int line, V v, int mask) {
+    static_assert(sizeof(V) == 4, "shuffles move registers");
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    emulator::shuffle(file, line, &bits, mask);
+    memcpy(&v, &bits, 4);
+    return v;
+}
+#define shuffle_xor(v, mask) shuffle_at(__FILE__, __LINE__, v, mask)
+
+DEVICE int atomic_add(int* p, int v) { return emulator::atomic(p, v, false); }
+DEVICE int atomic_min(int* p, int v) { return emulator::atomic(p, v, true); }
+DEVICE int load_volatile(const int* p) { return emulator::atomic(const_cast<int*>(p), 0, false); }
+
+template <class V> DEVICE V load_vector(const void* p) {
+    emulator::check(p, sizeof(V), false);
+    V v;
+    memcpy(&v, p, sizeof(V));
+    return v;
+}
+template <class V> DEVICE void store_vector(void* p, V v) {
+    emulator::check(p, sizeof(V), true);
+    memcpy(p, &v, sizeof(V));
+}
+DEVICE uint4 load16(const void* p) { return load_vector<uint4>(p); }
+DEVICE void store16(void* p, uint4 v) { store_vector(p, v); }
+DEVICE uint2 load8(const void* p) { return load_vector<uint2>(p); }
+DEVICE void store8(void* p, uint2 v) { store_vector(p, v); }
+
+DEVICE void copy_async16(void* shared, const void* global, int bytes) {
+    emulator::copy_async16(shared, global, bytes);
+}
+DEVICE void copy_commit() { emulator::copy_commit(); }
+template <int N> DEVICE void copy_wait() { emulator::copy_wait(N); }
+
+template <int BYTES> struct Tile {
+    char* base;
+    static constexpr int CHUNKS = BYTES / 16;
+    char* at(int row, int chunk) const {
+        int swap = CHUNKS % 8 == 0 ? row & 7 : CHUNKS % 4 == 0 ? row >> 1 & 3 : CHUNKS % 2 == 0 ? row >> 2 & 1 : 0;
+        return base + row * BYTES + ((chunk ^ swap) << 4);
+    }
+    // Columns 2 * pair and the next of a row of 16-bit numbers.
+    uint32_t two(int row, int pair) const {
+        return load_vector<uint32_t>(at(row, pair / 4) + pair % 4 * 4);
+    }
+    uint16_t one(int row, int column) const {
+        return load_vector<uint16_t>(at(row, column / 8) + column % 8 * 2);
+    }
+};
+
+template <int BYTES> DEVICE void load_a(uint32_t (&a)[4], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31, r = row + lane / 4, pair = chunk * 4 + lane % 4;
+    a[0] = tile.two(r, pair), a[1] = tile.two(r + 8, pair), a[2] = tile.two(r, pair + 4), a[3] = tile.two(r + 8, pair + 4);
+}
+template <int BYTES> DEVICE void load_b(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31, r = row + lane / 4, pair = chunk * 4 + lane % 4;
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) b[i][j] = tile.two(r + 8 * i, pair + 4 * j);
+}
+template <int BYTES> DEVICE void load_b_rows(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31, r = row + lane % 4 * 2, column = chunk * 8 + lane / 4;
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            int k = r + 8 * j, n = column + 8 * i;
+            b[i][j] = tile.one(k, n) | uint32_t(tile.one(k + 1, n)) << 16;
+        }
+}
+
+template <class T> constexpr bool is_bf16 = false;
+template <> constexpr bool is_bf16<bf16> = true;
+template <class T, int M, int N>
+DEVICE void mma(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N][2]) {
+    emulator::mma(is_bf16<T>, M, N, &d[0][0][0], &a[0][0], &b[0][0]);
+}

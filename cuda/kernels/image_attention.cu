@@ -1,0 +1,339 @@
+// The two halves of the mask decoder's conversation. The image is read as it is: projections are on the tokens' side.
+//
+// attend_image, tokens read the image:   out = softmax(scale q (x + pos)^T) x
+// update_image, the image reads tokens:  out = norm(x + bias + sum over heads of softmax_t(scale ((x + pos) k^T + b)) v)
+//
+// Widths are those of the image features, a multiple of 32 up to 256; D rounds up. Not yet measured on a GPU.
+
+#include "flash.cuh"
+
+constexpr int HEADS = 8;
+
+struct AttendArgs {
+    View q;           // (p, n, c)
+    View keys;        // (entries, hw, c)
+    const int* source;  // (p)
+    View pos;         // (hw, c)
+    float* sums;      // (p, splits, n, c): of each split, not yet divided
+    float* stats;     // (p, splits, n, 2): maximum and total
+    int n, hw, c, splits, split;
+    float scale;      // log2(e) / sqrt(width of a head)
+};
+
+// 64 queries by the keys of one split, 64 at a time. Grid: (tiles of queries, splits, p).
+template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
+    constexpr int BYTES = D * 2, CHUNKS = BYTES / 16, TILE = 64 * BYTES;
+    typedef Tile<BYTES> Rows;
+    char* shared = shared_memory();
+    Rows q = {shared}, k = {shared + TILE}, v = {shared + 2 * TILE};
+    int first = block_x() * 64, prompt = block_z(), warp = thread_x() / 32, lane = thread_x() % 32;
+    int begin = block_y() * a.split, end = min(begin + a.split, a.hw);
+    size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
+    for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
+        int row = i / CHUNKS, c = i % CHUNKS * 8;
+        int n = first + row < a.n ? min(a.c - c, 8) : 0;
+        chunk_of<T>(q.at(row, c / 8), a.q, (static_cast<size_t>(prompt) * a.n + first + row) * a.q.stride + c, n);
+    }
+    Softmax<T, D> softmax;
+    for (int start = begin; start < end; start += 64) {
+        barrier();
+        for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
+            int row = i / CHUNKS, c = i % CHUNKS * 8;
+            int n = start + row < end ? min(a.c - c, 8) : 0;
+            size_t at = (entry + start + row) * a.keys.stride + c;
+            chunk_of_sum<T>(k.at(row, c / 8), a.keys, at, a.pos, static_cast<size_t>(start + row) * a.pos.stride + c, n);
+            chunk_of<T>(v.at(row, c / 8), a.keys, at, n);
+        }
+        barrier();
+        float s[1][8][4];
+        scores<T>(s, q, warp * 16, k);
+        UNROLL for (int j = 0; j < 8; j++)
+            UNROLL for (int r = 0; r < 4; r++) {
+                bool there = start + j * 8 + lane % 4 * 2 + r % 2 < end;
+                s[0][j][r] = there ? s[0][j][r] * a.scale : NEVER;
+            }
+        softmax.add(s, v);
+    }
+    softmax.finish();
+    UNROLL for (int i = 0; i < 2; i++) {
+        int query = first + warp * 16 + lane / 4 + i * 8;
+        if (query >= a.n) continue;
+        size_t out = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
+        if (lane % 4 == 0) a.stats[out * 2] = softmax.most[i], a.stats[out * 2 + 1] = softmax.total[i];
+        UNROLL for (int j = 0; j < D / 8; j++)
+            UNROLL for (int r = 0; r < 2; r++) {
+                int col = j * 8 + lane % 4 * 2 + r;
+                if (col < a.c) a.sums[out * a.c + col] = softmax.sums[j][i * 2 + r];
+            }
+    }
+}
+
+// As above in f32: 32 queries, four threads each, 16 keys at a time.
+template <int D> DEVICE void attend32(const AttendArgs& a) {
+    constexpr int ROW = D + 4, KEYS = 16;
+    float* q = reinterpret_cast<float*>(shared_memory());
+    float *k = q + 32 * ROW, *v = k + KEYS * ROW, *p = v + KEYS * ROW;
+    int first = block_x() * 32, prompt = block_z(), row = thread_x() / 4, part = thread_x() % 4;
+    int begin = block_y() * a.split, end = min(begin + a.split, a.hw);
+    size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
+    View q_rows = {q, 0, F32}, k_rows = {k, 0, F32}, v_rows = {v, 0, F32};
+    for (int i = thread_x(); i < 32 * (D / 4); i += 128) {
+        int r = i / (D / 4), c = i % (D / 4) * 4, n = first + r < a.n ? min(a.c - c, 4) : 0;
+        Four x = {{0, 0, 0, 0}};
+        if (n > 0) x = get4(a.q, (static_cast<size_t>(prompt) * a.n + first + r) * a.q.stride + c, n);
+        put4(q_rows, r * ROW + c, x, 4);
+    }
+    float most = NEVER, total = 0, sums[D / 4] = {};
+    for (int start = begin; start < end; start += KEYS) {
+        barrier();
+        for (int i = thread_x(); i < KEYS * (D / 4); i += 128) {
+            int r = i / (D / 4), c = i % (D / 4) * 4, n = start + r < end ? min(a.c - c, 4) : 0;
+            Four x = {{0, 0, 0, 0}}, y = x;
+            if (n > 0) {
+                x = get4(a.keys, (entry + start + r) * a.keys.stride + c, n);
+                y = get4(a.pos, static_cast<size_t>(start + r) * a.pos.stride + c, n);
+            }
+            put4(v_rows, r * ROW + c, x, 4);
+            UNROLL for (int j = 0; j < 4; j++) x.v[j] += y.v[j];
+            put4(k_rows, r * ROW + c, x, 4);
+        }
+        barrier();
+        float s[4] = {};
+        for (int c = 0; c < D; c += 4) {
+            Four x = get4(q_rows, row * ROW + c, 4);
+            UNROLL for (int j = 0; j < 4; j++) {
+                Four y = get4(k_rows, (part + j * 4) * ROW + c, 4);
+                UNROLL for (int i = 0; i < 4; i++) s[j] = fmaf(x.v[i], y.v[i], s[j]);
+            }
+        }
+        float next = most;
+        UNROLL for (int j = 0; j < 4; j++) {
+            s[j] = start + part + j * 4 < end ? s[j] * a.scale : NEVER;
+            next = fmaxf(next, s[j]);
+        }
+        next = fmaxf(next, shuffle_xor(next, 1));
+        next = fmaxf(next, shuffle_xor(next, 2));
+        float shrink = exp2_fast(most - next);
+        most = next;
+        total *= shrink;
+        UNROLL for (int i = 0; i < D / 4; i++) sums[i] *= shrink;
+        UNROLL for (int j = 0; j < 4; j++) {
+            float w = exp2_fast(s[j] - most);
+            total += w;
+            p[row * (KEYS + 1) + part + j * 4] = w;
+        }
+        warp_barrier();
+        for (int key = 0; key < KEYS; key++) {
+            float w = p[row * (KEYS + 1) + key];
+            UNROLL for (int i = 0; i < D / 16; i++) {
+                Four y = get4(v_rows, key * ROW + (i * 4 + part) * 4, 4);
+                UNROLL for (int c = 0; c < 4; c++) sums[i * 4 + c] = fmaf(w, y.v[c], sums[i * 4 + c]);
+            }
+        }
+    }
+    total += shuffle_xor(total, 1);
+    total += shuffle_xor(total, 2);
+    int query = first + row;
+    if (query >= a.n) return;
+    size_t out = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
+    if (part == 0) a.stats[out * 2] = most, a.stats[out * 2 + 1] = total;
+    View to = {a.sums, 0, F32};
+    UNROLL for (int i = 0; i < D / 16; i++) {
+        int col = (i * 4 + part) * 4;
+        Four y = {{sums[i * 4], sums[i * 4 + 1], sums[i * 4 + 2], sums[i * 4 + 3]}};
+        if (col < a.c) put4(to, out * a.c + col, y, min(4, a.c - col));
+    }
+}
+
+struct MergeArgs {
+    View out;  // (p, n, c)
+    const float* sums;
+    const float* stats;
+    int n, c, splits;
+};
+
+// Joins what the splits of a query found. A warp per query. Grid: (n by 8, p).
+KERNEL(attend_image_merge, MergeArgs, 256) {
+    int query = block_x() * 8 + thread_x() / 32, prompt = block_y(), lane = thread_x() % 32;
+    if (query >= a.n) return;
+    auto at = [&](int split) { return (static_cast<size_t>(prompt) * a.splits + split) * a.n + query; };
+    float most = NEVER, total = 0;
+    for (int i = 0; i < a.splits; i++) most = fmaxf(most, a.stats[at(i) * 2]);
+    for (int i = 0; i < a.splits; i++) total += exp2_fast(a.stats[at(i) * 2] - most) * a.stats[at(i) * 2 + 1];
+    size_t out = (static_cast<size_t>(prompt) * a.n + query) * a.out.stride;
+    for (int c = lane; c < a.c; c += 32) {
+        float sum = 0;
+        for (int i = 0; i < a.splits; i++) sum += exp2_fast(a.stats[at(i) * 2] - most) * a.sums[at(i) * a.c + c];
+        put(a.out, out + c, sum / total);
+    }
+}
+
+struct UpdateArgs {
+    View out;           // (p, hw, c)
+    View keys;          // (entries, hw, c)
+    const int* source;  // (p)
+    View pos;           // (hw, c)
+    View k, v;          // (p, t, HEADS, c)
+    View score_bias;    // (p, t, HEADS)
+    const int* lens;    // (p)
+    const float *bias, *gamma, *beta;  // (c)
+    int t, hw, c;
+    float scale, eps;
+};
+
+// 64 pixels, eight tokens (64 keys) at a time. With more than eight tokens the scores are computed twice: first for
+// maximum and total of every head, then for the weights, since the sums of all heads are one. Grid: (pixels by 64, p).
+template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
+    constexpr int BYTES = D * 2, CHUNKS = BYTES / 16, TILE = 64 * BYTES;
+    typedef Tile<BYTES> Rows;
+    char* shared = shared_memory();
+    Rows x = {shared}, k = {shared + TILE}, v = {shared + 2 * TILE};
+    int first = block_x() * 64, prompt = block_y(), warp = thread_x() / 32, lane = thread_x() % 32;
+    int keys = a.lens[prompt] * HEADS, steps = (keys + 63) / 64;
+    size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
+    for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
+        int row = i / CHUNKS, c = i % CHUNKS * 8, n = first + row < a.hw ? min(a.c - c, 8) : 0;
+        size_t pixel = first + row;
+        chunk_of_sum<T>(x.at(row, c / 8), a.keys, (entry + pixel) * a.keys.stride + c, a.pos, pixel * a.pos.stride + c, n);
+    }
+    auto fetch = [&](Rows to, View from, int step) {
+        for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
+            int row = i / CHUNKS, c = i % CHUNKS * 8, key = step * 64 + row;
+            int n = key < keys ? min(a.c - c, 8) : 0;
+            chunk_of<T>(to.at(row, c / 8), from, (static_cast<size_t>(prompt) * a.t * HEADS + key) * from.stride + c, n);
+        }
+    };
+    // Of a lane: rows lane/4 and lane/4 + 8; keys 8 j + lane%4*2 and the next, so every j is a token and r%2 a head.
+    auto read = [&](float(&s)[1][8][4], int step) {
+        scores<T>(s, x, warp * 16, k);
+        UNROLL for (int j = 0; j < 8; j++)
+            UNROLL for (int r = 0; r < 4; r++) {
+                int key = step * 64 + j * 8 + lane % 4 * 2 + r % 2;
+                float bias = key < keys ? get(a.score_bias, static_cast<size_t>(prompt) * a.t * HEADS + key) : 0.0f;
+                s[0][j][r] = key < keys ? (s[0][j][r] + bias) * a.scale : NEVER;
+            }
+    };
+    float most[4] = {NEVER, NEVER, NEVER, NEVER}, total[4] = {0, 0, 0, 0};
+    float s[1][8][4];
+    for (int step = 0; step < steps; step++) {
+        barrier();
+        fetch(k, a.k, step);
+        barrier();
+        read(s, step);
+        UNROLL for (int r = 0; r < 4; r++) {
+            float next = most[r];
+            UNROLL for (int j = 0; j < 8; j++) next = fmaxf(next, s[0][j][r]);
+            total[r] *= exp2_fast(most[r] - next);
+            most[r] = next;
+            UNROLL for (int j = 0; j < 8; j++) total[r] += exp2_fast(s[0][j][r] - next);
+        }
+    }
+    UNROLL for (int r = 0; r < 4; r++) total[r] = 1.0f / total[r];
+    float sums[D / 8][4] = {};
+    for (int step = 0; step < steps; step++) {
+        barrier();
+        if (steps > 1) fetch(k, a.k, step);
+        fetch(v, a.v, step);
+        barrier();
+        if (steps > 1) read(s, step);
+        UNROLL for (int j = 0; j < 8; j++)
+            UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = exp2_fast(s[0][j][r] - most[r]) * total[r];
+        weigh<T>(sums, s, v);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        size_t pixel = first + warp * 16 + lane / 4 + i * 8;
+        bool there = pixel < static_cast<size_t>(a.hw);
+        float sum = 0;
+        UNROLL for (int j = 0; j < D / 8; j++)
+            UNROLL for (int r = 0; r < 2; r++) {
+                int col = j * 8 + lane % 4 * 2 + r;
+                float& y = sums[j][i * 2 + r];
+                if (there && col < a.c) y += get(a.keys, (entry + pixel) * a.keys.stride + col) + a.bias[col];
+                sum += col < a.c ? y : 0.0f;
+            }
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
+        float mean = sum / a.c;
+        sum = 0;
+        UNROLL for (int j = 0; j < D / 8; j++)
+            UNROLL for (int r = 0; r < 2; r++) {
+                float y = sums[j][i * 2 + r] - mean;
+                sum += j * 8 + lane % 4 * 2 + r < a.c ? y * y : 0.0f;
+            }
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
+        float norm = rsqrtf(sum / a.c + a.eps);
+        if (!there) continue;
+        size_t out = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
+        UNROLL for (int j = 0; j < D / 8; j++)
+            UNROLL for (int r = 0; r < 2; r++) {
+                int col = j * 8 + lane % 4 * 2 + r;
+                if (col < a.c) put(a.out, out + col, (sums[j][i * 2 + r] - mean) * norm * a.gamma[col] + a.beta[col]);
+            }
+    }
+}
+
+// As above in f32: a warp per pixel, the columns dealt to its lanes, each token's heads in turn; two passes as above.
+// Grid: (pixels by 4, p).
+DEVICE void update32(const UpdateArgs& a) {
+    constexpr int MOST = 8;
+    int pixel = block_x() * 4 + thread_x() / 32, prompt = block_y(), lane = thread_x() % 32;
+    if (pixel >= a.hw) return;
+    size_t from = (static_cast<size_t>(a.source[prompt]) * a.hw + pixel) * a.keys.stride;
+    float x[MOST], y[MOST];
+    UNROLL for (int i = 0; i < MOST; i++) {
+        int col = lane + i * 32;
+        bool there = col < a.c;
+        float own = there ? get(a.keys, from + col) : 0.0f;
+        x[i] = there ? own + get(a.pos, static_cast<size_t>(pixel) * a.pos.stride + col) : 0.0f;
+        y[i] = there ? own + a.bias[col] : 0.0f;
+    }
+    auto score = [&](int key) {
+        size_t row = static_cast<size_t>(prompt) * a.t * HEADS + key;
+        float s = 0;
+        UNROLL for (int i = 0; i < MOST; i++) {
+            int col = lane + i * 32;
+            if (col < a.c) s = fmaf(x[i], get(a.k, row * a.k.stride + col), s);
+        }
+        return (warp_sum(s) + get(a.score_bias, row)) * a.scale;
+    };
+    for (int head = 0; head < HEADS; head++) {
+        float most = NEVER, total = 0;
+        for (int token = 0; token < a.lens[prompt]; token++) {
+            float s = score(token * HEADS + head), next = fmaxf(most, s);
+            total = total * exp2_fast(most - next) + exp2_fast(s - next);
+            most = next;
+        }
+        for (int token = 0; token < a.lens[prompt]; token++) {
+            int key = token * HEADS + head;
+            float w = exp2_fast(score(key) - most) / total;
+            size_t row = (static_cast<size_t>(prompt) * a.t * HEADS + key) * a.v.stride;
+            UNROLL for (int i = 0; i < MOST; i++) {
+                int col = lane + i * 32;
+                if (col < a.c) y[i] = fmaf(w, get(a.v, row + col), y[i]);
+            }
+        }
+    }
+    float sum = 0;
+    UNROLL for (int i = 0; i < MOST; i++) sum += y[i];
+    float mean = warp_sum(sum) / a.c;
+    sum = 0;
+    UNROLL for (int i = 0; i < MOST; i++) sum += lane + i * 32 < a.c ? (y[i] - mean) * (y[i] - mean) : 0.0f;
+    float norm = rsqrtf(warp_sum(sum) / a.c + a.eps);
+    size_t out = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
+    UNROLL for (int i = 0; i < MOST; i++) {
+        int col = lane + i * 32;
+        if (col < a.c) put(a.out, out + col, (y[i] - mean) * norm * a.gamma[col] + a.beta[col]);
+    }
+}
+
+#define IMAGE(D)                                                           \
+    KERNEL(attend_image_f32_##D, AttendArgs, 128) { attend32<D>(a); }      \
+    KERNEL(attend_image_bf16_##D, AttendArgs, 128) { attend16<bf16, D>(a); } \
+    KERNEL(attend_image_f16_##D, AttendArgs, 128) { attend16<f16, D>(a); } \
+    KERNEL(update_image_bf16_##D, UpdateArgs, 128) { update16<bf16, D>(a); } \
+    KERNEL(update_image_f16_##D, UpdateArgs, 128) { update16<f16, D>(a); }
+IMAGE(64)
+IMAGE(128)
+IMAGE(256)
+KERNEL(update_image_f32, UpdateArgs, 128) { update32(a); }

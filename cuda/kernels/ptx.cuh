@@ -1,0 +1,142 @@
+// What kernels ask of the hardware, by name: the only file with inline PTX. The emulator has one of the same name.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <math_constants.h>
+#include <stdint.h>
+
+#define DEVICE __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+
+// A kernel takes one struct of plain data, the same that Rust fills; `a` names it.
+#define KERNEL(name, Args, threads) \
+    extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Args a)
+
+typedef __nv_bfloat16 bf16;
+typedef __half f16;
+
+DEVICE int thread_x() { return threadIdx.x; }
+DEVICE int block_x() { return blockIdx.x; }
+DEVICE int block_y() { return blockIdx.y; }
+DEVICE int block_z() { return blockIdx.z; }
+DEVICE int grid_x() { return gridDim.x; }
+DEVICE int block_threads() { return blockDim.x; }
+
+// The block's dynamic shared memory, aligned to 128 bytes.
+DEVICE char* shared_memory() {
+    extern __shared__ __align__(128) char shared[];
+    return shared;
+}
+
+DEVICE float to_float(float x) { return x; }
+DEVICE float to_float(bf16 x) { return __bfloat162float(x); }
+DEVICE float to_float(f16 x) { return __half2float(x); }
+template <class T> DEVICE T from_float(float x);
+template <> DEVICE float from_float<float>(float x) { return x; }
+template <> DEVICE bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+template <> DEVICE f16 from_float<f16>(float x) { return __float2half_rn(x); }
+
+// Two 16-bit numbers as a register, the first in the low half.
+template <class T> DEVICE uint32_t pack(float low, float high);
+template <> DEVICE uint32_t pack<bf16>(float low, float high) {
+    __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<uint32_t*>(&v);
+}
+template <> DEVICE uint32_t pack<f16>(float low, float high) {
+    __half2 v = __floats2half2_rn(low, high);
+    return *reinterpret_cast<uint32_t*>(&v);
+}
+
+DEVICE float exp2_fast(float x) { return exp2f(x); }
+
+// All threads of the block, all lanes of the warp.
+DEVICE void barrier() { __syncthreads(); }
+DEVICE void warp_barrier() { __syncwarp(); }
+DEVICE float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+DEVICE int shuffle_xor(int x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+
+DEVICE int atomic_add(int* p, int v) { return atomicAdd(p, v); }
+DEVICE int atomic_min(int* p, int v) { return atomicMin(p, v); }
+// A read that sees what other blocks wrote during this launch.
+DEVICE int load_volatile(const int* p) { return *reinterpret_cast<const volatile int*>(p); }
+
+// 16 bytes at an address that is a multiple of 16.
+DEVICE uint4 load16(const void* p) { return *reinterpret_cast<const uint4*>(p); }
+DEVICE void store16(void* p, uint4 v) { *reinterpret_cast<uint4*>(p) = v; }
+DEVICE uint2 load8(const void* p) { return *reinterpret_cast<const uint2*>(p); }
+DEVICE void store8(void* p, uint2 v) { *reinterpret_cast<uint2*>(p) = v; }
+
+// Copies `bytes` (0 to 16) from global to shared memory and zeros the rest of the 16; there after copy_wait.
+DEVICE void copy_async16(void* shared, const void* global, int bytes) {
+    uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+}
+// Ends a group of copies; copy_wait<N> waits for all groups of this thread but the last N.
+DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+// A tile in shared memory of rows of BYTES bytes, in chunks of 16 that are permuted so that neither storing a row nor
+// reading a column of chunks meets a bank twice.
+template <int BYTES> struct Tile {
+    char* base;
+    static constexpr int CHUNKS = BYTES / 16;
+    DEVICE char* at(int row, int chunk) const {
+        int swap = CHUNKS % 8 == 0 ? row & 7 : CHUNKS % 4 == 0 ? row >> 1 & 3 : CHUNKS % 2 == 0 ? row >> 2 & 1 : 0;
+        return base + row * BYTES + ((chunk ^ swap) << 4);
+    }
+};
+
+DEVICE void ldmatrix(uint32_t (&r)[4], const void* row) {
+    uint32_t p = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(p)
+                 : "memory");
+}
+DEVICE void ldmatrix_trans(uint32_t (&r)[4], const void* row) {
+    uint32_t p = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(p)
+                 : "memory");
+}
+
+// The left operand of mma: rows row..row+16, columns 8*chunk..8*chunk+16 of a tile of 16-bit numbers.
+template <int BYTES> DEVICE void load_a(uint32_t (&a)[4], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31;
+    ldmatrix(a, tile.at(row + (lane & 15), chunk + (lane >> 4)));
+}
+// Two right operands of mma from a tile that holds them transposed: columns row..row+16, depth 8*chunk..8*chunk+16.
+template <int BYTES> DEVICE void load_b(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31;
+    uint32_t r[4];
+    ldmatrix(r, tile.at(row + (lane & 7) + (lane >> 4) * 8, chunk + (lane >> 3 & 1)));
+    b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
+}
+// Two right operands from a tile that holds them as they are: depth row..row+16, columns 8*chunk..8*chunk+16.
+template <int BYTES> DEVICE void load_b_rows(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
+    int lane = thread_x() & 31;
+    uint32_t r[4];
+    ldmatrix_trans(r, tile.at(row + (lane & 15), chunk + (lane >> 4)));
+    b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
+}
+
+template <class T> DEVICE void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <> DEVICE void mma_16x8x16<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+template <> DEVICE void mma_16x8x16<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// d[i][j] += a[i] b[j], products of 16x16 by 16x8. Of each, a lane holds rows lane/4 and lane/4 + 8, and columns
+// 2*(lane%4) and the next: d[0] and d[1] of the first row, d[2] and d[3] of the second.
+template <class T, int M, int N>
+DEVICE void mma(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N][2]) {
+    UNROLL for (int i = 0; i < M; i++)
+        UNROLL for (int j = 0; j < N; j++) mma_16x8x16<T>(d[i][j], a[i], b[j]);
+}

@@ -1,0 +1,181 @@
+//! Attention over maps and among tokens: `kernels/attention.cu`.
+
+use crate::device::Device;
+use crate::{Cuda, Kernel, View, blocks, plain};
+use sam2_engine::backend::Windows;
+use sam2_engine::tensor::{DType, Tensor};
+use std::f32::consts::LOG2_E;
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct WindowArgs {
+    out: View,
+    q: View,
+    k: View,
+    v: View,
+    pad_k: u64,
+    pad_v: u64,
+    h: i32,
+    w: i32,
+    hq: i32,
+    wq: i32,
+    size: i32,
+    pool: i32,
+    d: i32,
+    windows_x: i32,
+    windows: i32,
+    per_block: i32,
+    key_slots: i32,
+    query_slots: i32,
+    tiles: i32,
+    scale: f32,
+    fast: i32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct TokenArgs {
+    out: View,
+    q: View,
+    k: View,
+    v: View,
+    lens: u64,
+    t: i32,
+    heads: i32,
+    d: i32,
+    scale: f32,
+}
+
+/// Head widths that kernels are made for.
+const WIDTHS: [usize; 7] = [16, 32, 64, 80, 96, 128, 256];
+
+/// The kernel for a type and a head width, and the width it pads to.
+fn window_kernel(dtype: DType, d: usize) -> (Kernel, usize) {
+    use Kernel::*;
+    let i = WIDTHS.iter().position(|&w| w >= d).unwrap_or_else(|| panic!("window_attention: heads {d} wide"));
+    let kernels = match dtype {
+        DType::F32 => [
+            window_attention_f32_16,
+            window_attention_f32_32,
+            window_attention_f32_64,
+            window_attention_f32_80,
+            window_attention_f32_96,
+            window_attention_f32_128,
+            window_attention_f32_256,
+        ],
+        DType::Bf16 => [
+            window_attention_bf16_16,
+            window_attention_bf16_32,
+            window_attention_bf16_64,
+            window_attention_bf16_80,
+            window_attention_bf16_96,
+            window_attention_bf16_128,
+            window_attention_bf16_256,
+        ],
+        _ => [
+            window_attention_f16_16,
+            window_attention_f16_32,
+            window_attention_f16_64,
+            window_attention_f16_80,
+            window_attention_f16_96,
+            window_attention_f16_128,
+            window_attention_f16_256,
+        ],
+    };
+    (kernels[i], WIDTHS[i])
+}
+
+impl<D: Device> Cuda<D> {
+    pub(crate) fn window_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        windows: Windows<'_>,
+    ) {
+        let (&[hq, wq, c], &[h, w, _]) = (out.dims(), k.dims()) else { panic!("window_attention: {out:?} {k:?}") };
+        let (pool, d, size) = (h / hq, c / heads, windows.size);
+        assert!(
+            q.dims() == out.dims() && v.dims() == k.dims() && k.cols() == c && heads * d == c,
+            "window_attention: {out:?} from {q:?} {k:?} {v:?}, {heads} heads"
+        );
+        assert!([1, 2].contains(&pool) && (hq * pool, wq * pool) == (h, w), "window_attention: {out:?} from {k:?}");
+        assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "window_attention: {out:?} {q:?} {k:?} {v:?}");
+        self.count_operands(&[out, q, k, v]);
+        let (kernel, width) = window_kernel(out.dtype(), d);
+        let (windows_x, windows_y) = if size == 0 { (1, 1) } else { (w.div_ceil(size), h.div_ceil(size)) };
+        let (keys, queries) = if size == 0 { (h * w, hq * wq) } else { (size * size, (size / pool).pow(2)) };
+        let f32s = out.dtype() == DType::F32;
+        let rows = if f32s { 32 } else { 64 };
+        let per_block = if f32s { 1 } else { (64 / keys.max(queries)).max(1) };
+        let tiles = if per_block > 1 { 1 } else { queries.div_ceil(rows) };
+        let groups = (windows_x * windows_y).div_ceil(per_block);
+        let aligned =
+            |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && d.is_multiple_of(8);
+        let args = WindowArgs {
+            out: View::of(out),
+            q: View::of(q),
+            k: View::of(k),
+            v: View::of(v),
+            pad_k: plain(windows.pad.0, DType::F32),
+            pad_v: plain(windows.pad.1, DType::F32),
+            h: h as i32,
+            w: w as i32,
+            hq: hq as i32,
+            wq: wq as i32,
+            size: size as i32,
+            pool: pool as i32,
+            d: d as i32,
+            windows_x: windows_x as i32,
+            windows: (windows_x * windows_y) as i32,
+            per_block: per_block as i32,
+            key_slots: keys as i32,
+            query_slots: queries as i32,
+            tiles: tiles as i32,
+            scale: LOG2_E / (d as f32).sqrt(),
+            fast: (aligned(q) && aligned(k) && aligned(v)) as i32,
+        };
+        let shared = if f32s {
+            let keys = if width > 128 { 16 } else { 32 };
+            ((32 + 2 * keys) * (width + 4) + 32 * (keys + 1) + 3 * keys) * 4
+        } else {
+            3 * 64 * width * 2 + 3 * 128 * 4
+        };
+        let covered = if size == 0 { hq * wq * h * w } else { hq * wq * size * size };
+        self.count(|c| c.matmul_flops += (4 * covered * d * heads) as u64);
+        self.launch(kernel, [groups * tiles, heads, 1], shared, &args);
+    }
+
+    pub(crate) fn token_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        lens: Tensor<'_>,
+    ) {
+        let [p, t, c] = *out.dims() else { panic!("token_attention: {out:?}") };
+        assert!(
+            [q, k, v].iter().all(|x| x.dims() == out.dims()) && lens.len() == p && c.is_multiple_of(heads),
+            "token_attention: {out:?} from {q:?} {k:?} {v:?}, lengths {lens:?}"
+        );
+        assert!(c / heads <= 256, "token_attention: heads {} wide", c / heads);
+        self.count_operands(&[out, q, k, v]);
+        self.count(|counters| counters.matmul_flops += (4 * p * t * t * c) as u64);
+        let args = TokenArgs {
+            out: View::of(out),
+            q: View::of(q),
+            k: View::of(k),
+            v: View::of(v),
+            lens: plain(lens, DType::I32),
+            t: t as i32,
+            heads: heads as i32,
+            d: (c / heads) as i32,
+            scale: LOG2_E / ((c / heads) as f32).sqrt(),
+        };
+        self.launch(Kernel::token_attention, [blocks(t, 8), heads, p], 0, &args);
+    }
+}

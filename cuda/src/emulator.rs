@@ -1,0 +1,265 @@
+//! A device that is a CPU pretending: for tests on machines without a GPU.
+//!
+//! The kernels are the same files, compiled for the host; every CUDA thread is a fiber and every access is checked
+//! (`emulator/runtime.cpp`). Work waits in a queue and runs at some moment before `sync` returns, so that a host that
+//! reads or writes too early is found out. Everything random follows from a seed.
+
+use crate::device::{Device, Launch, MAX_ARGS, Pinned};
+use crate::kernels::Kernel;
+use sam2_engine::backend::Memory;
+use sam2_engine::{Error, Result};
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+unsafe extern "C" {
+    fn sam2_emulator_kernel(name: *const c_char, args: *mut c_int, threads: *mut c_int) -> c_int;
+    fn sam2_emulator_alloc(bytes: usize) -> *mut c_void;
+    fn sam2_emulator_free(p: *mut c_void);
+    fn sam2_emulator_copy(device: usize, host: *mut c_void, bytes: usize, kind: c_int) -> bool;
+    fn sam2_emulator_launch(
+        kernel: c_int,
+        grid: *const u32,
+        threads: u32,
+        shared: usize,
+        args: *const c_void,
+        seed: u64,
+        error: *mut c_char,
+        error_size: usize,
+    ) -> bool;
+}
+
+/// Memory of the pretended device.
+pub struct EmulatedMemory {
+    addr: u64,
+    bytes: usize,
+}
+
+impl Memory for EmulatedMemory {
+    fn addr(&self) -> u64 {
+        self.addr
+    }
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for EmulatedMemory {
+    fn drop(&mut self) {
+        // SAFETY: allocated there, freed once.
+        unsafe { sam2_emulator_free(self.addr as *mut c_void) }
+    }
+}
+
+/// Host memory for copies.
+pub struct HostBytes(Box<[Cell<u8>]>);
+
+impl Pinned for HostBytes {
+    fn ptr(&self) -> *mut u8 {
+        self.0.as_ptr().cast_mut().cast()
+    }
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Queued work. Addresses are numbers: what they point to is looked up when it runs.
+#[derive(Clone, Copy)]
+enum Work {
+    Launch(Launch),
+    In { to: u64, from: usize, bytes: usize },
+    Out { to: usize, from: u64, bytes: usize },
+}
+
+/// A queue of the pretended device.
+pub struct Emulator {
+    queue: RefCell<Vec<Work>>,
+    recording: RefCell<Option<Vec<Work>>>,
+    random: Cell<u64>,
+    /// Allocations until one fails; negative: none does.
+    until_failure: Arc<AtomicIsize>,
+}
+
+impl Emulator {
+    /// A device whose every choice follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Emulator {
+            queue: RefCell::new(Vec::new()),
+            recording: RefCell::new(None),
+            random: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            until_failure: Arc::new(AtomicIsize::new(-1)),
+        }
+    }
+
+    /// Counts allocations down, of this queue and its forks: the one that finds 0 fails, and so do those after it
+    /// until the count is set anew.
+    pub fn failing(&self) -> Arc<AtomicIsize> {
+        self.until_failure.clone()
+    }
+
+    fn next(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        x
+    }
+
+    fn enqueue(&self, work: Work) -> Result<()> {
+        if let Some(list) = &mut *self.recording.borrow_mut() {
+            list.push(work);
+            return Ok(());
+        }
+        self.queue.borrow_mut().push(work);
+        // The device may be fast or slow.
+        if self.next().is_multiple_of(8) { self.drain() } else { Ok(()) }
+    }
+
+    fn drain(&self) -> Result<()> {
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        queue.iter().try_for_each(|work| self.run(work))
+    }
+
+    fn run(&self, work: &Work) -> Result<()> {
+        let copy = |device: u64, host: usize, bytes: usize, kind: c_int, what: &str| {
+            // SAFETY: the host's side is pinned memory of that size, the device's is looked up.
+            if unsafe { sam2_emulator_copy(device as usize, host as *mut c_void, bytes, kind) } {
+                return Ok(());
+            }
+            Err(Error::Device(format!("copy of {bytes} bytes {what} the device: not its memory, or never written")))
+        };
+        match work {
+            Work::In { to, from, bytes } => copy(*to, *from, *bytes, 0, "to"),
+            Work::Out { to, from, bytes } => copy(*from, *to, *bytes, 1, "from"),
+            Work::Launch(launch) => self.emulate(launch.kernel.name(), launch),
+        }
+    }
+
+    fn emulate(&self, name: &str, launch: &Launch) -> Result<()> {
+        self.run_named(name, launch.grid, launch.kernel.threads(), launch.shared, &launch.args, launch.size)
+    }
+
+    /// Runs a kernel by name.
+    fn run_named(
+        &self,
+        name: &str,
+        grid: [u32; 3],
+        threads: u32,
+        shared: usize,
+        args: &[std::mem::MaybeUninit<u64>; MAX_ARGS / 8],
+        size: usize,
+    ) -> Result<()> {
+        let (kernel, takes, registered) = find(name).ok_or_else(|| Error::Device(format!("no kernel {name}")))?;
+        if (takes, registered) != (size, threads as usize) {
+            let what = format!("{name} takes {takes} bytes and {registered} threads, got {size} and {threads}");
+            return Err(Error::Internal(what));
+        }
+        let mut error = [0 as c_char; 512];
+        // SAFETY: the kernel's arguments are of the size it takes; what they point to is looked up at every access.
+        let done = unsafe {
+            sam2_emulator_launch(
+                kernel,
+                grid.as_ptr(),
+                threads,
+                shared,
+                args.as_ptr().cast(),
+                self.next(),
+                error.as_mut_ptr(),
+                error.len(),
+            )
+        };
+        // SAFETY: the message ends within the buffer.
+        let message = || unsafe { CStr::from_ptr(error.as_ptr()) }.to_string_lossy().into_owned();
+        if done { Ok(()) } else { Err(Error::Device(message())) }
+    }
+
+    /// Runs one of the kernels with a mistake (`emulator/faults.cu`): `out` and `in` of 64 floats, `n`.
+    pub fn fault(&self, name: &str, out: u64, input: u64, n: i32) -> Result<()> {
+        #[derive(Clone, Copy)]
+        #[repr(C)]
+        struct FaultArgs {
+            out: u64,
+            input: u64,
+            n: i32,
+        }
+        let l = Launch::new(Kernel::add, [1; 3], 256, &FaultArgs { out, input, n });
+        self.run_named(name, [1; 3], 64, 256, &l.args, l.size)
+    }
+}
+
+/// Index, size of arguments, threads of a block.
+fn find(name: &str) -> Option<(c_int, usize, usize)> {
+    let name = CString::new(name).ok()?;
+    let (mut args, mut threads) = (0, 0);
+    // SAFETY: a string and two places to write to.
+    let i = unsafe { sam2_emulator_kernel(name.as_ptr(), &mut args, &mut threads) };
+    (i >= 0).then_some((i, args as usize, threads as usize))
+}
+
+impl Device for Emulator {
+    type Memory = EmulatedMemory;
+    type Pinned = HostBytes;
+    type Recording = RecordedWork;
+
+    fn fork(&self) -> Result<Self> {
+        Ok(Emulator { until_failure: self.until_failure.clone(), ..Emulator::new(self.next()) })
+    }
+
+    fn alloc(&self, bytes: usize, what: &'static str) -> Result<EmulatedMemory> {
+        let failed = Err(Error::OutOfMemory { what, bytes });
+        let count = self.until_failure.load(Ordering::Relaxed);
+        if count == 0 {
+            return failed;
+        }
+        self.until_failure.store(count - 1, Ordering::Relaxed);
+        // SAFETY: any size may be asked for; null is checked.
+        let p = unsafe { sam2_emulator_alloc(bytes) };
+        if p.is_null() { failed } else { Ok(EmulatedMemory { addr: p as u64, bytes }) }
+    }
+
+    fn pinned(&self, bytes: usize) -> Result<HostBytes> {
+        let mut v = Vec::new();
+        v.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { what: "pinned memory", bytes })?;
+        v.resize(bytes, Cell::new(0xcb));
+        Ok(HostBytes(v.into()))
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<()> {
+        self.enqueue(Work::Launch(*launch))
+    }
+
+    fn copy_in(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
+        self.enqueue(Work::In { to, from: from as usize, bytes })
+    }
+
+    fn copy_out(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()> {
+        self.enqueue(Work::Out { to: to as usize, from, bytes })
+    }
+
+    fn begin(&self) -> Result<()> {
+        *self.recording.borrow_mut() = Some(Vec::new());
+        Ok(())
+    }
+
+    fn end(&self) -> Result<RecordedWork> {
+        self.recording.borrow_mut().take().map(RecordedWork).ok_or_else(|| Error::Internal("nothing recorded".into()))
+    }
+
+    fn replay(&self, recording: &RecordedWork) -> Result<()> {
+        recording.0.iter().try_for_each(|work| self.enqueue(*work))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.drain()
+    }
+}
+
+/// Recorded work.
+pub struct RecordedWork(Vec<Work>);
+
+// SAFETY: addresses and numbers.
+unsafe impl Send for RecordedWork {}
+// SAFETY: as above; a queue is used by one thread at a time.
+unsafe impl Send for Emulator {}

@@ -1,0 +1,454 @@
+//! The CUDA backend: hand-written kernels behind the engine's operations.
+//!
+//! Kernels are in `kernels/`, a file per family; their launches here, a file per family too. What runs them is a
+//! [`device::Device`]: the driver of an NVIDIA GPU, or, for tests, an emulator that runs the same kernels on a CPU.
+
+mod attention;
+mod decoder;
+pub mod device;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+mod kernels;
+mod linear;
+mod masks;
+mod pixels;
+mod staging;
+
+pub use kernels::Kernel;
+pub use linear::Weights;
+
+use device::{Device, Launch};
+use sam2_engine::backend::*;
+use sam2_engine::tensor::{DType, Tensor};
+use sam2_engine::{Error, Frame, MaskOut, Precision, Result};
+use staging::Staging;
+use std::cell::{Cell, RefCell};
+
+/// A tensor as kernels take it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct View {
+    addr: u64,
+    stride: i32,
+    dtype: i32,
+}
+
+impl View {
+    const NONE: View = View { addr: 0, stride: 0, dtype: 0 };
+
+    fn of(t: Tensor<'_>) -> View {
+        View { addr: t.addr(), stride: t.stride() as i32, dtype: code(t.dtype()) }
+    }
+
+    /// Rows of `stride` elements at an address.
+    fn at(addr: u64, stride: usize, dtype: DType) -> View {
+        View { addr, stride: stride as i32, dtype: code(dtype) }
+    }
+}
+
+/// An element type as kernels know it.
+fn code(dtype: DType) -> i32 {
+    match dtype {
+        DType::F32 => 0,
+        DType::F16 => 1,
+        DType::Bf16 => 2,
+        DType::I32 => panic!("a view of integers"),
+    }
+}
+
+/// The address of a tensor of f32, or of i32, without gaps between its rows.
+fn plain(t: Tensor<'_>, dtype: DType) -> u64 {
+    assert!(t.dtype() == dtype && t.is_contiguous(), "expected {dtype:?} without gaps, got {t:?}");
+    t.addr()
+}
+
+/// Blocks of `threads` that cover `items`.
+fn blocks(items: usize, threads: usize) -> usize {
+    items.div_ceil(threads).max(1)
+}
+
+/// Recorded work, and how much it is.
+pub struct Recording<D: Device> {
+    work: D::Recording,
+    counters: Counters,
+}
+
+/// A queue on a device.
+pub struct Cuda<D: Device> {
+    device: D,
+    /// What an operation needs for itself; the next operation may have it.
+    workspace: RefCell<Option<D::Memory>>,
+    /// Workspaces that were outgrown: recorded work still names them.
+    outgrown: RefCell<Vec<D::Memory>>,
+    /// While operations are only measured: the largest workspace any needs.
+    measuring: Cell<Option<usize>>,
+    /// A picture and its lines on the way in; masks on the way out.
+    edge: RefCell<Option<D::Memory>>,
+    staging: RefCell<Staging<D>>,
+    failure: RefCell<Option<Error>>,
+    /// After a fault nothing on this queue can be trusted.
+    lost: Cell<bool>,
+    counters: Cell<Counters>,
+    probe: RefCell<Option<Probe>>,
+}
+
+impl<D: Device> Cuda<D> {
+    /// A backend on `device`.
+    pub fn on(device: D) -> Self {
+        Cuda {
+            device,
+            workspace: RefCell::new(None),
+            outgrown: RefCell::new(Vec::new()),
+            measuring: Cell::new(None),
+            edge: RefCell::new(None),
+            staging: RefCell::new(Staging::new()),
+            failure: RefCell::new(None),
+            lost: Cell::new(false),
+            counters: Cell::new(Counters::default()),
+            probe: RefCell::new(None),
+        }
+    }
+
+    fn keep(&self, result: Result<()>) {
+        if let Err(e) = result {
+            self.failure.borrow_mut().get_or_insert(e);
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.lost.get() || self.failure.borrow().is_some()
+    }
+
+    /// Enqueues a kernel with its arguments.
+    fn launch<A: Copy>(&self, kernel: Kernel, grid: [usize; 3], shared: usize, args: &A) {
+        self.count(|c| c.launches += 1);
+        if self.measuring.get().is_none() && !self.failed() {
+            self.keep(self.device.launch(&Launch::new(kernel, grid, shared, args)));
+        }
+    }
+
+    /// Memory for the operation at hand, at a multiple of 256; none after a failure.
+    fn workspace(&self, bytes: usize) -> Option<u64> {
+        if let Some(most) = self.measuring.get() {
+            self.measuring.set(Some(most.max(bytes)));
+            return Some(0);
+        }
+        let mut workspace = self.workspace.borrow_mut();
+        if workspace.as_ref().is_none_or(|w| w.bytes() < bytes) {
+            match self.device.alloc(bytes, "workspace of the GPU") {
+                Ok(memory) => self.outgrown.borrow_mut().extend(workspace.replace(memory)),
+                Err(e) => {
+                    self.keep(Err(e));
+                    return None;
+                }
+            }
+        }
+        workspace.as_ref().map(|w| w.addr())
+    }
+
+    /// Memory for what crosses the edge; grows to the largest need and stays. Never part of recorded work.
+    fn edge(&self, bytes: usize, what: &'static str) -> Option<u64> {
+        let mut edge = self.edge.borrow_mut();
+        if edge.as_ref().is_none_or(|e| e.bytes() < bytes) {
+            // What is enqueued may still use the old one.
+            let grown = self.wait().and_then(|()| {
+                *edge = None;
+                self.device.alloc(bytes, what)
+            });
+            match grown {
+                Ok(memory) => *edge = Some(memory),
+                Err(e) => {
+                    self.keep(Err(e));
+                    return None;
+                }
+            }
+        }
+        edge.as_ref().map(|e| e.addr())
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counters)) {
+        let mut c = self.counters.get();
+        change(&mut c);
+        self.counters.set(c);
+    }
+
+    fn count_operands(&self, operands: &[Tensor<'_>]) {
+        operands.iter().for_each(|t| self.count(|c| c.bytes += (t.len() * t.dtype().bytes()) as u64));
+    }
+
+    fn wait(&self) -> Result<()> {
+        let result = self.device.sync();
+        let mut staging = self.staging.borrow_mut();
+        if result.is_ok() {
+            staging.landed()
+        } else {
+            staging.forget()
+        }
+        result
+    }
+}
+
+impl<D: Device> Backend for Cuda<D> {
+    type Memory = D::Memory;
+    type Linear = Weights<D::Memory>;
+    type Recording = Recording<D>;
+
+    fn precision(&self, wanted: Precision) -> Result<Precision> {
+        Ok(if wanted == Precision::Auto { Precision::Bf16 } else { wanted })
+    }
+
+    fn fork(&self) -> Result<Self> {
+        Ok(Cuda::on(self.device.fork()?))
+    }
+
+    fn alloc(&self, bytes: usize, what: &'static str) -> Result<D::Memory> {
+        self.device.alloc(bytes, what)
+    }
+
+    fn linear_weights(&self, data: LinearData<'_>) -> Result<Self::Linear> {
+        self.pack(&data)
+    }
+
+    fn prompts_per_pass(&self) -> usize {
+        32
+    }
+
+    fn records(&self) -> bool {
+        self.probe.borrow().is_none()
+    }
+
+    fn record(&self, body: &mut dyn FnMut()) -> Option<Recording<D>> {
+        if self.failed() {
+            return None;
+        }
+        // Once without doing anything: recorded work cannot allocate.
+        let before = self.counters.get();
+        self.measuring.set(Some(0));
+        body();
+        let bytes = self.measuring.take().unwrap_or(0);
+        let counters = self.counters.get() - before;
+        self.counters.set(before);
+        self.workspace(bytes)?;
+
+        self.keep(self.device.begin());
+        body();
+        let work = self.device.end();
+        let work = work.and_then(|work| self.device.replay(&work).map(|()| work));
+        match work {
+            Ok(work) if !self.failed() => Some(Recording { work, counters }),
+            Ok(_) => None,
+            Err(e) => {
+                self.keep(Err(e));
+                None
+            }
+        }
+    }
+
+    fn replay(&self, recording: &Recording<D>) {
+        let work = recording.counters;
+        self.count(|c| {
+            c.matmul_flops += work.matmul_flops;
+            c.bytes += work.bytes;
+            c.launches += work.launches;
+        });
+        if !self.failed() {
+            self.keep(self.device.replay(&recording.work));
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.count(|c| c.waits += 1);
+        if self.lost.get() {
+            return Err(Error::Device("lost after a fault; make a new predictor".into()));
+        }
+        let waited = self.wait();
+        self.lost.set(matches!(waited, Err(Error::Device(_))));
+        let failure = self.failure.borrow_mut().take();
+        self.lost.set(self.lost.get() || matches!(failure, Some(Error::Device(_))));
+        waited.and(failure.map_or(Ok(()), Err))
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    fn profile(&self, _: bool) -> Vec<KernelTime> {
+        Vec::new()
+    }
+
+    fn probe(&self, name: &str, x: Tensor<'_>) {
+        if self.probe.borrow().is_none() {
+            return;
+        }
+        let size = x.dtype().bytes();
+        let mut values = Vec::with_capacity(x.len());
+        for row in 0..x.rows() {
+            let mut bytes = vec![0u8; x.cols() * size];
+            let from = x.addr() + (row * x.stride() * size) as u64;
+            let down = self.staging.borrow_mut().down(&self.device, &mut bytes, from);
+            if let Err(e) = down.and_then(|()| self.wait()) {
+                return self.keep(Err(e));
+            }
+            x.dtype().widen(&bytes, &mut values);
+        }
+        if let Some(probe) = &mut *self.probe.borrow_mut() {
+            probe(name, x.dims(), &values);
+        }
+    }
+
+    fn set_probe(&self, probe: Option<Probe>) {
+        *self.probe.borrow_mut() = probe;
+    }
+
+    fn upload(&self, out: Tensor<'_>, data: &[u8]) {
+        assert!(out.is_contiguous() && out.len() * out.dtype().bytes() == data.len(), "upload: {out:?}");
+        self.count(|c| c.bytes += data.len() as u64);
+        if data.is_empty() || self.failed() {
+            return;
+        }
+        let mut staging = self.staging.borrow_mut();
+        // In pieces, so that weights of any size pass through bounded memory.
+        for (i, piece) in data.chunks(64 << 20).enumerate() {
+            let to = out.addr() + (i * (64 << 20)) as u64;
+            self.keep(staging.up(&self.device, to, piece.len(), std::iter::once(piece)));
+        }
+    }
+
+    fn download(&self, out: &mut [u8], x: Tensor<'_>) {
+        assert!(x.is_contiguous() && x.len() * x.dtype().bytes() == out.len(), "download: {x:?}");
+        self.count(|c| c.bytes += out.len() as u64);
+        if !out.is_empty() && !self.failed() {
+            self.keep(self.staging.borrow_mut().down(&self.device, out, x.addr()));
+        }
+    }
+
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>) {
+        Cuda::preprocess(self, out, frame);
+    }
+
+    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {
+        Cuda::conv2d(self, out, x, w, epilogue);
+    }
+
+    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Self::Linear, epilogue: Epilogue<'_>) {
+        Cuda::linear(self, out, x, w, epilogue);
+    }
+
+    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
+        Cuda::layer_norm(self, out, x, norm, activation);
+    }
+
+    fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>) {
+        Cuda::add_vector(self, out, x, v);
+    }
+
+    fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>) {
+        Cuda::max_pool2x2(self, out, x);
+    }
+
+    fn window_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        windows: Windows<'_>,
+    ) {
+        Cuda::window_attention(self, out, q, k, v, heads, windows);
+    }
+
+    fn token_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        heads: usize,
+        lens: Tensor<'_>,
+    ) {
+        Cuda::token_attention(self, out, q, k, v, heads, lens);
+    }
+
+    fn embed_points(
+        &self,
+        out: Tensor<'_>,
+        points: Tensor<'_>,
+        point_labels: Tensor<'_>,
+        lens: Tensor<'_>,
+        output_tokens: Tensor<'_>,
+        gaussian: Tensor<'_>,
+        labels: Tensor<'_>,
+    ) {
+        Cuda::embed_points(self, out, points, point_labels, lens, output_tokens, gaussian, labels);
+    }
+
+    fn image_keys(
+        &self,
+        out: Tensor<'_>,
+        embed: Tensor<'_>,
+        image: Tensor<'_>,
+        dense: Tensor<'_>,
+        mask: Tensor<'_>,
+        no_mask: Tensor<'_>,
+    ) {
+        Cuda::image_keys(self, out, embed, image, dense, mask, no_mask);
+    }
+
+    fn attend_image(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        scale: f32,
+    ) {
+        Cuda::attend_image(self, out, q, keys, source, pos, scale);
+    }
+
+    fn update_image(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        source: Tensor<'_>,
+        pos: Tensor<'_>,
+        tokens: TokenAttention<'_>,
+    ) {
+        Cuda::update_image(self, out, keys, source, pos, tokens);
+    }
+
+    fn upscale_masks(
+        &self,
+        out: Tensor<'_>,
+        keys: Tensor<'_>,
+        hyper: Tensor<'_>,
+        high: (Tensor<'_>, Tensor<'_>),
+        image: Tensor<'_>,
+        dc1: &Self::Linear,
+        norm: Norm<'_>,
+        dc2: &Self::Linear,
+    ) {
+        Cuda::upscale_masks(self, out, keys, hyper, high, image, dc1, norm, dc2);
+    }
+
+    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
+        Cuda::select_masks(self, out, masks, iou, selection);
+    }
+
+    fn clean_masks(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        labels: Tensor<'_>,
+        areas: Tensor<'_>,
+        cleaning: Cleaning,
+    ) {
+        Cuda::clean_masks(self, out, masks, selected, labels, areas, cleaning);
+    }
+
+    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+        Cuda::write_masks(self, out, masks, selected);
+    }
+}

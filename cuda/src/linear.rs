@@ -1,0 +1,295 @@
+//! Products: `kernels/linear.cu`, `kernels/norm.cu`.
+
+use crate::device::Device;
+use crate::{Cuda, Kernel, View, blocks, plain};
+use sam2_engine::backend::*;
+use sam2_engine::tensor::{DType, Tensor, bf16, f16};
+use sam2_engine::{Error, Result};
+
+/// Weights of a product on the device: (groups, n, row), rows padded with zeros to 16 bytes.
+pub struct Weights<M> {
+    w: M,
+    /// (groups, n)
+    bias: Option<M>,
+    pub(crate) groups: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    row: usize,
+    pub(crate) dtype: DType,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct LinearArgs {
+    a: u64,
+    w: u64,
+    bias: u64,
+    out: View,
+    addend: View,
+    m: i32,
+    n: i32,
+    k: i32,
+    lda: i32,
+    ldw: i32,
+    a_group: i32,
+    activation: i32,
+    addend_kind: i32,
+    out_w: i32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct RowsArgs {
+    out: View,
+    x: View,
+    y: View,
+    rows: i32,
+    groups: i32,
+    k: i32,
+    padded: i32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct PatchesArgs {
+    out: View,
+    x: View,
+    rows: i32,
+    h: i32,
+    w: i32,
+    c: i32,
+    out_h: i32,
+    out_w: i32,
+    kernel: i32,
+    stride: i32,
+    pad: i32,
+    padded: i32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct NormArgs {
+    out: View,
+    x: View,
+    gamma: u64,
+    beta: u64,
+    eps: f32,
+    rows: i32,
+    n: i32,
+    padded: i32,
+    activation: i32,
+}
+
+/// Where an operand in the form that the products take is: columns of a group, elements from row to row.
+#[derive(Clone, Copy)]
+pub(crate) struct Prepared {
+    pub addr: u64,
+    pub stride: usize,
+    pub group: usize,
+}
+
+/// Elements to which rows of `k` are padded.
+fn padded(k: usize, dtype: DType) -> usize {
+    k.next_multiple_of(16 / dtype.bytes())
+}
+
+impl<D: Device> Cuda<D> {
+    pub(crate) fn pack(&self, data: &LinearData<'_>) -> Result<Weights<D::Memory>> {
+        let LinearData { groups, n, k, dtype, .. } = *data;
+        let row = padded(k, dtype);
+        let failed = |bytes: usize| Error::OutOfMemory { what: "weights", bytes };
+        let bytes = groups.checked_mul(n).and_then(|x| x.checked_mul(row * dtype.bytes())).ok_or(failed(usize::MAX))?;
+        let memory = self.alloc(bytes, "weights")?;
+        if !data.w.is_empty() {
+            let mut packed = Vec::new();
+            packed.try_reserve_exact(bytes).map_err(|_| failed(bytes))?;
+            for values in data.w.chunks(k) {
+                for v in values.iter().copied().chain(std::iter::repeat_n(0.0, row - k)) {
+                    match dtype {
+                        DType::F16 => packed.extend(f16::from_f32(v).to_le_bytes()),
+                        DType::Bf16 => packed.extend(bf16::from_f32(v).to_le_bytes()),
+                        _ => packed.extend(v.to_le_bytes()),
+                    }
+                }
+            }
+            // SAFETY: the whole of the memory.
+            let all = unsafe { Tensor::new(memory.addr(), dtype, &[groups * n, row]) };
+            self.upload(all, &packed);
+        }
+        let mut bias = None;
+        if !data.b.is_empty() {
+            let b = self.alloc(data.b.len() * 4, "weights")?;
+            // SAFETY: the whole of the memory.
+            self.upload(unsafe { Tensor::new(b.addr(), DType::F32, &[data.b.len()]) }, bytemuck::cast_slice(data.b));
+            bias = Some(b);
+        }
+        Ok(Weights { w: memory, bias, groups, n, k, row, dtype })
+    }
+
+    /// `out` (m, groups * n) = epilogue(a W^T + b).
+    pub(crate) fn product(
+        &self,
+        out: View,
+        m: usize,
+        a: Prepared,
+        w: &Weights<D::Memory>,
+        e: Epilogue<'_>,
+        out_w: usize,
+    ) {
+        self.count(|c| c.matmul_flops += (2 * m * w.n * w.k * w.groups) as u64);
+        let (addend, addend_kind) = match e.addend {
+            Addend::None => (View::NONE, 0),
+            Addend::Tensor(t) => (View::of(t), 1),
+            Addend::Upsampled(t) => (View::of(t), 2),
+        };
+        let args = LinearArgs {
+            a: a.addr,
+            w: w.w.addr(),
+            bias: w.bias.as_ref().map_or(0, |b| b.addr()),
+            out,
+            addend,
+            m: m as i32,
+            n: w.n as i32,
+            k: w.k as i32,
+            lda: a.stride as i32,
+            ldw: w.row as i32,
+            a_group: a.group as i32,
+            activation: activation_code(e.activation),
+            addend_kind,
+            out_w: out_w as i32,
+        };
+        // Small tiles where large ones would leave most of a GPU idle.
+        let large = m.div_ceil(128) * w.n.div_ceil(128) * w.groups >= 64;
+        let (kernel, side) = match (w.dtype, large) {
+            (DType::Bf16, true) => (Kernel::linear_bf16, 128),
+            (DType::Bf16, false) => (Kernel::linear_small_bf16, 64),
+            (DType::F16, true) => (Kernel::linear_f16, 128),
+            (DType::F16, false) => (Kernel::linear_small_f16, 64),
+            _ => (Kernel::linear_f32, 64),
+        };
+        // Four stages of both operands, or the tile of sums that follows them in the same memory.
+        let stage = if w.dtype == DType::F32 { 2 * side * 80 } else { 2 * side * 64 };
+        let shared = (4 * stage).max(side * (side + 4) * 4);
+        self.launch(kernel, [m.div_ceil(side), w.n.div_ceil(side), w.groups], shared, &args);
+    }
+
+    /// Brings an operand (rows, groups * k) into the form that products take.
+    fn prepare(&self, x: Input<'_>, w: &Weights<D::Memory>) -> Option<Prepared> {
+        let (rows, size) = (x.x.rows(), w.dtype.bytes());
+        let aligned = |n: usize| (n * size).is_multiple_of(16);
+        if let Prologue::None = x.prologue
+            && x.x.dtype() == w.dtype
+            && x.x.addr().is_multiple_of(16)
+            && (aligned(x.x.stride()) || rows == 1)
+            && (w.groups == 1 || aligned(w.k))
+        {
+            return Some(Prepared { addr: x.x.addr(), stride: x.x.stride(), group: w.k });
+        }
+        let group = padded(w.k, w.dtype);
+        let stride = w.groups * group;
+        let addr = self.workspace(rows * stride * size)?;
+        let out = View::at(addr, stride, w.dtype);
+        match x.prologue {
+            Prologue::Norm(norm) => {
+                assert!(w.groups == 1, "linear: a norm of grouped columns");
+                self.norm(out, x.x, norm, Activation::None, group);
+            }
+            Prologue::None | Prologue::Add(_) => {
+                let y = if let Prologue::Add(y) = x.prologue { View::of(y) } else { View::NONE };
+                let args = RowsArgs {
+                    out,
+                    x: View::of(x.x),
+                    y,
+                    rows: rows as i32,
+                    groups: w.groups as i32,
+                    k: w.k as i32,
+                    padded: group as i32,
+                };
+                self.launch(Kernel::prepare_rows, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
+            }
+        }
+        Some(Prepared { addr, stride, group })
+    }
+
+    pub(crate) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Weights<D::Memory>, epilogue: Epilogue<'_>) {
+        let m = out.rows();
+        assert!(
+            x.x.rows() == m && x.x.cols() == w.groups * w.k && out.cols() == w.groups * w.n,
+            "linear: {out:?} from {:?} by {}x({}, {})",
+            x.x,
+            w.groups,
+            w.n,
+            w.k
+        );
+        self.count_operands(&[out, x.x]);
+        let out_w = if out.dims().len() > 2 { out.dim(out.dims().len() - 2) } else { 1 };
+        if let Some(a) = self.prepare(x, w) {
+            self.product(View::of(out), m, a, w, epilogue, out_w);
+        }
+    }
+
+    pub(crate) fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Self>, epilogue: Epilogue<'_>) {
+        let (rank, w) = (out.dims().len(), &conv.weights);
+        let (out_h, out_w) = (out.dim(rank - 3), out.dim(rank - 2));
+        let [h, width, c] = x.dims()[x.dims().len() - 3..] else { panic!("conv2d: {x:?}") };
+        let fits = |to: usize, from: usize| (to - 1) * conv.stride + conv.kernel <= from + 2 * conv.pad;
+        assert!(
+            w.k == conv.kernel * conv.kernel * c && out.cols() == w.n && fits(out_h, h) && fits(out_w, width),
+            "conv2d: {out:?} from {x:?}"
+        );
+        assert!(out.rows() / (out_h * out_w) == x.rows() / (h * width), "conv2d: {out:?} from {x:?}");
+        self.count_operands(&[out, x]);
+        let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
+        let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
+        let args = PatchesArgs {
+            out: View::at(addr, stride, w.dtype),
+            x: View::of(x),
+            rows: rows as i32,
+            h: h as i32,
+            w: width as i32,
+            c: c as i32,
+            out_h: out_h as i32,
+            out_w: out_w as i32,
+            kernel: conv.kernel as i32,
+            stride: conv.stride as i32,
+            pad: conv.pad as i32,
+            padded: stride as i32,
+        };
+        self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
+        self.product(View::of(out), rows, Prepared { addr, stride, group: stride }, w, epilogue, out_w);
+    }
+
+    /// `out` (rows, padded) = activation(norm(x)), zeros beyond x's columns.
+    fn norm(&self, out: View, x: Tensor<'_>, norm: Norm<'_>, activation: Activation, padded: usize) {
+        assert!(norm.gamma.len() == x.cols() && norm.beta.len() == x.cols(), "layer_norm: {x:?} by {:?}", norm.gamma);
+        let args = NormArgs {
+            out,
+            x: View::of(x),
+            gamma: plain(norm.gamma, DType::F32),
+            beta: plain(norm.beta, DType::F32),
+            eps: norm.eps,
+            rows: x.rows() as i32,
+            n: x.cols() as i32,
+            padded: padded as i32,
+            activation: activation_code(activation),
+        };
+        self.launch(Kernel::layer_norm, [blocks(x.rows(), 8), 1, 1], 0, &args);
+    }
+
+    pub(crate) fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
+        assert!(out.rows() == x.rows() && out.cols() == x.cols(), "layer_norm: {out:?} from {x:?}");
+        self.count_operands(&[out, x]);
+        self.norm(View::of(out), x, norm, activation, x.cols());
+    }
+}
+
+fn activation_code(activation: Activation) -> i32 {
+    match activation {
+        Activation::None => 0,
+        Activation::Relu => 1,
+        Activation::Gelu => 2,
+        Activation::Sigmoid => 3,
+    }
+}
+
+const _: () = assert!(size_of::<View>() == 16);
