@@ -273,44 +273,62 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
     }
 }
 
-// As above in f32: a warp per pixel, the columns dealt to its lanes, each token's heads in turn; two passes as above.
+// As above in f32: a warp per pixel, a key to each lane, 32 keys (four tokens) at a time; then the weights of those keys
+// to every lane, which keeps some columns of the sum. `shared`: of each warp the pixel, then the weights.
 // Grid: (pixels by 4, p).
 DEVICE void update32(const UpdateArgs& a) {
-    constexpr int MOST = 8;
+    constexpr int MOST = 8;  // columns of a lane, 32 apart
     int pixel = block_x() * 4 + thread_x() / 32, prompt = block_y(), lane = thread_x() % 32;
     if (pixel >= a.hw) return;
+    float* x = reinterpret_cast<float*>(shared_memory()) + thread_x() / 32 * (256 + 32);
+    float* weights = x + 256;
+    View row = {x, 0, F32};
     size_t from = (static_cast<size_t>(a.source[prompt]) * a.hw + pixel) * a.keys.stride;
-    float x[MOST], y[MOST];
+    float y[MOST];
     UNROLL for (int i = 0; i < MOST; i++) {
         int col = lane + i * 32;
         bool there = col < a.c;
         float own = there ? get(a.keys, from + col) : 0.0f;
-        x[i] = there ? own + get(a.pos, static_cast<size_t>(pixel) * a.pos.stride + col) : 0.0f;
+        if (there) x[col] = own + get(a.pos, static_cast<size_t>(pixel) * a.pos.stride + col);
         y[i] = there ? own + a.bias[col] : 0.0f;
     }
+    warp_barrier();
+    int keys = a.lens[prompt] * HEADS;
+    size_t first = static_cast<size_t>(prompt) * a.t * HEADS;
     auto score = [&](int key) {
-        size_t row = static_cast<size_t>(prompt) * a.t * HEADS + key;
+        if (key >= keys) return NEVER;
         float s = 0;
-        UNROLL for (int i = 0; i < MOST; i++) {
-            int col = lane + i * 32;
-            if (col < a.c) s = fmaf(x[i], get(a.k, row * a.k.stride + col), s);
+        for (int c = 0; c < a.c; c += 4) {  // c is a multiple of 32
+            Four u = get4(row, c, 4), v = get4(a.k, (first + key) * a.k.stride + c, 4);
+            UNROLL for (int j = 0; j < 4; j++) s = fmaf(u.v[j], v.v[j], s);
         }
-        return (warp_sum(s) + get(a.score_bias, row)) * a.scale;
+        return (s + get(a.score_bias, first + key)) * a.scale;
     };
-    for (int head = 0; head < HEADS; head++) {
-        float most = NEVER, total = 0;
-        for (int token = 0; token < a.lens[prompt]; token++) {
-            float s = score(token * HEADS + head), next = fmaxf(most, s);
-            total = total * exp2_fast(most - next) + exp2_fast(s - next);
-            most = next;
-        }
-        for (int token = 0; token < a.lens[prompt]; token++) {
-            int key = token * HEADS + head;
-            float w = exp2_fast(score(key) - most) / total;
-            size_t row = (static_cast<size_t>(prompt) * a.t * HEADS + key) * a.v.stride;
+    // Lanes 8 apart have the same head.
+    float most = NEVER, total = 0, s = NEVER;
+    for (int start = 0; start < keys; start += 32) {
+        s = score(start + lane);
+        float next = fmaxf(most, s);
+        next = fmaxf(next, shuffle_xor(next, 8));
+        next = fmaxf(next, shuffle_xor(next, 16));
+        float sum = s > NEVER ? exp2_fast(s - next) : 0.0f;
+        sum += shuffle_xor(sum, 8);
+        sum += shuffle_xor(sum, 16);
+        total = total * exp2_fast(most - next) + sum;
+        most = next;
+    }
+    for (int start = 0; start < keys; start += 32) {
+        if (keys > 32) s = score(start + lane);
+        warp_barrier();
+        weights[lane] = s > NEVER ? exp2_fast(s - most) / total : 0.0f;
+        warp_barrier();
+        int n = min(32, keys - start);
+        for (int key = 0; key < n; key++) {
+            float w = weights[key];
+            size_t value = (first + start + key) * a.v.stride;
             UNROLL for (int i = 0; i < MOST; i++) {
                 int col = lane + i * 32;
-                if (col < a.c) y[i] = fmaf(w, get(a.v, row + col), y[i]);
+                if (col < a.c) y[i] = fmaf(w, get(a.v, value + col), y[i]);
             }
         }
     }

@@ -214,7 +214,7 @@ impl<D: Device> Cuda<D> {
         let (kernel, pixels, shared) = match out.dtype() {
             DType::F32 => {
                 assert!(c <= 256, "update_image: {c} columns");
-                (update_image_f32, 4, 0)
+                (update_image_f32, 4, 4 * (256 + 32) * 4)
             }
             dtype => {
                 let kernels = match dtype {

@@ -66,6 +66,7 @@ impl Pinned for HostBytes {
 
 /// Queued work. Addresses are numbers: what they point to is looked up when it runs.
 #[derive(Clone, Copy)]
+#[allow(clippy::large_enum_variant)] // nearly all of it is launches
 enum Work {
     Launch(Launch),
     In { to: u64, from: usize, bytes: usize },
@@ -263,3 +264,8 @@ pub struct RecordedWork(Vec<Work>);
 unsafe impl Send for RecordedWork {}
 // SAFETY: as above; a queue is used by one thread at a time.
 unsafe impl Send for Emulator {}
+
+/// Threads of a block of the kernel of that name, if there is one.
+pub fn threads_of(name: &str) -> Option<u32> {
+    find(name).map(|(_, _, threads)| threads as u32)
+}

@@ -1,0 +1,85 @@
+//! The emulator bites: every planted mistake is found, and what it says names it.
+
+use sam2::Error;
+use sam2::engine::backend::{Backend, Memory};
+use sam2::engine::tensor::{DType, Tensor};
+use sam2_cuda::device::Device;
+use sam2_cuda::{Cuda, Kernel, emulator};
+
+#[test]
+fn planted_faults_are_found() {
+    for seed in 0..20 {
+        let device = emulator::Emulator::new(seed);
+        let b = Cuda::on(device.fork().unwrap());
+        let (out, input) = (b.alloc(256, "out").unwrap(), b.alloc(256, "in").unwrap());
+        // SAFETY: of that size.
+        b.upload(unsafe { Tensor::new(input.addr(), DType::F32, &[64]) }, &[0u8; 256]);
+        b.sync().unwrap();
+        let run = |name: &str, n: i32| device.fault(name, out.addr(), input.addr(), n);
+        run("fault_none", 64).unwrap();
+        for (name, text) in [
+            // A reader that comes first finds nothing, one that comes later a race.
+            ("fault_missing_barrier", "race: |which nothing wrote"),
+            ("fault_missing_warp_barrier", "race: |which nothing wrote"),
+            ("fault_early_overwrite", "race: "),
+            ("fault_off_by_one", "write of 4 bytes at 256 of an allocation of 256 bytes"),
+            ("fault_beyond_shared", "of 256 bytes of shared memory"),
+            ("fault_unwritten_shared", "which nothing wrote"),
+            ("fault_unwaited_copy", "which nothing wrote"),
+            ("fault_abandoned_copy", "copies it never waited for"),
+            ("fault_divergent_barrier", "divergent barrier"),
+            ("fault_deadlock", "deadlock"),
+            ("fault_divergent_warp", "divergent warp"),
+            ("fault_misaligned", "misaligned write of 16 bytes"),
+            ("fault_foreign_pointer", "outside of every allocation"),
+        ] {
+            match run(name, 64) {
+                Err(Error::Device(what)) => {
+                    assert!(text.split('|').any(|text| what.contains(text)), "{name}: {what}");
+                    assert!(what.starts_with(&format!("kernel {name}, block (0, 0, 0), thread ")), "{what}");
+                }
+                other => panic!("{name}, seed {seed}: {other:?}"),
+            }
+        }
+        // Memory that was written is another matter.
+        let fresh = b.alloc(256, "out").unwrap();
+        assert!(device.fault("fault_unwritten_global", fresh.addr(), input.addr(), 0).is_err());
+        device.fault("fault_unwritten_global", input.addr(), input.addr(), 0).unwrap();
+        // So is memory that was given back.
+        let gone = fresh.addr();
+        drop(fresh);
+        assert!(device.fault("fault_unwritten_global", gone, input.addr(), 0).is_err());
+    }
+}
+
+/// Copies land late: pinned memory that is used again before the wait carries the wrong bytes.
+#[test]
+fn a_copy_reads_its_source_when_it_runs() {
+    use sam2_cuda::device::Pinned;
+    let mut late = 0;
+    for seed in 0..20 {
+        let device = emulator::Emulator::new(seed);
+        let memory = device.alloc(4, "memory").unwrap();
+        let (up, down) = (device.pinned(4).unwrap(), device.pinned(4).unwrap());
+        // SAFETY: pinned memory of four bytes each.
+        let got = unsafe {
+            up.ptr().cast::<u32>().write(1);
+            device.copy_in(memory.addr(), up.ptr(), 4).unwrap();
+            up.ptr().cast::<u32>().write(2);
+            device.copy_out(down.ptr(), memory.addr(), 4).unwrap();
+            device.sync().unwrap();
+            down.ptr().cast::<u32>().read()
+        };
+        late += (got == 2) as usize;
+    }
+    assert!((10..20).contains(&late), "{late} of 20: a device is sometimes fast and mostly not");
+}
+
+/// What Rust fills in is what the kernel reads: every kernel is there, with the threads the table says.
+#[test]
+fn every_kernel_of_the_table_is_compiled() {
+    for &kernel in Kernel::ALL {
+        assert_eq!(emulator::threads_of(kernel.name()), Some(kernel.threads()), "{kernel:?}");
+    }
+    assert_eq!(emulator::threads_of("nonsense"), None);
+}
