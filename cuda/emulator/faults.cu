@@ -37,7 +37,7 @@ KERNEL(fault_early_overwrite, FaultArgs, 64) {
     a.out[thread_x()] = sum;
 }
 KERNEL(fault_off_by_one, FaultArgs, 64) {
-    if (thread_x() <= a.n) a.out[thread_x()] = 1;
+    if (thread_x() < a.n) a.out[thread_x() + 1] = 1;
 }
 KERNEL(fault_beyond_shared, FaultArgs, 64) {
     reinterpret_cast<float*>(shared_memory())[thread_x() + 1] = 1;
