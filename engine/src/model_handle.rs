@@ -40,6 +40,7 @@ impl Model {
     pub fn load<B: Backend>(b: B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Model> {
         let precision = b.precision(precision)?;
         let net = Arc::new(Network::load(&b, checkpoint, config, precision)?);
+        b.sync()?; // other queues read what this one has copied
         Ok(Model { loaded: Arc::new(OnBackend { net, b: Mutex::new(b) }), config: Arc::new(config.clone()), precision })
     }
 
