@@ -30,6 +30,7 @@ fn main() {
     keys.iter().for_each(|key| println!("cargo::rerun-if-env-changed={key}"));
     let out = PathBuf::from(var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let fatbin = out.join("kernels.fatbin");
+    println!("cargo::rustc-env=SAM2_PTXAS_LOG=");
     let made = match var_os("SAM2_KERNELS_FATBIN") {
         Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
         None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
@@ -60,53 +61,71 @@ fn find_nvcc() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// One file that includes every family, for every architecture and as PTX for those to come.
+/// One file that includes every family, compiled for every architecture, and as PTX for those to come.
 fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let kernels = std::env::current_dir().map_err(|e| e.to_string())?.join("kernels");
     let all: String =
         FAMILIES.iter().map(|f| format!("#include \"{}\"\n", kernels.join(f).with_extension("cu").display())).collect();
     let source = out.join("kernels.cu");
     std::fs::write(&source, all).map_err(|e| e.to_string())?;
-    let offered = Command::new(nvcc).arg("--list-gpu-code").output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
-    let offered = String::from_utf8_lossy(&offered.stdout).into_owned();
+    let offered = run(Command::new(nvcc).arg("--list-gpu-code"))?;
     let archs = var_os("SAM2_CUDA_ARCHS").and_then(|v| v.into_string().ok()).unwrap_or(ARCHS.into());
-    let mut command = Command::new(nvcc);
-    command.args([
-        "-std=c++17",
-        "-O3",
-        "-lineinfo",
-        "--fatbin",
-        "-t0",
-        "-Xfatbin",
-        "-compress-all",
-        "-Werror",
-        "all-warnings",
-    ]);
-    let mut first = None;
-    for arch in archs.split(',').map(str::trim) {
-        let plain = arch.trim_end_matches('a');
-        if offered.lines().any(|line| line.trim() == format!("sm_{plain}")) {
-            command.arg(format!("-gencode=arch=compute_{arch},code=sm_{arch}"));
-            first = first.or(Some(plain));
+    let offers =
+        |arch: &&str| offered.lines().any(|l| l.trim().strip_prefix("sm_") == Some(arch.trim_end_matches('a')));
+    let archs: Vec<&str> = archs.split(',').map(str::trim).filter(offers).collect();
+    let Some(first) = archs.first().map(|arch| arch.trim_end_matches('a')) else {
+        return Err("nvcc compiles for none of SAM2_CUDA_ARCHS".into());
+    };
+    let mut jobs: Vec<(String, PathBuf, String)> = Vec::new();
+    jobs.push((format!("-ptx -arch=compute_{first}"), out.join("kernels.ptx"), format!("kind=ptx,sm={first}")));
+    for arch in &archs {
+        let file = out.join(format!("kernels.{arch}.cubin"));
+        jobs.push((format!("-cubin -arch=sm_{arch}"), file, format!("kind=elf,sm={arch}")));
+    }
+    let compile_one = |(what, file, _): &(String, PathBuf, String)| {
+        let mut command = Command::new(nvcc);
+        command.args(["-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings", "-Xptxas", "-v"]);
+        run(command.args(what.split(' ')).arg("-I").arg(&kernels).arg("-o").arg(file).arg(&source))
+    };
+    // As many at a time as cargo allows.
+    let at_once = var_os("NUM_JOBS").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        let mut logs = Vec::new();
+        while let Some(job) = jobs.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            logs.push(compile_one(job)?);
         }
-    }
-    let Some(first) = first else { return Err(format!("nvcc compiles for none of {archs}")) };
-    command.arg(format!("-gencode=arch=compute_{first},code=compute_{first}"));
-    command.arg("-I").arg(&kernels).arg("-o").arg(fatbin).arg(&source);
-    let done = command.output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
+        Ok::<_, String>(logs.concat())
+    };
+    let logs: Result<Vec<String>, String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a thread of the build failed".into()))).collect()
+    });
+    // What the assembler says of registers and memory, which a test compares.
+    std::fs::write(out.join("ptxas.log"), logs?.concat()).map_err(|e| e.to_string())?;
+    println!("cargo::rustc-env=SAM2_PTXAS_LOG={}", out.join("ptxas.log").display());
+    println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
+    let mut command = Command::new(nvcc.with_file_name("fatbinary"));
+    command.arg(format!("--create={}", fatbin.display())).args(["-64", "-compress-all"]);
+    run(command.args(jobs.iter().map(|(_, file, image)| format!("--image3={image},file={}", file.display()))))
+        .map(|_| ())
+}
+
+/// What a command prints. A compiler that fails is never passed over in silence.
+fn run(command: &mut Command) -> Result<String, String> {
+    let done = command.output().map_err(|e| format!("{}: {e}", command.get_program().display()))?;
+    let text = [done.stdout, done.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
     if done.status.success() {
-        return Ok(());
+        return Ok(text);
     }
-    // A compiler that fails is never passed over in silence.
-    for line in String::from_utf8_lossy(&done.stderr).lines().take(40) {
-        println!("cargo::error={line}");
-    }
-    Err("nvcc failed".into())
+    text.lines().take(40).for_each(|line| println!("cargo::error={line}"));
+    Err(format!("{} failed", command.get_program().display()))
 }
 
 /// Kernels are instrumented, the runtime that receives the instrumentation's calls is not.
 #[cfg(feature = "emulator")]
 fn emulator() {
+    println!("cargo::rustc-env=SAM2_EMULATOR_LIBRARIES={}", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     cc::Build::new().cpp(true).std("c++17").opt_level(2).file("emulator/runtime.cpp").compile("sam2_emulator");
     let mut build = cc::Build::new();
     build

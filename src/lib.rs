@@ -6,10 +6,15 @@
 pub use sam2_engine as engine;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
-    Checkpoint, Config, Counters, Error, Feature, Frame, ImagePredictor, ImagePredictorOptions, KernelTime, MAX_POINTS,
-    MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Point, Precision, PredictOptions, Prediction, PredictionBuffers,
-    Probe, Prompt, Result, VARIANTS, Variant, check, checkpoint, manifest, mask_logits, parse_prompts, picture, rle,
+    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, ImagePredictor, ImagePredictorOptions,
+    KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Point, Precision, PredictOptions,
+    Prediction, PredictionBuffers, Probe, Prompt, Result, VARIANTS, Variant, check, checkpoint, manifest, mask_logits,
+    parse_prompts, picture, rle,
 };
+
+mod doctor;
+
+pub use doctor::{Finding, diagnose};
 
 use sam2_engine::cpu;
 
@@ -18,12 +23,12 @@ use std::path::{Path, PathBuf};
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The fastest that works.
+    /// The first NVIDIA GPU where CUDA works, otherwise the CPU; [`Model::device`] says which, [`diagnose`] why.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// An NVIDIA GPU, by index.
+    /// An NVIDIA GPU, by its place in the driver's order.
     Cuda(usize),
 }
 
@@ -83,12 +88,26 @@ pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: 
     let mut overrides = options.overrides.clone();
     overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
     let config = Config::parse(yaml, &overrides, options.postprocessing)?;
+    let load_cpu = || Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision);
     match options.device {
-        Device::Auto | Device::Cpu => {
-            Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision)
-        }
-        Device::Cuda(_) => Err(Error::Device("this build has no CUDA; use --device cpu".into())),
+        Device::Auto => match gpu(0) {
+            Ok(gpu) => Model::load(gpu, checkpoint, &config, options.precision),
+            Err(_) => load_cpu(),
+        },
+        Device::Cpu => load_cpu(),
+        Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, &config, options.precision),
     }
+}
+
+/// A queue on an NVIDIA GPU.
+#[cfg(feature = "cuda")]
+fn gpu(index: usize) -> Result<sam2_cuda::Cuda<sam2_cuda::Driver>> {
+    Ok(sam2_cuda::Cuda::on(sam2_cuda::Driver::new(index)?))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu(_: usize) -> Result<cpu::Cpu> {
+    Err(Error::Device("built without CUDA; build again with the feature `cuda`".into()))
 }
 
 /// The text of the configuration that `options` or the checkpoint's folder give.

@@ -4,8 +4,15 @@ mod common;
 
 use common::*;
 use sam2::engine::Model;
-use sam2::{Checkpoint, Config, Error, ImagePredictor, Masks, Precision, PredictOptions, Prediction, Prompt, Variant};
-use sam2_cuda::{Cuda, emulator::Emulator};
+use sam2::engine::backend::{Backend, Memory};
+use sam2::engine::tensor::Tensor;
+use sam2::{
+    Checkpoint, Config, DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, Masks, Precision, PredictOptions,
+    Prediction, PredictionBuffers, Prompt, Variant,
+};
+use sam2_cuda::Cuda;
+use sam2_cuda::device::{Device, Pinned};
+use sam2_cuda::emulator::{EmulatedMemory, Emulator};
 use std::sync::atomic::Ordering;
 
 fn load(device: Emulator, precision: Precision) -> sam2::Result<Model> {
@@ -82,7 +89,7 @@ fn the_demo_model_gives_the_masks_of_the_cpu() {
     }
 }
 
-/// Recorded work, replayed, does what the same work does eagerly; and a call waits once.
+/// Recorded work, replayed, does what the same work does eagerly.
 #[test]
 fn replay_equals_eager() {
     let model = load(Emulator::new(3), Precision::Bf16).unwrap();
@@ -153,4 +160,153 @@ fn every_device_allocation_may_fail() {
     let mut fresh = model.image_predictor(Default::default()).unwrap();
     fresh.set_image(&frame).unwrap();
     assert_eq!(fresh.predict(prompts, Default::default()).unwrap(), got);
+}
+
+/// Between `set_image` and the masks nothing on the device allocates, and the host waits once.
+#[test]
+fn a_warm_call_allocates_nothing_and_waits_once() {
+    let device = Emulator::new(13);
+    let allocations = device.failing();
+    let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
+    let model = load(device, Precision::Bf16).unwrap();
+    let mut predictor = model.image_predictor(Default::default()).unwrap();
+    for warm in [false, true] {
+        allocations.store(1000, Ordering::Relaxed);
+        let before = predictor.counters();
+        predictor.set_image(&picture.frame().unwrap()).unwrap();
+        predictor.predict(&prompts(1), Default::default()).unwrap();
+        let waits = (predictor.counters() - before).waits;
+        assert!(if warm { waits == 1 } else { waits > 1 }, "warm {warm}: {waits} waits");
+        assert_eq!(allocations.load(Ordering::Relaxed) == 1000, warm, "warm {warm}: allocations");
+    }
+}
+
+/// Pictures and masks in device memory, used on a stream of the caller's: what is enqueued there before the call comes
+/// before it, and what is enqueued after comes after.
+#[test]
+fn device_memory_on_a_stream_of_the_callers() {
+    let device = Emulator::new(17);
+    let stream = device.fork().unwrap();
+    let model = load(device, Precision::F32).unwrap();
+    let mut predictor = model.image_predictor(Default::default()).unwrap();
+    let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
+    let (width, height, prompts) = (picture.width, picture.height, &prompts(1)[..1]);
+    predictor.set_image(&picture.frame().unwrap()).unwrap();
+    let want = predictor.predict(prompts, Default::default()).unwrap();
+
+    // A row of the caller's has gaps, and something else in them.
+    let row = width * picture.format.bytes();
+    let stride = row + 13;
+    let (pixels, zeros) = (stream.pinned(stride * height).unwrap(), stream.pinned(stride * height).unwrap());
+    let masks = stream.alloc(3 * width * height, "masks").unwrap();
+    let logits = stream.alloc(3 * width * height * 4, "masks").unwrap();
+    let input = stream.alloc(stride * height, "a picture").unwrap();
+    // SAFETY: memory of these sizes; everything outlives the calls.
+    let (frame, binary, floats) = unsafe {
+        zeros.ptr().write_bytes(0, zeros.bytes());
+        pixels.ptr().write_bytes(99, pixels.bytes());
+        for (y, bytes) in picture.pixels.chunks(row).enumerate() {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), pixels.ptr().add(y * stride), row);
+        }
+        stream.copy_in(input.addr(), pixels.ptr(), pixels.bytes()).unwrap();
+        let queue = stream.stream() as *mut std::ffi::c_void;
+        let of = |m: &EmulatedMemory| DeviceSlice::new(m.addr(), m.bytes(), queue);
+        (Frame::device(picture.format, of(&input), width, height, stride).unwrap(), of(&masks), of(&logits))
+    };
+    predictor.set_image(&frame).unwrap();
+    // Once the picture was read the caller may have other uses for its memory.
+    stream.copy_in(input.addr(), zeros.ptr(), zeros.bytes()).unwrap();
+    let mut iou = [0.0; 3];
+    for masks in [MaskBuffer::DeviceBinary(binary), MaskBuffer::DeviceLogits(floats)] {
+        let (low_res_masks, object_score_logits) = (None, None);
+        let out =
+            PredictionBuffers { masks: Some(masks), iou_predictions: &mut iou, low_res_masks, object_score_logits };
+        predictor.predict_into(prompts, Default::default(), out).unwrap();
+    }
+    assert_eq!(iou[..], want.iou_predictions);
+    let got = stream.pinned(logits.bytes()).unwrap();
+    stream.copy_out(got.ptr(), masks.addr(), masks.bytes()).unwrap();
+    stream.sync().unwrap();
+    // SAFETY: pinned memory of that size.
+    let bytes = unsafe { std::slice::from_raw_parts(got.ptr(), masks.bytes()) }.to_vec();
+    stream.copy_out(got.ptr(), logits.addr(), logits.bytes()).unwrap();
+    stream.sync().unwrap();
+    // SAFETY: as above; 4 bytes a value.
+    let values = unsafe { std::slice::from_raw_parts(got.ptr().cast::<[u8; 4]>(), 3 * width * height) };
+    assert_eq!(Masks::Binary(bytes.clone()), want.masks);
+    let on: Vec<u8> = values.iter().map(|v| (f32::from_le_bytes(*v) > 0.0) as u8).collect();
+    assert_eq!(on, bytes);
+
+    // Elsewhere such memory is an error.
+    let mut cpu = demo().image_predictor(Default::default()).unwrap();
+    assert!(matches!(cpu.set_image(&frame), Err(Error::Input(_))));
+    cpu.set_image(&picture.frame().unwrap()).unwrap();
+    let masks = Some(MaskBuffer::DeviceBinary(binary));
+    let out = PredictionBuffers { masks, iou_predictions: &mut iou, low_res_masks: None, object_score_logits: None };
+    assert!(matches!(cpu.predict_into(prompts, Default::default(), out), Err(Error::Input(_))));
+}
+
+/// A fault of the device, whenever it happens: the predictor says so and stays so, others go on.
+#[test]
+fn a_fault_poisons_the_predictor() {
+    let device = Emulator::new(19);
+    let faulting = device.faulting();
+    let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
+    let (frame, prompts) = (picture.frame().unwrap(), &prompts(1)[..1]);
+    let model = load(device, Precision::Bf16).unwrap();
+    let mut other = model.image_predictor(Default::default()).unwrap();
+    other.set_image(&frame).unwrap();
+    let want = other.predict(prompts, Default::default()).unwrap();
+    for fault in [0, 1, 30, 60, 100] {
+        let mut predictor = model.image_predictor(Default::default()).unwrap();
+        faulting.store(fault, Ordering::Relaxed);
+        let result = predictor.set_image(&frame).and_then(|()| predictor.predict(prompts, Default::default()));
+        faulting.store(-1, Ordering::Relaxed);
+        assert!(matches!(result, Err(Error::Device(_))), "kernel {fault}: {result:?}");
+        for _ in 0..2 {
+            assert!(matches!(predictor.set_image(&frame), Err(Error::Device(_))));
+            assert!(predictor.predict(prompts, Default::default()).is_err());
+        }
+        assert_eq!(other.predict(prompts, Default::default()).unwrap(), want);
+    }
+}
+
+/// Several predictors on one device at once, each on a thread and a queue of its own.
+#[test]
+fn predictors_at_once() {
+    let model = load(Emulator::new(23), Precision::F16).unwrap();
+    let pictures = [1, 2, 3].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
+    let work = |picture: &sam2::picture::Picture| {
+        let mut predictor = model.image_predictor(Default::default()).unwrap();
+        predictor.set_image(&picture.frame().unwrap()).unwrap();
+        predictor.predict(&prompts(1)[..1], Default::default()).unwrap()
+    };
+    let alone = pictures.each_ref().map(work);
+    std::thread::scope(|scope| {
+        let threads = pictures.each_ref().map(|picture| scope.spawn(|| work(picture)));
+        assert_eq!(threads.map(|t| t.join().unwrap()), alone);
+    });
+}
+
+/// A stage whose work depends on more than its key is found out when it is recorded.
+#[test]
+fn a_stage_that_changes_is_found_out() {
+    let b = Cuda::on(Emulator::new(29));
+    let memory = b.alloc(256, "memory").unwrap();
+    // SAFETY: the whole of the memory.
+    let x = unsafe { Tensor::new(memory.addr(), DType::F32, &[64]) };
+    b.upload(x, &[0; 256]);
+    let mut rows = 3;
+    let recorded = b.record(&mut || {
+        rows -= 1;
+        b.add_vector(x.prefix(&[8 * rows.max(1), 4]), x.prefix(&[8 * rows.max(1), 4]), x.prefix(&[4]));
+    });
+    assert!(recorded.is_some() && b.sync().is_ok(), "twice the same");
+    let mut rows = 5;
+    let recorded = b.record(&mut || {
+        rows -= 1;
+        b.add_vector(x.prefix(&[rows, 4]), x.prefix(&[rows, 4]), x.prefix(&[4]));
+    });
+    let error = b.sync();
+    assert!(recorded.is_none() && matches!(error, Err(Error::Internal(_))), "{error:?}");
 }

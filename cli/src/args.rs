@@ -70,8 +70,24 @@ impl ModelArgs {
         let checkpoint = sam2::open(&self.model, &options)?;
         let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, &options)?, &options)?;
         bar.finish_and_clear();
+        if self.device == Device::Auto {
+            remark_on_device(&model);
+        }
         remark_on_demo(&checkpoint);
         Ok(model)
+    }
+}
+
+/// Says which device `auto` has come to mean, where that is not plain.
+fn remark_on_device(model: &Model) {
+    if model.device() != "CPU" {
+        return crate::note(&format!("note: on {}, in {}", model.device(), model.precision().name()));
+    }
+    let findings = sam2::diagnose();
+    if let (Some(gpu), Some(lacking)) =
+        (findings.iter().find(|f| f.what.starts_with("GPU ")), findings.iter().find(|f| !f.works))
+    {
+        crate::note(&format!("note: {} is not used: {}: {}", gpu.what, lacking.what, lacking.text));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::args::ModelArgs;
 use crate::{Failure, print, progress};
 use sam2::engine::cpu::Cpu;
 use sam2::{
-    Counters, Frame, ImagePredictor, KernelTime, MaskBuffer, PredictOptions, PredictionBuffers, Prompt, picture,
+    Counters, Frame, ImagePredictor, KernelTime, MaskBuffer, Model, PredictOptions, PredictionBuffers, Prompt, picture,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -78,7 +78,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut predictor = model.image_predictor(Default::default())?;
     let side = predictor.mask_side();
 
-    let mut rows = vec![measure(args, &mut predictor, "encode", |p| p.set_image(&frame))?];
+    let mut rows = vec![measure(args, &mut predictor, "encode", |p| {
+        p.set_image(&frame)?;
+        p.synchronize()
+    })?];
     for &n in &args.clicks {
         let at = |i: usize| ((i * 7919 + 4001) % 10_007) as f32 / 10_007.0;
         let prompts: Vec<Prompt<'_>> =
@@ -96,9 +99,33 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             p.predict_into(&prompts, PredictOptions::default(), out)
         })?);
     }
-    let cpu = Cpu::new(args.model.threads)?;
-    let peak = cpu.peak_flops() / 1e9;
-    if args.json { print_json(&rows, &cpu, load, peak) } else { print_table(&rows, &cpu, load, peak) }
+    let machine = Machine::of(&model, args.model.threads)?;
+    if args.json { print_json(&rows, &machine, load) } else { print_table(&rows, &machine, load) }
+}
+
+/// What ran.
+struct Machine {
+    name: String,
+    precision: &'static str,
+    /// Threads, instruction set and measured GFLOP/s, of a CPU.
+    cpu: Option<(usize, &'static str, f64)>,
+}
+
+impl Machine {
+    fn of(model: &Model, threads: usize) -> Result<Machine, Failure> {
+        let precision = model.precision().name();
+        if model.device() != "CPU" {
+            return Ok(Machine { name: model.device().into(), precision, cpu: None });
+        }
+        let cpu = Cpu::new(threads)?;
+        let about = (cpu.threads(), cpu.isa().name(), cpu.peak_flops() / 1e9);
+        Ok(Machine { name: crate::info::cpu_name(), precision, cpu: Some(about) })
+    }
+
+    /// The share of the most that the machine can do, where that is known.
+    fn share(&self, row: &Row) -> Option<f64> {
+        self.cpu.map(|(_, _, peak)| row.gflops() / peak)
+    }
 }
 
 fn measure(
@@ -131,9 +158,9 @@ fn measure(
     Ok(Row { stage: stage.into(), seconds, work, kernels })
 }
 
-fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failure> {
-    let name = crate::info::cpu_name();
-    print(&format!("{name}, {} threads, {}, {peak:.0} GFLOP/s at most", cpu.threads(), cpu.isa().name()))?;
+fn print_table(rows: &[Row], machine: &Machine, load: f64) -> Result<(), Failure> {
+    let cpu = machine.cpu.map(|(threads, isa, peak)| format!(", {threads} threads, {isa}, {peak:.0} GFLOP/s at most"));
+    print(&format!("{}, {}{}", machine.name, machine.precision, cpu.unwrap_or_default()))?;
     print(&format!(
         "{:12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}",
         "ms", "p50", "p90", "p99", "GFLOP", "GFLOP/s", "share"
@@ -141,14 +168,14 @@ fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Fail
     for row in rows {
         let ms = |p| row.percentile(p) * 1e3;
         print(&format!(
-            "{:12}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.1}{:>7.0}%",
+            "{:12}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.1}{:>8}",
             row.stage,
             ms(50),
             ms(90),
             ms(99),
             row.work.matmul_flops as f64 / 1e9,
             row.gflops(),
-            100.0 * row.gflops() / peak
+            machine.share(row).map_or("-".into(), |share| format!("{:.0}%", 100.0 * share))
         ))?;
         for kernel in &row.kernels {
             print(&format!("  {:>10.2} {} x{}", kernel.seconds * 1e3, kernel.name, kernel.launches))?;
@@ -157,7 +184,7 @@ fn print_table(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Fail
     print(&format!("load {:.0} ms, peak memory {} MiB", load * 1e3, peak_memory() >> 20))
 }
 
-fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failure> {
+fn print_json(rows: &[Row], machine: &Machine, load: f64) -> Result<(), Failure> {
     let stages: Vec<serde_json::Value> = (rows.iter())
         .map(|row| {
             serde_json::json!({
@@ -167,7 +194,7 @@ fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failu
                 "p99_ms": row.percentile(99) * 1e3,
                 "gflop": row.work.matmul_flops as f64 / 1e9,
                 "gflop_per_s": row.gflops(),
-                "share_of_peak": row.gflops() / peak,
+                "share_of_peak": machine.share(row),
                 "bytes": row.work.bytes,
                 "launches": row.work.launches,
                 "waits": row.work.waits,
@@ -176,10 +203,11 @@ fn print_json(rows: &[Row], cpu: &Cpu, load: f64, peak: f64) -> Result<(), Failu
         })
         .collect();
     let report = serde_json::json!({
-        "device": crate::info::cpu_name(),
-        "threads": cpu.threads(),
-        "instructions": cpu.isa().name(),
-        "peak_gflop_per_s": peak,
+        "device": machine.name,
+        "precision": machine.precision,
+        "threads": machine.cpu.map(|(threads, _, _)| threads),
+        "instructions": machine.cpu.map(|(_, isa, _)| isa),
+        "peak_gflop_per_s": machine.cpu.map(|(_, _, peak)| peak),
         "load_ms": load * 1e3,
         "peak_memory_bytes": peak_memory(),
         "stages": stages,

@@ -70,8 +70,11 @@ fn describe_machine() -> Result<(), Failure> {
     print(&format!("{:22}{}", "cpu", cpu_name()))?;
     print(&format!("{:22}{}", "threads", cpu.threads()))?;
     print(&format!("{:22}{}, of {}", "instructions", cpu.isa().name(), sets.join(", ")))?;
-    print(&format!("{:22}not in this build", "cuda"))?;
-    Ok(())
+    let gpus: Vec<_> = sam2::diagnose().into_iter().filter(|f| f.works && f.what.starts_with("GPU")).collect();
+    for gpu in &gpus {
+        print(&format!("{:22}{}", gpu.what.to_lowercase(), gpu.text))?;
+    }
+    if gpus.is_empty() { print(&format!("{:22}none that works; sam2 doctor says why", "gpu")) } else { Ok(()) }
 }
 
 /// The processor's name, where the system tells.

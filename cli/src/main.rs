@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod convert;
+mod doctor;
 mod encode;
 mod info;
 mod overlay;
@@ -33,6 +34,8 @@ enum Command {
     Encode(encode::Args),
     /// Measure latencies
     Bench(bench::Args),
+    /// Find out what works here, and how to mend what does not
+    Doctor,
 }
 
 /// What a command ends with when it fails.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor => doctor::run(),
     };
     let (code, message) = match result {
         Ok(()) => return ExitCode::SUCCESS,

@@ -2,11 +2,12 @@
 
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, blocks, plain};
+use bytemuck::NoUninit;
 use sam2_engine::backend::Windows;
 use sam2_engine::tensor::{DType, Tensor};
 use std::f32::consts::LOG2_E;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct WindowArgs {
     out: View,
@@ -30,9 +31,10 @@ struct WindowArgs {
     tiles: i32,
     scale: f32,
     fast: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct TokenArgs {
     out: View,
@@ -136,6 +138,7 @@ impl<D: Device> Cuda<D> {
             tiles: tiles as i32,
             scale: LOG2_E / (d as f32).sqrt(),
             fast: (aligned(q) && aligned(k) && aligned(v)) as i32,
+            pad: 0,
         };
         let shared = if f32s {
             let keys = if width > 128 { 16 } else { 32 };

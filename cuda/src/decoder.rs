@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::linear::{Prepared, Weights};
 use crate::{Cuda, Kernel, View, blocks, plain};
+use bytemuck::NoUninit;
 use sam2_engine::backend::*;
 use sam2_engine::tensor::{DType, Tensor};
 use std::f32::consts::LOG2_E;
@@ -12,7 +13,7 @@ const HEADS: usize = 8;
 /// Pixels that one block of `attend_image` reads. Fixed, so that results do not depend on the batch.
 const SPLIT: usize = 256;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct AttendArgs {
     q: View,
@@ -29,7 +30,7 @@ struct AttendArgs {
     scale: f32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct MergeArgs {
     out: View,
@@ -38,9 +39,10 @@ struct MergeArgs {
     n: i32,
     c: i32,
     splits: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct UpdateArgs {
     out: View,
@@ -59,9 +61,10 @@ struct UpdateArgs {
     c: i32,
     scale: f32,
     eps: f32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct Upscale1Args {
     x: View,
@@ -74,9 +77,10 @@ struct Upscale1Args {
     h: i32,
     w: i32,
     c: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct Upscale2Args {
     out: u64,
@@ -89,9 +93,10 @@ struct Upscale2Args {
     w: i32,
     c: i32,
     masks: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct AddArgs {
     out: View,
@@ -103,9 +108,10 @@ struct AddArgs {
     entries: i32,
     rows: i32,
     c: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PoolArgs {
     out: View,
@@ -113,9 +119,10 @@ struct PoolArgs {
     h: i32,
     w: i32,
     c: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PointsArgs {
     out: View,
@@ -128,6 +135,7 @@ struct PointsArgs {
     t: i32,
     c: i32,
     outputs: i32,
+    pad: i32,
 }
 
 /// The first of three kernels, for 64, 128 and 256 columns, that is wide enough, and its width.
@@ -185,7 +193,8 @@ impl<D: Device> Cuda<D> {
             scale: scale * LOG2_E,
         };
         self.launch(kernel, [n.div_ceil(rows), splits, p], shared, &args);
-        let args = MergeArgs { out: View::of(out), sums, stats, n: n as i32, c: c as i32, splits: splits as i32 };
+        let args =
+            MergeArgs { out: View::of(out), sums, stats, n: n as i32, c: c as i32, splits: splits as i32, pad: 0 };
         self.launch(attend_image_merge, [blocks(n, 8), p, 1], 0, &args);
     }
 
@@ -242,6 +251,7 @@ impl<D: Device> Cuda<D> {
             c: c as i32,
             scale: scale * LOG2_E,
             eps: norm.eps,
+            pad: 0,
         };
         self.launch(kernel, [hw.div_ceil(pixels), p, 1], shared, &args);
     }
@@ -290,6 +300,7 @@ impl<D: Device> Cuda<D> {
             h: h as i32,
             w: w as i32,
             c: c1 as i32,
+            pad: 0,
         };
         self.launch(Kernel::upscale_norm, [blocks(rows * 4, 8), 1, 1], 0, &args);
         let a = Prepared { addr: x1, stride: c1, group: c1 };
@@ -305,6 +316,7 @@ impl<D: Device> Cuda<D> {
             w: w as i32,
             c: c0 as i32,
             masks: m as i32,
+            pad: 0,
         };
         self.launch(Kernel::upscale_masks, [blocks(rows * 16, 8), 1, 1], 8 * m * 4, &args);
     }
@@ -335,6 +347,7 @@ impl<D: Device> Cuda<D> {
             entries: n as i32,
             rows: hw as i32,
             c: c as i32,
+            pad: 0,
         };
         self.launch(Kernel::add, [blocks(n * hw * c.div_ceil(4), 256), 1, 1], 0, &args);
     }
@@ -352,6 +365,7 @@ impl<D: Device> Cuda<D> {
             entries: 1,
             rows: out.rows() as i32,
             c: out.cols() as i32,
+            pad: 0,
         };
         self.launch(Kernel::add, [blocks(out.rows() * out.cols().div_ceil(4), 256), 1, 1], 0, &args);
     }
@@ -360,7 +374,7 @@ impl<D: Device> Cuda<D> {
         let [h, w, c] = *out.dims() else { panic!("max_pool2x2: {out:?}") };
         assert!(x.dims() == [2 * h, 2 * w, c], "max_pool2x2: {out:?} from {x:?}");
         self.count_operands(&[out, x]);
-        let args = PoolArgs { out: View::of(out), x: View::of(x), h: h as i32, w: w as i32, c: c as i32 };
+        let args = PoolArgs { out: View::of(out), x: View::of(x), h: h as i32, w: w as i32, c: c as i32, pad: 0 };
         self.launch(Kernel::max_pool2x2, [blocks(h * w * c.div_ceil(4), 256), 1, 1], 0, &args);
     }
 
@@ -398,6 +412,7 @@ impl<D: Device> Cuda<D> {
             t: t as i32,
             c: c as i32,
             outputs: outputs as i32,
+            pad: 0,
         };
         self.launch(Kernel::embed_points, [t, p, 1], 0, &args);
     }

@@ -4,14 +4,24 @@
 //! (`emulator/runtime.cpp`). Work waits in a queue and runs at some moment before `sync` returns, so that a host that
 //! reads or writes too early is found out. Everything random follows from a seed.
 
-use crate::device::{Device, Launch, MAX_ARGS, Pinned};
+use crate::device::{Device, Gemm, Launch, MAX_ARGS, Pinned};
 use crate::kernels::Kernel;
+use crate::linear::narrow;
 use sam2_engine::backend::Memory;
+use sam2_engine::tensor::DType;
 use sam2_engine::{Error, Result};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::time::Instant;
+
+/// The folder of `libsam2_emulator.a` and `libsam2_emulated_kernels.a`: what a stand-in for the driver is made of.
+pub const LIBRARIES: &str = env!("SAM2_EMULATOR_LIBRARIES");
+/// The folder of its source.
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/emulator");
+/// Kernels for NVIDIA's cards were compiled too.
+pub const HAS_KERNELS: bool = cfg!(sam2_kernels);
 
 unsafe extern "C" {
     fn sam2_emulator_kernel(name: *const c_char, args: *mut c_int, threads: *mut c_int) -> c_int;
@@ -69,6 +79,7 @@ impl Pinned for HostBytes {
 #[allow(clippy::large_enum_variant)] // nearly all of it is launches
 enum Work {
     Launch(Launch),
+    Gemm(Gemm),
     In { to: u64, from: usize, bytes: usize },
     Out { to: usize, from: u64, bytes: usize },
 }
@@ -78,8 +89,21 @@ pub struct Emulator {
     queue: RefCell<Vec<Work>>,
     recording: RefCell<Option<Vec<Work>>>,
     random: Cell<u64>,
+    /// Products are the device's own business, as with a matrix library.
+    library: bool,
     /// Allocations until one fails; negative: none does.
     until_failure: Arc<AtomicIsize>,
+    /// Kernels until one fails, likewise.
+    until_fault: Arc<AtomicIsize>,
+}
+
+/// Counts down; true for what finds 0.
+fn strikes(count: &AtomicIsize) -> bool {
+    let left = count.load(Ordering::Relaxed);
+    if left != 0 {
+        count.store(left - 1, Ordering::Relaxed);
+    }
+    left == 0
 }
 
 impl Emulator {
@@ -89,14 +113,37 @@ impl Emulator {
             queue: RefCell::new(Vec::new()),
             recording: RefCell::new(None),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            library: false,
             until_failure: Arc::new(AtomicIsize::new(-1)),
+            until_fault: Arc::new(AtomicIsize::new(-1)),
         }
+    }
+
+    /// As `new`, with a library for products.
+    pub fn with_library(seed: u64) -> Self {
+        Emulator { library: true, ..Emulator::new(seed) }
+    }
+
+    /// The queue as a caller would hand it to [`Device::follow`]; it must outlive that.
+    pub fn stream(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
+    }
+
+    /// The queue that a caller handed in.
+    unsafe fn of_stream<'a>(stream: u64) -> &'a Emulator {
+        // SAFETY: the caller's: made by `stream` of one that still lives.
+        unsafe { &*(stream as *const Emulator) }
     }
 
     /// Counts allocations down, of this queue and its forks: the one that finds 0 fails, and so do those after it
     /// until the count is set anew.
     pub fn failing(&self) -> Arc<AtomicIsize> {
         self.until_failure.clone()
+    }
+
+    /// Counts kernels down in the same way.
+    pub fn faulting(&self) -> Arc<AtomicIsize> {
+        self.until_fault.clone()
     }
 
     fn next(&self) -> u64 {
@@ -134,7 +181,11 @@ impl Emulator {
         match work {
             Work::In { to, from, bytes } => copy(*to, *from, *bytes, 0, "to"),
             Work::Out { to, from, bytes } => copy(*from, *to, *bytes, 1, "from"),
+            Work::Launch(launch) if strikes(&self.until_fault) => {
+                Err(Error::Device(format!("kernel {}: an injected fault", launch.kernel.name())))
+            }
             Work::Launch(launch) => self.emulate(launch.kernel.name(), launch),
+            Work::Gemm(gemm) => multiply(gemm),
         }
     }
 
@@ -149,7 +200,7 @@ impl Emulator {
         grid: [u32; 3],
         threads: u32,
         shared: usize,
-        args: &[std::mem::MaybeUninit<u64>; MAX_ARGS / 8],
+        args: &[u64; MAX_ARGS / 8],
         size: usize,
     ) -> Result<()> {
         let (kernel, takes, registered) = find(name).ok_or_else(|| Error::Device(format!("no kernel {name}")))?;
@@ -178,14 +229,15 @@ impl Emulator {
 
     /// Runs one of the kernels with a mistake (`emulator/faults.cu`): `out` and `in` of 64 floats, `n`.
     pub fn fault(&self, name: &str, out: u64, input: u64, n: i32) -> Result<()> {
-        #[derive(Clone, Copy)]
+        #[derive(Clone, Copy, bytemuck::NoUninit)]
         #[repr(C)]
         struct FaultArgs {
             out: u64,
             input: u64,
             n: i32,
+            pad: i32,
         }
-        let l = Launch::new(Kernel::add, [1; 3], 256, &FaultArgs { out, input, n });
+        let l = Launch::new(Kernel::add, [1; 3], 256, &FaultArgs { out, input, n, pad: 0 });
         self.run_named(name, [1; 3], 64, 256, &l.args, l.size)
     }
 }
@@ -203,32 +255,47 @@ impl Device for Emulator {
     type Memory = EmulatedMemory;
     type Pinned = HostBytes;
     type Recording = RecordedWork;
+    type Event = Instant;
+
+    fn name(&self) -> String {
+        "emulator".into()
+    }
 
     fn fork(&self) -> Result<Self> {
-        Ok(Emulator { until_failure: self.until_failure.clone(), ..Emulator::new(self.next()) })
+        let (until_failure, until_fault) = (self.until_failure.clone(), self.until_fault.clone());
+        Ok(Emulator { until_failure, until_fault, library: self.library, ..Emulator::new(self.next()) })
     }
 
     fn alloc(&self, bytes: usize, what: &'static str) -> Result<EmulatedMemory> {
         let failed = Err(Error::OutOfMemory { what, bytes });
-        let count = self.until_failure.load(Ordering::Relaxed);
-        if count == 0 {
+        if strikes(&self.until_failure) {
             return failed;
         }
-        self.until_failure.store(count - 1, Ordering::Relaxed);
         // SAFETY: any size may be asked for; null is checked.
         let p = unsafe { sam2_emulator_alloc(bytes) };
         if p.is_null() { failed } else { Ok(EmulatedMemory { addr: p as u64, bytes }) }
     }
 
     fn pinned(&self, bytes: usize) -> Result<HostBytes> {
+        let failed = || Error::OutOfMemory { what: "pinned memory", bytes };
+        if strikes(&self.until_failure) {
+            return Err(failed());
+        }
         let mut v = Vec::new();
-        v.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { what: "pinned memory", bytes })?;
+        v.try_reserve_exact(bytes).map_err(|_| failed())?;
         v.resize(bytes, Cell::new(0xcb));
         Ok(HostBytes(v.into()))
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         self.enqueue(Work::Launch(*launch))
+    }
+
+    fn gemm(&self, gemm: &Gemm) -> Result<bool> {
+        if self.library {
+            self.enqueue(Work::Gemm(*gemm))?;
+        }
+        Ok(self.library)
     }
 
     fn copy_in(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
@@ -252,9 +319,65 @@ impl Device for Emulator {
         recording.0.iter().try_for_each(|work| self.enqueue(*work))
     }
 
+    fn follow(&self, stream: u64) -> Result<()> {
+        // SAFETY: the caller's. Whatever is ordered before this is done first; more than that would be legal too.
+        unsafe { Emulator::of_stream(stream) }.drain()
+    }
+
+    fn lead(&self, _stream: u64) -> Result<()> {
+        self.drain()
+    }
+
+    fn mark(&self) -> Result<Instant> {
+        self.drain().map(|()| Instant::now())
+    }
+
+    fn seconds(&self, from: &Instant, to: &Instant) -> Result<f64> {
+        Ok(to.duration_since(*from).as_secs_f64())
+    }
+
     fn sync(&self) -> Result<()> {
         self.drain()
     }
+}
+
+/// Reads (or, with `write`, writes) elements of device memory, as f32.
+fn elements(addr: u64, dtype: DType, values: &mut [f32], write: bool) -> Result<()> {
+    let mut bytes = Vec::with_capacity(values.len() * 4);
+    narrow(&mut bytes, values, dtype);
+    // SAFETY: the host's side is as long as it says, the device's is looked up.
+    if !unsafe { sam2_emulator_copy(addr as usize, bytes.as_mut_ptr().cast(), bytes.len(), !write as c_int) } {
+        return Err(Error::Device(format!("product: {} bytes at {addr:#x}: no memory, or never written", bytes.len())));
+    }
+    let mut out = Vec::with_capacity(values.len());
+    dtype.widen(&bytes, &mut out);
+    values.copy_from_slice(&out);
+    Ok(())
+}
+
+/// What a matrix library does, in plain loops.
+fn multiply(g: &Gemm) -> Result<()> {
+    let aligned = [g.a, g.w, g.out].iter().all(|addr| addr.is_multiple_of(16));
+    if !aligned || (g.add && g.relu) || ![DType::F32, g.dtype].contains(&g.out_dtype) {
+        return Err(Error::Internal(format!("no library takes {g:?}")));
+    }
+    let row = |addr: u64, dtype: DType, i: usize, stride: usize, n: usize| {
+        let mut values = vec![0.0; n];
+        elements(addr + (i * stride * dtype.bytes()) as u64, dtype, &mut values, false).map(|()| values)
+    };
+    let w: Vec<f32> = (0..g.n).map(|j| row(g.w, g.dtype, j, g.ldw, g.k)).collect::<Result<Vec<_>>>()?.concat();
+    let bias = if g.bias == 0 { vec![0.0; g.n] } else { row(g.bias, g.out_dtype, 0, 0, g.n)? };
+    for i in 0..g.m {
+        let a = row(g.a, g.dtype, i, g.lda, g.k)?;
+        let mut out = if g.add { row(g.out, g.out_dtype, i, g.ldo, g.n)? } else { vec![0.0; g.n] };
+        for (j, out) in out.iter_mut().enumerate() {
+            let sum: f32 = a.iter().zip(&w[j * g.k..]).map(|(a, w)| a * w).sum();
+            *out += sum + bias[j];
+            *out = if g.relu { out.max(0.0) } else { *out };
+        }
+        elements(g.out + (i * g.ldo * g.out_dtype.bytes()) as u64, g.out_dtype, &mut out, true)?;
+    }
+    Ok(())
 }
 
 /// Recorded work.

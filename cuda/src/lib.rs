@@ -4,28 +4,34 @@
 //! [`device::Device`]: the driver of an NVIDIA GPU, or, for tests, an emulator that runs the same kernels on a CPU.
 
 mod attention;
+pub mod blas;
 mod decoder;
 pub mod device;
+mod driver;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod kernels;
 mod linear;
 mod masks;
 mod pixels;
+pub mod probe;
 mod staging;
 
+pub use driver::Driver;
 pub use kernels::Kernel;
 pub use linear::Weights;
 
-use device::{Device, Launch};
+use bytemuck::NoUninit;
+use device::{Device, Gemm, Launch};
 use sam2_engine::backend::*;
 use sam2_engine::tensor::{DType, Tensor};
 use sam2_engine::{Error, Frame, MaskOut, Precision, Result};
 use staging::Staging;
 use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A tensor as kernels take it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct View {
     addr: u64,
@@ -67,6 +73,10 @@ fn blocks(items: usize, threads: usize) -> usize {
     items.div_ceil(threads).max(1)
 }
 
+fn lost() -> Error {
+    Error::Device("failed in an earlier call; this predictor is of no more use".into())
+}
+
 /// Recorded work, and how much it is.
 pub struct Recording<D: Device> {
     work: D::Recording,
@@ -90,6 +100,10 @@ pub struct Cuda<D: Device> {
     lost: Cell<bool>,
     counters: Cell<Counters>,
     probe: RefCell<Option<Probe>>,
+    /// What was launched, from when to when, while kernels are timed.
+    profile: RefCell<Option<Vec<(&'static str, D::Event, D::Event)>>>,
+    /// A sum over everything launched: two runs of a stage must leave the same.
+    trail: Cell<u64>,
 }
 
 impl<D: Device> Cuda<D> {
@@ -106,6 +120,8 @@ impl<D: Device> Cuda<D> {
             lost: Cell::new(false),
             counters: Cell::new(Counters::default()),
             probe: RefCell::new(None),
+            profile: RefCell::new(None),
+            trail: Cell::new(0),
         }
     }
 
@@ -120,11 +136,52 @@ impl<D: Device> Cuda<D> {
     }
 
     /// Enqueues a kernel with its arguments.
-    fn launch<A: Copy>(&self, kernel: Kernel, grid: [usize; 3], shared: usize, args: &A) {
+    fn launch<A: NoUninit>(&self, kernel: Kernel, grid: [usize; 3], shared: usize, args: &A) {
         self.count(|c| c.launches += 1);
         if self.measuring.get().is_none() && !self.failed() {
-            self.keep(self.device.launch(&Launch::new(kernel, grid, shared, args)));
+            let launch = Launch::new(kernel, grid, shared, args);
+            self.follow(&(kernel as usize, launch.grid, shared, launch.args));
+            self.keep(self.timed(kernel.name(), || self.device.launch(&launch)).map(|_| ()));
         }
+    }
+
+    /// Enqueues a product by the device's library; false where it has none for it.
+    fn gemm(&self, gemm: &Gemm) -> bool {
+        if self.measuring.get().is_some() || self.failed() {
+            return false;
+        }
+        match self.timed("cublasLtMatmul", || self.device.gemm(gemm)) {
+            Ok(true) => {
+                self.count(|c| c.launches += 1);
+                self.follow(gemm);
+                true
+            }
+            Ok(false) => false,
+            Err(e) => {
+                self.keep(Err(e));
+                true
+            }
+        }
+    }
+
+    /// Enqueues work, between two marks while kernels are timed.
+    fn timed<T>(&self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &mut *self.profile.borrow_mut() {
+            None => work(),
+            Some(times) => {
+                let from = self.device.mark()?;
+                let done = work()?;
+                times.push((name, from, self.device.mark()?));
+                Ok(done)
+            }
+        }
+    }
+
+    /// Adds to the trail.
+    fn follow(&self, work: &impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        (self.trail.get(), work).hash(&mut hasher);
+        self.trail.set(hasher.finish());
     }
 
     /// Memory for the operation at hand, at a multiple of 256; none after a failure.
@@ -177,6 +234,7 @@ impl<D: Device> Cuda<D> {
     }
 
     fn wait(&self) -> Result<()> {
+        self.count(|c| c.waits += 1);
         let result = self.device.sync();
         let mut staging = self.staging.borrow_mut();
         if result.is_ok() {
@@ -192,6 +250,14 @@ impl<D: Device> Backend for Cuda<D> {
     type Memory = D::Memory;
     type Linear = Weights<D::Memory>;
     type Recording = Recording<D>;
+
+    fn name(&self) -> String {
+        self.device.name()
+    }
+
+    fn takes_device_memory(&self) -> bool {
+        true
+    }
 
     fn precision(&self, wanted: Precision) -> Result<Precision> {
         Ok(if wanted == Precision::Auto { Precision::Bf16 } else { wanted })
@@ -214,7 +280,7 @@ impl<D: Device> Backend for Cuda<D> {
     }
 
     fn records(&self) -> bool {
-        self.probe.borrow().is_none()
+        self.probe.borrow().is_none() && self.profile.borrow().is_none()
     }
 
     fn record(&self, body: &mut dyn FnMut()) -> Option<Recording<D>> {
@@ -222,21 +288,33 @@ impl<D: Device> Backend for Cuda<D> {
             return None;
         }
         // Once without doing anything: recorded work cannot allocate.
-        let before = self.counters.get();
         self.measuring.set(Some(0));
+        let before = self.counters.get();
         body();
-        let bytes = self.measuring.take().unwrap_or(0);
-        let counters = self.counters.get() - before;
         self.counters.set(before);
+        let bytes = self.measuring.take().unwrap_or(0);
         self.workspace(bytes)?;
-
+        // Once for its results, which also loads what it needs.
+        let mut run = || {
+            self.trail.set(0);
+            body();
+            self.trail.get()
+        };
+        let trail = run();
+        let counters = self.counters.get() - before;
+        // Once for the recording, while the device works.
         self.keep(self.device.begin());
-        body();
+        let again = run();
         let work = self.device.end();
-        let work = work.and_then(|work| self.device.replay(&work).map(|()| work));
+        self.counters.set(before);
+        self.count(|c| *c = *c + counters);
         match work {
-            Ok(work) if !self.failed() => Some(Recording { work, counters }),
-            Ok(_) => None,
+            _ if self.failed() => None,
+            Ok(_) if trail != again => {
+                self.keep(Err(Error::Internal("a stage enqueues other work when it is recorded".into())));
+                None
+            }
+            Ok(work) => Some(Recording { work, counters }),
             Err(e) => {
                 self.keep(Err(e));
                 None
@@ -245,35 +323,48 @@ impl<D: Device> Backend for Cuda<D> {
     }
 
     fn replay(&self, recording: &Recording<D>) {
-        let work = recording.counters;
-        self.count(|c| {
-            c.matmul_flops += work.matmul_flops;
-            c.bytes += work.bytes;
-            c.launches += work.launches;
-        });
+        self.count(|c| *c = *c + recording.counters);
         if !self.failed() {
             self.keep(self.device.replay(&recording.work));
         }
     }
 
     fn sync(&self) -> Result<()> {
-        self.count(|c| c.waits += 1);
         if self.lost.get() {
-            return Err(Error::Device("lost after a fault; make a new predictor".into()));
+            return Err(lost());
         }
         let waited = self.wait();
         self.lost.set(matches!(waited, Err(Error::Device(_))));
-        let failure = self.failure.borrow_mut().take();
-        self.lost.set(self.lost.get() || matches!(failure, Some(Error::Device(_))));
-        waited.and(failure.map_or(Ok(()), Err))
+        let failure = self.failure();
+        waited.and(failure)
+    }
+
+    fn failure(&self) -> Result<()> {
+        match self.failure.borrow_mut().take() {
+            Some(e) => {
+                self.lost.set(self.lost.get() || matches!(e, Error::Device(_)));
+                Err(e)
+            }
+            None if self.lost.get() => Err(lost()),
+            None => Ok(()),
+        }
     }
 
     fn counters(&self) -> Counters {
         self.counters.get()
     }
 
-    fn profile(&self, _: bool) -> Vec<KernelTime> {
-        Vec::new()
+    fn profile(&self, on: bool) -> Vec<KernelTime> {
+        let times = std::mem::replace(&mut *self.profile.borrow_mut(), on.then(Vec::new)).unwrap_or_default();
+        let mut kernels: Vec<KernelTime> = Vec::new();
+        for (name, from, to) in &times {
+            let Ok(seconds) = self.device.seconds(from, to) else { continue };
+            match kernels.iter_mut().find(|k| k.name == *name) {
+                Some(k) => (k.launches, k.seconds) = (k.launches + 1, k.seconds + seconds),
+                None => kernels.push(KernelTime { name: (*name).into(), launches: 1, seconds }),
+            }
+        }
+        kernels
     }
 
     fn probe(&self, name: &str, x: Tensor<'_>) {

@@ -1,7 +1,8 @@
 //! Products: `kernels/linear.cu`, `kernels/norm.cu`.
 
-use crate::device::Device;
-use crate::{Cuda, Kernel, View, blocks, plain};
+use crate::device::{Device, Gemm};
+use crate::{Cuda, Kernel, View, blocks, code, plain};
+use bytemuck::NoUninit;
 use sam2_engine::backend::*;
 use sam2_engine::tensor::{DType, Tensor, bf16, f16};
 use sam2_engine::{Error, Result};
@@ -11,6 +12,8 @@ pub struct Weights<M> {
     w: M,
     /// (groups, n)
     bias: Option<M>,
+    /// The same in the type of the weights, where that is narrower.
+    narrow_bias: Option<M>,
     pub(crate) groups: usize,
     pub(crate) n: usize,
     pub(crate) k: usize,
@@ -18,7 +21,7 @@ pub struct Weights<M> {
     pub(crate) dtype: DType,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct LinearArgs {
     a: u64,
@@ -35,9 +38,10 @@ struct LinearArgs {
     activation: i32,
     addend_kind: i32,
     out_w: i32,
+    pad: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct RowsArgs {
     out: View,
@@ -49,7 +53,7 @@ struct RowsArgs {
     padded: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PatchesArgs {
     out: View,
@@ -66,7 +70,7 @@ struct PatchesArgs {
     padded: i32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct NormArgs {
     out: View,
@@ -78,6 +82,7 @@ struct NormArgs {
     n: i32,
     padded: i32,
     activation: i32,
+    pad: i32,
 }
 
 /// Where an operand in the form that the products take is: columns of a group, elements from row to row.
@@ -86,6 +91,17 @@ pub(crate) struct Prepared {
     pub addr: u64,
     pub stride: usize,
     pub group: usize,
+}
+
+/// Appends values in a type.
+pub(crate) fn narrow(bytes: &mut Vec<u8>, values: &[f32], dtype: DType) {
+    for v in values {
+        match dtype {
+            DType::F16 => bytes.extend(f16::from_f32(*v).to_le_bytes()),
+            DType::Bf16 => bytes.extend(bf16::from_f32(*v).to_le_bytes()),
+            _ => bytes.extend(v.to_le_bytes()),
+        }
+    }
 }
 
 /// Elements to which rows of `k` are padded.
@@ -104,26 +120,24 @@ impl<D: Device> Cuda<D> {
             let mut packed = Vec::new();
             packed.try_reserve_exact(bytes).map_err(|_| failed(bytes))?;
             for values in data.w.chunks(k) {
-                for v in values.iter().copied().chain(std::iter::repeat_n(0.0, row - k)) {
-                    match dtype {
-                        DType::F16 => packed.extend(f16::from_f32(v).to_le_bytes()),
-                        DType::Bf16 => packed.extend(bf16::from_f32(v).to_le_bytes()),
-                        _ => packed.extend(v.to_le_bytes()),
-                    }
-                }
+                narrow(&mut packed, values, dtype);
+                packed.resize(packed.len() + (row - k) * dtype.bytes(), 0);
             }
             // SAFETY: the whole of the memory.
             let all = unsafe { Tensor::new(memory.addr(), dtype, &[groups * n, row]) };
             self.upload(all, &packed);
         }
-        let mut bias = None;
-        if !data.b.is_empty() {
-            let b = self.alloc(data.b.len() * 4, "weights")?;
+        let vector = |dtype: DType| -> Result<D::Memory> {
+            let mut bytes = Vec::new();
+            narrow(&mut bytes, data.b, dtype);
+            let b = self.alloc(bytes.len(), "weights")?;
             // SAFETY: the whole of the memory.
-            self.upload(unsafe { Tensor::new(b.addr(), DType::F32, &[data.b.len()]) }, bytemuck::cast_slice(data.b));
-            bias = Some(b);
-        }
-        Ok(Weights { w: memory, bias, groups, n, k, row, dtype })
+            self.upload(unsafe { Tensor::new(b.addr(), dtype, &[data.b.len()]) }, &bytes);
+            Ok(b)
+        };
+        let bias = (!data.b.is_empty()).then(|| vector(DType::F32)).transpose()?;
+        let narrow_bias = (!data.b.is_empty() && dtype != DType::F32).then(|| vector(dtype)).transpose()?;
+        Ok(Weights { w: memory, bias, narrow_bias, groups, n, k, row, dtype })
     }
 
     /// `out` (m, groups * n) = epilogue(a W^T + b).
@@ -137,6 +151,11 @@ impl<D: Device> Cuda<D> {
         out_w: usize,
     ) {
         self.count(|c| c.matmul_flops += (2 * m * w.n * w.k * w.groups) as u64);
+        if let Some(gemm) = self.as_gemm(out, m, a, w, e)
+            && self.gemm(&gemm)
+        {
+            return;
+        }
         let (addend, addend_kind) = match e.addend {
             Addend::None => (View::NONE, 0),
             Addend::Tensor(t) => (View::of(t), 1),
@@ -157,6 +176,7 @@ impl<D: Device> Cuda<D> {
             activation: activation_code(e.activation),
             addend_kind,
             out_w: out_w as i32,
+            pad: 0,
         };
         // Small tiles where large ones would leave most of a GPU idle.
         let large = m.div_ceil(128) * w.n.div_ceil(128) * w.groups >= 64;
@@ -171,6 +191,46 @@ impl<D: Device> Cuda<D> {
         let stage = if w.dtype == DType::F32 { 2 * side * 80 } else { 2 * side * 64 };
         let shared = (4 * stage).max(side * (side + 4) * 4);
         self.launch(kernel, [m.div_ceil(side), w.n.div_ceil(side), w.groups], shared, &args);
+    }
+
+    /// The product as the device's library can make it: it has no exact GELU, and adds only to what the output holds.
+    fn as_gemm(&self, out: View, m: usize, a: Prepared, w: &Weights<D::Memory>, e: Epilogue<'_>) -> Option<Gemm> {
+        let out_dtype = if out.dtype == code(w.dtype) { w.dtype } else { DType::F32 };
+        let add = match e.addend {
+            Addend::None => false,
+            Addend::Tensor(t) => {
+                let x = View::of(t);
+                if (x.addr, x.stride, x.dtype) != (out.addr, out.stride, out.dtype) {
+                    return None;
+                }
+                true
+            }
+            Addend::Upsampled(_) => return None,
+        };
+        let relu = match e.activation {
+            Activation::None => false,
+            Activation::Relu if !add => true,
+            _ => return None,
+        };
+        let aligned = out.addr.is_multiple_of(16) && (out.stride as usize * out_dtype.bytes()).is_multiple_of(16);
+        let bias = if out_dtype == w.dtype && w.dtype != DType::F32 { &w.narrow_bias } else { &w.bias };
+        let known = out.dtype == code(out_dtype);
+        (known && aligned && w.groups == 1).then(|| Gemm {
+            a: a.addr,
+            w: w.w.addr(),
+            bias: bias.as_ref().map_or(0, |b| b.addr()),
+            out: out.addr,
+            m,
+            n: w.n,
+            k: w.k,
+            lda: a.stride,
+            ldw: w.row,
+            ldo: out.stride as usize,
+            dtype: w.dtype,
+            out_dtype,
+            relu,
+            add,
+        })
     }
 
     /// Brings an operand (rows, groups * k) into the form that products take.
@@ -272,6 +332,7 @@ impl<D: Device> Cuda<D> {
             n: x.cols() as i32,
             padded: padded as i32,
             activation: activation_code(activation),
+            pad: 0,
         };
         self.launch(Kernel::layer_norm, [blocks(x.rows(), 8), 1, 1], 0, &args);
     }

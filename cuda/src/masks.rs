@@ -2,11 +2,12 @@
 
 use crate::device::Device;
 use crate::{Cuda, Kernel, blocks, plain};
+use bytemuck::NoUninit;
 use sam2_engine::backend::{Cleaning, Selection};
 use sam2_engine::tensor::{DType, Tensor};
 use sam2_engine::{MaskData, MaskOut};
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct SelectArgs {
     out: u64,
@@ -18,7 +19,7 @@ struct SelectArgs {
     thresh: f32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct CleanArgs {
     out: u64,
@@ -36,7 +37,7 @@ struct CleanArgs {
     sprinkle: f32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct WriteArgs {
     out: u64,
@@ -51,6 +52,7 @@ struct WriteArgs {
     out_w: i32,
     binary: i32,
     limit: f32,
+    pad: i32,
 }
 
 impl<D: Device> Cuda<D> {
@@ -117,21 +119,27 @@ impl<D: Device> Cuda<D> {
         let [p, n, h, w] = *masks.dims() else { panic!("write_masks: {masks:?}") };
         let (out_h, out_w) = (out.height, out.width);
         let count = selected.map_or(p * n, |s| s.len());
-        let (bytes, binary, limit): (&mut [u8], bool, f32) = match out.data {
-            MaskData::Binary(data, threshold) => (data, true, threshold),
-            MaskData::Logits(data, bound) => (bytemuck::cast_slice_mut(data), false, bound),
+        let pixels = out.data.pixels();
+        assert!(count * out_h * out_w == pixels, "write_masks: {count} masks of {out_h}x{out_w} into {pixels} pixels");
+        let (to, binary, limit) = match out.data {
+            MaskData::Binary(data, threshold) => (Ok(data), true, threshold),
+            MaskData::Logits(data, bound) => (Ok(bytemuck::cast_slice_mut(data)), false, bound),
+            MaskData::DeviceBinary(slice, threshold) => (Err(slice), true, threshold),
+            MaskData::DeviceLogits(slice, bound) => (Err(slice), false, bound),
         };
         let size = if binary { 1 } else { 4 };
-        assert!(
-            count * out_h * out_w * size == bytes.len(),
-            "write_masks: {count} masks of {out_h}x{out_w} into {} bytes",
-            bytes.len()
-        );
-        self.count(|c| c.bytes += (count * (h * w * 4 + out_h * out_w * size)) as u64);
-        if self.failed() || bytes.is_empty() {
+        self.count(|c| c.bytes += (count * h * w * 4 + pixels * size) as u64);
+        if self.failed() || pixels == 0 {
             return;
         }
-        let Some(addr) = self.edge(bytes.len(), "masks") else { return };
+        let addr = match &to {
+            Ok(_) => self.edge(pixels * size, "masks"),
+            Err(slice) => {
+                self.keep(self.device.follow(slice.stream()));
+                Some(slice.address())
+            }
+        };
+        let Some(addr) = addr else { return };
         let args = WriteArgs {
             out: addr,
             masks: plain(masks, DType::F32),
@@ -145,10 +153,14 @@ impl<D: Device> Cuda<D> {
             out_w: out_w as i32,
             binary: binary as i32,
             limit,
+            pad: 0,
         };
         self.launch(Kernel::write_masks, [blocks(out_h * out_w, 256), count, 1], 0, &args);
         if !self.failed() {
-            self.keep(self.staging.borrow_mut().down(&self.device, bytes, addr));
+            self.keep(match to {
+                Ok(bytes) => self.staging.borrow_mut().down(&self.device, bytes, addr),
+                Err(slice) => self.device.lead(slice.stream()),
+            });
         }
     }
 }

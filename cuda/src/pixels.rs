@@ -2,10 +2,11 @@
 
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, blocks};
+use bytemuck::NoUninit;
 use sam2_engine::tensor::Tensor;
-use sam2_engine::{Frame, PixelFormat};
+use sam2_engine::{Frame, PixelFormat, Pixels};
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PictureArgs {
     out: View,
@@ -18,6 +19,7 @@ struct PictureArgs {
     step: i32,
     offset: [i32; 3],
     is_float: i32,
+    pad: i32,
 }
 
 impl<D: Device> Cuda<D> {
@@ -31,23 +33,39 @@ impl<D: Device> Cuda<D> {
         if self.failed() {
             return;
         }
-        let picture = (row * height).next_multiple_of(256);
-        let Some(pixels) = self.edge(picture + side * width * 12, "a picture") else { return };
-        let rows = (0..height).map(|y| frame.row(y));
-        self.keep(self.staging.borrow_mut().up(&self.device, pixels, row * height, rows));
+        let host = matches!(frame.pixels(), Pixels::Host(_));
+        let picture = if host { (row * height).next_multiple_of(256) } else { 0 };
+        let Some(edge) = self.edge(picture + side * width * 12, "a picture") else { return };
+        let (pixels, stride) = match frame.pixels() {
+            Pixels::Host(bytes) => {
+                let rows = bytes.chunks(frame.stride()).take(height).map(|bytes| &bytes[..row]);
+                self.keep(self.staging.borrow_mut().up(&self.device, edge, row * height, rows));
+                (edge, row)
+            }
+            Pixels::Device(slice) => {
+                self.keep(self.device.follow(slice.stream()));
+                (slice.address(), frame.stride())
+            }
+        };
         let args = PictureArgs {
             out: View::of(out),
             pixels,
-            lines: pixels + picture as u64,
+            lines: edge + picture as u64,
             width: width as i32,
             height: height as i32,
-            row: row as i32,
+            row: stride as i32,
             side: side as i32,
             step: format.channels() as i32,
             offset: format.rgb_offsets().map(|i| i as i32),
             is_float: (format == PixelFormat::RgbF32) as i32,
+            pad: 0,
         };
         self.launch(Kernel::preprocess_columns, [blocks(width, 256), side, 1], 0, &args);
         self.launch(Kernel::preprocess_rows, [blocks(side, 256), side, 1], 0, &args);
+        if let Pixels::Device(slice) = frame.pixels()
+            && !self.failed()
+        {
+            self.keep(self.device.lead(slice.stream()));
+        }
     }
 }

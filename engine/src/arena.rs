@@ -39,6 +39,9 @@ impl<B: Backend> Arena<B> {
         layout(&mut measure);
         let bytes = measure.offset.saturating_add(TAIL);
         if bytes > self.bytes() {
+            if self.memory.is_some() {
+                b.sync()?; // what is enqueued may use it
+            }
             self.memory = None; // first, so that both never exist at once
             self.memory = Some(b.alloc(bytes, what)?);
         }

@@ -217,6 +217,18 @@ pub struct Counters {
     pub waits: u64,
 }
 
+impl std::ops::Add for Counters {
+    type Output = Counters;
+    fn add(self, more: Counters) -> Counters {
+        Counters {
+            matmul_flops: self.matmul_flops + more.matmul_flops,
+            bytes: self.bytes + more.bytes,
+            launches: self.launches + more.launches,
+            waits: self.waits + more.waits,
+        }
+    }
+}
+
 impl std::ops::Sub for Counters {
     type Output = Counters;
     fn sub(self, before: Counters) -> Counters {
@@ -252,6 +264,12 @@ pub trait Backend: Sized + Send + 'static {
     /// Recorded work.
     type Recording: Send;
 
+    /// The device's name.
+    fn name(&self) -> String;
+    /// True where pictures and masks may be in the caller's device memory.
+    fn takes_device_memory(&self) -> bool {
+        false
+    }
     /// What the device computes in when asked for `wanted`; fails when it cannot.
     fn precision(&self, wanted: Precision) -> Result<Precision>;
     /// Another queue on the same device, sharing what queues can share.
@@ -270,6 +288,8 @@ pub trait Backend: Sized + Send + 'static {
     fn replay(&self, recording: &Self::Recording);
     /// Waits for everything enqueued; returns the first failure since the last call.
     fn sync(&self) -> Result<()>;
+    /// The first failure so far of enqueuing, without waiting; it is returned once.
+    fn failure(&self) -> Result<()>;
     /// Work done so far.
     fn counters(&self) -> Counters;
     /// Starts timing every kernel, or stops and returns what was measured.

@@ -3,7 +3,7 @@
 use crate::backend::{Cleaning, Counters, KernelTime, Probe, Selection};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
-use crate::frame::{Frame, MaskData};
+use crate::frame::{DeviceSlice, Frame, MaskData};
 use crate::prompt::Prompt;
 use crate::worker::{Feature, ImageWorker, Job};
 
@@ -92,6 +92,10 @@ pub enum MaskBuffer<'a> {
     Binary(&'a mut [u8]),
     /// One f32 a pixel.
     Logits(&'a mut [f32]),
+    /// As `Binary`, in the memory of the GPU that the model runs on.
+    DeviceBinary(DeviceSlice),
+    /// As `Logits`, in the memory of the GPU that the model runs on, aligned to 4 bytes.
+    DeviceLogits(DeviceSlice),
 }
 
 /// Encodes pictures, then makes masks for prompts on them.
@@ -140,6 +144,9 @@ impl ImagePredictor {
     }
 
     /// Encodes a picture; the ones of before are forgotten.
+    ///
+    /// On a GPU this only enqueues the work, once the pixels are copied: `predict` waits for it. A failure of the device
+    /// may show there.
     pub fn set_image(&mut self, image: &Frame<'_>) -> Result<()> {
         self.set_image_batch(std::slice::from_ref(image))
     }
@@ -154,6 +161,11 @@ impl ImagePredictor {
         self.worker.encode(images)?;
         self.sizes.extend(images.iter().map(|f| (f.height(), f.width())));
         Ok(())
+    }
+
+    /// Waits for what is enqueued: only of use to those who measure, or who take back memory they lent.
+    pub fn synchronize(&mut self) -> Result<()> {
+        self.worker.synchronize()
     }
 
     /// Forgets the pictures.
@@ -195,11 +207,15 @@ impl ImagePredictor {
         let masks = out.masks.map(|m| match m {
             MaskBuffer::Binary(data) => MaskData::Binary(data, self.options.mask_threshold),
             MaskBuffer::Logits(data) => MaskData::Logits(data, f32::INFINITY),
+            MaskBuffer::DeviceBinary(d) => MaskData::DeviceBinary(d, self.options.mask_threshold),
+            MaskBuffer::DeviceLogits(d) => MaskData::DeviceLogits(d, f32::INFINITY),
         });
-        let mask_len = masks.as_ref().map(|m| match m {
-            MaskData::Binary(data, _) => data.len(),
-            MaskData::Logits(data, _) => data.len(),
-        });
+        if let Some(MaskData::DeviceLogits(d, _)) = &masks
+            && (!d.address.is_multiple_of(4) || !d.bytes.is_multiple_of(4))
+        {
+            return Err(Error::input("buffer masks: not aligned to 4 bytes"));
+        }
+        let mask_len = masks.as_ref().map(MaskData::pixels);
         for (name, need, got) in [
             ("masks", full, mask_len),
             ("iou_predictions", n, Some(out.iou_predictions.len())),

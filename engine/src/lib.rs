@@ -30,7 +30,7 @@ pub use backend::{Counters, KernelTime, Probe};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
-pub use frame::{Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat};
+pub use frame::{DeviceSlice, Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat, Pixels};
 pub use image_predictor::{
     ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,
 };

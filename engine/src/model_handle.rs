@@ -16,6 +16,7 @@ pub struct Model {
     loaded: Arc<dyn Loaded>,
     config: Arc<Config>,
     precision: Precision,
+    device: Arc<str>,
 }
 
 /// A network on some backend.
@@ -41,7 +42,9 @@ impl Model {
         let precision = b.precision(precision)?;
         let net = Arc::new(Network::load(&b, checkpoint, config, precision)?);
         b.sync()?; // other queues read what this one has copied
-        Ok(Model { loaded: Arc::new(OnBackend { net, b: Mutex::new(b) }), config: Arc::new(config.clone()), precision })
+        let device = b.name().into();
+        let loaded = Arc::new(OnBackend { net, b: Mutex::new(b) });
+        Ok(Model { loaded, config: Arc::new(config.clone()), precision, device })
     }
 
     /// The sizes of the model.
@@ -52,6 +55,11 @@ impl Model {
     /// What the model computes in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// The name of the device the model is on: `CPU`, or a GPU's.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// A predictor for pictures, with a queue and scratch memory of its own.

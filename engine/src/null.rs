@@ -28,6 +28,9 @@ impl Backend for Null {
     type Linear = ();
     type Recording = ();
 
+    fn name(&self) -> String {
+        "nothing".into()
+    }
     fn precision(&self, wanted: Precision) -> Result<Precision> {
         Ok(wanted)
     }
@@ -51,6 +54,9 @@ impl Backend for Null {
     }
     fn replay(&self, _: &()) {}
     fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+    fn failure(&self) -> Result<()> {
         Ok(())
     }
     fn counters(&self) -> Counters {

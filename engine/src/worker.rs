@@ -3,7 +3,7 @@
 use crate::arena::{Arena, Carver};
 use crate::backend::{Backend, Cleaning, Counters, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskData, MaskOut};
+use crate::frame::{Frame, MaskData, MaskOut, Pixels};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{self, Batch, OUTPUT_TOKENS};
@@ -36,6 +36,8 @@ pub(crate) trait ImageWorker: Send {
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()>;
     /// The features of an image as (c, h, w).
     fn features(&mut self, feature: Feature, image: usize) -> Result<(Vec<f32>, [usize; 3])>;
+    /// Waits for everything enqueued.
+    fn synchronize(&mut self) -> Result<()>;
     fn counters(&self) -> Counters;
     fn profile(&mut self, on: bool) -> Vec<KernelTime>;
     fn set_probe(&mut self, probe: Option<Probe>);
@@ -88,6 +90,8 @@ pub(crate) struct Worker<B: Backend> {
     /// Pictures there is room for.
     capacity: usize,
     images: usize,
+    /// Pictures are on their way through pinned memory: the next ones wait for them.
+    pending: bool,
     encode: Stage<B, usize>,
     decode: Stage<B, (Batch, usize, bool)>,
     staging: Staging,
@@ -120,6 +124,7 @@ impl<B: Backend> Worker<B> {
             features: Arena::new(guard),
             capacity: 0,
             images: 0,
+            pending: false,
             encode: Stage::default(),
             decode: Stage::default(),
             staging: Staging::default(),
@@ -228,10 +233,7 @@ impl<B: Backend> Worker<B> {
             let (low, chosen) = (a.masks.slice(first, count), selected.slice(first, count));
             if let Some(out) = &mut job.masks {
                 let size = n * job.height * job.width;
-                let data = match out {
-                    MaskData::Binary(d, t) => MaskData::Binary(&mut d[at * size..][..count * size], *t),
-                    MaskData::Logits(d, t) => MaskData::Logits(&mut d[at * size..][..count * size], *t),
-                };
+                let data = out.part(at * size, count * size);
                 let out = MaskOut { data, height: job.height, width: job.width };
                 match &clean {
                     Some((_, clean)) => b.write_masks(out, clean.masks.slice(first, count), None),
@@ -245,6 +247,7 @@ impl<B: Backend> Worker<B> {
                 b.write_masks(MaskOut { data, height: side, width: side }, low, Some(chosen));
             }
         }
+        self.pending = false;
         b.sync()?;
         self.scratch.check(b)?;
 
@@ -266,6 +269,10 @@ impl<B: Backend> Worker<B> {
         }
         Ok(())
     }
+}
+
+fn on_the_cpu(what: &str) -> Error {
+    Error::input(format!("the {what} is in a GPU's memory, but the model runs on the CPU"))
 }
 
 /// Prompts `range` of all jobs: image, prompt, extent.
@@ -343,9 +350,16 @@ impl<B: Backend> ImageWorker for Worker<B> {
     }
 
     fn encode(&mut self, frames: &[Frame<'_>]) -> Result<()> {
+        if !self.b.takes_device_memory() && frames.iter().any(|f| matches!(f.pixels(), Pixels::Device(_))) {
+            return Err(on_the_cpu("picture"));
+        }
+        self.images = 0;
+        if self.pending {
+            self.synchronize()?;
+        }
         self.reserve_images(frames.len())?;
         self.reserve_encode()?;
-        self.images = 0;
+        self.pending = true;
         let (net, b) = (&*self.net, &self.b);
         let all = Features::carve(&mut self.features.carve(), &net.config, net.policy, self.capacity);
         for (i, frame) in frames.iter().enumerate() {
@@ -361,14 +375,19 @@ impl<B: Backend> ImageWorker for Worker<B> {
                 b.probe("image_embed", out.embed);
                 b.probe("dense_pe", net.prompt_encoder.dense_position.at());
             });
-            b.sync()?;
             self.scratch.check(b)?;
         }
+        // What failed on the way; what the device does is known when masks come back.
+        b.failure()?;
         self.images = frames.len();
         Ok(())
     }
 
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()> {
+        let device = jobs.iter().any(|job| job.masks.as_ref().is_some_and(MaskData::is_device));
+        if device && !self.b.takes_device_memory() {
+            return Err(on_the_cpu("buffer for masks"));
+        }
         let total = jobs.iter().map(|job| job.prompts.len()).sum();
         for first in (0..total).step_by(self.b.prompts_per_pass()) {
             self.pass(jobs, first..(first + self.b.prompts_per_pass()).min(total), selection, cleaning)?;
@@ -396,6 +415,11 @@ impl<B: Backend> ImageWorker for Worker<B> {
         x.dtype().widen(&bytes, &mut last);
         let first = try_from_fn(h * w * c, "features", |i| last[i % (h * w) * c + i / (h * w)])?;
         Ok((first, [c, h, w]))
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.pending = false;
+        self.b.sync()
     }
 
     fn counters(&self) -> Counters {

@@ -53,3 +53,13 @@ fn cuda_bf16() {
 fn cuda_f16() {
     check_all(&Cuda::on(Emulator::new(3)), Numbers { dtype: DType::F16, device: true });
 }
+
+/// Products by the device's library, where it takes them.
+#[test]
+fn cuda_with_a_library() {
+    for dtype in [DType::F32, DType::Bf16, DType::F16] {
+        let (b, numbers) = (&Cuda::on(Emulator::with_library(4)), Numbers { dtype, device: true });
+        linear::linear(b, numbers);
+        linear::conv2d(b, numbers);
+    }
+}

@@ -287,6 +287,10 @@ impl Backend for Cpu {
     type Linear = Packed;
     type Recording = std::convert::Infallible;
 
+    fn name(&self) -> String {
+        "CPU".into()
+    }
+
     fn precision(&self, wanted: Precision) -> Result<Precision> {
         match wanted {
             Precision::Auto | Precision::F32 => Ok(Precision::F32),
@@ -324,6 +328,10 @@ impl Backend for Cpu {
 
     fn sync(&self) -> Result<()> {
         self.count_more(|c| c.waits += 1);
+        self.failure()
+    }
+
+    fn failure(&self) -> Result<()> {
         self.failure.borrow_mut().take().map_or(Ok(()), Err)
     }
 

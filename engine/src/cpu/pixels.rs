@@ -163,19 +163,17 @@ impl Cpu {
     pub(super) fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
         let [p, n, h, w] = *masks.dims() else { panic!("write_masks: {masks:?}") };
         let (out_h, out_w) = (out.height, out.width);
-        let (len, bytes) = match &out.data {
-            MaskData::Binary(data, _) => (data.len(), 1),
-            MaskData::Logits(data, _) => (data.len(), 4),
-        };
+        let len = out.data.pixels();
         let count = selected.map_or(p * n, |s| s.len());
         assert!(count * out_h * out_w == len, "write_masks: {count} masks of {out_h}x{out_w} into {len}");
         assert!(masks.is_contiguous(), "write_masks: {masks:?}");
+        let (sink, bytes) = match out.data {
+            MaskData::Binary(data, threshold) => (Sink::Binary(data.as_mut_ptr(), threshold), 1),
+            MaskData::Logits(data, bound) => (Sink::Logits(data.as_mut_ptr(), bound), 4),
+            MaskData::DeviceBinary(..) | MaskData::DeviceLogits(..) => panic!("write_masks: not in the host's memory"),
+        };
         self.count_bytes(count * (h * w * 4 + out_h * out_w * bytes));
         self.count(&[]);
-        let sink = match out.data {
-            MaskData::Binary(data, threshold) => Sink::Binary(data.as_mut_ptr(), threshold),
-            MaskData::Logits(data, bound) => Sink::Logits(data.as_mut_ptr(), bound),
-        };
         let (mask, selected) = (F32::of(masks), selected.map(|s| (I32::of(s), s.len() / p)));
         const ROWS: usize = 64;
         let blocks = out_h.div_ceil(ROWS);

@@ -1,0 +1,159 @@
+//! The program beside stand-ins for NVIDIA's libraries: what it says where something is missing, and everything that it
+//! asks of the driver, with kernels run by the emulator.
+
+#![cfg(target_os = "linux")]
+
+use sam2_cuda::emulator::{HAS_KERNELS, LIBRARIES, SOURCES};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// Folders with a stand-in: the driver's and cuBLASLt's, the driver's alone, and one of a driver that lacks nearly all.
+struct StandIns {
+    both: PathBuf,
+    driver: PathBuf,
+    empty: PathBuf,
+}
+
+fn stand_ins() -> &'static StandIns {
+    static MADE: OnceLock<StandIns> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand-ins");
+        let [both, driver, empty] = ["both", "driver", "empty"].map(|name| top.join(name));
+        [&both, &driver, &empty].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let compile = |out: PathBuf, args: &[&str]| {
+            let name = out.file_name().unwrap().to_str().unwrap();
+            let mut command = Command::new(std::env::var("CXX").unwrap_or("c++".into()));
+            command.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-o"]).arg(&out);
+            command.arg(format!("-Wl,-soname,{name}"));
+            let done = command.args(args).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        };
+        let library = |name: &str| format!("{LIBRARIES}/lib{name}.a");
+        let source = |name: &str| format!("{SOURCES}/{name}");
+        let (kernels, runtime) = (library("sam2_emulated_kernels"), library("sam2_emulator"));
+        let whole = ["-Wl,--whole-archive", &kernels, &runtime, "-Wl,--no-whole-archive"];
+        compile(driver.join("libcuda.so.1"), &[&[source("driver.cpp").as_str()], &whole[..]].concat());
+        std::fs::copy(driver.join("libcuda.so.1"), both.join("libcuda.so.1")).unwrap();
+        let beside = format!("-L{}", both.display());
+        compile(both.join("libcublasLt.so.13"), &[&source("cublaslt.cpp"), &beside, "-l:libcuda.so.1"]);
+        std::fs::write(empty.join("empty.c"), "int cuDriverGetVersion(int* v) { return *v = 13000, 0; }").unwrap();
+        let text = empty.join("empty.c").display().to_string();
+        compile(empty.join("libcuda.so.1"), &["-xc", "-std=c17", &text]);
+        StandIns { both, driver, empty }
+    })
+}
+
+/// Runs the program beside the libraries of a folder.
+fn sam2(libraries: &Path, mode: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sam2"));
+    command.args(args).env("LD_LIBRARY_PATH", libraries).env("STAND_IN", mode);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).output().unwrap()
+}
+
+const PICTURE: &str = "demo/samples/images/image1.png";
+
+fn segment<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["segment", PICTURE, "--model", "demo", "--point", "64,64", "--json"], more].concat()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Tells that a test cannot be made here; in CI it must be.
+fn lacks_kernels() -> bool {
+    if !HAS_KERNELS {
+        assert!(std::env::var_os("CI").is_none(), "CI has nvcc, so that this is tested there");
+        eprintln!("skipped: built without nvcc");
+    }
+    !HAS_KERNELS
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let s = stand_ins();
+    for (libraries, mode, says) in [
+        (&s.empty, "", "lacks cuInit"),
+        (&s.driver, "no device", "no NVIDIA GPU is visible"),
+        (&s.driver, "old driver", "offers CUDA 12.4, 13.0 is needed"),
+        (&s.driver, "failing", "does not start: something failed"),
+        (&s.driver, "old card", "Stand-in has compute capability 7.0"),
+    ] {
+        let out = sam2(libraries, mode, &segment(&["--device", "cuda"]));
+        let err = text(&out.stderr);
+        assert!(out.status.code() == Some(3) && err.contains(says), "{mode}: {:?} {err}", out.status);
+        // Who leaves the choice to the program gets the CPU.
+        let out = sam2(libraries, mode, &segment(&[]));
+        assert!(out.status.success(), "{mode}: {}", text(&out.stderr));
+        let out = sam2(libraries, mode, &["doctor"]);
+        assert!(out.status.success() && text(&out.stdout).contains(says), "{mode}: {}", text(&out.stdout));
+    }
+    let out = sam2(&s.driver, "", &segment(&["--device", "cuda:3"]));
+    assert!(text(&out.stderr).contains("no GPU 3: there are 1, counted from 0"), "{}", text(&out.stderr));
+    if !HAS_KERNELS {
+        let out = sam2(&s.driver, "", &segment(&["--device", "cuda"]));
+        assert!(out.status.code() == Some(3) && text(&out.stderr).contains("built without CUDA kernels"));
+        let out = sam2(&s.driver, "", &segment(&[]));
+        assert!(out.status.success() && text(&out.stderr).contains("GPU 0 is not used: CUDA kernels: built without"));
+    }
+}
+
+/// Everything that the driver is asked for, from the first call to the last: contexts, modules, launches, captures,
+/// products. The stand-in finds fault with whatever the real one would not take.
+#[test]
+fn the_whole_path_through_the_driver() {
+    if lacks_kernels() {
+        return;
+    }
+    let s = stand_ins();
+    let cpu = sam2(&s.driver, "", &segment(&["--device", "cpu"]));
+    for (libraries, products) in [(&s.driver, false), (&s.both, true)] {
+        let gpu = sam2(libraries, "counts", &segment(&["--device", "cuda", "--precision", "f32"]));
+        let err = text(&gpu.stderr);
+        assert!(gpu.status.success() && !err.contains("stand-in:"), "{err}");
+        assert!(err.contains("launches") && products == err.contains(" products"), "{err}");
+        assert!(!products || !err.contains("\n0 products"), "{err}");
+        // Runs of pixels are the same; scores may differ in their last digits.
+        let counts = |out: &Output| {
+            let records: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            let list = records.as_array().unwrap();
+            list.iter().map(|r| r["segmentation"]["counts"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&gpu), counts(&cpu));
+    }
+    // The choice is the program's, which says what it chose; a second call replays.
+    let out = sam2(
+        &s.driver,
+        "counts",
+        &["bench", "--model", "demo", PICTURE, "--clicks", "1", "--repeat", "1", "--warmup", "1", "--profile"],
+    );
+    let (stdout, err) = (text(&out.stdout), text(&out.stderr));
+    assert!(out.status.success() && !err.contains("stand-in:"), "{err}");
+    assert!(err.contains("note: on Stand-in, in bf16") && err.contains(", 2 replays"), "{err}");
+    assert!(stdout.starts_with("Stand-in, bf16") && stdout.contains("window_attention_bf16"), "{stdout}");
+}
+
+#[test]
+fn a_failing_device_is_an_error() {
+    if lacks_kernels() {
+        return;
+    }
+    let s = stand_ins();
+    let cuda = segment(&["--device", "cuda"]);
+    let out = sam2(&s.driver, "faulty", &cuda);
+    let err = text(&out.stderr);
+    assert!(out.status.code() == Some(3) && err.contains("an illegal memory access was encountered"), "{err}");
+    let out = sam2(&s.driver, "unknown card", &cuda);
+    let err = text(&out.stderr);
+    assert!(out.status.code() == Some(3) && err.contains("this build has no kernels for"), "{err}");
+    for allocations in ["0", "3", "900"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sam2"));
+        command.args(&cuda).env("LD_LIBRARY_PATH", &s.driver).env("STAND_IN_ALLOCATIONS", allocations);
+        let out = command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).output().unwrap();
+        let err = text(&out.stderr);
+        let failed = out.status.code() == Some(5) && err.contains("out of memory");
+        assert!(failed || allocations == "900" && out.status.success(), "{allocations}: {:?} {err}", out.status);
+        assert!(!err.contains("stand-in:"), "{err}");
+    }
+}

@@ -1,0 +1,228 @@
+//! Products through cuBLASLt, where the library is installed.
+
+use crate::device::Gemm;
+use cudarc::cublaslt::result::{self, CublasError};
+use cudarc::cublaslt::sys;
+use sam2_engine::tensor::DType;
+use sam2_engine::{Error, Result};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::c_void;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// What the engine calls of the library.
+const FUNCTIONS: &[&str] = &[
+    "cublasLtCreate",
+    "cublasLtDestroy",
+    "cublasLtGetVersion",
+    "cublasLtMatmul",
+    "cublasLtMatmulAlgoGetHeuristic",
+    "cublasLtMatmulDescCreate",
+    "cublasLtMatmulDescDestroy",
+    "cublasLtMatmulDescSetAttribute",
+    "cublasLtMatmulPreferenceCreate",
+    "cublasLtMatmulPreferenceDestroy",
+    "cublasLtMatmulPreferenceSetAttribute",
+    "cublasLtMatrixLayoutCreate",
+    "cublasLtMatrixLayoutDestroy",
+];
+
+/// What operands are aligned to, in bytes.
+const ALIGN: u32 = 16;
+/// The library's word for a transposed operand.
+const CUBLAS_OP_T: i32 = 1;
+
+/// The library's version, such as 130100, where it is installed and whole.
+pub fn version() -> Option<usize> {
+    static VERSION: OnceLock<Option<usize>> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        // SAFETY: looks for the library, then for its functions, and calls one that returns a number.
+        unsafe {
+            let whole = sys::is_culib_present()
+                && FUNCTIONS.iter().all(|f| sys::culib().get::<unsafe extern "C" fn()>(f.as_bytes()).is_ok());
+            whole.then(|| sys::cublasLtGetVersion())
+        }
+    })
+}
+
+fn failed(what: &str) -> impl Fn(CublasError) -> Error + '_ {
+    move |e| Error::Device(format!("cuBLASLt, {what}: {:?}", e.0))
+}
+
+/// The library's handle and the products it has been asked for.
+pub struct Blas {
+    handle: sys::cublasLtHandle_t,
+    plans: Mutex<HashMap<Gemm, Option<Plan>>>,
+}
+
+/// How a product of a shape is made.
+struct Plan {
+    desc: sys::cublasLtMatmulDesc_t,
+    a: sys::cublasLtMatrixLayout_t,
+    w: sys::cublasLtMatrixLayout_t,
+    out: sys::cublasLtMatrixLayout_t,
+    algo: sys::cublasLtMatmulAlgo_t,
+}
+
+// SAFETY: handles are used by one thread at a time, under the lock.
+unsafe impl Send for Plan {}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: made once; null ones were never made.
+        unsafe {
+            for layout in [self.a, self.w, self.out] {
+                if !layout.is_null() {
+                    let _ = result::destroy_matrix_layout(layout);
+                }
+            }
+            if !self.desc.is_null() {
+                let _ = result::destroy_matmul_desc(self.desc);
+            }
+        }
+    }
+}
+
+impl Blas {
+    /// Scratch that the library may use.
+    pub const SCRATCH: usize = 32 << 20;
+
+    /// A handle for the current context; none where the library is absent or does not start.
+    pub fn new() -> Option<Blas> {
+        version()?;
+        let handle = result::create_handle().ok()?;
+        Some(Blas { handle, plans: Mutex::new(HashMap::new()) })
+    }
+
+    /// Enqueues a product; false where the library has no way to make it.
+    pub fn multiply(&self, gemm: &Gemm, scratch: u64, stream: cudarc::driver::sys::CUstream) -> Result<bool> {
+        let shape = Gemm { a: 0, w: 0, out: 0, bias: (gemm.bias != 0) as u64, ..*gemm };
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = match plans.entry(shape) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Plan::new(self.handle, &shape)?),
+        };
+        let Some(plan) = plan else { return Ok(false) };
+        let (one, beta) = (1.0f32, if gemm.add { 1.0f32 } else { 0.0 });
+        let pointer = |addr: u64| addr as *mut c_void;
+        // SAFETY: the plan is for operands of these shapes, which the caller vouches for; the scratch is of that size.
+        unsafe {
+            if gemm.bias != 0 {
+                set(plan.desc, sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &gemm.bias)?;
+            }
+            result::matmul(
+                self.handle,
+                plan.desc,
+                (&raw const one).cast(),
+                (&raw const beta).cast(),
+                pointer(gemm.w),
+                plan.w,
+                pointer(gemm.a),
+                plan.a,
+                pointer(gemm.out),
+                plan.out,
+                pointer(gemm.out),
+                plan.out,
+                &plan.algo,
+                pointer(scratch),
+                Blas::SCRATCH,
+                stream.cast(),
+            )
+        }
+        .map(|()| true)
+        .map_err(failed("a product"))
+    }
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        // SAFETY: made once.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}
+
+/// Sets an attribute of a product to a value of the attribute's size.
+unsafe fn set<T>(
+    desc: sys::cublasLtMatmulDesc_t,
+    attribute: sys::cublasLtMatmulDescAttributes_t,
+    value: &T,
+) -> Result<()> {
+    // SAFETY: the caller's.
+    unsafe { result::set_matmul_desc_attribute(desc, attribute, (&raw const *value).cast(), size_of::<T>()) }
+        .map_err(failed("an attribute"))
+}
+
+impl Plan {
+    /// The library counts columns first: what is (m, n) here is (n, m) there, so out^T = w a^T with w transposed.
+    /// None where it has no way to make the product.
+    fn new(handle: sys::cublasLtHandle_t, g: &Gemm) -> Result<Option<Plan>> {
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
+        assert!(!(g.add && g.relu), "the library adds before it cuts off: {g:?}");
+        let kind = |dtype| match dtype {
+            DType::F16 => sys::cudaDataType::CUDA_R_16F,
+            DType::Bf16 => sys::cudaDataType::CUDA_R_16BF,
+            _ => sys::cudaDataType::CUDA_R_32F,
+        };
+        let layout = |dtype, rows: usize, columns: usize, stride: usize| {
+            result::create_matrix_layout(kind(dtype), rows as u64, columns as u64, stride as i64)
+                .map_err(failed("a layout"))
+        };
+        let null = std::ptr::null_mut::<c_void>();
+        let mut plan = Plan {
+            desc: null.cast(),
+            a: null.cast(),
+            w: null.cast(),
+            out: null.cast(),
+            algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
+        };
+        // Plain f32 is f32: no TF32.
+        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        plan.desc = result::create_matmul_desc(compute, kind(DType::F32)).map_err(failed("a product"))?;
+        plan.w = layout(g.dtype, g.k, g.n, g.ldw)?;
+        plan.a = layout(g.dtype, g.k, g.m, g.lda)?;
+        plan.out = layout(g.out_dtype, g.n, g.m, g.ldo)?;
+        use sys::cublasLtEpilogue_t::*;
+        let epilogue = match (g.relu, g.bias != 0) {
+            (false, false) => CUBLASLT_EPILOGUE_DEFAULT,
+            (true, false) => CUBLASLT_EPILOGUE_RELU,
+            (false, true) => CUBLASLT_EPILOGUE_BIAS,
+            (true, true) => CUBLASLT_EPILOGUE_RELU_BIAS,
+        };
+        let transpose = CUBLAS_OP_T;
+        let preference = result::create_matmul_pref().map_err(failed("a preference"))?;
+        // SAFETY: every value is of its attribute's type; the preference is destroyed once.
+        unsafe {
+            set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &transpose)?;
+            set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
+            if g.bias != 0 {
+                set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &kind(g.out_dtype))?;
+            }
+            let prefer =
+                |what, value: *const c_void, bytes| result::set_matmul_pref_attribute(preference, what, value, bytes);
+            let (scratch, align) = (Blas::SCRATCH, ALIGN);
+            let mut found =
+                prefer(Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, (&raw const scratch).cast(), 8);
+            for operand in [
+                Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+                Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+                Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+            ] {
+                found = found.and_then(|()| prefer(operand, (&raw const align).cast(), 4));
+            }
+            let algo = found.and_then(|()| {
+                let (w, a, out) = (plan.w, plan.a, plan.out);
+                result::get_matmul_algo_heuristic(handle, plan.desc, w, a, out, out, preference)
+            });
+            let _ = result::destroy_matmul_pref(preference);
+            match algo {
+                Ok(found) => plan.algo = found.algo,
+                Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => return Ok(None),
+                Err(e) => return Err(failed("the choice of an algorithm")(e)),
+            }
+        }
+        Ok(Some(plan))
+    }
+}

@@ -1,0 +1,272 @@
+//! Whether CUDA can be used here, and why not.
+//!
+//! The driver is loaded at run time, and only after these questions: a library that is absent or lacks a function is an
+//! answer, never a panic.
+
+use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
+use sam2_engine::Error;
+use std::ffi::CStr;
+use std::fmt;
+use std::sync::OnceLock;
+
+/// The oldest driver that runs what the kernels are compiled to, as the driver counts: release 580.
+pub const OLDEST_DRIVER: i32 = 13000;
+/// The least compute capability.
+pub const OLDEST_CARD: (i32, i32) = (8, 0);
+
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+static KERNELS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+
+/// The kernels compiled for NVIDIA's cards; empty in a build without nvcc.
+pub(crate) fn fatbin() -> &'static [u8] {
+    if cfg!(sam2_kernels) { &KERNELS.0 } else { &[] }
+}
+
+/// Why CUDA cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The program was built without nvcc.
+    NoKernels,
+    /// There is no library of NVIDIA's driver.
+    NoDriver,
+    /// The driver's library lacks a function.
+    IncompleteDriver(&'static str),
+    /// The driver is too old; its version as it counts, such as 12040.
+    OldDriver(i32),
+    /// The driver says that something is wrong.
+    Failing(String),
+    /// There is no card.
+    NoDevice,
+    /// There are only so many cards.
+    NoSuchDevice {
+        /// The card asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// No kernel runs on the card.
+    UnsupportedCard {
+        /// Its name.
+        name: String,
+        /// Its compute capability.
+        capability: (i32, i32),
+    },
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = |v: i32| format!("{}.{}", v / 1000, v % 1000 / 10);
+        match self {
+            Unavailable::NoKernels => {
+                write!(f, "built without CUDA kernels; build again with nvcc on the path, or with NVCC=/path/to/nvcc")
+            }
+            Unavailable::NoDriver => {
+                write!(f, "NVIDIA's driver (libcuda) is not found; install it, release 580 or later")
+            }
+            Unavailable::IncompleteDriver(what) => {
+                write!(f, "NVIDIA's driver (libcuda) lacks {what}; install release 580 or later")
+            }
+            Unavailable::OldDriver(have) => {
+                let need = version(OLDEST_DRIVER);
+                write!(
+                    f,
+                    "NVIDIA's driver offers CUDA {}, {need} is needed; install release 580 or later",
+                    version(*have)
+                )
+            }
+            Unavailable::Failing(what) => write!(f, "NVIDIA's driver does not start: {what}; nvidia-smi may tell more"),
+            Unavailable::NoDevice => {
+                write!(f, "no NVIDIA GPU is visible; see nvidia-smi and CUDA_VISIBLE_DEVICES")
+            }
+            Unavailable::NoSuchDevice { index, count } => {
+                write!(f, "no GPU {index}: there are {count}, counted from 0")
+            }
+            Unavailable::UnsupportedCard { name, capability: (major, minor) } => {
+                let (a, b) = OLDEST_CARD;
+                write!(f, "{name} has compute capability {major}.{minor}, which this build has no kernels for; ")?;
+                write!(f, "{a}.{b} is the least, and SAM2_CUDA_ARCHS says what a build is for")
+            }
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(why: Unavailable) -> Error {
+        Error::Device(why.to_string())
+    }
+}
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Its place in the driver's order.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub capability: (i32, i32),
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Multiprocessors.
+    pub multiprocessors: usize,
+}
+
+/// What the engine calls of the driver.
+const FUNCTIONS: &[&str] = &[
+    "cuInit",
+    "cuDriverGetVersion",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuDeviceGetCount",
+    "cuDeviceGet",
+    "cuDeviceGetName",
+    "cuDeviceTotalMem_v2",
+    "cuDeviceGetAttribute",
+    "cuDevicePrimaryCtxRetain",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuCtxPushCurrent_v2",
+    "cuCtxPopCurrent_v2",
+    "cuModuleLoadData",
+    "cuModuleUnload",
+    "cuModuleGetFunction",
+    "cuFuncGetAttribute",
+    "cuFuncSetAttribute",
+    "cuFuncLoad",
+    "cuLaunchKernel",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemHostAlloc",
+    "cuMemFreeHost",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+    "cuStreamIsCapturing",
+    "cuStreamBeginCapture_v2",
+    "cuStreamEndCapture",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuEventCreate",
+    "cuEventRecord",
+    "cuEventDestroy_v2",
+    "cuEventElapsedTime_v2",
+];
+
+/// The driver's version, once it is known to be there and to start.
+pub fn driver() -> Result<i32, Unavailable> {
+    static ANSWER: OnceLock<Result<i32, Unavailable>> = OnceLock::new();
+    ANSWER.get_or_init(ask).clone()
+}
+
+fn ask() -> Result<i32, Unavailable> {
+    // SAFETY: looks for libraries; loading NVIDIA's runs its initialisers, which is what everybody does.
+    let present = unsafe { sys::is_culib_present() };
+    if !present {
+        return Err(Unavailable::NoDriver);
+    }
+    let has = |name: &str| {
+        // SAFETY: the library is there; the function is only looked up.
+        unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()) }.is_ok()
+    };
+    if !has("cuDriverGetVersion") {
+        return Err(Unavailable::IncompleteDriver("cuDriverGetVersion"));
+    }
+    let mut version = 0;
+    // SAFETY: the function is there and writes one number.
+    check(unsafe { sys::cuDriverGetVersion(&mut version) }).map_err(|e| Unavailable::Failing(format!("{e:?}")))?;
+    if version < OLDEST_DRIVER {
+        return Err(Unavailable::OldDriver(version));
+    }
+    if let Some(name) = FUNCTIONS.iter().find(|name| !has(name)) {
+        return Err(Unavailable::IncompleteDriver(name));
+    }
+    // SAFETY: the function is there.
+    match unsafe { sys::cuInit(0) } {
+        CUresult::CUDA_SUCCESS => Ok(version),
+        CUresult::CUDA_ERROR_NO_DEVICE => Err(Unavailable::NoDevice),
+        e => Err(Unavailable::Failing(describe(e))),
+    }
+}
+
+pub(crate) fn check(result: CUresult) -> Result<(), CUresult> {
+    if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(result) }
+}
+
+/// The driver's name and words for a failure. The driver must be there.
+pub(crate) fn describe(e: CUresult) -> String {
+    let text = |get: unsafe fn(CUresult, *mut *const std::ffi::c_char) -> CUresult| {
+        let mut text = std::ptr::null();
+        // SAFETY: writes a pointer to a constant text, or leaves null.
+        unsafe {
+            get(e, &mut text);
+            if text.is_null() { "unknown".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+        }
+    };
+    format!("{} ({})", text(sys::cuGetErrorString), text(sys::cuGetErrorName))
+}
+
+/// The machine's cards.
+pub fn cards() -> Result<Vec<Card>, Unavailable> {
+    driver()?;
+    let failing = |e| Unavailable::Failing(describe(e));
+    let mut count = 0;
+    // SAFETY: the driver has started; every call writes one value of the type it says.
+    unsafe {
+        check(sys::cuDeviceGetCount(&mut count)).map_err(failing)?;
+        (0..count.max(0)).map(|i| card(i).map_err(failing)).collect()
+    }
+}
+
+unsafe fn card(index: i32) -> Result<Card, CUresult> {
+    let (mut device, mut memory, mut name) = (0, 0, [0u8; 256]);
+    let attribute = |which, device| {
+        let mut value = 0;
+        // SAFETY: writes one number.
+        check(unsafe { sys::cuDeviceGetAttribute(&mut value, which, device) }).map(|()| value)
+    };
+    // SAFETY: the driver has started; the name's buffer is of the size it is told.
+    unsafe {
+        check(sys::cuDeviceGet(&mut device, index))?;
+        check(sys::cuDeviceGetName(name.as_mut_ptr().cast(), 255, device))?;
+        check(sys::cuDeviceTotalMem_v2(&mut memory, device))?;
+    }
+    use CUdevice_attribute::*;
+    Ok(Card {
+        index: index as usize,
+        name: CStr::from_bytes_until_nul(&name).map_or("unnamed".into(), |n| n.to_string_lossy().into_owned()),
+        capability: (
+            attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)?,
+            attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)?,
+        ),
+        memory,
+        multiprocessors: attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device)? as usize,
+    })
+}
+
+/// The architectures that kernels were compiled for, such as "80, 90a"; `None` without nvcc.
+pub fn architectures() -> Option<&'static str> {
+    option_env!("SAM2_ARCHS").filter(|_| cfg!(sam2_kernels))
+}
+
+/// A card that kernels may run on.
+pub fn usable(index: usize) -> Result<Card, Unavailable> {
+    let cards = cards()?;
+    let count = cards.len();
+    if count == 0 {
+        return Err(Unavailable::NoDevice);
+    }
+    let card = cards.into_iter().nth(index).ok_or(Unavailable::NoSuchDevice { index, count })?;
+    if card.capability < OLDEST_CARD {
+        return Err(Unavailable::UnsupportedCard { name: card.name, capability: card.capability });
+    }
+    if fatbin().is_empty() {
+        return Err(Unavailable::NoKernels);
+    }
+    Ok(card)
+}
