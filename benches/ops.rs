@@ -122,7 +122,7 @@ fn operations(c: &mut Criterion) {
     let pixels = vec![120u8; 1920 * 1080 * 3];
     let frame = Frame::rgb8(&pixels, 1920, 1080).unwrap();
     let picture = rig.floats(&[1024, 1024, 3]);
-    rig.bench(c, "preprocess 1920x1080 to 1024", |b| b.preprocess(picture, &frame));
+    rig.bench(c, "preprocess 1920x1080 to 1024", |b| b.preprocess(picture, &frame, Filter::Bilinear));
 }
 
 fn calls(c: &mut Criterion) {

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Families of kernels, one file each.
 const FAMILIES: &[&str] =
-    &["attention", "image_attention", "linear", "masks", "norm", "pixels", "pointwise", "upscale"];
+    &["attention", "image_attention", "linear", "masks", "memory_attention", "norm", "pixels", "pointwise", "upscale"];
 /// What an everyday build compiles for; a release names them all in `SAM2_CUDA_ARCHS`.
 const ARCHS: &str = "80,90a";
 
@@ -102,7 +102,10 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a thread of the build failed".into()))).collect()
     });
     // What the assembler says of registers and memory, which a test compares.
-    std::fs::write(out.join("ptxas.log"), logs?.concat()).map_err(|e| e.to_string())?;
+    let version = run(Command::new(nvcc).arg("--version"))?;
+    let version = version.split_whitespace().find(|w| w.starts_with('V')).unwrap_or("unknown").to_string();
+    let log = format!("nvcc {version}\n{}", logs?.concat());
+    std::fs::write(out.join("ptxas.log"), log).map_err(|e| e.to_string())?;
     println!("cargo::rustc-env=SAM2_PTXAS_LOG={}", out.join("ptxas.log").display());
     println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
     let mut command = Command::new(nvcc.with_file_name("fatbinary"));

@@ -10,14 +10,19 @@ use sam2::{
     Checkpoint, Config, DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, Masks, Precision, PredictOptions,
     Prediction, PredictionBuffers, Prompt, Variant,
 };
-use sam2_cuda::Cuda;
 use sam2_cuda::device::{Device, Pinned};
-use sam2_cuda::emulator::{EmulatedMemory, Emulator};
+use sam2_cuda::emulator::Emulator;
+use sam2_cuda::{Cuda, Driver};
 use std::sync::atomic::Ordering;
 
-fn load(device: Emulator, precision: Precision) -> sam2::Result<Model> {
+/// The demo model for inputs of 128 pixels, a quarter of its work, where masks need not be good.
+fn load(device: impl Device, precision: Precision) -> sam2::Result<Model> {
+    load_with(device, precision, &["model.image_size=128".into()])
+}
+
+fn load_with(device: impl Device, precision: Precision, overrides: &[String]) -> sam2::Result<Model> {
     let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors"))?;
-    let config = Config::parse(Variant::of(&checkpoint)?.yaml, &[], true)?;
+    let config = Config::parse(Variant::of(&checkpoint)?.yaml, overrides, true)?;
     Model::load(Cuda::on(device), &checkpoint, &config, precision)
 }
 
@@ -58,41 +63,62 @@ fn ious(a: &Prediction, b: &Prediction) -> Vec<f64> {
     binary(a).chunks(size).zip(binary(b).chunks(size)).map(|(x, y)| iou(x, y)).collect()
 }
 
-#[test]
-fn the_demo_model_gives_the_masks_of_the_cpu() {
+/// The masks of the demo model, against the CPU's.
+fn masks_are_the_cpus(device: impl Device, precision: Precision) {
+    let least = match precision {
+        Precision::F32 => 0.999,
+        Precision::F16 => 0.998,
+        _ => 0.99,
+    };
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
-    let mut cpu = demo().image_predictor(Default::default()).unwrap();
-    cpu.set_image(&picture.frame().unwrap()).unwrap();
     let prompts = prompts(1);
-    let want = predict(&mut cpu, &prompts).unwrap();
-    for (precision, least) in [(Precision::F32, 0.999), (Precision::Bf16, 0.99), (Precision::F16, 0.998)] {
-        let model = load(Emulator::new(7), precision).unwrap();
-        let mut predictor = model.guarded_image_predictor(Default::default()).unwrap();
-        predictor.set_image(&picture.frame().unwrap()).unwrap();
-        for (got, want) in predict(&mut predictor, &prompts).unwrap().iter().zip(&want) {
-            let ious = ious(got, want);
-            eprintln!("{precision:?}: IoU {ious:.4?}");
-            // Where the model believes its mask, that is; others hang by logits near 0, and in 16 bits some fall.
-            let mut excused = 0;
-            for (i, &iou) in ious.iter().enumerate() {
-                let (believed, own) = (want.iou_predictions[i], got.iou_predictions[i]);
-                // Which mask is the single one is a decision of its own: by the share of logits near 0.
-                if (believed - own).abs() > 0.004 {
-                    excused += 1;
-                    continue;
-                }
-                let least = if believed >= 0.6 { least } else { 10.0 * least - 9.0 };
-                assert!(iou >= least, "{precision:?}, mask {i}: IoU {iou}, believed {believed} and {own}");
+    let [want, got] = [None, Some(device)].map(|device| {
+        let mut predictor = match device {
+            None => demo().image_predictor(Default::default()).unwrap(),
+            Some(device) => {
+                load_with(device, precision, &[]).unwrap().guarded_image_predictor(Default::default()).unwrap()
             }
-            assert!(excused <= (precision != Precision::F32) as usize, "{precision:?}: {excused} others were chosen");
+        };
+        predictor.set_image(&picture.frame().unwrap()).unwrap();
+        predict(&mut predictor, &prompts).unwrap()
+    });
+    for (got, want) in got.iter().zip(&want) {
+        let ious = ious(got, want);
+        eprintln!("{precision:?}: IoU {ious:.4?}");
+        // Where the model believes its mask, that is; others hang by logits near 0, and in 16 bits some fall.
+        let mut excused = 0;
+        for (i, &iou) in ious.iter().enumerate() {
+            let (believed, own) = (want.iou_predictions[i], got.iou_predictions[i]);
+            // Which mask is the single one is a decision of its own: by the share of logits near 0.
+            if (believed - own).abs() > 0.004 {
+                excused += 1;
+                continue;
+            }
+            let least = if believed >= 0.6 { least } else { 10.0 * least - 9.0 };
+            assert!(iou >= least, "{precision:?}, mask {i}: IoU {iou}, believed {believed} and {own}");
         }
+        assert!(excused <= (precision != Precision::F32) as usize, "{precision:?}: {excused} others were chosen");
     }
 }
 
-/// Recorded work, replayed, does what the same work does eagerly.
 #[test]
-fn replay_equals_eager() {
-    let model = load(Emulator::new(3), Precision::Bf16).unwrap();
+fn masks_in_f32() {
+    masks_are_the_cpus(Emulator::new(7), Precision::F32);
+}
+
+#[test]
+fn masks_in_bf16() {
+    masks_are_the_cpus(Emulator::new(7), Precision::Bf16);
+}
+
+#[test]
+fn masks_in_f16() {
+    masks_are_the_cpus(Emulator::new(7), Precision::F16);
+}
+
+/// Recorded work, replayed, does what the same work does eagerly.
+fn replay_equals_eager(device: impl Device) {
+    let model = load(device, Precision::Bf16).unwrap();
     let pictures = [1, 2].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
     let prompts = prompts(1);
     let run = |eager: bool| -> Vec<Prediction> {
@@ -111,6 +137,11 @@ fn replay_equals_eager() {
     assert_eq!(replayed, eager);
     assert_ne!(replayed[0].low_res_masks, replayed[1].low_res_masks);
     assert_eq!(replayed[0], replayed[2]);
+}
+
+#[test]
+fn replay_equals_eager_on_the_emulator() {
+    replay_equals_eager(Emulator::new(3));
 }
 
 /// A prompt's masks are the same bits alone and in company, whatever the company's lengths.
@@ -183,9 +214,7 @@ fn a_warm_call_allocates_nothing_and_waits_once() {
 
 /// Pictures and masks in device memory, used on a stream of the caller's: what is enqueued there before the call comes
 /// before it, and what is enqueued after comes after.
-#[test]
-fn device_memory_on_a_stream_of_the_callers() {
-    let device = Emulator::new(17);
+fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let stream = device.fork().unwrap();
     let model = load(device, Precision::F32).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
@@ -210,7 +239,7 @@ fn device_memory_on_a_stream_of_the_callers() {
         }
         stream.copy_in(input.addr(), pixels.ptr(), pixels.bytes()).unwrap();
         let queue = stream.stream() as *mut std::ffi::c_void;
-        let of = |m: &EmulatedMemory| DeviceSlice::new(m.addr(), m.bytes(), queue);
+        let of = |m: &dyn Memory| DeviceSlice::new(m.addr(), m.bytes(), queue);
         (Frame::device(picture.format, of(&input), width, height, stride).unwrap(), of(&masks), of(&logits))
     };
     predictor.set_image(&frame).unwrap();
@@ -246,6 +275,11 @@ fn device_memory_on_a_stream_of_the_callers() {
     assert!(matches!(cpu.predict_into(prompts, Default::default(), out), Err(Error::Input(_))));
 }
 
+#[test]
+fn device_memory_on_the_emulator() {
+    device_memory_on_a_stream_of_the_callers(Emulator::new(17));
+}
+
 /// A fault of the device, whenever it happens: the predictor says so and stays so, others go on.
 #[test]
 fn a_fault_poisons_the_predictor() {
@@ -272,9 +306,8 @@ fn a_fault_poisons_the_predictor() {
 }
 
 /// Several predictors on one device at once, each on a thread and a queue of its own.
-#[test]
-fn predictors_at_once() {
-    let model = load(Emulator::new(23), Precision::F16).unwrap();
+fn predictors_at_once(device: impl Device) {
+    let model = load(device, Precision::F16).unwrap();
     let pictures = [1, 2, 3].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
     let work = |picture: &sam2::picture::Picture| {
         let mut predictor = model.image_predictor(Default::default()).unwrap();
@@ -286,6 +319,11 @@ fn predictors_at_once() {
         let threads = pictures.each_ref().map(|picture| scope.spawn(|| work(picture)));
         assert_eq!(threads.map(|t| t.join().unwrap()), alone);
     });
+}
+
+#[test]
+fn predictors_at_once_on_the_emulator() {
+    predictors_at_once(Emulator::new(23));
 }
 
 /// A stage whose work depends on more than its key is found out when it is recorded.
@@ -309,4 +347,30 @@ fn a_stage_that_changes_is_found_out() {
     });
     let error = b.sync();
     assert!(recorded.is_none() && matches!(error, Err(Error::Internal(_))), "{error:?}");
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_masks() {
+    for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+        masks_are_the_cpus(Driver::new(0).unwrap(), precision);
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_replay_equals_eager() {
+    replay_equals_eager(Driver::new(0).unwrap());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_device_memory() {
+    device_memory_on_a_stream_of_the_callers(Driver::new(0).unwrap());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_predictors_at_once() {
+    predictors_at_once(Driver::new(0).unwrap());
 }

@@ -7,6 +7,7 @@
 
 #define DEVICE inline __attribute__((always_inline))
 #define UNROLL
+#define KEEP_LOOP
 
 namespace emulator {
 // The calling CUDA thread.

@@ -171,14 +171,15 @@ template <class T, int D> DEVICE void windows16(const WindowArgs& a) {
 
 // As above in f32: 32 queries, a quarter of a row's columns and keys to each of four threads.
 template <int D> DEVICE void windows32(const WindowArgs& a) {
-    constexpr int KEYS = D > 128 ? 16 : 32, ROW = D + 4, PART = KEYS / 4;
+    constexpr int KEYS = D > 128 ? 16 : 32, ROW = D + 4;
+    typedef PlainSoftmax<D, D, KEYS> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
     float *k = q + 32 * ROW, *v = k + KEYS * ROW, *p = v + KEYS * ROW;
     int* tokens = reinterpret_cast<int*>(p + 32 * (KEYS + 1));
     int* key_windows = tokens + KEYS;
     float* biases = reinterpret_cast<float*>(key_windows + KEYS);
     int head = block_y(), first_window = block_x() / a.tiles * a.per_block, tile = block_x() % a.tiles;
-    int row = thread_x() / 4, part = thread_x() % 4;
+    int row = thread_x() / 4;
     int steps = (a.per_block * a.key_slots + KEYS - 1) / KEYS;
 
     auto fetch = [&](float* to, View from, const float* pad, int token, int i) {
@@ -193,7 +194,7 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
         fetch(q + r * ROW, a.q, nullptr, query_slot(a, first_window, tile * 32 + r).token, i % (D / 4) * 4);
     }
     Slot own = query_slot(a, first_window, tile * 32 + row);
-    float most = NEVER, total = 0, sums[D / 4] = {};
+    Softmax softmax;
     for (int step = 0; step < steps; step++) {
         barrier();
         if (thread_x() < KEYS) {
@@ -207,53 +208,14 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
             fetch(v + r * ROW, a.v, a.pad_v, tokens[r], c);
         }
         barrier();
-        View rows = {q + row * ROW, 0, F32}, keys = {k, 0, F32}, values = {v, 0, F32};
-        float s[PART] = {};
-        for (int c = 0; c < D; c += 4) {
-            Four x = get4(rows, c, 4);
-            UNROLL for (int j = 0; j < PART; j++) {
-                Four y = get4(keys, (part + j * 4) * ROW + c, 4);
-                UNROLL for (int i = 0; i < 4; i++) s[j] = fmaf(x.v[i], y.v[i], s[j]);
-            }
-        }
-        float next = most;
-        UNROLL for (int j = 0; j < PART; j++) {
-            int key = part + j * 4;
+        softmax.add(q + row * ROW, k, v, p + row * Softmax::WEIGHT_ROW, [&](int key, float s) {
             bool same = key_windows[key] >= 0 && key_windows[key] == own.window;
-            s[j] = same ? s[j] * a.scale + biases[key] : NEVER;
-            next = fmaxf(next, s[j]);
-        }
-        next = fmaxf(next, shuffle_xor(next, 1));
-        next = fmaxf(next, shuffle_xor(next, 2));
-        float shrink = exp2_fast(most - next);
-        most = next;
-        total *= shrink;
-        UNROLL for (int i = 0; i < D / 4; i++) sums[i] *= shrink;
-        UNROLL for (int j = 0; j < PART; j++) {
-            float w = s[j] > NEVER ? exp2_fast(s[j] - most) : 0.0f;
-            total += w;
-            p[row * (KEYS + 1) + part + j * 4] = w;
-        }
-        warp_barrier();
-        for (int key = 0; key < KEYS; key++) {
-            float w = p[row * (KEYS + 1) + key];
-            UNROLL for (int i = 0; i < D / 16; i++) {
-                Four y = get4(values, key * ROW + (i * 4 + part) * 4, 4);
-                UNROLL for (int c = 0; c < 4; c++) sums[i * 4 + c] = fmaf(w, y.v[c], sums[i * 4 + c]);
-            }
-        }
+            return same ? s * a.scale + biases[key] : NEVER;
+        });
     }
-    total += shuffle_xor(total, 1);
-    total += shuffle_xor(total, 2);
+    softmax.finish();
     if (own.token < 0) return;
-    float inverse = 1.0f / total;
-    size_t out = static_cast<size_t>(own.token) * a.out.stride + head * a.d;
-    UNROLL for (int i = 0; i < D / 16; i++) {
-        int col = (i * 4 + part) * 4, n = min(4, a.d - col);
-        Four y;
-        UNROLL for (int c = 0; c < 4; c++) y.v[c] = sums[i * 4 + c] * inverse;
-        if (n > 0) put4(a.out, out + col, y, n);
-    }
+    softmax.put(a.out, static_cast<size_t>(own.token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
 }
 
 #define WINDOWS(D)                                                                          \

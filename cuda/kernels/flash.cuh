@@ -9,11 +9,16 @@ constexpr float NEVER = -1e30f;  // below every score; its difference with itsel
 template <class T, int BYTES> DEVICE void scores(float (&s)[1][8][4], Tile<BYTES> q, int row, Tile<BYTES> k) {
     UNROLL for (int j = 0; j < 8; j++)
         UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = 0;
-    UNROLL for (int c = 0; c < BYTES / 16; c += 2) {
+    auto columns = [&](int c) {
         uint32_t left[1][4], right[8][2];
         load_a(left[0], q, row, c);
         UNROLL for (int j = 0; j < 8; j += 2) load_b(*reinterpret_cast<uint32_t(*)[2][2]>(right[j]), k, j * 8, c);
         mma<T>(s, left, right);
+    };
+    if (BYTES < 512) {
+        UNROLL for (int c = 0; c < BYTES / 16; c += 2) columns(c);
+    } else {
+        KEEP_LOOP for (int c = 0; c < BYTES / 16; c += 2) columns(c);
     }
 }
 
@@ -67,6 +72,67 @@ template <class T, int D> struct Softmax {
         UNROLL for (int i = 0; i < 2; i++) {
             total[i] += shuffle_xor(total[i], 1);
             total[i] += shuffle_xor(total[i], 2);
+        }
+    }
+};
+
+// The running softmax in f32: a query to four threads in a row, each with a quarter of the keys' scores and of the
+// columns. Rows in shared memory are longer than they are wide, so that banks differ.
+template <int D, int DV, int KEYS> struct PlainSoftmax {
+    static constexpr int ROW = D + 4, VALUE_ROW = DV + 4, WEIGHT_ROW = KEYS + 1, PART = KEYS / 4;
+    float most = NEVER, total = 0, sums[DV / 4] = {};
+
+    // Takes KEYS keys and values; `weights` is the query's own; `score(key, s)` makes a score of a product.
+    template <class F> DEVICE void add(float* query, float* keys, float* values, float* weights, F score) {
+        View q = {query, 0, F32}, k = {keys, 0, F32}, v = {values, 0, F32};
+        int part = thread_x() % 4;
+        float s[PART] = {};
+        for (int c = 0; c < D; c += 4) {
+            Four x = get4(q, c, 4);
+            UNROLL for (int j = 0; j < PART; j++) {
+                Four y = get4(k, (part + j * 4) * ROW + c, 4);
+                UNROLL for (int i = 0; i < 4; i++) s[j] = fmaf(x.v[i], y.v[i], s[j]);
+            }
+        }
+        float next = most;
+        UNROLL for (int j = 0; j < PART; j++) {
+            s[j] = score(part + j * 4, s[j]);
+            next = fmaxf(next, s[j]);
+        }
+        next = fmaxf(next, shuffle_xor(next, 1));
+        next = fmaxf(next, shuffle_xor(next, 2));
+        float shrink = exp2_fast(most - next);
+        most = next;
+        total *= shrink;
+        UNROLL for (int i = 0; i < DV / 4; i++) sums[i] *= shrink;
+        UNROLL for (int j = 0; j < PART; j++) {
+            float w = s[j] > NEVER ? exp2_fast(s[j] - most) : 0.0f;
+            total += w;
+            weights[part + j * 4] = w;
+        }
+        warp_barrier();
+        for (int key = 0; key < KEYS; key++) {
+            float w = weights[key];
+            UNROLL for (int i = 0; i < DV / 16; i++) {
+                Four y = get4(v, key * VALUE_ROW + (i * 4 + part) * 4, 4);
+                UNROLL for (int c = 0; c < 4; c++) sums[i * 4 + c] = fmaf(w, y.v[c], sums[i * 4 + c]);
+            }
+        }
+    }
+
+    // Adds up what the four threads of a query have.
+    DEVICE void finish() {
+        total += shuffle_xor(total, 1);
+        total += shuffle_xor(total, 2);
+    }
+
+    // This thread's columns of the first `width`, times `factor`.
+    DEVICE void put(View out, size_t at, int width, float factor) const {
+        UNROLL for (int i = 0; i < DV / 16; i++) {
+            int col = (i * 4 + thread_x() % 4) * 4, n = min(4, width - col);
+            Four y;
+            UNROLL for (int c = 0; c < 4; c++) y.v[c] = sums[i * 4 + c] * factor;
+            if (n > 0) put4(out, at + col, y, n);
         }
     }
 };

@@ -71,9 +71,10 @@ template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
 // As above in f32: 32 queries, four threads each, 16 keys at a time.
 template <int D> DEVICE void attend32(const AttendArgs& a) {
     constexpr int ROW = D + 4, KEYS = 16;
+    typedef PlainSoftmax<D, D, KEYS> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
     float *k = q + 32 * ROW, *v = k + KEYS * ROW, *p = v + KEYS * ROW;
-    int first = block_x() * 32, prompt = block_z(), row = thread_x() / 4, part = thread_x() % 4;
+    int first = block_x() * 32, prompt = block_z(), row = thread_x() / 4;
     int begin = block_y() * a.split, end = min(begin + a.split, a.hw);
     size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
     View q_rows = {q, 0, F32}, k_rows = {k, 0, F32}, v_rows = {v, 0, F32};
@@ -83,7 +84,7 @@ template <int D> DEVICE void attend32(const AttendArgs& a) {
         if (n > 0) x = get4(a.q, (static_cast<size_t>(prompt) * a.n + first + r) * a.q.stride + c, n);
         put4(q_rows, r * ROW + c, x, 4);
     }
-    float most = NEVER, total = 0, sums[D / 4] = {};
+    Softmax softmax;
     for (int start = begin; start < end; start += KEYS) {
         barrier();
         for (int i = thread_x(); i < KEYS * (D / 4); i += 128) {
@@ -98,51 +99,15 @@ template <int D> DEVICE void attend32(const AttendArgs& a) {
             put4(k_rows, r * ROW + c, x, 4);
         }
         barrier();
-        float s[4] = {};
-        for (int c = 0; c < D; c += 4) {
-            Four x = get4(q_rows, row * ROW + c, 4);
-            UNROLL for (int j = 0; j < 4; j++) {
-                Four y = get4(k_rows, (part + j * 4) * ROW + c, 4);
-                UNROLL for (int i = 0; i < 4; i++) s[j] = fmaf(x.v[i], y.v[i], s[j]);
-            }
-        }
-        float next = most;
-        UNROLL for (int j = 0; j < 4; j++) {
-            s[j] = start + part + j * 4 < end ? s[j] * a.scale : NEVER;
-            next = fmaxf(next, s[j]);
-        }
-        next = fmaxf(next, shuffle_xor(next, 1));
-        next = fmaxf(next, shuffle_xor(next, 2));
-        float shrink = exp2_fast(most - next);
-        most = next;
-        total *= shrink;
-        UNROLL for (int i = 0; i < D / 4; i++) sums[i] *= shrink;
-        UNROLL for (int j = 0; j < 4; j++) {
-            float w = exp2_fast(s[j] - most);
-            total += w;
-            p[row * (KEYS + 1) + part + j * 4] = w;
-        }
-        warp_barrier();
-        for (int key = 0; key < KEYS; key++) {
-            float w = p[row * (KEYS + 1) + key];
-            UNROLL for (int i = 0; i < D / 16; i++) {
-                Four y = get4(v_rows, key * ROW + (i * 4 + part) * 4, 4);
-                UNROLL for (int c = 0; c < 4; c++) sums[i * 4 + c] = fmaf(w, y.v[c], sums[i * 4 + c]);
-            }
-        }
+        softmax.add(q + row * ROW, k, v, p + row * Softmax::WEIGHT_ROW,
+                    [&](int key, float s) { return start + key < end ? s * a.scale : NEVER; });
     }
-    total += shuffle_xor(total, 1);
-    total += shuffle_xor(total, 2);
+    softmax.finish();
     int query = first + row;
     if (query >= a.n) return;
     size_t out = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
-    if (part == 0) a.stats[out * 2] = most, a.stats[out * 2 + 1] = total;
-    View to = {a.sums, 0, F32};
-    UNROLL for (int i = 0; i < D / 16; i++) {
-        int col = (i * 4 + part) * 4;
-        Four y = {{sums[i * 4], sums[i * 4 + 1], sums[i * 4 + 2], sums[i * 4 + 3]}};
-        if (col < a.c) put4(to, out * a.c + col, y, min(4, a.c - col));
-    }
+    if (thread_x() % 4 == 0) a.stats[out * 2] = softmax.most, a.stats[out * 2 + 1] = softmax.total;
+    softmax.put(View{a.sums, 0, F32}, out * a.c, a.c, 1.0f);
 }
 
 struct MergeArgs {
@@ -228,8 +193,14 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
             UNROLL for (int j = 0; j < 8; j++) total[r] += exp2_fast(s[0][j][r] - next);
         }
     }
-    UNROLL for (int r = 0; r < 4; r++) total[r] = 1.0f / total[r];
-    float sums[D / 8][4] = {};
+    UNROLL for (int r = 0; r < 4; r++) most[r] += log2f(total[r]);  // so that a weight is one exponential
+    float sums[D / 8][4];
+    UNROLL for (int j = 0; j < D / 8; j++)
+        UNROLL for (int r = 0; r < 4; r++) {
+            int pixel = first + warp * 16 + lane / 4 + r / 2 * 8, col = j * 8 + lane % 4 * 2 + r % 2;
+            bool there = pixel < a.hw && col < a.c;
+            sums[j][r] = there ? get(a.keys, (entry + pixel) * a.keys.stride + col) + a.bias[col] : 0.0f;
+        }
     for (int step = 0; step < steps; step++) {
         barrier();
         if (steps > 1) fetch(k, a.k, step);
@@ -237,19 +208,15 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         barrier();
         if (steps > 1) read(s, step);
         UNROLL for (int j = 0; j < 8; j++)
-            UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = exp2_fast(s[0][j][r] - most[r]) * total[r];
+            UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = exp2_fast(s[0][j][r] - most[r]);
         weigh<T>(sums, s, v);
     }
     UNROLL for (int i = 0; i < 2; i++) {
         size_t pixel = first + warp * 16 + lane / 4 + i * 8;
-        bool there = pixel < static_cast<size_t>(a.hw);
         float sum = 0;
         UNROLL for (int j = 0; j < D / 8; j++)
             UNROLL for (int r = 0; r < 2; r++) {
-                int col = j * 8 + lane % 4 * 2 + r;
-                float& y = sums[j][i * 2 + r];
-                if (there && col < a.c) y += get(a.keys, (entry + pixel) * a.keys.stride + col) + a.bias[col];
-                sum += col < a.c ? y : 0.0f;
+                sum += j * 8 + lane % 4 * 2 + r < a.c ? sums[j][i * 2 + r] : 0.0f;
             }
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
@@ -263,7 +230,7 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
         float norm = rsqrtf(sum / a.c + a.eps);
-        if (!there) continue;
+        if (pixel >= static_cast<size_t>(a.hw)) continue;
         size_t out = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
         UNROLL for (int j = 0; j < D / 8; j++)
             UNROLL for (int r = 0; r < 2; r++) {

@@ -8,6 +8,7 @@
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
+#define KEEP_LOOP _Pragma("unroll 1")  // where unrolling would cost registers that are not there
 
 // A kernel takes one struct of plain data, the same that Rust fills; `a` names it.
 #define KERNEL(name, Args, threads) \

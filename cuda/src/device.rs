@@ -111,6 +111,8 @@ pub trait Device: Sized + Send + 'static {
     fn end(&self) -> Result<Self::Recording>;
     /// Enqueues recorded work.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
+    /// This queue as callers name theirs.
+    fn stream(&self) -> u64;
     /// What follows on this queue comes after what is now on the caller's queue `stream`.
     fn follow(&self, stream: u64) -> Result<()>;
     /// What follows on the caller's queue `stream` comes after what is now on this queue.

@@ -390,6 +390,10 @@ impl Device for Driver {
         call!(cuGraphLaunch(graph.exec, self.stream))
     }
 
+    fn stream(&self) -> u64 {
+        self.stream as u64
+    }
+
     fn follow(&self, stream: u64) -> Result<()> {
         let _current = self.context.enter()?;
         let stream = stream as sys::CUstream;

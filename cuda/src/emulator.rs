@@ -124,11 +124,6 @@ impl Emulator {
         Emulator { library: true, ..Emulator::new(seed) }
     }
 
-    /// The queue as a caller would hand it to [`Device::follow`]; it must outlive that.
-    pub fn stream(&self) -> u64 {
-        std::ptr::from_ref(self) as u64
-    }
-
     /// The queue that a caller handed in.
     unsafe fn of_stream<'a>(stream: u64) -> &'a Emulator {
         // SAFETY: the caller's: made by `stream` of one that still lives.
@@ -317,6 +312,10 @@ impl Device for Emulator {
 
     fn replay(&self, recording: &RecordedWork) -> Result<()> {
         recording.0.iter().try_for_each(|work| self.enqueue(*work))
+    }
+
+    fn stream(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
     }
 
     fn follow(&self, stream: u64) -> Result<()> {

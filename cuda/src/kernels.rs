@@ -28,7 +28,7 @@ macro_rules! kernels {
 kernels! {
     linear_f32 256 linear_bf16 256 linear_f16 256 linear_small_bf16 128 linear_small_f16 128
     prepare_rows 256 prepare_patches 256 layer_norm 256
-    add 256 max_pool2x2 256 embed_points 128
+    add 256 max_pool2x2 256 embed_points 128 rope2d 256
     window_attention_f32_16 128 window_attention_f32_32 128 window_attention_f32_64 128 window_attention_f32_80 128
     window_attention_f32_96 128 window_attention_f32_128 128 window_attention_f32_256 128
     window_attention_bf16_16 128 window_attention_bf16_32 128 window_attention_bf16_64 128 window_attention_bf16_80 128
@@ -36,6 +36,9 @@ kernels! {
     window_attention_f16_16 128 window_attention_f16_32 128 window_attention_f16_64 128 window_attention_f16_80 128
     window_attention_f16_96 128 window_attention_f16_128 128 window_attention_f16_256 128
     token_attention 256
+    memory_attention_f32_64_64 128 memory_attention_f32_256_64 128 memory_attention_f32_256_256 128
+    memory_attention_bf16_64_64 128 memory_attention_bf16_256_64 128 memory_attention_bf16_256_256 128
+    memory_attention_f16_64_64 128 memory_attention_f16_256_64 128 memory_attention_f16_256_256 128
     attend_image_f32_64 128 attend_image_f32_128 128 attend_image_f32_256 128
     attend_image_bf16_64 128 attend_image_bf16_128 128 attend_image_bf16_256 128
     attend_image_f16_64 128 attend_image_f16_128 128 attend_image_f16_256 128
@@ -45,5 +48,5 @@ kernels! {
     update_image_f16_64 128 update_image_f16_128 128 update_image_f16_256 128
     upscale_norm 256 upscale_masks 256
     select_masks 256 clean_start 256 clean_join 256 clean_count 256 clean_write 256 write_masks 256
-    preprocess_columns 256 preprocess_rows 256
+    preprocess_columns 256 preprocess_rows 256 bicubic_rows 256 bicubic_columns 256
 }

@@ -13,6 +13,7 @@ pub mod emulator;
 mod kernels;
 mod linear;
 mod masks;
+mod memory_attention;
 mod pixels;
 pub mod probe;
 mod staging;
@@ -95,6 +96,8 @@ pub struct Cuda<D: Device> {
     /// A picture and its lines on the way in; masks on the way out.
     edge: RefCell<Option<D::Memory>>,
     staging: RefCell<Staging<D>>,
+    /// Weights of a filter for pictures, on the way to the device.
+    weights: RefCell<Vec<i32>>,
     failure: RefCell<Option<Error>>,
     /// After a fault nothing on this queue can be trusted.
     lost: Cell<bool>,
@@ -116,6 +119,7 @@ impl<D: Device> Cuda<D> {
             measuring: Cell::new(None),
             edge: RefCell::new(None),
             staging: RefCell::new(Staging::new()),
+            weights: RefCell::new(Vec::new()),
             failure: RefCell::new(None),
             lost: Cell::new(false),
             counters: Cell::new(Counters::default()),
@@ -413,8 +417,16 @@ impl<D: Device> Backend for Cuda<D> {
         }
     }
 
-    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>) {
-        Cuda::preprocess(self, out, frame);
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
+        Cuda::preprocess(self, out, frame, filter);
+    }
+
+    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>) {
+        Cuda::memory_attention(self, out, q, k, v, lens);
+    }
+
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
+        Cuda::rope2d(self, x, table);
     }
 
     fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {

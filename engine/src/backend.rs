@@ -180,6 +180,16 @@ pub struct TokenAttention<'a> {
     pub scale: f32,
 }
 
+/// How [`Backend::preprocess`] resizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Bilinear, widened when shrinking, of the values in 0..1: how the reference takes pictures.
+    Bilinear,
+    /// Bicubic, widened when shrinking, of 8-bit values and rounded to such, to the bit as Pillow does it: how the
+    /// reference takes the frames of a video. Pictures of floats are resized as by `Bilinear`.
+    Bicubic,
+}
+
 /// How [`Backend::select_masks`] chooses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Selection {
@@ -304,9 +314,9 @@ pub trait Backend: Sized + Send + 'static {
     /// Copies a contiguous tensor to the host; there after the next [`Backend::sync`].
     fn download(&self, out: &mut [u8], x: Tensor<'_>);
 
-    /// `out` (s, s, 3) from a picture: scaled to 0..1, resized (triangle filter, widened when shrinking; aspect not
-    /// kept), then (x - mean) / std per channel with ImageNet's mean and std.
-    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>);
+    /// `out` (s, s, 3) from a picture: scaled to 0..1, resized (aspect not kept), then (x - mean) / std per channel with
+    /// ImageNet's mean and std.
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter);
     /// `out` (h', w', cout) = epilogue(convolution of `x` (h, w, cin)); `x` may have a leading dimension, as `out`.
     fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>);
     /// `out` (rows, groups * n) = epilogue(prologue(x) W^T + b), group by group.
@@ -339,6 +349,13 @@ pub trait Backend: Sized + Send + 'static {
         heads: usize,
         lens: Tensor<'_>,
     );
+    /// `out` (p, n, dv) = softmax(q k^T / sqrt(d)) v per object over the first `lens` (p) keys, at least one: q (p, n, d),
+    /// k (p, m, d), v (p, m, dv).
+    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>);
+    /// `x` (rows, heads * d), in place: the pairs (a, b) of neighbouring columns become
+    /// (a cos - b sin, a sin + b cos), with cos and sin at the same place of row `row % m` of `table` (m, d), the same
+    /// for every head (Su et al., arXiv:2104.09864).
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>);
     /// `out` (p, t, c): the output tokens (6, c), then a token per point, zeros beyond `lens` (p).
     ///
     /// A point (x, y) in 0..1 with label l in 0..=3 is cat(sin, cos)(2 pi (2 (x, y) - 1) G) with G (2, c/2) random

@@ -19,7 +19,7 @@ pub mod null;
 pub mod picture;
 mod precision;
 mod prompt;
-mod resample;
+pub mod resample;
 pub mod rle;
 pub mod stage;
 pub mod tensor;

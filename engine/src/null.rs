@@ -69,7 +69,9 @@ impl Backend for Null {
     fn set_probe(&self, _: Option<Probe>) {}
     fn upload(&self, _: Tensor<'_>, _: &[u8]) {}
     fn download(&self, _: &mut [u8], _: Tensor<'_>) {}
-    fn preprocess(&self, _: Tensor<'_>, _: &Frame<'_>) {}
+    fn preprocess(&self, _: Tensor<'_>, _: &Frame<'_>, _: Filter) {}
+    fn memory_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn rope2d(&self, _: Tensor<'_>, _: Tensor<'_>) {}
     fn conv2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: &Conv<Self>, _: Epilogue<'_>) {}
     fn linear(&self, _: Tensor<'_>, _: Input<'_>, _: &(), _: Epilogue<'_>) {}
     fn layer_norm(&self, _: Tensor<'_>, _: Tensor<'_>, _: Norm<'_>, _: Activation) {}

@@ -51,6 +51,39 @@ impl Triangle {
     }
 }
 
+/// The source samples under output sample `i` of a bicubic filter (a = -1/2) that widens when shrinking, in fixed point:
+/// returns the first and how many there are, and leaves their weights, in units of 2^-22, in `weights`.
+///
+/// To the bit as Pillow's `Image.resize` does it for 8-bit images, whose default filter this is.
+pub fn bicubic(i: usize, from: usize, to: usize, weights: &mut [i32]) -> (usize, usize) {
+    let scale = from as f64 / to as f64;
+    let widening = scale.max(1.0);
+    let (support, center) = (2.0 * widening, (i as f64 + 0.5) * scale);
+    let first = (center - support + 0.5).max(0.0) as usize;
+    let last = ((center + support + 0.5) as usize).min(from);
+    let height = |j: usize| {
+        let x = (((j as f64 - center) + 0.5) * (1.0 / widening)).abs();
+        const A: f64 = -0.5;
+        match x {
+            x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+            x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+            _ => 0.0,
+        }
+    };
+    let total: f64 = (first..last).map(height).sum();
+    let fixed = |v: f64| (v * f64::from(1 << BICUBIC_BITS) + 0.5f64.copysign(v)) as i32;
+    weights.iter_mut().zip(first..last).for_each(|(w, j)| *w = fixed(height(j) / total));
+    (first, last - first)
+}
+
+/// Bits behind the point of the weights of [`bicubic`].
+pub const BICUBIC_BITS: u32 = 22;
+
+/// No bicubic filter has more source samples than this.
+pub fn bicubic_taps(from: usize, to: usize) -> usize {
+    4 * from.div_ceil(to).max(1) + 2
+}
+
 /// The two source samples around output sample `i` of a plain bilinear filter, and the weight of the second.
 ///
 /// As PyTorch's `interpolate(mode="bilinear", align_corners=False)`.

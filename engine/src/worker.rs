@@ -1,7 +1,7 @@
 //! A queue on a device with its scratch memory and recordings, used by one predictor at a time.
 
 use crate::arena::{Arena, Carver};
-use crate::backend::{Backend, Cleaning, Counters, KernelTime, Probe, Selection};
+use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::{Frame, MaskData, MaskOut, Pixels};
 use crate::model::Network;
@@ -365,7 +365,7 @@ impl<B: Backend> ImageWorker for Worker<B> {
         for (i, frame) in frames.iter().enumerate() {
             self.scratch.poison(b);
             let a = image_encoder::Acts::carve(&mut self.scratch.carve(), &net.config, net.policy);
-            b.preprocess(a.image, frame);
+            b.preprocess(a.image, frame, Filter::Bilinear);
             let out = all.of(i);
             self.encode.run(i, b, |b| {
                 net.image_encoder.run(b, &a, &out);

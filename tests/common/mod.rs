@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// A file of the repository.
+/// A file of the repository, at whose top tests run: also where they were not built.
 pub fn file(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+    PathBuf::from(path)
 }
 
 /// The tensors of a golden file by name: shape and values, whatever their type, as f32.
@@ -105,9 +105,19 @@ impl Mini {
 
     /// The model of this name with other weights.
     pub fn from(name: &'static str, checkpoint: &Checkpoint) -> Mini {
-        let yaml = std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap();
-        Mini { name, model: sam2::load_checkpoint(checkpoint, &Some(yaml), &options()).unwrap() }
+        Mini { name, model: sam2::load_checkpoint(checkpoint, &Some(yaml(name)), &options()).unwrap() }
     }
+
+    /// The model of this name in f32 on another device.
+    pub fn on(name: &'static str, b: impl sam2::engine::backend::Backend) -> Mini {
+        let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
+        let config = sam2::Config::parse(&yaml(name), &[], true).unwrap();
+        Mini { name, model: Model::load(b, &checkpoint, &config, sam2::Precision::F32).unwrap() }
+    }
+}
+
+fn yaml(name: &str) -> String {
+    std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap()
 }
 
 /// The demo model.

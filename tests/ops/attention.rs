@@ -5,7 +5,7 @@ use sam2::engine::backend::*;
 use sam2::engine::tensor::Tensor;
 
 /// softmax(scale q k^T) v; each of `keys` is a key, its value, and what is added to its score.
-fn attend(q: &[f64], keys: &[(Vec<f64>, Vec<f64>, f64)], scale: f64) -> Vec<f64> {
+pub fn attend(q: &[f64], keys: &[(Vec<f64>, Vec<f64>, f64)], scale: f64) -> Vec<f64> {
     let scores: Vec<f64> =
         keys.iter().map(|(k, _, add)| scale * (q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>() + add)).collect();
     let max = scores.iter().copied().fold(f64::MIN, f64::max);

@@ -71,7 +71,7 @@ pub fn preprocess<B: Backend>(b: &B, numbers: Numbers) {
             let bytes: &[u8] = if is_float { bytemuck::cast_slice(&floats) } else { bytemuck::cast_slice(&words) };
             let frame = Frame::new(format, bytes, w, h, stride).unwrap();
             let out = Owned::nan_of(b, numbers.dtype, &[side, side, 3]);
-            b.preprocess(out.at(), &frame);
+            b.preprocess(out.at(), &frame, Filter::Bilinear);
             let source = |y: usize, x: usize, c: usize| -> f64 {
                 let channel = match format {
                     PixelFormat::Bgr8 | PixelFormat::Bgra8 => 2 - c,

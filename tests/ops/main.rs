@@ -8,13 +8,14 @@ mod common;
 mod decoder;
 mod edges;
 mod linear;
+mod memory;
 mod rig;
 
 use rig::Numbers;
 use sam2::engine::backend::Backend;
 use sam2::engine::cpu::{Cpu, simd::Isa};
 use sam2::engine::tensor::DType;
-use sam2_cuda::{Cuda, emulator::Emulator};
+use sam2_cuda::{Cuda, Driver, emulator::Emulator};
 
 fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     linear::linear(b, numbers);
@@ -29,6 +30,9 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     decoder::cleaning(b);
     edges::masks_out(b);
     edges::preprocess(b, numbers);
+    memory::memory_attention(b, numbers);
+    memory::rope2d(b, numbers);
+    memory::bicubic(b, numbers);
 }
 
 #[test]
@@ -62,4 +66,27 @@ fn cuda_with_a_library() {
         linear::linear(b, numbers);
         linear::conv2d(b, numbers);
     }
+}
+
+/// The same on hardware.
+fn gpu(dtype: DType) {
+    check_all(&Cuda::on(Driver::new(0).unwrap()), Numbers { dtype, device: true });
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_f32() {
+    gpu(DType::F32);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_bf16() {
+    gpu(DType::Bf16);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_f16() {
+    gpu(DType::F16);
 }

@@ -55,8 +55,10 @@ pub struct Attend {
     pub k_add: Option<Region>,
     /// A further key, its value, and how often it is there.
     pub pad: Option<(F32, F32, usize)>,
-    /// Width of q, k and v.
+    /// Width of q and k.
     pub d: usize,
+    /// Width of v and out.
+    pub dv: usize,
     pub scale: f32,
     pub scratch: F32,
     /// Where to leave (maximum, sum) per query instead of dividing: `out` then holds unnormalised sums.
@@ -73,8 +75,8 @@ pub const SCRATCH: usize = QUERIES * MAX_WIDTH // packed queries
 impl Kernel for Attend {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        let d = self.d;
-        let wide = d.next_multiple_of(S::PANEL);
+        let (d, dv) = (self.d, self.dv);
+        let wide = dv.next_multiple_of(S::PANEL);
         let qt = self.scratch;
         let kbuf = qt.add(QUERIES * MAX_WIDTH);
         let vbuf = kbuf.add((KEYS + 16) * (MAX_WIDTH + 16));
@@ -99,7 +101,7 @@ impl Kernel for Attend {
                 gathered = Some((k, v));
                 scores_of(s, nk, np, d, k, qt, scores);
                 soften(s, nk, np, scores, maxima, totals, alphas);
-                accumulate(s, nq, np, nk, d, scores, v, alphas, sums, wide);
+                accumulate(s, nq, np, nk, dv, scores, v, alphas, sums, wide);
             }
             self.finish(s, q0, nq, wide, sums, maxima, totals);
         }
@@ -151,7 +153,7 @@ impl Attend {
         }
         for i in 0..np {
             let row = sums.add(i * wide);
-            for c in 0..self.d {
+            for c in 0..self.dv {
                 *row.at_mut(c) = *v.at(c) * times as f32;
             }
         }
@@ -179,9 +181,9 @@ impl Attend {
         let v = if self.v.is_line() && whole {
             (self.v.token(k0), self.v.stride)
         } else {
-            let ld = d.next_multiple_of(S::PANEL);
+            let ld = self.dv.next_multiple_of(S::PANEL);
             for i in 0..nk {
-                std::ptr::copy_nonoverlapping(self.v.token(k0 + i).ptr(), vbuf.at_mut(i * ld), d);
+                std::ptr::copy_nonoverlapping(self.v.token(k0 + i).ptr(), vbuf.at_mut(i * ld), self.dv);
             }
             (vbuf, ld)
         };
@@ -193,12 +195,12 @@ impl Attend {
         for i in 0..nq {
             let (out, sum) = (self.out.token(q0 + i), sums.add(i * wide));
             if let Some(stats) = self.partial {
-                std::ptr::copy_nonoverlapping(sum.ptr(), out.ptr(), self.d);
+                std::ptr::copy_nonoverlapping(sum.ptr(), out.ptr(), self.dv);
                 *stats.at_mut(2 * (q0 + i)) = *maxima.at(i);
                 *stats.at_mut(2 * (q0 + i) + 1) = *totals.at(i);
             } else {
                 let r = s.splat(1.0 / *totals.at(i));
-                zip_rows!(s, out.ptr(), sum.ptr(), sum.ptr(), self.d, |a, _b| s.mul(a, r));
+                zip_rows!(s, out.ptr(), sum.ptr(), sum.ptr(), self.dv, |a, _b| s.mul(a, r));
             }
         }
     }
@@ -342,6 +344,7 @@ impl Cpu {
                 k_add: None,
                 pad: (missing > 0).then(|| (pad_k.add(head * d), pad_v.add(head * d), missing)),
                 d,
+                dv: d,
                 scale,
                 scratch,
                 partial: None,
@@ -381,6 +384,48 @@ impl Cpu {
                 k_add: None,
                 pad: None,
                 d,
+                dv: d,
+                scale: 1.0 / (d as f32).sqrt(),
+                scratch,
+                partial: None,
+            }
+        });
+    }
+
+    pub(super) fn memory_attention(
+        &self,
+        out: Tensor<'_>,
+        q: Tensor<'_>,
+        k: Tensor<'_>,
+        v: Tensor<'_>,
+        lens: Tensor<'_>,
+    ) {
+        let (&[p, n, d], &[_, m, dv]) = (q.dims(), v.dims()) else { panic!("memory_attention: {q:?} {v:?}") };
+        assert!(
+            out.dims() == [p, n, dv] && k.dims() == [p, m, d] && v.dim(0) == p && lens.len() == p,
+            "memory_attention: {out:?} from {q:?} {k:?} {v:?}, lengths {lens:?}"
+        );
+        assert!(d <= MAX_WIDTH && dv <= MAX_WIDTH, "memory_attention: {q:?} {v:?}");
+        self.count(&[out, q, k, v]);
+        self.count_product(p * n, m, d + dv);
+        let lens = I32::of(lens);
+        let [out, q, k, v] = [out, q, k, v].map(|x| (F32::of(x), x.stride()));
+        let blocks = n.div_ceil(QUERIES);
+        self.parallel(p * blocks, |task, scratch| {
+            let (object, first) = (task / blocks, task % blocks * QUERIES);
+            let queries = (n - first).min(QUERIES);
+            let line = |(x, stride): (F32, usize), row: usize, n| Region::line(x.add(row * stride), stride, n);
+            // SAFETY: one length per object, checked above.
+            let keys = unsafe { *lens.at(object) } as usize;
+            Attend {
+                out: line(out, object * n + first, queries),
+                q: line(q, object * n + first, queries),
+                k: line(k, object * m, keys),
+                v: line(v, object * m, keys),
+                k_add: None,
+                pad: None,
+                d,
+                dv,
                 scale: 1.0 / (d as f32).sqrt(),
                 scratch,
                 partial: None,

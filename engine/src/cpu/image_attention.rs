@@ -209,6 +209,7 @@ impl Cpu {
                 k_add: Some(Region::line(pos.add(first * c), c, pixels.n)),
                 pad: None,
                 d: c,
+                dv: c,
                 scale,
                 scratch,
                 partial: Some(stats.add(task * n * 2)),

@@ -24,6 +24,7 @@ macro_rules! zip_rows {
 }
 
 mod attention;
+mod bicubic;
 mod image_attention;
 mod linear;
 mod math;
@@ -33,6 +34,7 @@ mod pixels;
 mod pool;
 mod prompts;
 mod regions;
+mod rope;
 pub mod simd;
 mod upscale;
 
@@ -374,8 +376,16 @@ impl Backend for Cpu {
         self.count_bytes(out.len());
     }
 
-    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>) {
-        Cpu::preprocess(self, out, frame);
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
+        Cpu::preprocess(self, out, frame, filter);
+    }
+
+    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>) {
+        Cpu::memory_attention(self, out, q, k, v, lens);
+    }
+
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
+        Cpu::rope2d(self, x, table);
     }
 
     fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {

@@ -2,14 +2,15 @@
 
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32, SCRATCH};
+use crate::backend::Filter;
 use crate::frame::{Frame, MaskData, MaskOut, PixelFormat};
 use crate::resample::{Triangle, bilinear};
 use crate::tensor::Tensor;
 
 /// Of ImageNet, per channel.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Of ImageNet, per channel.
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Output rows of a picture: each is first mixed from its source rows, then resized along itself.
 struct Resize<'a> {
@@ -145,12 +146,15 @@ impl Kernel for WriteRows {
 }
 
 impl Cpu {
-    pub(super) fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>) {
+    pub(super) fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
         let side = out.dim(0);
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
         self.count(&[out]);
         self.count_bytes(frame.width() * frame.height() * frame.format().bytes());
         let out = F32::of(out);
+        if filter == Filter::Bicubic && frame.format() != PixelFormat::RgbF32 {
+            return self.bicubic(out, frame, side);
+        }
         let taps = Triangle::most(frame.width(), side);
         assert!(frame.width() * frame.format().channels() + side * taps <= SCRATCH, "preprocess: {}", frame.width());
         const ROWS: usize = 32;

@@ -1,0 +1,85 @@
+//! Attention to memories, rotation, and the frames of a video.
+
+use crate::rig::*;
+use sam2::Frame;
+use sam2::engine::backend::{Backend, Filter};
+
+pub fn memory_attention<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
+    let mut r = Random(21);
+    for (p, n, m, d, dv, lens) in [
+        (1, 1, 1, 8, 4, &[1][..]),
+        (2, 70, 150, 64, 16, &[150, 31]),
+        (1, 97, 300, 256, 64, &[299]),
+        (3, 5, 20, 33, 31, &[20, 1, 7]),
+        (1, 40, 65, 256, 256, &[65]),
+    ] {
+        let mut q: Vec<f32> = r.floats(p * n * d).iter().map(|v| v * 3.0).collect();
+        let (mut k, mut v) = (r.floats(p * m * d), r.floats(p * m * dv));
+        // What lies beyond an object's memories is never looked at.
+        for (i, &len) in lens.iter().enumerate() {
+            k[(i * m + len as usize) * d..(i + 1) * m * d].fill(f32::NAN);
+            v[(i * m + len as usize) * dv..(i + 1) * m * dv].fill(f32::NAN);
+        }
+        let (tq, tk) = (Owned::of(b, dtype, &[p, n, d], &mut q), Owned::of(b, dtype, &[p, m, d], &mut k));
+        let (tv, tl) = (Owned::of(b, dtype, &[p, m, dv], &mut v), Owned::ints(b, lens));
+        let out = Owned::nan_of(b, dtype, &[p, n, dv]);
+        b.memory_attention(out.at(), tq.at(), tk.at(), tv.at(), tl.at());
+        let mut want = Vec::new();
+        for i in 0..p {
+            let keys: Vec<_> = (i * m..i * m + lens[i] as usize)
+                .map(|j| (wide(&k[j * d..][..d]), wide(&v[j * dv..][..dv]), 0.0))
+                .collect();
+            for query in i * n..(i + 1) * n {
+                want.extend(crate::attention::attend(&wide(&q[query * d..][..d]), &keys, 1.0 / (d as f64).sqrt()));
+            }
+        }
+        numbers.check(&format!("memory_attention {p}x{n} to {m}, {d} and {dv} wide"), &out.floats(), &want, 3e-6);
+    }
+}
+
+pub fn rope2d<B: Backend>(b: &B, numbers: Numbers) {
+    let mut r = Random(22);
+    for (rows, c, m, d) in [(1, 2, 1, 2), (37, 24, 10, 12), (130, 256, 64, 256)] {
+        let (mut x, table) = (r.floats(rows * c), r.floats(m * d));
+        let (tx, tt) = (Owned::of(b, numbers.dtype, &[rows, c], &mut x), Owned::new(b, &[m, d], &table));
+        b.rope2d(tx.at(), tt.at());
+        let want: Vec<f64> = (0..rows * c)
+            .map(|i| {
+                let (row, col) = (i / c, i % c);
+                let turn = |k: usize| f64::from(table[row % m * d + (col % d) / 2 * 2 + k]);
+                let (a, b) = (f64::from(x[i & !1]), f64::from(x[i | 1]));
+                if col % 2 == 0 { a * turn(0) - b * turn(1) } else { a * turn(1) + b * turn(0) }
+            })
+            .collect();
+        numbers.check(&format!("rope2d {rows}x{c}"), &tx.floats(), &want, 2e-7);
+    }
+}
+
+/// Pillow's own results, to the bit: of a photograph made small, and of a corner of it made large.
+pub fn bicubic<B: Backend>(b: &B, numbers: Numbers) {
+    let read = |name: &str| sam2::picture::read(crate::common::file(name)).unwrap();
+    let photo = read("demo/pictures/chelsea.png");
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    for (w, h, side) in [(photo.width, photo.height, 64), (23, 17, 96), (photo.width, 9, 64)] {
+        let frame = Frame::new(photo.format, &photo.pixels, w, h, photo.width * 3).unwrap();
+        let golden = read(&format!("tests/data/golden/bicubic_{w}x{h}_to_{side}.png"));
+        assert_eq!((golden.width, golden.height), (side, side));
+        let out = Owned::nan_of(b, numbers.dtype, &[side, side, 3]);
+        b.preprocess(out.at(), &frame, Filter::Bicubic);
+        let got = out.floats();
+        let want: Vec<f64> =
+            golden.pixels.iter().enumerate().map(|(i, &v)| (f64::from(v) / 255.0 - mean[i % 3]) / std[i % 3]).collect();
+        // Far less than the 0.017 of one step of a byte.
+        numbers.check(&format!("bicubic {w}x{h} to {side}"), &got, &want, 1e-6);
+    }
+    // Floats have no bytes to round to.
+    let floats: Vec<f32> = photo.pixels[..48 * 3].iter().map(|&v| f32::from(v) / 255.0).collect();
+    let frame = Frame::rgb_f32(&floats, 8, 6).unwrap();
+    let [one, other] = [Filter::Bicubic, Filter::Bilinear].map(|filter| {
+        let out = Owned::nan_of(b, numbers.dtype, &[32, 32, 3]);
+        b.preprocess(out.at(), &frame, filter);
+        out.floats()
+    });
+    assert_eq!(one, other);
+}
