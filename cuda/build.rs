@@ -9,8 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Families of kernels, one file each.
-const FAMILIES: &[&str] =
-    &["attention", "image_attention", "linear", "masks", "memory_attention", "norm", "pixels", "pointwise", "upscale"];
+const FAMILIES: &[&str] = &[
+    "attention",
+    "image_attention",
+    "linear",
+    "masks",
+    "memory_attention",
+    "norm",
+    "pixels",
+    "pointwise",
+    "tracking",
+    "upscale",
+];
 /// What an everyday build compiles for; a release names them all in `SAM2_CUDA_ARCHS`.
 const ARCHS: &str = "80,90a";
 

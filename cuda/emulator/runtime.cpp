@@ -257,7 +257,9 @@ void check_access(uintptr_t p, int bytes, bool write) {
     if (p - shared < l->shared) return check_shared(p - shared, bytes, write);
     Region* r = l->last;
     if (!r || p - reinterpret_cast<uintptr_t>(r->data) >= r->bytes) r = l->last = find(p);
-    if (!r && p - shared < l->shared + 4096)
+    // Past the end of what lies nearest before it.
+    uintptr_t start = r ? reinterpret_cast<uintptr_t>(r->data) : 0;
+    if ((!r || p - start >= r->bytes) && start < shared && p - shared < l->shared + 4096)
         fail("%s of %d bytes at %zu of %zu bytes of shared memory", what, bytes, size_t(p - shared), l->shared);
     if (!r) fail("%s of %d bytes at %#zx, outside of every allocation", what, bytes, size_t(p));
     size_t offset = p - reinterpret_cast<uintptr_t>(r->data);

@@ -3,7 +3,7 @@
 
 #include "common.cuh"
 
-enum { MULTIMASK = 0, SINGLE = 1, STABLE = 2 };
+enum { MULTIMASK = 0, SINGLE = 1, STABLE = 2, BEST = 3 };
 
 struct SelectArgs {
     int* out;            // (p, n)
@@ -32,14 +32,12 @@ KERNEL(select_masks, SelectArgs, 256) {
     }
     barrier();
     if (thread_x() > 0) return;
+    float stability = counts[1] > 0 ? static_cast<float>(counts[0]) / static_cast<float>(counts[1]) : 1.0f;
     int best = 0;
-    if (a.kind == STABLE) {
-        float stability = counts[1] > 0 ? static_cast<float>(counts[0]) / static_cast<float>(counts[1]) : 1.0f;
-        if (stability < a.thresh) {
-            best = 1;
-            for (int i = 2; i < 4; i++)
-                if (a.iou[prompt * 4 + i] > a.iou[prompt * 4 + best]) best = i;
-        }
+    if (a.kind == BEST || (a.kind == STABLE && stability < a.thresh)) {
+        best = 1;
+        for (int i = 2; i < 4; i++)
+            if (a.iou[prompt * 4 + i] > a.iou[prompt * 4 + best]) best = i;
     }
     a.out[prompt] = best;
 }

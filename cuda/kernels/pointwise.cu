@@ -52,18 +52,20 @@ KERNEL(max_pool2x2, PoolArgs, 256) {
 }
 
 struct RotateArgs {
-    View x;              // (rows, c)
+    View x;              // (p, n, c)
     const float* table;  // (m, d): cosine and sine of each pair of columns
-    int rows, c, m, d;
+    const int* lens;     // (p): rows that turn, or null: all
+    int p, n, c, m, d;
 };
 
 // Pairs of columns turned, in place. Grid: pairs by 256.
 KERNEL(rope2d, RotateArgs, 256) {
     int pairs = a.c / 2;
     size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), row = i / pairs;
-    if (row >= static_cast<size_t>(a.rows)) return;
-    int col = static_cast<int>(i % pairs) * 2;
-    const float* turn = a.table + row % a.m * a.d + col % a.d;
+    if (row >= static_cast<size_t>(a.p) * a.n) return;
+    int col = static_cast<int>(i % pairs) * 2, within = static_cast<int>(row % a.n);
+    if (a.lens && within >= a.lens[row / a.n]) return;
+    const float* turn = a.table + within % a.m * a.d + col % a.d;
     size_t at = row * a.x.stride + col;
     float x = get(a.x, at), y = get(a.x, at + 1);
     put(a.x, at, x * turn[0] - y * turn[1]);

@@ -17,6 +17,8 @@ mod memory_attention;
 mod pixels;
 pub mod probe;
 mod staging;
+mod tracking;
+mod view;
 
 pub use driver::Driver;
 pub use kernels::Kernel;
@@ -25,53 +27,17 @@ pub use linear::Weights;
 use bytemuck::NoUninit;
 use device::{Device, Gemm, Launch};
 use sam2_engine::backend::*;
-use sam2_engine::tensor::{DType, Tensor};
+use sam2_engine::tensor::Tensor;
 use sam2_engine::{Error, Frame, MaskOut, Precision, Result};
 use staging::Staging;
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use view::{View, blocks, code, plain};
 
-/// A tensor as kernels take it.
-#[derive(Clone, Copy, NoUninit)]
-#[repr(C)]
-struct View {
-    addr: u64,
-    stride: i32,
-    dtype: i32,
-}
-
-impl View {
-    const NONE: View = View { addr: 0, stride: 0, dtype: 0 };
-
-    fn of(t: Tensor<'_>) -> View {
-        View { addr: t.addr(), stride: t.stride() as i32, dtype: code(t.dtype()) }
-    }
-
-    /// Rows of `stride` elements at an address.
-    fn at(addr: u64, stride: usize, dtype: DType) -> View {
-        View { addr, stride: stride as i32, dtype: code(dtype) }
-    }
-}
-
-/// An element type as kernels know it.
-fn code(dtype: DType) -> i32 {
-    match dtype {
-        DType::F32 => 0,
-        DType::F16 => 1,
-        DType::Bf16 => 2,
-        DType::I32 => panic!("a view of integers"),
-    }
-}
-
-/// The address of a tensor of f32, or of i32, without gaps between its rows.
-fn plain(t: Tensor<'_>, dtype: DType) -> u64 {
-    assert!(t.dtype() == dtype && t.is_contiguous(), "expected {dtype:?} without gaps, got {t:?}");
-    t.addr()
-}
-
-/// Blocks of `threads` that cover `items`.
-fn blocks(items: usize, threads: usize) -> usize {
-    items.div_ceil(threads).max(1)
+/// Carve-outs so close, given as address and size, that one copy of both costs less than two.
+fn close((a, bytes): (u64, usize), (b, _): (u64, usize)) -> bool {
+    let end = a + bytes as u64;
+    (end..end + 256).contains(&b)
 }
 
 fn lost() -> Error {
@@ -96,8 +62,6 @@ pub struct Cuda<D: Device> {
     /// A picture and its lines on the way in; masks on the way out.
     edge: RefCell<Option<D::Memory>>,
     staging: RefCell<Staging<D>>,
-    /// Weights of a filter for pictures, on the way to the device.
-    weights: RefCell<Vec<i32>>,
     failure: RefCell<Option<Error>>,
     /// After a fault nothing on this queue can be trusted.
     lost: Cell<bool>,
@@ -119,7 +83,6 @@ impl<D: Device> Cuda<D> {
             measuring: Cell::new(None),
             edge: RefCell::new(None),
             staging: RefCell::new(Staging::new()),
-            weights: RefCell::new(Vec::new()),
             failure: RefCell::new(None),
             lost: Cell::new(false),
             counters: Cell::new(Counters::default()),
@@ -405,7 +368,27 @@ impl<D: Device> Backend for Cuda<D> {
         // In pieces, so that weights of any size pass through bounded memory.
         for (i, piece) in data.chunks(64 << 20).enumerate() {
             let to = out.addr() + (i * (64 << 20)) as u64;
-            self.keep(staging.up(&self.device, to, piece.len(), std::iter::once(piece)));
+            self.keep(staging.up(&self.device, to, piece.len(), |bytes| bytes.copy_from_slice(piece)));
+        }
+    }
+
+    fn upload_all(&self, pieces: &[(Tensor<'_>, &[u8])]) {
+        let run = |p: &(Tensor<'_>, &[u8])| (p.0.addr(), p.1.len());
+        for pieces in pieces.chunk_by(|a, b| close(run(a), run(b))) {
+            let (Some(first), Some(last)) = (pieces.first().map(run), pieces.last().map(run)) else { continue };
+            pieces.iter().for_each(|(out, data)| {
+                assert!(out.is_contiguous() && out.len() * out.dtype().bytes() == data.len(), "upload: {out:?}");
+                self.count(|c| c.bytes += data.len() as u64);
+            });
+            let bytes = (last.0 - first.0) as usize + last.1;
+            if self.failed() || bytes == 0 {
+                continue;
+            }
+            self.keep(self.staging.borrow_mut().up(&self.device, first.0, bytes, |to| {
+                for (out, data) in pieces {
+                    to[(out.addr() - first.0) as usize..][..data.len()].copy_from_slice(data);
+                }
+            }));
         }
     }
 
@@ -425,8 +408,40 @@ impl<D: Device> Backend for Cuda<D> {
         Cuda::memory_attention(self, out, q, k, v, lens);
     }
 
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
-        Cuda::rope2d(self, x, table);
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
+        Cuda::rope2d(self, x, table, lens);
+    }
+
+    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
+        Cuda::gather_memories(self, keys, values, bank, index);
+    }
+
+    fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>) {
+        Cuda::remember(self, bank, x, slots, scores, absent);
+    }
+
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
+        Cuda::pick_rows(self, out, x, rows);
+    }
+
+    fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
+        Cuda::hide_absent(self, masks, scores);
+    }
+
+    fn memory_mask(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        binary: Tensor<'_>,
+        scale: f32,
+        bias: f32,
+    ) {
+        Cuda::memory_mask(self, out, masks, selected, binary, scale, bias);
+    }
+
+    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
+        Cuda::depthwise_conv7x7(self, out, x, weights, bias);
     }
 
     fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {

@@ -65,6 +65,7 @@ impl<D: Device> Cuda<D> {
             Selection::Multimask => (0, 0.0, 0.0),
             Selection::Single => (1, 0.0, 0.0),
             Selection::Stable { delta, thresh } => (2, delta, thresh),
+            Selection::Best => (3, 0.0, 0.0),
         };
         let args = SelectArgs {
             out: plain(out, DType::I32),

@@ -27,10 +27,13 @@ struct MemoryArgs {
 struct RotateArgs {
     x: View,
     table: u64,
-    rows: i32,
+    lens: u64,
+    p: i32,
+    n: i32,
     c: i32,
     m: i32,
     d: i32,
+    pad: i32,
 }
 
 /// The kernel that is wide enough, and its widths.
@@ -87,17 +90,21 @@ impl<D: Device> Cuda<D> {
         self.launch(kernel, [n.div_ceil(rows), p, 1], shared, &args);
     }
 
-    pub(crate) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
-        let (m, d, c) = (table.rows(), table.cols(), x.cols());
+    pub(crate) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
+        let (&[p, n, c], m, d) = (x.dims(), table.rows(), table.cols()) else { panic!("rope2d: {x:?}") };
+        assert!(lens.is_none_or(|lens| lens.len() == p), "rope2d: {x:?}, lengths {lens:?}");
         assert!(c.is_multiple_of(d) && d.is_multiple_of(2), "rope2d: {x:?} by {table:?}");
         self.count_operands(&[x, x]);
         let args = RotateArgs {
             x: View::of(x),
             table: plain(table, DType::F32),
-            rows: x.rows() as i32,
+            lens: lens.map_or(0, |lens| plain(lens, DType::I32)),
+            p: p as i32,
+            n: n as i32,
             c: c as i32,
             m: m as i32,
             d: d as i32,
+            pad: 0,
         };
         self.launch(Kernel::rope2d, [blocks(x.rows() * c / 2, 256), 1, 1], 0, &args);
     }

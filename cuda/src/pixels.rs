@@ -46,8 +46,11 @@ impl<D: Device> Cuda<D> {
         let Some(edge) = self.edge(picture + lines + tables, "a picture") else { return };
         let (pixels, stride) = match frame.pixels() {
             Pixels::Host(bytes) => {
-                let rows = bytes.chunks(frame.stride()).take(height).map(|bytes| &bytes[..row]);
-                self.keep(self.staging.borrow_mut().up(&self.device, edge, row * height, rows));
+                self.keep(self.staging.borrow_mut().up(&self.device, edge, row * height, |to| {
+                    for (to, from) in to.chunks_mut(row).zip(bytes.chunks(frame.stride())) {
+                        to.copy_from_slice(&from[..row]);
+                    }
+                }));
                 (edge, row)
             }
             Pixels::Device(slice) => {
@@ -57,15 +60,13 @@ impl<D: Device> Cuda<D> {
         };
         let weights = edge + (picture + lines) as u64;
         if bicubic {
-            let mut table = self.weights.borrow_mut();
-            table.resize(2 * side * (taps + 2), 0);
-            for (i, entry) in table.chunks_mut(taps + 2).enumerate() {
-                let (place, rest) = entry.split_at_mut(2);
-                let (first, count) = bicubic_filter(i % side, if i < side { width } else { height }, side, rest);
-                place.copy_from_slice(&[first as i32, count as i32]);
-            }
-            let bytes = std::iter::once(bytemuck::cast_slice(&table));
-            self.keep(self.staging.borrow_mut().up(&self.device, weights, tables, bytes));
+            self.keep(self.staging.borrow_mut().up(&self.device, weights, tables, |bytes| {
+                for (i, entry) in bytemuck::cast_slice_mut::<u8, i32>(bytes).chunks_mut(taps + 2).enumerate() {
+                    let (place, rest) = entry.split_at_mut(2);
+                    let (first, count) = bicubic_filter(i % side, if i < side { width } else { height }, side, rest);
+                    place.copy_from_slice(&[first as i32, count as i32]);
+                }
+            }));
         }
         let args = PictureArgs {
             out: View::of(out),

@@ -42,17 +42,12 @@ impl<D: Device> Staging<D> {
         Ok(at)
     }
 
-    /// Copies `pieces`, one after another, to the device.
-    pub fn up<'a>(&mut self, device: &D, to: u64, bytes: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    /// Copies to the device what `fill` writes.
+    pub fn up(&mut self, device: &D, to: u64, bytes: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
         let from = self.take(device, bytes)?;
-        let mut at = 0;
-        for piece in pieces {
-            assert!(at + piece.len() <= bytes, "more than {bytes} bytes to copy");
-            // SAFETY: within what was taken.
-            unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), from.add(at), piece.len()) };
-            at += piece.len();
-        }
-        device.copy_in(to, from, at)
+        // SAFETY: what was just taken, which nobody else has.
+        fill(unsafe { std::slice::from_raw_parts_mut(from, bytes) });
+        device.copy_in(to, from, bytes)
     }
 
     /// Copies from the device to `out`, there once the device was waited for and `landed` was called.

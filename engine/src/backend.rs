@@ -180,6 +180,45 @@ pub struct TokenAttention<'a> {
     pub scale: f32,
 }
 
+/// Where objects' memories are kept.
+#[derive(Clone, Copy)]
+pub struct Bank<'a> {
+    /// (slots, hw, c): of frames.
+    pub maps: Tensor<'a>,
+    /// (slots', k, c): pointers, each cut into k tokens.
+    pub pointers: Tensor<'a>,
+    /// (hw, c): places within a frame.
+    pub space: Tensor<'a>,
+    /// (t, c): distances in time.
+    pub time: Tensor<'a>,
+}
+
+/// Which memories of a [`Bank`] each object has.
+#[derive(Clone, Copy)]
+pub struct BankIndex<'a> {
+    /// (p, 2) i32: how many frames and how many pointers.
+    pub counts: Tensor<'a>,
+    /// (p, b) i32: slots of frames.
+    pub maps: Tensor<'a>,
+    /// (p, b) i32: their rows of `time`.
+    pub times: Tensor<'a>,
+    /// (p, q) i32: slots of pointers.
+    pub pointers: Tensor<'a>,
+    /// (p, q, c): what is added to every token of each.
+    pub pointer_times: Tensor<'a>,
+}
+
+/// What [`Backend::remember`] does where the object is not to be seen.
+#[derive(Clone, Copy)]
+pub struct Absent<'a> {
+    /// (c), of zeros where nothing is to happen.
+    pub vector: Tensor<'a>,
+    /// The vector stands in place of what is remembered; otherwise it is added.
+    pub replace: bool,
+    /// Round to what bf16 can hold.
+    pub round: bool,
+}
+
 /// How [`Backend::preprocess`] resizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
@@ -197,6 +236,8 @@ pub enum Selection {
     Multimask,
     /// Mask 0.
     Single,
+    /// The mask of 1..=3 with the highest predicted IoU, the first of equals.
+    Best,
     /// Mask 0 if the areas above `delta` and above `-delta` are at least `thresh` to one, else the mask of 1..=3 with
     /// the highest predicted IoU, the first of equals.
     Stable {
@@ -311,6 +352,10 @@ pub trait Backend: Sized + Send + 'static {
 
     /// Copies host bytes to a contiguous tensor.
     fn upload(&self, out: Tensor<'_>, data: &[u8]);
+    /// Copies host bytes to contiguous tensors, in as few copies as they lie together.
+    fn upload_all(&self, pieces: &[(Tensor<'_>, &[u8])]) {
+        pieces.iter().for_each(|(out, data)| self.upload(*out, data));
+    }
     /// Copies a contiguous tensor to the host; there after the next [`Backend::sync`].
     fn download(&self, out: &mut [u8], x: Tensor<'_>);
 
@@ -352,10 +397,34 @@ pub trait Backend: Sized + Send + 'static {
     /// `out` (p, n, dv) = softmax(q k^T / sqrt(d)) v per object over the first `lens` (p) keys, at least one: q (p, n, d),
     /// k (p, m, d), v (p, m, dv).
     fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>);
-    /// `x` (rows, heads * d), in place: the pairs (a, b) of neighbouring columns become
-    /// (a cos - b sin, a sin + b cos), with cos and sin at the same place of row `row % m` of `table` (m, d), the same
-    /// for every head (Su et al., arXiv:2104.09864).
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>);
+    /// `x` (p, n, heads * d), in place: in the first `lens` (p) rows of each, or in all, the pairs (a, b) of neighbouring
+    /// columns become (a cos - b sin, a sin + b cos), with cos and sin at the same place of row `row % m` of `table`
+    /// (m, d), the same for every head (Su et al., arXiv:2104.09864).
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>);
+    /// What objects remember, one memory after another: `values` (p, m, c) from the `bank`, and `keys` (p, m, c), which
+    /// are the values with their places in space and time. Rows beyond an object's are left alone.
+    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>);
+    /// `bank[slots[p]]` (n, c) = x (p, n, c), where `scores` (p) is above 0; elsewhere x + `absent` (c), or `absent`
+    /// alone with `replace`. With `round`, to what bf16 can hold.
+    fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>);
+    /// `out` (p, c) = row `rows[p]` of x (p, n, c).
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>);
+    /// All of `masks` (p, n, h, w) = -1024 where `scores` (p) is not above 0.
+    fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>);
+    /// `out` (p, s, s, 1) = scale f(x) + bias with x mask `selected[p]` of (p, n, h, w) enlarged (bilinear, corners not
+    /// aligned), f the sigmoid, or, where `binary` (p) i32 is not 0, 1 above 0 and else 0.
+    fn memory_mask(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        binary: Tensor<'_>,
+        scale: f32,
+        bias: f32,
+    );
+    /// `out` (p, h, w, c) = bias (c) + each channel of x (p, h, w, c) convolved with its own 7x7 of `weights` (49, c),
+    /// zeros around x.
+    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>);
     /// `out` (p, t, c): the output tokens (6, c), then a token per point, zeros beyond `lens` (p).
     ///
     /// A point (x, y) in 0..1 with label l in 0..=3 is cat(sin, cos)(2 pi (2 (x, y) - 1) G) with G (2, c/2) random

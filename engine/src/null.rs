@@ -71,7 +71,13 @@ impl Backend for Null {
     fn download(&self, _: &mut [u8], _: Tensor<'_>) {}
     fn preprocess(&self, _: Tensor<'_>, _: &Frame<'_>, _: Filter) {}
     fn memory_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn rope2d(&self, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn rope2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: Option<Tensor<'_>>) {}
+    fn gather_memories(&self, _: Tensor<'_>, _: Tensor<'_>, _: Bank<'_>, _: BankIndex<'_>) {}
+    fn remember(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Absent<'_>) {}
+    fn pick_rows(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn hide_absent(&self, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn memory_mask(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: f32, _: f32) {}
+    fn depthwise_conv7x7(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
     fn conv2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: &Conv<Self>, _: Epilogue<'_>) {}
     fn linear(&self, _: Tensor<'_>, _: Input<'_>, _: &(), _: Epilogue<'_>) {}
     fn layer_norm(&self, _: Tensor<'_>, _: Tensor<'_>, _: Norm<'_>, _: Activation) {}

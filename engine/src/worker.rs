@@ -190,18 +190,16 @@ impl<B: Backend> Worker<B> {
         let features = Features::carve(&mut self.features.carve(), &net.config, net.policy, self.capacity);
         let n = selection.masks();
         let clean = cleaning.map(|c| (c, CleanActs::carve(&mut carver, batch.prompts, n, net.config.mask_side())));
-        for (tensor, values) in [
-            (a.point_labels, &s.labels),
-            (a.lens, &s.lens),
-            (a.image, &s.image),
-            (a.source, &s.source),
-            (a.identity, &s.identity),
-            (a.entry_image, &s.entry_image),
-            (a.entry_mask, &s.entry_mask),
-        ] {
-            b.upload(tensor, bytemuck::cast_slice(values));
-        }
-        b.upload(a.points, bytemuck::cast_slice(&s.points));
+        b.upload_all(&[
+            (a.points, bytemuck::cast_slice(&s.points)),
+            (a.point_labels, bytemuck::cast_slice(&s.labels)),
+            (a.lens, bytemuck::cast_slice(&s.lens)),
+            (a.image, bytemuck::cast_slice(&s.image)),
+            (a.source, bytemuck::cast_slice(&s.source)),
+            (a.identity, bytemuck::cast_slice(&s.identity)),
+            (a.entry_image, bytemuck::cast_slice(&s.entry_image)),
+            (a.entry_mask, bytemuck::cast_slice(&s.entry_mask)),
+        ]);
         let masks = each(jobs, range.clone()).filter_map(|(_, prompt, _)| prompt.mask_input);
         for (i, mask) in masks.enumerate() {
             b.upload(a.mask_input.slice(i, 1), bytemuck::cast_slice(mask));

@@ -10,6 +10,7 @@ mod edges;
 mod linear;
 mod memory;
 mod rig;
+mod tracking;
 
 use rig::Numbers;
 use sam2::engine::backend::Backend;
@@ -33,6 +34,9 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     memory::memory_attention(b, numbers);
     memory::rope2d(b, numbers);
     memory::bicubic(b, numbers);
+    tracking::memories(b, numbers);
+    tracking::keeping(b);
+    tracking::memory_mask(b, numbers);
 }
 
 #[test]

@@ -40,19 +40,28 @@ pub fn memory_attention<B: Backend>(b: &B, numbers: Numbers) {
 
 pub fn rope2d<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(22);
-    for (rows, c, m, d) in [(1, 2, 1, 2), (37, 24, 10, 12), (130, 256, 64, 256)] {
-        let (mut x, table) = (r.floats(rows * c), r.floats(m * d));
-        let (tx, tt) = (Owned::of(b, numbers.dtype, &[rows, c], &mut x), Owned::new(b, &[m, d], &table));
-        b.rope2d(tx.at(), tt.at());
-        let want: Vec<f64> = (0..rows * c)
+    for (p, n, c, m, d, lens) in [
+        (1, 1, 2, 1, 2, None),
+        (1, 37, 24, 10, 12, None),
+        (2, 30, 12, 10, 12, Some(&[20, 0][..])),
+        (1, 130, 256, 64, 256, Some(&[128])),
+    ] {
+        let (mut x, table) = (r.floats(p * n * c), r.floats(m * d));
+        let (tx, tt) = (Owned::of(b, numbers.dtype, &[p, n, c], &mut x), Owned::new(b, &[m, d], &table));
+        let lens_tensor = lens.map(|lens| Owned::ints(b, lens));
+        b.rope2d(tx.at(), tt.at(), lens_tensor.as_ref().map(|l| l.at()));
+        let want: Vec<f64> = (0..p * n * c)
             .map(|i| {
-                let (row, col) = (i / c, i % c);
-                let turn = |k: usize| f64::from(table[row % m * d + (col % d) / 2 * 2 + k]);
+                let (row, col) = (i / c % n, i % c);
+                if lens.is_some_and(|lens| row >= lens[i / c / n] as usize) {
+                    return f64::from(x[i]);
+                }
+                let turn = |k: usize| f64::from(table[row % m * d + col % d / 2 * 2 + k]);
                 let (a, b) = (f64::from(x[i & !1]), f64::from(x[i | 1]));
                 if col % 2 == 0 { a * turn(0) - b * turn(1) } else { a * turn(1) + b * turn(0) }
             })
             .collect();
-        numbers.check(&format!("rope2d {rows}x{c}"), &tx.floats(), &want, 2e-7);
+        numbers.check(&format!("rope2d {p}x{n}x{c}"), &tx.floats(), &want, 2e-7);
     }
 }
 

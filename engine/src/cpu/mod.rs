@@ -36,6 +36,7 @@ mod prompts;
 mod regions;
 mod rope;
 pub mod simd;
+mod tracking;
 mod upscale;
 
 use crate::backend::*;
@@ -384,8 +385,40 @@ impl Backend for Cpu {
         Cpu::memory_attention(self, out, q, k, v, lens);
     }
 
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
-        Cpu::rope2d(self, x, table);
+    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
+        Cpu::rope2d(self, x, table, lens);
+    }
+
+    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
+        Cpu::gather_memories(self, keys, values, bank, index);
+    }
+
+    fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>) {
+        Cpu::remember(self, bank, x, slots, scores, absent);
+    }
+
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
+        Cpu::pick_rows(self, out, x, rows);
+    }
+
+    fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
+        Cpu::hide_absent(self, masks, scores);
+    }
+
+    fn memory_mask(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        binary: Tensor<'_>,
+        scale: f32,
+        bias: f32,
+    ) {
+        Cpu::memory_mask(self, out, masks, selected, binary, scale, bias);
+    }
+
+    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
+        Cpu::depthwise_conv7x7(self, out, x, weights, bias);
     }
 
     fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {

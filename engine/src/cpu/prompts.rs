@@ -108,21 +108,19 @@ struct Select {
 impl Kernel for Select {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
+        let iou = |i: usize| *self.iou.at(i);
+        let best = || (2..4).fold(1, |best, i| if iou(i) > iou(best) { i } else { best });
         let mask = match self.selection {
             Selection::Multimask => return (0..3).for_each(|i| *self.out.at_mut(i) = i as i32 + 1),
             Selection::Single => 0,
+            Selection::Best => best(),
             Selection::Stable { delta, thresh } => {
                 let logits = std::slice::from_raw_parts(self.masks.at(0), self.pixels);
                 // Counts are exact: below 2^24 they fit a float, as the reference's do.
                 let inner = logits.iter().map(|&v| (v > delta) as u32).sum::<u32>() as f32;
                 let outer = logits.iter().map(|&v| (v > -delta) as u32).sum::<u32>() as f32;
                 let stability = if outer > 0.0 { inner / outer } else { 1.0 };
-                if stability >= thresh {
-                    0
-                } else {
-                    let iou = |i: usize| *self.iou.at(i);
-                    (2..4).fold(1, |best, i| if iou(i) > iou(best) { i } else { best })
-                }
+                if stability >= thresh { 0 } else { best() }
             }
         };
         *self.out.at_mut(0) = mask as i32;

@@ -1,9 +1,10 @@
 //! Rotary position embedding.
 
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32};
+use super::{Cpu, F32, I32};
 use crate::tensor::Tensor;
 
+/// Rows of one entry.
 struct Rotate {
     rows: (usize, usize),
     x: F32,
@@ -31,14 +32,20 @@ impl Kernel for Rotate {
 }
 
 impl Cpu {
-    pub(super) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>) {
-        let (m, d) = (table.rows(), table.cols());
-        assert!(
-            x.cols().is_multiple_of(d) && d.is_multiple_of(2) && table.is_contiguous(),
-            "rope2d: {x:?} by {table:?}"
-        );
+    pub(super) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
+        let (&[p, n, c], m, d) = (x.dims(), table.rows(), table.cols()) else { panic!("rope2d: {x:?}") };
+        assert!(c.is_multiple_of(d) && d.is_multiple_of(2) && table.is_contiguous(), "rope2d: {x:?} by {table:?}");
+        assert!(lens.is_none_or(|lens| lens.len() == p), "rope2d: {x:?}, lengths {lens:?}");
         self.count(&[x, x]);
-        let (pointer, stride, c, table) = (F32::of(x), x.stride(), x.cols(), F32::of(table));
-        self.parallel_rows(x.rows(), c, |rows, _| Rotate { rows, x: pointer, stride, c, table, m, d });
+        let (pointer, stride, table, lens) = (F32::of(x), x.stride(), F32::of(table), lens.map(I32::of));
+        const ROWS: usize = 64;
+        let blocks = n.div_ceil(ROWS);
+        self.parallel(p * blocks, |task, _| {
+            let (entry, first) = (task / blocks, task % blocks * ROWS);
+            // SAFETY: a length per entry, checked above.
+            let len = lens.map_or(n, |lens| unsafe { *lens.at(entry) } as usize);
+            let rows = (first.min(len), (first + ROWS).min(len));
+            Rotate { rows, x: pointer.add(entry * n * stride), stride, c, table, m, d }
+        });
     }
 }

@@ -1,0 +1,146 @@
+// What an object's past needs: keeping memories and giving them back, the mask as the memory encoder takes it, and its
+// depthwise convolution. All are limited by memory. Not yet measured on a GPU.
+
+#include "common.cuh"
+
+struct GatherArgs {
+    View keys, values;    // (p, m, c)
+    View maps;            // (slots, hw, c)
+    View pointers;        // (slots', parts, c)
+    View space;           // (hw, c)
+    View time;            // (t, c)
+    View pointer_times;   // (p, q, c)
+    const int* counts;    // (p, 2): frames and pointers of each object
+    const int* map_of;    // (p, b): slots of frames
+    const int* time_of;   // (p, b): their rows of time
+    const int* pointer_of;  // (p, q)
+    int m, c, hw, parts, b, q;
+};
+
+// Keys are values plus where and when. Grid: (quads of columns of m rows by 256, p).
+KERNEL(gather_memories, GatherArgs, 256) {
+    int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads, object = block_y();
+    int frames = a.counts[2 * object], pointers = a.counts[2 * object + 1], spatial = frames * a.hw;
+    if (row >= spatial + pointers * a.parts) return;
+    int col = i % quads * 4, n = min(4, a.c - col);
+    Four value, key;
+    if (row < spatial) {
+        int at = object * a.b + row / a.hw, place = row % a.hw;
+        value = get4(a.maps, (static_cast<size_t>(a.map_of[at]) * a.hw + place) * a.c + col, n);
+        Four where = get4(a.space, static_cast<size_t>(place) * a.c + col, n);
+        Four when = get4(a.time, static_cast<size_t>(a.time_of[at]) * a.c + col, n);
+        UNROLL for (int j = 0; j < 4; j++) key.v[j] = value.v[j] + when.v[j] + where.v[j];
+    } else {
+        int at = object * a.q + (row - spatial) / a.parts, part = (row - spatial) % a.parts;
+        value = get4(a.pointers, (static_cast<size_t>(a.pointer_of[at]) * a.parts + part) * a.c + col, n);
+        Four when = get4(a.pointer_times, static_cast<size_t>(at) * a.c + col, n);
+        UNROLL for (int j = 0; j < 4; j++) key.v[j] = value.v[j] + when.v[j];
+    }
+    size_t out = static_cast<size_t>(object) * a.m + row;
+    put4(a.values, out * a.values.stride + col, value, n);
+    put4(a.keys, out * a.keys.stride + col, key, n);
+}
+
+struct RememberArgs {
+    View bank;            // (slots, n, c)
+    View x;               // (p, n, c)
+    const int* slots;     // (p)
+    const float* scores;  // (p)
+    const float* absent;  // (c)
+    int n, c, replace, round;
+};
+
+// Grid: (quads of columns of n rows by 256, p).
+KERNEL(remember, RememberArgs, 256) {
+    int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads, object = block_y();
+    if (row >= a.n) return;
+    int col = i % quads * 4, n = min(4, a.c - col);
+    Four y = get4(a.x, (static_cast<size_t>(object) * a.n + row) * a.x.stride + col, n);
+    bool seen = a.scores[object] > 0;
+    UNROLL for (int j = 0; j < 4; j++) {
+        if (!seen && j < n) y.v[j] = a.absent[col + j] + (a.replace ? 0.0f : y.v[j]);
+        if (a.round) y.v[j] = to_float(from_float<bf16>(y.v[j]));
+    }
+    put4(a.bank, (static_cast<size_t>(a.slots[object]) * a.n + row) * a.c + col, y, n);
+}
+
+struct PickArgs {
+    View out;         // (p, c)
+    View x;           // (p, n, c)
+    const int* rows;  // (p)
+    int p, n, c;
+};
+
+// Grid: columns of all rows by 256.
+KERNEL(pick_rows, PickArgs, 256) {
+    int i = block_x() * 256 + thread_x(), object = i / a.c, col = i % a.c;
+    if (object >= a.p) return;
+    put(a.out, static_cast<size_t>(object) * a.out.stride + col,
+        get(a.x, (static_cast<size_t>(object) * a.n + a.rows[object]) * a.x.stride + col));
+}
+
+struct HideArgs {
+    float* masks;         // (p, pixels)
+    const float* scores;  // (p)
+    int pixels;
+};
+
+// Grid: (pixels by 256, p).
+KERNEL(hide_absent, HideArgs, 256) {
+    int i = block_x() * 256 + thread_x(), object = block_y();
+    if (i < a.pixels && !(a.scores[object] > 0)) a.masks[static_cast<size_t>(object) * a.pixels + i] = -1024.0f;
+}
+
+struct MemoryMaskArgs {
+    View out;             // (p, side, side)
+    const float* masks;   // (p, n, h, w)
+    const int* selected;  // (p)
+    const int* binary;    // (p)
+    int n, h, w, side;
+    float scale, bias;
+};
+
+// Grid: (pixels by 256, p).
+KERNEL(memory_mask, MemoryMaskArgs, 256) {
+    int i = block_x() * 256 + thread_x(), object = block_y(), y = i / a.side, x = i % a.side;
+    if (y >= a.side) return;
+    const float* mask = a.masks + (static_cast<size_t>(object) * a.n + a.selected[object]) * a.h * a.w;
+    float from_y = fmaxf((y + 0.5f) * (static_cast<float>(a.h) / a.side) - 0.5f, 0.0f);
+    float from_x = fmaxf((x + 0.5f) * (static_cast<float>(a.w) / a.side) - 0.5f, 0.0f);
+    int top = min(static_cast<int>(from_y), a.h - 1), left = min(static_cast<int>(from_x), a.w - 1);
+    int bottom = min(top + 1, a.h - 1), right = min(left + 1, a.w - 1);
+    float t = from_y - top, u = from_x - left;
+    float upper = mask[top * a.w + left] * (1 - u) + mask[top * a.w + right] * u;
+    float lower = mask[bottom * a.w + left] * (1 - u) + mask[bottom * a.w + right] * u;
+    float v = upper * (1 - t) + lower * t;
+    v = a.binary[object] ? (v > 0 ? 1.0f : 0.0f) : activate(SIGMOID, v);
+    put(a.out, static_cast<size_t>(object) * a.side * a.side + i, v * a.scale + a.bias);
+}
+
+struct DepthwiseArgs {
+    View out, x;          // (p, h, w, c)
+    const float* weights;  // (49, c)
+    const float* bias;     // (c)
+    int p, h, w, c;
+};
+
+// Four channels of a pixel to a thread. Grid: quads of channels by 256.
+KERNEL(depthwise_conv7x7, DepthwiseArgs, 256) {
+    int quads = (a.c + 3) / 4;
+    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), pixel = i / quads;
+    if (pixel >= static_cast<size_t>(a.p) * a.h * a.w) return;
+    int col = static_cast<int>(i % quads) * 4, n = min(4, a.c - col);
+    int y = static_cast<int>(pixel / a.w % a.h), x = static_cast<int>(pixel % a.w);
+    View weights = {const_cast<float*>(a.weights), 0, F32}, bias = {const_cast<float*>(a.bias), 0, F32};
+    Four sum = get4(bias, col, n);
+    for (int dy = -3; dy <= 3; dy++) {
+        if (y + dy < 0 || y + dy >= a.h) continue;
+        for (int dx = -3; dx <= 3; dx++) {
+            if (x + dx < 0 || x + dx >= a.w) continue;
+            Four v = get4(a.x, (pixel + dy * a.w + dx) * a.x.stride + col, n);
+            Four w = get4(weights, static_cast<size_t>((dy + 3) * 7 + dx + 3) * a.c + col, n);
+            UNROLL for (int j = 0; j < 4; j++) sum.v[j] = fmaf(v.v[j], w.v[j], sum.v[j]);
+        }
+    }
+    put4(a.out, pixel * a.out.stride + col, sum, n);
+}

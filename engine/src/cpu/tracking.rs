@@ -1,0 +1,337 @@
+//! What an object's past needs: keeping memories and giving them back, the mask as the memory encoder takes it, and its
+//! depthwise convolution.
+
+use super::simd::{Kernel, Simd};
+use super::{Cpu, F32, I32, math};
+use crate::backend::{Absent, Bank, BankIndex};
+use crate::resample::bilinear;
+use crate::tensor::{Tensor, bf16};
+
+/// The logit of an object that is not there.
+const ABSENT: f32 = -1024.0;
+/// Side of the depthwise convolution.
+const SIDE: usize = 7;
+
+/// Tokens of one memory: keys are values plus where (row by row) and when (the same for all).
+struct Gather {
+    n: usize,
+    c: usize,
+    keys: F32,
+    values: F32,
+    from: F32,
+    space: Option<F32>,
+    time: F32,
+}
+
+impl Kernel for Gather {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        for i in 0..self.n {
+            let (from, key, value) =
+                (self.from.at(i * self.c), self.keys.at_mut(i * self.c), self.values.at_mut(i * self.c));
+            std::ptr::copy_nonoverlapping(from, value, self.c);
+            zip_rows!(s, key, from, self.time.ptr(), self.c, |a, b| s.add(a, b));
+            if let Some(space) = self.space {
+                zip_rows!(s, key, key, space.at(i * self.c), self.c, |a, b| s.add(a, b));
+            }
+        }
+    }
+}
+
+/// Rows of what is remembered of one object.
+struct Remember {
+    rows: (usize, usize),
+    c: usize,
+    out: F32,
+    x: F32,
+    absent: Option<F32>,
+    replace: bool,
+    round: bool,
+}
+
+impl Kernel for Remember {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        for row in self.rows.0..self.rows.1 {
+            for i in 0..self.c {
+                let x = *self.x.at(row * self.c + i);
+                let y = match self.absent {
+                    None => x,
+                    Some(v) if self.replace => *v.at(i),
+                    Some(v) => x + *v.at(i),
+                };
+                *self.out.at_mut(row * self.c + i) = if self.round { bf16::from_f32(y).to_f32() } else { y };
+            }
+        }
+    }
+}
+
+/// Copies a row.
+struct Pick {
+    out: F32,
+    x: F32,
+    c: usize,
+}
+
+impl Kernel for Pick {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        std::ptr::copy_nonoverlapping(self.x.ptr(), self.out.ptr(), self.c);
+    }
+}
+
+/// Fills masks with the logit of what is not there.
+struct Hide {
+    masks: F32,
+    n: usize,
+    score: F32,
+}
+
+impl Kernel for Hide {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        let seen = *self.score.ptr() > 0.0; // a score that is no number is not
+        if !seen {
+            std::slice::from_raw_parts_mut(self.masks.ptr(), self.n).fill(ABSENT);
+        }
+    }
+}
+
+/// Rows of an enlarged mask.
+struct MaskRows {
+    rows: (usize, usize),
+    /// (h, w)
+    mask: F32,
+    h: usize,
+    w: usize,
+    /// (side, side)
+    out: F32,
+    side: usize,
+    binary: bool,
+    scale: f32,
+    bias: f32,
+}
+
+impl Kernel for MaskRows {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let (scale, bias) = (s.splat(self.scale), s.splat(self.bias));
+        for y in self.rows.0..self.rows.1 {
+            let (top, bottom, t) = bilinear(y, self.h, self.side);
+            let out = self.out.at_mut(y * self.side);
+            for x in 0..self.side {
+                let (left, right, u) = bilinear(x, self.w, self.side);
+                let at = |y: usize, x: usize| *self.mask.at(y * self.w + x);
+                let line = |y: usize| at(y, left) * (1.0 - u) + at(y, right) * u;
+                *out.add(x) = line(top) * (1.0 - t) + line(bottom) * t;
+            }
+            if self.binary {
+                for v in std::slice::from_raw_parts_mut(out, self.side) {
+                    *v = if *v > 0.0 { self.scale + self.bias } else { self.bias };
+                }
+            } else {
+                zip_rows!(s, out, out, out, self.side, |a, _b| s.fma(math::sigmoid(s, a), scale, bias));
+            }
+        }
+    }
+}
+
+/// Rows of pixels of one map.
+struct Depthwise {
+    rows: (usize, usize),
+    h: usize,
+    w: usize,
+    c: usize,
+    out: F32,
+    x: F32,
+    weights: F32,
+    bias: F32,
+}
+
+impl Kernel for Depthwise {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        const HALF: usize = SIDE / 2;
+        let c = self.c;
+        for y in self.rows.0..self.rows.1 {
+            for x in 0..self.w {
+                let out = self.out.at_mut((y * self.w + x) * c);
+                let (top, left) = ((y + HALF).saturating_sub(2 * HALF), (x + HALF).saturating_sub(2 * HALF));
+                let (bottom, right) = ((y + HALF).min(self.h - 1), (x + HALF).min(self.w - 1));
+                for i in (0..c).step_by(S::LANES) {
+                    let n = (c - i).min(S::LANES);
+                    let mut sum = s.load_part(self.bias.at(i), n);
+                    for from_y in top..=bottom {
+                        for from_x in left..=right {
+                            let tap = (from_y + HALF - y) * SIDE + from_x + HALF - x;
+                            let from = s.load_part(self.x.at((from_y * self.w + from_x) * c + i), n);
+                            sum = s.fma(from, s.load_part(self.weights.at(tap * c + i), n), sum);
+                        }
+                    }
+                    s.store_part(out.add(i), n, sum);
+                }
+            }
+        }
+    }
+}
+
+impl Cpu {
+    pub(super) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
+        let (&[p, m, c], &[_, hw, _], &[_, parts, _]) = (keys.dims(), bank.maps.dims(), bank.pointers.dims()) else {
+            panic!("gather_memories: {keys:?} from {:?} {:?}", bank.maps, bank.pointers)
+        };
+        let (frames, pointers) = (index.maps.len() / p, index.pointers.len() / p);
+        assert!(
+            values.dims() == keys.dims()
+                && bank.space.dims() == [hw, c]
+                && bank.maps.cols() == c
+                && bank.time.cols() == c,
+            "gather_memories: {keys:?} {values:?} {:?} {:?}",
+            bank.space,
+            bank.time
+        );
+        assert!(
+            index.counts.len() == 2 * p
+                && index.times.len() == p * frames
+                && index.pointer_times.len() == p * pointers * c
+                && frames * hw + pointers * parts <= m
+                && bank.pointers.cols() == c,
+            "gather_memories: {keys:?} for {frames} frames and {pointers} pointers"
+        );
+        self.count(&[keys, values]);
+        let (keys, values) = (F32::of(keys), F32::of(values));
+        let [maps, tokens, space, time] = [bank.maps, bank.pointers, bank.space, bank.time].map(F32::of);
+        let [counts, slots, times, pointer_slots] =
+            [index.counts, index.maps, index.times, index.pointers].map(I32::of);
+        let pointer_times = F32::of(index.pointer_times);
+        self.parallel(p * (frames + pointers), |task, _| {
+            let (object, i) = (task / (frames + pointers), task % (frames + pointers));
+            // SAFETY: tables of the sizes checked above; slots are the caller's, within the bank.
+            unsafe {
+                let (have, pointing) = (*counts.at(2 * object) as usize, *counts.at(2 * object + 1) as usize);
+                let (n, first, from, space, time) = if i < frames {
+                    let at = object * frames + i;
+                    let from = maps.add(*slots.at(at) as usize * hw * c);
+                    (if i < have { hw } else { 0 }, i * hw, from, Some(space), time.add(*times.at(at) as usize * c))
+                } else {
+                    let at = object * pointers + i - frames;
+                    let from = tokens.add(*pointer_slots.at(at) as usize * parts * c);
+                    let n = if i - frames < pointing { parts } else { 0 };
+                    (n, have * hw + (i - frames) * parts, from, None, pointer_times.add(at * c))
+                };
+                let to = (object * m + first) * c;
+                Gather { n, c, keys: keys.add(to), values: values.add(to), from, space, time }
+            }
+        });
+    }
+
+    pub(super) fn remember(
+        &self,
+        bank: Tensor<'_>,
+        x: Tensor<'_>,
+        slots: Tensor<'_>,
+        scores: Tensor<'_>,
+        absent: Absent<'_>,
+    ) {
+        let (&[p, n, c], &[_, bn, bc]) = (x.dims(), bank.dims()) else { panic!("remember: {bank:?} {x:?}") };
+        assert!(
+            (bn, bc) == (n, c) && slots.len() == p && scores.len() == p && absent.vector.len() == c,
+            "remember: {bank:?} from {x:?}, {slots:?} {scores:?} {:?}",
+            absent.vector
+        );
+        self.count(&[x, x]);
+        let (bank, x, slots, scores, vector) =
+            (F32::of(bank), F32::of(x), I32::of(slots), F32::of(scores), F32::of(absent.vector));
+        let blocks = n.div_ceil(256);
+        self.parallel_if(p * blocks, n * c > 4096, |task, _| {
+            let (object, first) = (task / blocks, task % blocks * 256);
+            // SAFETY: a slot and a score per object; slots are the caller's, within the bank.
+            let (slot, seen) = unsafe { (*slots.at(object) as usize, *scores.at(object) > 0.0) };
+            Remember {
+                rows: (first, (first + 256).min(n)),
+                c,
+                out: bank.add(slot * n * c),
+                x: x.add(object * n * c),
+                absent: (!seen).then_some(vector),
+                replace: absent.replace,
+                round: absent.round,
+            }
+        });
+    }
+
+    pub(super) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
+        let &[p, n, c] = x.dims() else { panic!("pick_rows: {x:?}") };
+        assert!(out.dims() == [p, c] && rows.len() == p && x.is_contiguous(), "pick_rows: {out:?} of {x:?}, {rows:?}");
+        self.count(&[out, out]);
+        let (out, x, rows) = (F32::of(out), F32::of(x), I32::of(rows));
+        self.parallel_if(p, false, |i, _| {
+            // SAFETY: a row per entry, checked above.
+            let row = unsafe { *rows.at(i) } as usize;
+            Pick { out: out.add(i * c), x: x.add((i * n + row) * c), c }
+        });
+    }
+
+    pub(super) fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
+        let p = masks.dim(0);
+        assert!(scores.len() == p && masks.is_contiguous(), "hide_absent: {masks:?} by {scores:?}");
+        self.count(&[masks]);
+        let (n, masks, scores) = (masks.len() / p.max(1), F32::of(masks), F32::of(scores));
+        self.parallel_if(p, p > 1, |i, _| Hide { masks: masks.add(i * n), n, score: scores.add(i) });
+    }
+
+    pub(super) fn memory_mask(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        binary: Tensor<'_>,
+        scale: f32,
+        bias: f32,
+    ) {
+        let (&[p, n, h, w], &[_, side, _, 1]) = (masks.dims(), out.dims()) else {
+            panic!("memory_mask: {out:?} {masks:?}")
+        };
+        assert!(
+            out.dims() == [p, side, side, 1] && selected.len() == p && binary.len() == p,
+            "memory_mask: {out:?} of {masks:?}, {selected:?} {binary:?}"
+        );
+        self.count(&[out]);
+        let (out, masks, selected, binary) = (F32::of(out), F32::of(masks), I32::of(selected), I32::of(binary));
+        const ROWS: usize = 32;
+        let blocks = side.div_ceil(ROWS);
+        self.parallel(p * blocks, |task, _| {
+            let (object, first) = (task / blocks, task % blocks * ROWS);
+            // SAFETY: a choice per object, checked above.
+            let (chosen, binary) = unsafe { (*selected.at(object) as usize, *binary.at(object) != 0) };
+            MaskRows {
+                rows: (first, (first + ROWS).min(side)),
+                mask: masks.add((object * n + chosen) * h * w),
+                h,
+                w,
+                out: out.add(object * side * side),
+                side,
+                binary,
+                scale,
+                bias,
+            }
+        });
+    }
+
+    pub(super) fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
+        let &[p, h, w, c] = x.dims() else { panic!("depthwise_conv7x7: {x:?}") };
+        assert!(
+            out.dims() == x.dims() && weights.dims() == [SIDE * SIDE, c] && bias.len() == c && x.is_contiguous(),
+            "depthwise_conv7x7: {out:?} from {x:?} by {weights:?}"
+        );
+        self.count(&[out, x]);
+        self.count_product(p * h * w, SIDE * SIDE, c);
+        let (out, x, weights, bias) = (F32::of(out), F32::of(x), F32::of(weights), F32::of(bias));
+        const ROWS: usize = 4;
+        let blocks = h.div_ceil(ROWS);
+        self.parallel(p * blocks, |task, _| {
+            let (i, first) = (task / blocks, task % blocks * ROWS);
+            let map = i * h * w * c;
+            Depthwise { rows: (first, (first + ROWS).min(h)), h, w, c, out: out.add(map), x: x.add(map), weights, bias }
+        });
+    }
+}

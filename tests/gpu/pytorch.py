@@ -1,0 +1,183 @@
+"""PyTorch's side of tests/gpu/run, one command a process; results are one line of JSON, the last of stdout.
+
+  pytorch.py versions | rate | picture FILE | weights SIZE | measure SIZE | agree SIZE
+
+Files lie in --folder: picture.png, sam2.1_SIZE.safetensors, reference_SIZE.npz. --site is a folder of packages that
+go before this Python's own. SIZE is t, s, b+ or l.
+"""
+import argparse, importlib, json, os, sys, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+NEEDED = ["torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "omegaconf", "hydra", "iopath", "tqdm", "sam2"]
+CLICKS = 64
+
+
+def clicks(n):
+    """The clicks `sam2 bench` makes on a picture of 1280x720."""
+    at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
+    return [[at(2 * i) * 1280, at(2 * i + 1) * 720] for i in range(n)]
+
+
+def versions(a):
+    """What is here; `lacking` has what cannot be imported, with why."""
+    from importlib.metadata import PackageNotFoundError, version
+    out = {"python": sys.version.split()[0], "lacking": {}}
+    for name in NEEDED:
+        try:
+            module = importlib.import_module(name)
+        except Exception as e:  # a broken install raises anything
+            out["lacking"][name] = f"{type(e).__name__}: {e}"
+            continue
+        try:
+            out[name] = getattr(module, "__version__", None) or version(name)
+        except PackageNotFoundError:
+            out[name] = "packed"
+    if "torch" in out:
+        import torch
+        out["cuda"], out["available"] = torch.version.cuda, torch.cuda.is_available()
+        out["card"] = torch.cuda.get_device_name(0) if out["available"] else None
+    return out
+
+
+def rate(a):
+    """TFLOP/s of a large bf16 product on random data, the mean of ten after three."""
+    import torch
+    n = 8192 if a.device == "cuda" else 1024
+    x, y = (torch.randn(n, n, device=a.device).bfloat16() for _ in range(2))
+    sync = torch.cuda.synchronize if a.device == "cuda" else lambda: None
+    for i in range(13):
+        if i == 3:
+            sync()
+            start = time.perf_counter()
+        x @ y
+    sync()
+    return {"tflop_per_s": 2 * n**3 * 10 / (time.perf_counter() - start) / 1e12, "side": n}
+
+
+def picture(a):
+    """A photograph enlarged to 1280x720, as PNG."""
+    from PIL import Image
+    photograph = Image.open(os.path.join(ROOT, "demo/pictures/coffee.png")).convert("RGB")
+    photograph.resize((1280, 720), Image.Resampling.BICUBIC).save(os.path.join(a.folder, "picture.png"))
+    return {}
+
+
+def weights(a):
+    """Random weights of the full size, with objects present at every click."""
+    import make_weights
+    name = f"sam2.1_{a.size}"
+    sys.argv = ["make_weights.py", name, "--obj-bias", "6", "--name", name, "--out", a.folder]
+    make_weights.main()
+    return {"bytes": os.path.getsize(os.path.join(a.folder, name + ".safetensors"))}
+
+
+def percentile(values, p):
+    """The least value that p percent of them do not exceed."""
+    return sorted(values)[max(-(-len(values) * p // 100), 1) - 1]
+
+
+def timed(a, f, warm, n):
+    """Latencies in ms: between two synchronisations on the wall's clock, and between two events of the GPU's."""
+    import torch
+    cuda = a.device == "cuda"
+    sync = torch.cuda.synchronize if cuda else lambda: None
+    wall, gpu = [], []
+    for i in range(warm + n):
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if cuda else []
+        sync()
+        start = time.perf_counter()
+        if cuda:
+            events[0].record()
+        f()
+        if cuda:
+            events[1].record()
+        sync()
+        if i >= warm:
+            wall.append((time.perf_counter() - start) * 1e3)
+            gpu += [events[0].elapsed_time(events[1])] if cuda else []
+    out = {"p50_ms": percentile(wall, 50), "p90_ms": percentile(wall, 90), "runs": n}
+    return {**out, "events_p50_ms": percentile(gpu, 50), "events_p90_ms": percentile(gpu, 90)} if gpu else out
+
+
+def measure(a):
+    """Latencies of the reference in bf16 autocast, its encoder compiled unless --mode is eager; eager, also its masks."""
+    import numpy as np, torch
+    from PIL import Image
+    from common import build, image_predictor
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # f32 is to mean f32
+    eager = a.mode == "eager"
+    model = build(f"sam2.1_{a.size}", os.path.join(a.folder, f"sam2.1_{a.size}.safetensors"), video=False).to(a.device)
+    if not eager:
+        model.image_encoder.forward = torch.compile(model.image_encoder.forward, mode=a.mode, fullgraph=True, dynamic=False)
+    p = image_predictor(model)
+    im = np.array(Image.open(os.path.join(a.folder, "picture.png")))
+
+    def click(n):
+        xy = np.float32(clicks(n))[:, None] if n > 1 else np.float32(clicks(1))
+        return p.predict(xy, np.ones(xy.shape[:-1], np.int32), multimask_output=True)
+
+    out, warm = {"mode": a.mode}, max(a.repeat // 5, 1)
+    with torch.inference_mode():
+        with torch.autocast(a.device, torch.bfloat16):
+            start = time.perf_counter()
+            p.set_image(im)
+            half = click(1)[0] > 0
+            out["first_call_s"] = time.perf_counter() - start
+            if a.started:
+                out["first_mask_ms"] = (time.time() - a.started) * 1e3
+            out["encode"] = timed(a, lambda: p.set_image(im), warm, a.repeat)
+            x = p._transforms(im)[None].to(a.device)
+            out["forward_image"] = timed(a, lambda: model.forward_image(x), warm, a.repeat)
+            out["1 click"] = timed(a, lambda: click(1), warm, a.repeat)
+            if eager:
+                out[f"{CLICKS} clicks"] = timed(a, lambda: click(CLICKS), 1, max(a.repeat // 5, 1))
+        if a.device == "cuda":
+            out["gpu_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        if eager:
+            p.set_image(im)
+            masks = click(1)[0] > 0
+            out["mask_areas"] = [int(m.sum()) for m in masks]
+            out["mask_iou_of_bf16"] = [iou(m, r) for m, r in zip(half, masks)]
+            np.savez(os.path.join(a.folder, f"reference_{a.size}.npz"), masks=masks)
+    return out
+
+
+def iou(x, y):
+    either = (x | y).sum()
+    return float((x & y).sum() / either) if either else 1.0
+
+
+def agree(a):
+    """IoU of the masks in ours_PRECISION_SIZE.safetensors with the reference's in float32."""
+    import numpy as np
+    from safetensors.numpy import load_file
+    ref, out = np.load(os.path.join(a.folder, f"reference_{a.size}.npz"))["masks"], {}
+    for precision in ("f32", "bf16", "f16"):
+        file = os.path.join(a.folder, f"ours_{precision}_{a.size}.safetensors")
+        if os.path.exists(file):
+            masks = load_file(file)["masks"] > 0
+            assert masks.shape == ref.shape, f"{masks.shape} against {ref.shape}"
+            out[precision] = [iou(m, r) for m, r in zip(masks, ref)]
+    return out
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("what", choices=["versions", "rate", "picture", "weights", "measure", "agree"])
+    ap.add_argument("size", nargs="?", default="t")
+    ap.add_argument("--folder", default=".")
+    ap.add_argument("--site")
+    ap.add_argument("--device", default="cuda")
+    ap.add_argument("--mode", default="eager", help="eager, or a mode of torch.compile")
+    ap.add_argument("--repeat", type=int, default=50)
+    ap.add_argument("--started", type=float, help="when this process was started, in seconds since the epoch")
+    a = ap.parse_args()
+    sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
+    if a.site:
+        sys.path.insert(0, a.site)  # first: hydra takes one release of antlr4 and no other
+    print(json.dumps(globals()[a.what](a)))
+
+
+if __name__ == "__main__":
+    main()
