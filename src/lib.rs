@@ -6,10 +6,10 @@
 pub use sam2_engine as engine;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
-    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, ImagePredictor, ImagePredictorOptions,
-    KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Point, Precision, PredictOptions,
-    Prediction, PredictionBuffers, Probe, Prompt, Result, VARIANTS, Variant, check, checkpoint, manifest, mask_logits,
-    parse_prompts, picture, rle,
+    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
+    ImagePredictorOptions, KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Point, Precision,
+    PredictOptions, Prediction, PredictionBuffers, Probe, Prompt, Result, VARIANTS, Variant, VideoPredictor, check,
+    checkpoint, manifest, mask_logits, parse_prompts, picture, rle,
 };
 
 mod doctor;

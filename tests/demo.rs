@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sam2::{Masks, PredictOptions, Prompt};
+use sam2::{Frames, Masks, PredictOptions, Prompt};
 
 /// IoU by click and by box of each object of each sample, from the model card.
 const CARD: [(&[f32], &[f32]); 6] = [
@@ -55,6 +55,46 @@ fn samples_are_segmented_as_the_model_card_says() {
                 let got = iou(mask, &labels, id.parse().unwrap());
                 assert!((got - want).abs() <= 0.002, "{name} object {id}: IoU {got}, the card says {want}");
             }
+        }
+    }
+}
+
+/// Mean IoU of each object over all frames but the first, from one click there, from the model card.
+const VIDEOS: [&[f32]; 3] = [&[0.919, 0.943], &[0.939, 0.922, 0.924], &[0.462, 0.796, 0.584, 0.261]];
+
+#[test]
+fn objects_are_followed_as_the_model_card_says() {
+    let model = demo();
+    for (i, want) in VIDEOS.iter().enumerate() {
+        let name = format!("demo/samples/video{}", i + 1);
+        let text = std::fs::read_to_string(file(&format!("{name}/prompts.json"))).unwrap();
+        let objects: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let frames = Frames::folder(file(&format!("{name}/frames"))).unwrap();
+        let mut predictor = model.video_predictor(frames).unwrap();
+        for (id, object) in objects["objects"].as_object().unwrap() {
+            let number = |n: usize| object["click"][n].as_f64().unwrap() as f32;
+            let click = Prompt::new().point(number(0), number(1), 1);
+            predictor.add_new_points_or_box(0, id.parse().unwrap(), &click, true, true).unwrap();
+        }
+        let (mut sums, mut frames) = (vec![0.0; want.len()], 0);
+        predictor
+            .propagate_in_video(None, None, false, |masks| {
+                if masks.frame_idx > 0 {
+                    frames += 1;
+                    let labels = labels(&format!("{name}/masks/{:05}.png", masks.frame_idx));
+                    for (k, (logits, &id)) in masks.masks.chunks(labels.len()).zip(&masks.obj_ids).enumerate() {
+                        let mask: Vec<u8> = logits.iter().map(|&v| (v > 0.0) as u8).collect();
+                        // An object that is not there and was not found counts 1.
+                        let seen = labels.iter().any(|&l| i64::from(l) == id) || mask.contains(&1);
+                        sums[k] += if seen { iou(&mask, &labels, id as u8) } else { 1.0 };
+                    }
+                }
+                true
+            })
+            .unwrap();
+        for (k, (sum, want)) in sums.iter().zip(*want).enumerate() {
+            let got = sum / frames as f32;
+            assert!(got >= want - 0.01, "{name} object {k}: J {got}, the card says {want}");
         }
     }
 }

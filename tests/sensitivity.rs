@@ -46,7 +46,7 @@ fn noise_in_any_tensor_is_noticed() {
         let yaml = std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap();
         let config = sam2::Config::parse(&yaml, &[], true).unwrap();
         let mut unnoticed = Vec::new();
-        let manifest = sam2::manifest(&config).unwrap();
+        let manifest = sam2::manifest(&config, false).unwrap();
         for (victim, _) in &manifest {
             let changed = disturbed(&values(victim));
             let tensors = all.iter().map(|(n, v)| {

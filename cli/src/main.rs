@@ -9,6 +9,7 @@ mod info;
 mod overlay;
 mod segment;
 mod tensors;
+mod track;
 
 use clap::{Parser, Subcommand};
 use sam2::Error;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Find the mask of an object in a picture
     Segment(segment::Args),
+    /// Follow objects through the frames of a video
+    Track(track::Args),
     /// Show what a model is, or what this machine offers
     Info(info::Args),
     /// Rewrite any checkpoint as safetensors under Meta's names
@@ -55,6 +58,7 @@ impl From<Error> for Failure {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Encode(args) => encode::run(&args),

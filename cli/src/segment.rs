@@ -51,7 +51,7 @@ pub struct Args {
     json: bool,
 }
 
-fn point(text: &str) -> Result<Point, String> {
+pub fn point(text: &str) -> Result<Point, String> {
     let [x, y, label] = if text.matches(',').count() == 1 { numbers(&format!("{text},1"))? } else { numbers(text)? };
     if label.fract() != 0.0 {
         return Err(format!("label {label} is no whole number"));

@@ -68,7 +68,7 @@ struct PickArgs {
     View out;         // (p, c)
     View x;           // (p, n, c)
     const int* rows;  // (p)
-    int p, n, c;
+    int p, n, c, first;
 };
 
 // Grid: columns of all rows by 256.
@@ -76,7 +76,7 @@ KERNEL(pick_rows, PickArgs, 256) {
     int i = block_x() * 256 + thread_x(), object = i / a.c, col = i % a.c;
     if (object >= a.p) return;
     put(a.out, static_cast<size_t>(object) * a.out.stride + col,
-        get(a.x, (static_cast<size_t>(object) * a.n + a.rows[object]) * a.x.stride + col));
+        get(a.x, (static_cast<size_t>(object) * a.n + a.first + a.rows[object]) * a.x.stride + col));
 }
 
 struct HideArgs {

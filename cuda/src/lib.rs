@@ -420,8 +420,8 @@ impl<D: Device> Backend for Cuda<D> {
         Cuda::remember(self, bank, x, slots, scores, absent);
     }
 
-    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
-        Cuda::pick_rows(self, out, x, rows);
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
+        Cuda::pick_rows(self, out, x, first, rows);
     }
 
     fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {

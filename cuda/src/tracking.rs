@@ -51,7 +51,7 @@ struct PickArgs {
     p: i32,
     n: i32,
     c: i32,
-    pad: i32,
+    first: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -166,7 +166,7 @@ impl<D: Device> Cuda<D> {
         self.launch(Kernel::remember, [blocks(n * c.div_ceil(4), 256), p, 1], 0, &args);
     }
 
-    pub(crate) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
+    pub(crate) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
         let &[p, n, c] = x.dims() else { panic!("pick_rows: {x:?}") };
         assert!(out.dims() == [p, c] && rows.len() == p, "pick_rows: {out:?} of {x:?}, {rows:?}");
         self.count_operands(&[out, out]);
@@ -177,7 +177,7 @@ impl<D: Device> Cuda<D> {
             p: p as i32,
             n: n as i32,
             c: c as i32,
-            pad: 0,
+            first: first as i32,
         };
         self.launch(Kernel::pick_rows, [blocks(p * c, 256), 1, 1], 0, &args);
     }

@@ -407,8 +407,8 @@ pub trait Backend: Sized + Send + 'static {
     /// `bank[slots[p]]` (n, c) = x (p, n, c), where `scores` (p) is above 0; elsewhere x + `absent` (c), or `absent`
     /// alone with `replace`. With `round`, to what bf16 can hold.
     fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>);
-    /// `out` (p, c) = row `rows[p]` of x (p, n, c).
-    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>);
+    /// `out` (p, c) = row `first + rows[p]` of x (p, n, c).
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>);
     /// All of `masks` (p, n, h, w) = -1024 where `scores` (p) is not above 0.
     fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>);
     /// `out` (p, s, s, 1) = scale f(x) + bias with x mask `selected[p]` of (p, n, h, w) enlarged (bilinear, corners not

@@ -12,6 +12,7 @@ pub mod config;
 pub mod cpu;
 mod error;
 mod frame;
+mod frames;
 mod image_predictor;
 mod model;
 mod model_handle;
@@ -24,6 +25,8 @@ pub mod rle;
 pub mod stage;
 pub mod tensor;
 mod variant;
+mod video_predictor;
+mod video_worker;
 mod worker;
 
 pub use backend::{Counters, KernelTime, Probe};
@@ -31,6 +34,7 @@ pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use frame::{DeviceSlice, Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat, Pixels};
+pub use frames::Frames;
 pub use image_predictor::{
     ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,
 };
@@ -39,4 +43,5 @@ pub use model_handle::Model;
 pub use precision::{Policy, Precision};
 pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
 pub use variant::{VARIANTS, Variant};
+pub use video_predictor::{FrameMasks, VideoPredictor};
 pub use worker::Feature;

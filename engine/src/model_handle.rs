@@ -3,10 +3,13 @@
 use crate::backend::Backend;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::frames::Frames;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions};
 use crate::model::Network;
 use crate::precision::Precision;
+use crate::video_predictor::VideoPredictor;
+use crate::video_worker::{Tracker, VideoWorker};
 use crate::worker::{ImageWorker, Worker};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +25,7 @@ pub struct Model {
 /// A network on some backend.
 trait Loaded: Send + Sync {
     fn image_worker(&self, guard: bool) -> Result<Box<dyn ImageWorker>>;
+    fn video_worker(&self, guard: bool) -> Result<Box<dyn VideoWorker>>;
 }
 
 struct OnBackend<B: Backend> {
@@ -33,6 +37,14 @@ impl<B: Backend> Loaded for OnBackend<B> {
     fn image_worker(&self, guard: bool) -> Result<Box<dyn ImageWorker>> {
         let b = self.b.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).fork()?;
         Ok(Box::new(Worker::new(self.net.clone(), b, guard)))
+    }
+
+    fn video_worker(&self, guard: bool) -> Result<Box<dyn VideoWorker>> {
+        if self.net.tracking.is_none() {
+            return Err(Error::Input("the checkpoint has no tensors for tracking: it is for pictures alone".into()));
+        }
+        let b = self.b.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).fork()?;
+        Ok(Box::new(Tracker::new(self.net.clone(), b, guard)))
     }
 }
 
@@ -65,6 +77,16 @@ impl Model {
     /// A predictor for pictures, with a queue and scratch memory of its own.
     pub fn image_predictor(&self, options: ImagePredictorOptions) -> Result<ImagePredictor> {
         ImagePredictor::new(self.loaded.image_worker(false)?, &self.config, options)
+    }
+
+    /// A predictor for the frames of a video.
+    pub fn video_predictor(&self, frames: Frames) -> Result<VideoPredictor> {
+        VideoPredictor::new(self.loaded.video_worker(false)?, &self.config, frames)
+    }
+
+    /// As [`Model::video_predictor`], guarded as [`Model::guarded_image_predictor`].
+    pub fn guarded_video_predictor(&self, frames: Frames) -> Result<VideoPredictor> {
+        VideoPredictor::new(self.loaded.video_worker(true)?, &self.config, frames)
     }
 
     /// As [`Model::image_predictor`], with poisoned memory and red zones between tensors that every call checks: slow,

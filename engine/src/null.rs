@@ -74,7 +74,7 @@ impl Backend for Null {
     fn rope2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: Option<Tensor<'_>>) {}
     fn gather_memories(&self, _: Tensor<'_>, _: Tensor<'_>, _: Bank<'_>, _: BankIndex<'_>) {}
     fn remember(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Absent<'_>) {}
-    fn pick_rows(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
+    fn pick_rows(&self, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Tensor<'_>) {}
     fn hide_absent(&self, _: Tensor<'_>, _: Tensor<'_>) {}
     fn memory_mask(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: f32, _: f32) {}
     fn depthwise_conv7x7(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}

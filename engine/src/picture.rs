@@ -150,13 +150,37 @@ pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
         PixelFormat::Rgb8 => png::ColorType::Rgb,
         other => return Err(Error::input(format!("a PNG of {other:?}"))),
     };
+    png_of(&picture.pixels, picture.width, picture.height, color, None)
+}
+
+/// Encodes numbers (height, width) as a PNG with the colours that the data sets of video segmentation use for them.
+pub fn encode_indexed_png(numbers: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
+    if width.checked_mul(height) != Some(numbers.len()) {
+        return Err(Error::input(format!("{} numbers for {width}x{height} pixels", numbers.len())));
+    }
+    // Pascal VOC's: the bits of a number, three at a time, from the highest bit of each colour down.
+    let colour = |i: u32, c: u32| (0..8).fold(0, |v, bit| v | (i >> (3 * bit + c) & 1) << (7 - bit)) as u8;
+    let palette: Vec<u8> = (0..256).flat_map(|i| [0, 1, 2].map(|c| colour(i, c))).collect();
+    png_of(numbers, width, height, png::ColorType::Indexed, Some(palette))
+}
+
+fn png_of(
+    pixels: &[u8],
+    width: usize,
+    height: usize,
+    color: png::ColorType,
+    palette: Option<Vec<u8>>,
+) -> Result<Vec<u8>> {
     let failed = |e: png::EncodingError| Error::Picture { name: "PNG".into(), what: e.to_string() };
     let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, picture.width as u32, picture.height as u32);
+    let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
+    if let Some(palette) = palette {
+        encoder.set_palette(palette);
+    }
     let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(&picture.pixels).map_err(failed)?;
+    writer.write_image_data(pixels).map_err(failed)?;
     writer.finish().map_err(failed)?;
     Ok(out)
 }

@@ -143,14 +143,19 @@ pub fn mask_logits(mask: &[u8], width: usize, height: usize, side: usize) -> Res
     if width == 0 || height == 0 || width.checked_mul(height) != Some(mask.len()) {
         return Err(Error::input(format!("a mask of {} values for {width}x{height} pixels", mask.len())));
     }
+    resize_mask(width, height, side, |i| if mask[i] != 0 { 10.0 } else { -10.0 })
+}
+
+/// The values (height, width) of a mask resized to (side, side) with a triangle filter that widens when shrinking.
+pub(crate) fn resize_mask(width: usize, height: usize, side: usize, value: impl Fn(usize) -> f32) -> Result<Vec<f32>> {
     let mut out = try_zeros::<f32>(side * side, "a mask input")?;
     let mut row = try_zeros::<f32>(width, "a mask input")?;
     for y in 0..side {
         let taps = Triangle::new(y, height, side);
         row.fill(0.0);
         for j in 0..taps.count {
-            for (sum, &v) in row.iter_mut().zip(&mask[(taps.first + j) * width..]) {
-                *sum += taps.weight(j) * if v != 0 { 10.0 } else { -10.0 };
+            for (x, sum) in row.iter_mut().enumerate() {
+                *sum += taps.weight(j) * value((taps.first + j) * width + x);
             }
         }
         for x in 0..side {

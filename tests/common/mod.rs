@@ -26,6 +26,10 @@ impl Golden {
             match t.dtype() {
                 Dtype::F32 => data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
                 Dtype::I32 => data.chunks(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
+                Dtype::I64 => data.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
+                Dtype::BF16 => {
+                    data.chunks(2).map(|b| f32::from_bits(u32::from(b[1]) << 24 | u32::from(b[0]) << 16)).collect()
+                }
                 Dtype::U8 => data.iter().map(|&b| b as f32).collect(),
                 other => panic!("{other:?}"),
             }

@@ -1,6 +1,7 @@
 """Small inputs cut from the demo pictures, and the mini21 checkpoint in every form an engine must read.
 
   fixtures.py inputs DIR            coffee.png (198x131) and chelsea.png (120x160)
+  fixtures.py clip DIR              24 frames of 160x96: a walk over the cat, nearer and nearer
   fixtures.py forms MINI21 DIR      MINI21 as .pt and under Hugging Face's names; a trainer's checkpoint of two tensors
 """
 import os, sys
@@ -15,6 +16,16 @@ def inputs(out):
     coffee.resize((198, 131), Image.Resampling.LANCZOS).save(f"{out}/coffee.png")
     cat = Image.open(f"{pictures}/chelsea.png").convert("RGB").crop((80, 20, 275, 280))
     cat.resize((120, 160), Image.Resampling.LANCZOS).save(f"{out}/chelsea.png")
+
+
+def clip(out):
+    here = os.path.dirname(os.path.abspath(__file__))
+    cat = Image.open(os.path.join(here, "..", "..", "demo", "pictures", "chelsea.png")).convert("RGB")
+    for i in range(24):
+        w = 300 - 4 * i
+        x, y = 20 + 5 * i, 30 + (i * i) // 12
+        frame = cat.resize((160, 96), Image.Resampling.LANCZOS, box=(x, y, x + w, y + w * 0.6))
+        frame.save(f"{out}/{i:05d}.jpg", quality=95)
 
 
 def forms(mini21, out):
@@ -40,4 +51,4 @@ def forms(mini21, out):
 
 if __name__ == "__main__":
     os.makedirs(sys.argv[-1], exist_ok=True)
-    inputs(sys.argv[2]) if sys.argv[1] == "inputs" else forms(*sys.argv[2:4])
+    {"inputs": inputs, "clip": clip, "forms": forms}[sys.argv[1]](*sys.argv[2:])

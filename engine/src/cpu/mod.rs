@@ -397,8 +397,8 @@ impl Backend for Cpu {
         Cpu::remember(self, bank, x, slots, scores, absent);
     }
 
-    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
-        Cpu::pick_rows(self, out, x, rows);
+    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
+        Cpu::pick_rows(self, out, x, first, rows);
     }
 
     fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {

@@ -259,14 +259,14 @@ impl Cpu {
         });
     }
 
-    pub(super) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, rows: Tensor<'_>) {
+    pub(super) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
         let &[p, n, c] = x.dims() else { panic!("pick_rows: {x:?}") };
         assert!(out.dims() == [p, c] && rows.len() == p && x.is_contiguous(), "pick_rows: {out:?} of {x:?}, {rows:?}");
         self.count(&[out, out]);
         let (out, x, rows) = (F32::of(out), F32::of(x), I32::of(rows));
         self.parallel_if(p, false, |i, _| {
             // SAFETY: a row per entry, checked above.
-            let row = unsafe { *rows.at(i) } as usize;
+            let row = first + unsafe { *rows.at(i) } as usize;
             Pick { out: out.add(i * c), x: x.add((i * n + row) * c), c }
         });
     }

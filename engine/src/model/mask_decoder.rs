@@ -199,6 +199,16 @@ impl<'a> Acts<'a> {
     }
 }
 
+/// The token of mask 0 among a prompt's.
+pub const FIRST_MASK_TOKEN: usize = 2;
+
+impl<'a> Acts<'a> {
+    /// (p, t, d): the tokens as the heads read them.
+    pub fn tokens_out(&self) -> Tensor<'a> {
+        self.queries
+    }
+}
+
 impl<B: Backend> MaskDecoder<B> {
     /// Takes the weights.
     ///
@@ -251,10 +261,10 @@ impl<B: Backend> MaskDecoder<B> {
         }
         self.final_attn.run(b, a, keys, source, position);
         b.layer_norm(a.queries, a.queries, self.norm_final.at(), Activation::None);
-        b.probe("mask_tokens", a.queries.rows_of_each(2, MASKS));
+        b.probe("mask_tokens", a.queries.rows_of_each(FIRST_MASK_TOKEN, MASKS));
 
         let hidden = |n: usize| a.head_hidden.map(|h| h.prefix(&[p, n]));
-        let mask_tokens = a.queries.rows_of_each(2, MASKS);
+        let mask_tokens = a.queries.rows_of_each(FIRST_MASK_TOKEN, MASKS);
         self.hyper.run(b, a.hyper.view(&[p, MASKS * d / 8]), mask_tokens, hidden(MASKS * d), Activation::None);
         self.iou_head.run(b, a.iou, a.queries.row_of_each(1), hidden(IOU_HIDDEN), self.iou_activation);
         self.score_head.run(b, a.scores, a.queries.row_of_each(0), hidden(d), Activation::None);

@@ -3,8 +3,11 @@
 pub mod image_encoder;
 pub mod layers;
 pub mod mask_decoder;
-mod position;
+pub mod memory_attention;
+pub mod memory_encoder;
+pub mod position;
 pub mod prompt_encoder;
+pub mod tracking;
 
 use crate::backend::Backend;
 use crate::checkpoint::Checkpoint;
@@ -19,8 +22,9 @@ use mask_decoder::MaskDecoder;
 use prompt_encoder::PromptEncoder;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use tracking::Tracking;
 
-/// Parts of a checkpoint that only tracking uses.
+/// Parts of a checkpoint that only tracking uses: all of them are there, or pictures are all the model is good for.
 const TRACKING: &[&str] = &[
     "memory_attention.",
     "memory_encoder.",
@@ -47,6 +51,8 @@ pub struct Network<B: Backend> {
     pub mask_decoder: MaskDecoder<B>,
     /// (d): added to the features of a picture without a past.
     pub no_mem_embed: Param<B>,
+    /// What tracking adds, where the checkpoint has it.
+    pub tracking: Option<Tracking<B>>,
 }
 
 impl<B: Backend> Network<B> {
@@ -54,10 +60,10 @@ impl<B: Backend> Network<B> {
     pub fn load(b: &B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Self> {
         check(checkpoint, config)?;
         let (source, policy) = (Source::Checkpoint(checkpoint), Policy::of(precision));
-        Self::take(&Loader::new(b, &source, policy.activations), config, policy)
+        Self::take(&Loader::new(b, &source, policy.activations), config, policy, tracks(checkpoint))
     }
 
-    fn take(l: &Loader<'_, B>, config: &Config, policy: Policy) -> Result<Self> {
+    fn take(l: &Loader<'_, B>, config: &Config, policy: Policy, tracks: bool) -> Result<Self> {
         let d = config.d_model;
         Ok(Network {
             config: config.clone(),
@@ -66,21 +72,27 @@ impl<B: Backend> Network<B> {
             prompt_encoder: PromptEncoder::load(l, config)?,
             mask_decoder: MaskDecoder::load(l, config)?,
             no_mem_embed: l.tensor("no_mem_embed", &[1, 1, d], &[d])?,
+            tracking: tracks.then(|| Tracking::load(l, config)).transpose()?,
         })
     }
 }
 
-/// Name and shape of every tensor that pictures need.
-pub fn manifest(config: &Config) -> Result<Vec<(String, Vec<usize>)>> {
+/// A checkpoint with anything that only tracking uses must have all of it.
+fn tracks(checkpoint: &Checkpoint) -> bool {
+    checkpoint.names().any(|name| name.starts_with(TRACKING[0]))
+}
+
+/// Name and shape of every tensor of the model; without `tracking`, of those that pictures need.
+pub fn manifest(config: &Config, tracking: bool) -> Result<Vec<(String, Vec<usize>)>> {
     let source = Source::Manifest(RefCell::new(Vec::new()));
-    Network::take(&Loader::new(&Null, &source, DType::F32), config, Policy::of(Precision::F32))?;
+    Network::take(&Loader::new(&Null, &source, DType::F32), config, Policy::of(Precision::F32), tracking)?;
     let Source::Manifest(list) = source else { unreachable!("made above") };
     Ok(list.into_inner())
 }
 
 /// Fails unless the checkpoint holds every tensor that pictures need, in its shape, and none that is unknown.
 pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
-    let manifest = manifest(config)?;
+    let manifest = manifest(config, tracks(checkpoint))?;
     let known: HashSet<&str> = manifest.iter().map(|(name, _)| name.as_str()).collect();
     let missing: Vec<&str> =
         manifest.iter().map(|(name, _)| name.as_str()).filter(|name| checkpoint.get(name).is_none()).collect();

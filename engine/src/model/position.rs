@@ -56,6 +56,50 @@ pub fn hiera_position(
     Ok(out)
 }
 
+/// The sine encoding of every cell of a map (side, side, d): first of y, then of x, each in pairs of sine and cosine of
+/// falling frequency.
+///
+/// As the reference's `PositionEmbeddingSine` with `normalize`.
+pub fn sine_position(d: usize, side: usize) -> Result<Vec<f32>> {
+    let half = d / 2;
+    let mut out = try_zeros::<f32>(side * side * d, "the position encoding")?;
+    let place = |i: usize| (i + 1) as f32 / (side as f32 + 1e-6) * TAU;
+    for (i, cell) in out.chunks_mut(d).enumerate() {
+        for (k, v) in cell.iter_mut().enumerate() {
+            let (at, j) = if k < half { (place(i / side), k) } else { (place(i % side), k - half) };
+            let angle = at / 10_000f32.powf((j / 2 * 2) as f32 / half as f32);
+            *v = if j % 2 == 0 { angle.sin() } else { angle.cos() };
+        }
+    }
+    Ok(out)
+}
+
+/// Cosine and sine by which pairs of channels turn (side * side, d): half the pairs by x, half by y, with falling
+/// frequency (axial RoPE; Heo et al., arXiv:2403.13298).
+pub fn rotation(d: usize, side: usize, theta: f32) -> Result<Vec<f32>> {
+    let quarter = d / 4;
+    let mut out = try_zeros::<f32>(side * side * d, "the rotation")?;
+    for (i, cell) in out.chunks_mut(d).enumerate() {
+        for (pair, turn) in cell.chunks_mut(2).enumerate() {
+            let (at, k) = if pair < quarter { (i % side, pair) } else { (i / side, pair - quarter) };
+            let angle = at as f32 * (1.0 / theta.powf((4 * k) as f32 / d as f32));
+            (turn[1], turn[0]) = angle.sin_cos();
+        }
+    }
+    Ok(out)
+}
+
+/// The sines, then the cosines, of a distance in time: (d).
+///
+/// As the reference's `get_1d_sine_pe`.
+pub fn time_sines(distance: f32, out: &mut [f32]) {
+    let half = out.len() / 2;
+    for k in 0..half {
+        let angle = distance / 10_000f32.powf((k / 2 * 2) as f32 / half as f32);
+        (out[k], out[half + k]) = angle.sin_cos();
+    }
+}
+
 /// The random Fourier features of every cell of a map (side, side, 2n), from `gaussian` (2, n).
 pub fn dense_position(gaussian: &[f32], side: usize) -> Result<Vec<f32>> {
     let n = gaussian.len() / 2;

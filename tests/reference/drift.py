@@ -1,0 +1,48 @@
+"""How far the reference's own tracking moves when its low-resolution logits are disturbed by 1e-5: what a rewrite may.
+
+  python3 drift.py CONFIG WEIGHTS CLIP [FRAMES]
+
+Memories hang by the sign of logits (prompted frames) and by a sigmoid 20 times as steep (others), so that disturbances grow.
+Prints, per frame, the least IoU, the largest RMS relative to the largest logit, and the largest change of the area and of the
+object score, of five disturbed runs.
+"""
+import sys
+import torch
+from common import build
+
+
+def run(m, clip, frames, seed):
+    g = torch.Generator().manual_seed(seed)
+    heads = type(m)._forward_sam_heads
+
+    def disturbed(*a, **k):
+        out = list(heads(m, *a, **k))
+        for i in (0, 1, 3, 4):  # low- and high-resolution masks, all and chosen
+            out[i] = out[i] + 1e-5 * torch.randn(out[i].shape, generator=g) * (seed > 0)
+        return tuple(out)
+
+    m._forward_sam_heads = disturbed
+    s = m.init_state(clip)
+    h, w = s["video_height"], s["video_width"]
+    m.add_new_points_or_box(s, frame_idx=0, obj_id=1, points=torch.tensor([[w / 2, h / 2]]), labels=torch.tensor([1]))
+    for f, _, masks in m.propagate_in_video(s, max_frame_num_to_track=frames):
+        o = s["output_dict_per_obj"][0]
+        score = (o["cond_frame_outputs"].get(f) or o["non_cond_frame_outputs"][f])["object_score_logits"].item()
+        yield f, masks[0, 0], score
+
+
+def main():
+    m = build(*sys.argv[1:3])
+    frames = int(sys.argv[4]) if len(sys.argv) > 4 else 10
+    with torch.no_grad():
+        true = list(run(m, sys.argv[3], frames, 0))
+        runs = [list(run(m, sys.argv[3], frames, seed)) for seed in range(1, 6)]
+    for i, (f, want, score) in enumerate(true):
+        others = [r[i] for r in runs]
+        iou = min(((a > 0) & (want > 0)).sum().item() / max(((a > 0) | (want > 0)).sum().item(), 1) if (want > 0).any() else 1.0 for _, a, _ in others)
+        rms = max(((a - want).pow(2).mean().sqrt() / want.abs().max()).item() for _, a, _ in others)
+        area = max(abs((a > 0).sum() - (want > 0).sum()).item() for _, a, _ in others)
+        print(f"frame {f}: IoU {iou:.5f}, RMS {rms:.1e}, area {area} of {(want > 0).sum().item()}, score {max(abs(s - score) for _, _, s in others):.1e}")
+
+
+main()

@@ -1,0 +1,93 @@
+//! Tracking beyond the goldens: objects in company, and what cannot be meant.
+
+mod common;
+
+use common::*;
+use sam2::picture::Picture;
+use sam2::{Error, FrameMasks, Frames, Point, Prompt, VideoPredictor};
+
+fn sample() -> Frames {
+    Frames::folder(file("demo/samples/video1/frames")).unwrap()
+}
+
+fn track(p: &mut VideoPredictor, frames: usize) -> Vec<FrameMasks> {
+    let mut all = Vec::new();
+    p.propagate_in_video(None, Some(frames), false, |masks| {
+        all.push(masks);
+        true
+    })
+    .unwrap();
+    all
+}
+
+/// Objects with different numbers of memories, prompted on different frames, in one batch: each as if it were alone.
+#[test]
+fn company_changes_nothing() {
+    let model = demo();
+    let said: [(i64, usize, Prompt<'_>); 3] = [
+        (7, 0, Prompt::new().bounds([346.0, 175.0, 428.0, 266.0])),
+        (3, 0, Prompt::new().point(208.0, 249.0, 1)),
+        (5, 4, Prompt::new().point(100.0, 60.0, 1).point(300.0, 200.0, 0)),
+    ];
+    let run = |said: &[(i64, usize, Prompt<'_>)]| {
+        let mut p = model.video_predictor(sample()).unwrap();
+        for (id, frame, prompt) in said {
+            p.add_new_points_or_box(*frame, *id, prompt, true, true).unwrap();
+        }
+        p.propagate_in_video(Some(0), Some(9), false, |_| true).map(|()| p.obj_ids().to_vec()).unwrap();
+        track(&mut p, 9)
+    };
+    let together = run(&said);
+    for (i, one) in said.iter().enumerate() {
+        let alone = run(std::slice::from_ref(one));
+        for masks in &alone {
+            let Some(all) = together.iter().find(|m| m.frame_idx == masks.frame_idx) else { continue };
+            let size = masks.masks.len();
+            assert_eq!(all.masks[i * size..][..size], masks.masks, "object {}, frame {}", one.0, masks.frame_idx);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_meant() {
+    let model = demo();
+    let mut p = model.video_predictor(sample()).unwrap();
+    let click = Prompt::new().point(208.0, 249.0, 1);
+    let input = |r: Result<FrameMasks, Error>, says: &str| match r {
+        Err(Error::Input(what)) => assert!(what.contains(says), "{what}"),
+        other => panic!("{says}: {:?}", other.map(|m| m.frame_idx)),
+    };
+    let nothing = p.propagate_in_video(None, None, false, |_| true);
+    assert!(matches!(nothing, Err(Error::Input(_))), "{nothing:?}");
+    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    let want = track(&mut p, 3);
+    let bounds = Prompt::new().bounds([0.0, 0.0, 50.0, 50.0]);
+    let nan = Prompt { points: vec![Point { x: f32::NAN, y: 0.0, label: 1 }], ..Prompt::default() };
+    input(p.add_new_points_or_box(24, 1, &click, true, true), "no frame 24");
+    input(p.add_new_points_or_box(0, 1, &Prompt::new(), true, true), "at least one of points or box");
+    input(p.add_new_points_or_box(0, 1, &bounds, false, true), "clear_old_points");
+    input(p.add_new_points_or_box(0, 1, &nan, true, true), "finite");
+    input(p.add_new_mask(0, 1, &[1, 0, 1], 2, 2), "3 values for 2x2");
+    input(p.clear_all_prompts_in_frame(0, 9), "no object 9");
+    assert!(matches!(p.remove_object(9), Err(Error::Input(_))));
+    assert!(matches!(p.propagate_in_video(Some(99), None, false, |_| true), Err(Error::Input(_))));
+    // Nothing of it did any harm.
+    assert_eq!(track(&mut p, 3), want);
+    // An empty mask is legal: the object is not there.
+    let empty = p.add_new_mask(0, 2, &[0; 6], 2, 3).unwrap();
+    assert_eq!(empty.scores[1], -10.0);
+    p.remove_object(2).unwrap();
+    p.clear_all_prompts_in_frame(0, 1).unwrap();
+    let nothing = p.propagate_in_video(None, None, false, |_| true);
+    assert!(matches!(nothing, Err(Error::Input(_))), "{nothing:?}");
+    p.reset_state();
+    assert!(p.obj_ids().is_empty());
+
+    let gray = |w: usize| Picture { pixels: vec![9; w * 40], width: w, height: 40, format: sam2::PixelFormat::Gray8 };
+    let mut p = model.video_predictor(Frames::Pictures(vec![gray(50), gray(51)])).unwrap();
+    p.add_new_points_or_box(0, 1, &Prompt::new().point(3.0, 3.0, 1), true, true).unwrap();
+    let other = p.propagate_in_video(None, None, false, |_| true);
+    assert!(matches!(&other, Err(Error::Input(what)) if what.contains("frame 1 has 51x40")), "{other:?}");
+    assert!(model.video_predictor(Frames::Pictures(Vec::new())).is_err());
+    assert!(Frames::folder(file("demo")).is_err() && Frames::folder(file("nowhere")).is_err());
+}
