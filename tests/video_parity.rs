@@ -151,8 +151,8 @@ fn every_sequence_of_calls() {
     ["point", "mask", "correction_from_start"].iter().for_each(|case| run(&mini, case, usize::MAX));
 }
 
-/// The same on the CUDA kernels, with two objects in one batch.
+/// The same on the CUDA kernels: a click followed over six frames.
 #[test]
 fn on_the_emulator() {
-    run(&Mini::on("mini21", Cuda::on(Emulator::new(41))), "two_objects", 5);
+    run(&Mini::on("mini21", Cuda::on(Emulator::new(41))), "point", 5);
 }

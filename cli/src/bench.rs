@@ -1,10 +1,13 @@
 //! `sam2 bench`
 
 use crate::args::ModelArgs;
+use crate::segment::try_collect;
 use crate::{Failure, print, progress};
 use sam2::engine::cpu::Cpu;
+use sam2::picture::{self, Picture};
 use sam2::{
-    Counters, Frame, ImagePredictor, KernelTime, MaskBuffer, Model, PredictOptions, PredictionBuffers, Prompt, picture,
+    Counters, Frame, Frames, ImagePredictor, KernelTime, MaskBuffer, Model, PixelFormat, PredictOptions,
+    PredictionBuffers, Prompt,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -29,6 +32,12 @@ pub struct Args {
     /// Clicks decoded in one call, for each of these numbers
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,64")]
     clicks: Vec<usize>,
+    /// Objects tracked together through frames of the picture moving, for each of these numbers
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    track: Vec<usize>,
+    /// Frames tracked before those that count: with 7 an object's memories are as many as they get
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    track_warmup: usize,
     /// Leave out the masks at the picture's size: low-resolution masks and scores only
     #[arg(long)]
     low_res: bool,
@@ -99,6 +108,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             p.predict_into(&prompts, PredictOptions::default(), out)
         })?);
     }
+    drop(predictor);
+    for &n in &args.track {
+        rows.push(track(args, &model, n, (&pixels, width, height))?);
+    }
     let machine = Machine::of(&model, args.model.threads)?;
     if args.json { print_json(&rows, &machine, load) } else { print_table(&rows, &machine, load) }
 }
@@ -156,6 +169,40 @@ fn measure(
     }
     bar.finish_and_clear();
     Ok(Row { stage: stage.into(), seconds, work, kernels })
+}
+
+/// Latency of a frame with `n` tracked objects: the picture, shifted by a few pixels from frame to frame.
+fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, usize)) -> Result<Row, Failure> {
+    let count = args.track_warmup + args.repeat + 1;
+    let row = w * 3;
+    let shifted = |i: usize| {
+        let (x, y) = (4 * i % w, 2 * i % h);
+        let turned = (0..h).flat_map(|line| {
+            let source = &pixels[(line + y) % h * row..][..row];
+            source[x * 3..].iter().chain(&source[..x * 3]).copied()
+        });
+        let pixels = try_collect(row * h, "frames", turned)?;
+        Ok(Picture { pixels, width: w, height: h, format: PixelFormat::Rgb8 })
+    };
+    let frames = (0..count).map(shifted).collect::<sam2::Result<Vec<_>>>()?;
+    let mut predictor = model.video_predictor(Frames::Pictures(frames))?;
+    let bar = progress("tracking");
+    for i in 0..n {
+        let at = |k: usize| ((k * 7919 + 4001) % 10_007) as f32 / 10_007.0;
+        let click = Prompt::new().point(at(2 * i) * w as f32, at(2 * i + 1) * h as f32, 1);
+        predictor.add_new_points_or_box(0, i as i64, &click, true, true)?;
+    }
+    predictor.propagate_in_video(None, Some(args.track_warmup), false, |_| true)?;
+    let (mut seconds, mut work) = (Vec::new(), Counters::default());
+    for frame in args.track_warmup + 1..count {
+        let (before, start) = (predictor.counters(), Instant::now());
+        predictor.propagate_in_video(Some(frame), Some(0), false, |_| true)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        work = predictor.counters() - before;
+    }
+    bar.finish_and_clear();
+    seconds.sort_by(f64::total_cmp);
+    Ok(Row { stage: format!("track {n}"), seconds, work, kernels: Vec::new() })
 }
 
 fn print_table(rows: &[Row], machine: &Machine, load: f64) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 //!
 //! Behaviour is the reference's `SAM2VideoPredictor`, object by object, with its ways of keeping and losing corrections.
 
-use crate::backend::{Probe, Selection};
+use crate::backend::{Counters, Probe, Selection};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
 use crate::frames::Frames;
@@ -254,6 +254,11 @@ impl VideoPredictor {
     pub fn reset_state(&mut self) {
         self.objects.clear();
         self.ids.clear();
+    }
+
+    /// Work done by this predictor so far.
+    pub fn counters(&self) -> Counters {
+        self.worker.counters()
     }
 
     /// Shows intermediate results of the calls to come; for debugging and tests.

@@ -1,7 +1,7 @@
 //! A queue on a device with what the objects of one video leave behind: features of the current frame, memories.
 
 use crate::arena::{Arena, Carver};
-use crate::backend::{Absent, Backend, Cleaning, Epilogue, Filter, Probe, Selection};
+use crate::backend::{Absent, Backend, Cleaning, Counters, Epilogue, Filter, Probe, Selection};
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::{Frame, MaskData, MaskOut};
 use crate::model::Network;
@@ -93,6 +93,7 @@ pub(crate) trait VideoWorker: Send {
     /// A mask (mask_side, mask_side) at another size.
     fn resize(&mut self, mask: &[f32], height: usize, width: usize) -> Result<Vec<f32>>;
     fn set_probe(&mut self, probe: Option<Probe>);
+    fn counters(&self) -> Counters;
     /// Bytes of device memory held beside the weights.
     fn bytes(&self) -> usize;
 }
@@ -533,6 +534,10 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         b.write_masks(MaskOut { data: MaskData::Logits(&mut out, f32::INFINITY), height, width }, from, None);
         b.sync()?;
         Ok(out)
+    }
+
+    fn counters(&self) -> Counters {
+        self.b.counters()
     }
 
     fn set_probe(&mut self, probe: Option<Probe>) {
