@@ -1,11 +1,12 @@
 """The same pictures and clicks through PyTorch and through `sam2 bench`, on the same cores, in turn.
 
-  python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--out FILE.json]
+  python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--track 1] [--out FILE.json]
 
 Installs PyTorch and the reference (PyPI `sam2` 1.1.0) into target/pytorch on its first run and makes random weights
 there; nothing of it is needed to build, run or test the engine. Every round runs PyTorch, then the engine, each in a
 process of its own; the table has the medians over rounds and the least and largest ratio of a round.
-The masks of both are compared: a speed without agreement would mean nothing.
+The masks of both are compared: a speed without agreement would mean nothing. With --track N, also the latency of a frame
+with N tracked objects whose memories are as many as they get.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, time
 
@@ -13,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 HOME = os.path.join(ROOT, "target", "pytorch")
 CLICKS = 64
+TRACKED = (7, 3)  # frames before those that count, and those
 
 
 def picture():
@@ -28,6 +30,28 @@ def clicks(n):
     """The clicks `sam2 bench` makes."""
     at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
     return [[at(2 * i) * 1280, at(2 * i + 1) * 720] for i in range(n)]
+
+
+def track(a, im):
+    """Milliseconds of a frame of the reference with `a.track` tracked objects: the picture, shifted as `sam2 bench` does."""
+    import numpy as np, torch
+    from common import build
+    from PIL import Image
+    folder = os.path.join(HOME, "frames")
+    os.makedirs(folder, exist_ok=True)
+    for i in range(sum(TRACKED) + 1):
+        Image.fromarray(np.roll(im, (-2 * i, -4 * i), (0, 1))).save(f"{folder}/{i:05d}.jpg", quality=95)
+    m, times = build(a.size, a.weights), []
+    with torch.inference_mode():
+        state = m.init_state(folder)
+        for i, xy in enumerate(clicks(a.track)):
+            m.add_new_points_or_box(state, frame_idx=0, obj_id=i, points=np.float32([xy]), labels=np.int32([1]))
+        start = time.perf_counter()
+        for frame, _, _ in m.propagate_in_video(state):
+            now = time.perf_counter()
+            times += [(now - start) * 1e3] if frame > TRACKED[0] else []
+            start = now
+    return statistics.median(times)
 
 
 def pytorch(a):
@@ -59,11 +83,15 @@ def pytorch(a):
     out[f"{CLICKS} clicks"] = timed(lambda: click(CLICKS), 0, 1)[0]
     np.savez(a.masks, masks=masks > 0, iou=iou)
     out["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if a.track:
+        out[f"track {a.track}"] = track(a, im)
     print(json.dumps(out))
 
 
 def engine(a):
     cmd = [a.binary, "bench", picture(), "--model", a.weights, "--threads", str(a.threads), "--warmup", "1", "--repeat", "3", "--clicks", f"1,{CLICKS}", "--json"]
+    if a.track:
+        cmd += ["--track", str(a.track), "--track-warmup", str(TRACKED[0])]
     r = json.loads(subprocess.run(cmd, check=True, capture_output=True, text=True).stdout)
     out = {s["stage"]: s["p50_ms"] for s in r["stages"]}
     out["memory"] = r["peak_memory_bytes"] / 2**20
@@ -106,6 +134,7 @@ def main():
     ap.add_argument("--size", default="sam2.1_t", help="sam2.1_t, _s, _b+, _l or sam2_...")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--track", type=int, default=0, help="tracked objects; 0: none")
     ap.add_argument("--out")
     ap.add_argument("--step", help=argparse.SUPPRESS)
     a = ap.parse_args()
@@ -122,7 +151,7 @@ def main():
 
 def rounds(a):
     picture()
-    me = [sys.executable, os.path.abspath(__file__), "--size", a.size, "--threads", str(a.threads), "--step", "pytorch"]
+    me = [sys.executable, os.path.abspath(__file__), "--size", a.size, "--threads", str(a.threads), "--track", str(a.track), "--step", "pytorch"]
     ref, ours = [], []
     for i in range(a.rounds):
         print(f"round {i + 1} of {a.rounds}", file=sys.stderr)
@@ -132,7 +161,7 @@ def rounds(a):
     ious = agreement(a)
     import torch
     rows = []
-    for k in ("encode", "1 click", f"{CLICKS} clicks", "memory"):
+    for k in ("encode", "1 click", f"{CLICKS} clicks", *([f"track {a.track}"] if a.track else []), "memory"):
         m = lambda xs: statistics.median(x[k] for x in xs)
         ratios = [r[k] / o[k] for r, o in zip(ref, ours)]
         rows.append({"what": k, "pytorch": m(ref), "ours": m(ours), "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios),

@@ -43,8 +43,6 @@ struct Output {
 #[derive(Default)]
 struct Object {
     points: BTreeMap<usize, Vec<Point>>,
-    /// Masks of the model's input size.
-    masks: BTreeMap<usize, Vec<f32>>,
     /// Conditioning frames in the order they became such.
     cond: Vec<(usize, Output)>,
     non_cond: HashMap<usize, Output>,
@@ -145,7 +143,6 @@ impl VideoPredictor {
         points.extend(prompt.points.iter().map(unit));
         let object = &mut self.objects[index];
         object.points.insert(frame_idx, points.clone());
-        object.masks.remove(&frame_idx);
 
         let (initial, reverse, cond) = self.standing(index, frame_idx);
         // Whatever was seen here before is fed back, also where the points are new.
@@ -184,9 +181,7 @@ impl VideoPredictor {
             resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect()
         };
         let index = self.object(obj_id);
-        let object = &mut self.objects[index];
-        object.points.remove(&frame_idx);
-        object.masks.insert(frame_idx, full.clone());
+        self.objects[index].points.remove(&frame_idx);
         let (initial, reverse, cond) = self.standing(index, frame_idx);
         let empty = full.iter().all(|&v| v == 0.0);
         let mut out = if self.config.memory.use_mask_input_as_output_without_sam {
@@ -429,7 +424,8 @@ impl VideoPredictor {
                 for frame in self.objects[i].temp[others as usize].keys().copied().collect::<Vec<_>>() {
                     self.encode(frame)?;
                     let Some(out) = self.objects[i].temp[others as usize].get_mut(&frame) else { continue };
-                    let mut slots = self.worker.remember(&[(&out.low_res, out.score)], true)?;
+                    let binary = self.config.memory.binarize_mask_from_pts_for_mem_enc;
+                    let mut slots = self.worker.remember(&[(&out.low_res, out.score)], binary)?;
                     out.memory = slots.pop();
                     let Some(out) = self.objects[i].temp[others as usize].remove(&frame) else { continue };
                     if others {
@@ -491,7 +487,6 @@ impl VideoPredictor {
     fn clear(&mut self, index: usize, frame: usize) {
         let object = &mut self.objects[index];
         object.points.remove(&frame);
-        object.masks.remove(&frame);
         object.temp.iter_mut().for_each(|temp| _ = temp.remove(&frame));
         if let Some(at) = object.cond.iter().position(|(f, _)| *f == frame) {
             let (_, out) = object.cond.remove(at);

@@ -68,14 +68,13 @@ pub(crate) struct Step<'a> {
     /// (mask_side, mask_side)
     pub low_res: Vec<f32>,
     pub score: f32,
-    pub iou: f32,
     pub pointer: Option<Slot>,
 }
 
 impl<'a> Step<'a> {
     /// What is to be found.
     pub fn new(past: Option<Past>, seen: Seen<'a>, absent: bool) -> Self {
-        Step { past, seen, absent, low_res: Vec::new(), score: 0.0, iou: 0.0, pointer: None }
+        Step { past, seen, absent, low_res: Vec::new(), score: 0.0, pointer: None }
     }
 }
 
@@ -438,11 +437,9 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         b.hide_absent(decoder.masks, decoder.scores.view(&[p]));
 
         let low = config.mask_side();
-        let (mut scores, mut ious, mut chosen) = (vec![0f32; p], vec![0f32; p * 4], vec![0i32; p]);
+        let mut scores = vec![0f32; p];
         let mut all = try_zeros::<f32>(p * low * low, "masks")?;
         b.download(bytemuck::cast_slice_mut(&mut scores), decoder.scores);
-        b.download(bytemuck::cast_slice_mut(&mut ious), decoder.iou);
-        b.download(bytemuck::cast_slice_mut(&mut chosen), decoder.selected.prefix(&[p, 1]));
         let data = MaskData::Logits(&mut all, f32::INFINITY);
         b.write_masks(MaskOut { data, height: low, width: low }, decoder.masks, Some(decoder.selected.prefix(&[p, 1])));
         b.sync()?;
@@ -450,7 +447,6 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         for (i, step) in steps.iter_mut().enumerate() {
             step.low_res = all[i * low * low..][..low * low].to_vec();
             step.score = scores[i];
-            step.iou = ious[i * 4 + chosen[i] as usize];
         }
         Ok(())
     }
