@@ -27,7 +27,9 @@ const ARCHS: &str = "80,90a";
 fn main() {
     println!("cargo::rerun-if-changed=kernels");
     println!("cargo::rerun-if-changed=emulator");
-    println!("cargo::rustc-check-cfg=cfg(sam2_kernels)");
+    for cfg in ["sam2_kernels", "sam2_assembled", "sam2_assembled_as_committed"] {
+        println!("cargo::rustc-check-cfg=cfg({cfg})");
+    }
     let keys = [
         "SAM2_KERNELS_FATBIN",
         "NVCC",
@@ -41,6 +43,7 @@ fn main() {
     let out = PathBuf::from(var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let fatbin = out.join("kernels.fatbin");
     println!("cargo::rustc-env=SAM2_PTXAS_LOG=");
+    println!("cargo::rustc-env=SAM2_NVCC=");
     let made = match var_os("SAM2_KERNELS_FATBIN") {
         Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
         None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
@@ -114,8 +117,13 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     // What the assembler says of registers and memory, which a test compares.
     let version = run(Command::new(nvcc).arg("--version"))?;
     let version = version.split_whitespace().find(|w| w.starts_with('V')).unwrap_or("unknown").to_string();
-    let log = format!("nvcc {version}\n{}", logs?.concat());
-    std::fs::write(out.join("ptxas.log"), log).map_err(|e| e.to_string())?;
+    std::fs::write(out.join("ptxas.log"), logs?.concat()).map_err(|e| e.to_string())?;
+    println!("cargo::rustc-cfg=sam2_assembled");
+    println!("cargo::rustc-env=SAM2_NVCC={version}");
+    let committed = std::fs::read_to_string(kernels.join("usage.txt")).unwrap_or_default();
+    if committed.starts_with(&format!("nvcc {version}:")) {
+        println!("cargo::rustc-cfg=sam2_assembled_as_committed");
+    }
     println!("cargo::rustc-env=SAM2_PTXAS_LOG={}", out.join("ptxas.log").display());
     println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
     let mut command = Command::new(nvcc.with_file_name("fatbinary"));
@@ -139,7 +147,12 @@ fn run(command: &mut Command) -> Result<String, String> {
 #[cfg(feature = "emulator")]
 fn emulator() {
     println!("cargo::rustc-env=SAM2_EMULATOR_LIBRARIES={}", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-    cc::Build::new().cpp(true).std("c++17").opt_level(2).file("emulator/runtime.cpp").compile("sam2_emulator");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .files(["emulator/runtime.cpp", "emulator/numbers.cpp"])
+        .compile("sam2_emulator");
     let mut build = cc::Build::new();
     build
         .cpp(true)

@@ -116,9 +116,7 @@ fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
     let bytes = std::fs::read(file).map_err(|e| crate::io(file, e))?;
     if bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8") {
         let mask = picture::decode(&file.display().to_string(), &bytes)?;
-        let n = mask.format.channels();
-        let on: Vec<u8> = mask.pixels.chunks(n).map(|p| p.iter().any(|&v| v != 0) as u8).collect();
-        return Ok(sam2::mask_logits(&on, mask.width, mask.height, side)?);
+        return Ok(sam2::mask_logits(&not_black(&mask), mask.width, mask.height, side)?);
     }
     let tensors = safetensors::SafeTensors::deserialize(&bytes)
         .map_err(|e| wrong(format!("neither a picture nor a --raw file: {e}")))?;
@@ -192,6 +190,11 @@ fn print_lines(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+/// 1 where a picture is not black.
+pub fn not_black(picture: &Picture) -> Vec<u8> {
+    picture.pixels.chunks(picture.format.channels()).map(|p| p.iter().any(|&v| v != 0) as u8).collect()
 }
 
 /// A picture as 8-bit RGB.

@@ -2,7 +2,7 @@
 
 use crate::args::{ModelArgs, numbers};
 use crate::overlay::Overlay;
-use crate::segment::try_collect;
+use crate::segment::{not_black, try_collect};
 use crate::{Failure, io, print, write};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
@@ -99,9 +99,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     for m in &args.mask {
         let picture = picture::read(&m.what)?;
-        let n = picture.format.channels();
-        let on: Vec<u8> = picture.pixels.chunks(n).map(|p| p.iter().any(|&v| v != 0) as u8).collect();
-        predictor.add_new_mask(m.frame, m.object, &on, picture.height, picture.width)?;
+        predictor.add_new_mask(m.frame, m.object, &not_black(&picture), picture.height, picture.width)?;
     }
     if let Some(folder) = &args.output {
         let overlay = folder.join("overlay");

@@ -8,16 +8,12 @@
 #include <functional>
 #include <vector>
 
+#include "numbers.h"
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 int stand_in_enqueue(void* stream, std::function<int()> work);
 extern "C" bool sam2_emulator_copy(uintptr_t, void*, size_t, int);
-namespace emulator {
-float bf16_to_float(uint16_t);
-uint16_t bf16_from_float(float);
-float f16_to_float(uint16_t);
-uint16_t f16_from_float(float);
-}  // namespace emulator
 
 namespace {
 

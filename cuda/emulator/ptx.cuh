@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "numbers.h"
+
 #define DEVICE inline __attribute__((always_inline))
 #define UNROLL
 #define KEEP_LOOP
@@ -28,11 +30,6 @@ void copy_wait(int groups);
 int atomic(int* p, int v, bool min);
 // Checks an access; a violation ends the launch.
 void check(const void* p, int bytes, bool write);
-
-float bf16_to_float(uint16_t x);
-uint16_t bf16_from_float(float x);
-float f16_to_float(uint16_t x);
-uint16_t f16_from_float(float x);
 
 typedef void (*Body)(const void* args);
 struct Register {

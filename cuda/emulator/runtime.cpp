@@ -18,10 +18,8 @@
 #include <sys/mman.h>
 #include <vector>
 
-namespace emulator {
-float bf16_to_float(uint16_t x);
-float f16_to_float(uint16_t x);
-}  // namespace emulator
+#include "fibers.h"
+#include "numbers.h"
 
 namespace {
 
@@ -29,70 +27,6 @@ constexpr int WARP = 32;
 constexpr size_t STACK = 128 << 10;
 // Blocks that run at once, their threads interleaved.
 constexpr int RESIDENT = 2;
-
-// ---- fibers ----------------------------------------------------------------------------------------------------
-
-// Saves the callee's registers and the stack pointer, continues on another stack.
-extern "C" void sam2_emulator_switch(void** save, void* load);
-#if defined(__x86_64__)
-asm(R"(
-.text
-.globl sam2_emulator_switch
-.hidden sam2_emulator_switch
-sam2_emulator_switch:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-)");
-constexpr int SAVED = 6;
-#elif defined(__aarch64__)
-asm(R"(
-.text
-.globl sam2_emulator_switch
-.hidden sam2_emulator_switch
-sam2_emulator_switch:
-    sub sp, sp, #176
-    stp x19, x20, [sp, #0]
-    stp x21, x22, [sp, #16]
-    stp x23, x24, [sp, #32]
-    stp x25, x26, [sp, #48]
-    stp x27, x28, [sp, #64]
-    stp x29, x30, [sp, #80]
-    stp d8, d9, [sp, #96]
-    stp d10, d11, [sp, #112]
-    stp d12, d13, [sp, #128]
-    stp d14, d15, [sp, #144]
-    mov x9, sp
-    str x9, [x0]
-    mov sp, x1
-    ldp x19, x20, [sp, #0]
-    ldp x21, x22, [sp, #16]
-    ldp x23, x24, [sp, #32]
-    ldp x25, x26, [sp, #48]
-    ldp x27, x28, [sp, #64]
-    ldp x29, x30, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
-    add sp, sp, #176
-    ret
-)");
-#else
-#error "the emulator switches stacks on x86-64 and aarch64 only"
-#endif
 
 // ---- device memory ---------------------------------------------------------------------------------------------
 
@@ -519,37 +453,6 @@ int atomic(int* p, int v, bool min) {
         yield();
     }
     return old;
-}
-
-float bf16_to_float(uint16_t x) {
-    uint32_t bits = uint32_t(x) << 16;
-    float f;
-    memcpy(&f, &bits, 4);
-    return f;
-}
-uint16_t bf16_from_float(float f) {
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    if (f != f) return uint16_t(bits >> 16 | 0x40);
-    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-float f16_to_float(uint16_t x) {
-    int exponent = x >> 10 & 31, fraction = x & 1023;
-    float f = exponent == 0    ? ldexpf(float(fraction), -24)
-              : exponent == 31 ? (fraction ? NAN : INFINITY)
-                               : ldexpf(float(fraction + 1024), exponent - 25);
-    return x >> 15 ? -f : f;
-}
-uint16_t f16_from_float(float f) {
-    uint16_t sign = std::signbit(f) ? 0x8000 : 0;
-    float x = fabsf(f);
-    if (f != f) return sign | 0x7e00;
-    if (x >= 65520.0f) return sign | 0x7c00;
-    int exponent;
-    frexpf(x, &exponent);
-    exponent = x == 0 ? -14 : std::max(exponent - 1, -14);  // -14: the least normal number's
-    int fraction = int(rintf(ldexpf(x, 10 - exponent)));  // to even, 1024..2048 for normal numbers
-    return uint16_t(sign | (fraction + ((exponent + 14) << 10)));
 }
 
 struct Register {

@@ -27,6 +27,7 @@ pub use linear::Weights;
 use bytemuck::NoUninit;
 use device::{Device, Gemm, Launch};
 use sam2_engine::backend::*;
+use sam2_engine::operations;
 use sam2_engine::tensor::Tensor;
 use sam2_engine::{Error, Frame, MaskOut, Precision, Result};
 use staging::Staging;
@@ -107,7 +108,7 @@ impl<D: Device> Cuda<D> {
         self.count(|c| c.launches += 1);
         if self.measuring.get().is_none() && !self.failed() {
             let launch = Launch::new(kernel, grid, shared, args);
-            self.follow(&(kernel as usize, launch.grid, shared, launch.args));
+            self.trace(&(kernel as usize, launch.grid, shared, launch.args));
             self.keep(self.timed(kernel.name(), || self.device.launch(&launch)).map(|_| ()));
         }
     }
@@ -120,7 +121,7 @@ impl<D: Device> Cuda<D> {
         match self.timed("cublasLtMatmul", || self.device.gemm(gemm)) {
             Ok(true) => {
                 self.count(|c| c.launches += 1);
-                self.follow(gemm);
+                self.trace(gemm);
                 true
             }
             Ok(false) => false,
@@ -145,7 +146,7 @@ impl<D: Device> Cuda<D> {
     }
 
     /// Adds to the trail.
-    fn follow(&self, work: &impl Hash) {
+    fn trace(&self, work: &impl Hash) {
         let mut hasher = DefaultHasher::new();
         (self.trail.get(), work).hash(&mut hasher);
         self.trail.set(hasher.finish());
@@ -211,6 +212,13 @@ impl<D: Device> Cuda<D> {
         }
         result
     }
+}
+
+/// Operations are methods of the type's own, a file per family.
+macro_rules! forward {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
+        $(fn $name(&self, $($arg: $type),*) { Self::$name(self, $($arg),*) })*
+    };
 }
 
 impl<D: Device> Backend for Cuda<D> {
@@ -335,7 +343,7 @@ impl<D: Device> Backend for Cuda<D> {
     }
 
     fn probe(&self, name: &str, x: Tensor<'_>) {
-        if self.probe.borrow().is_none() {
+        if self.probe.borrow().is_none() || self.failed() {
             return;
         }
         let size = x.dtype().bytes();
@@ -400,173 +408,5 @@ impl<D: Device> Backend for Cuda<D> {
         }
     }
 
-    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
-        Cuda::preprocess(self, out, frame, filter);
-    }
-
-    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>) {
-        Cuda::memory_attention(self, out, q, k, v, lens);
-    }
-
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
-        Cuda::rope2d(self, x, table, lens);
-    }
-
-    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
-        Cuda::gather_memories(self, keys, values, bank, index);
-    }
-
-    fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>) {
-        Cuda::remember(self, bank, x, slots, scores, absent);
-    }
-
-    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
-        Cuda::pick_rows(self, out, x, first, rows);
-    }
-
-    fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
-        Cuda::hide_absent(self, masks, scores);
-    }
-
-    fn memory_mask(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Tensor<'_>,
-        binary: Tensor<'_>,
-        scale: f32,
-        bias: f32,
-    ) {
-        Cuda::memory_mask(self, out, masks, selected, binary, scale, bias);
-    }
-
-    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
-        Cuda::depthwise_conv7x7(self, out, x, weights, bias);
-    }
-
-    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {
-        Cuda::conv2d(self, out, x, w, epilogue);
-    }
-
-    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Self::Linear, epilogue: Epilogue<'_>) {
-        Cuda::linear(self, out, x, w, epilogue);
-    }
-
-    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
-        Cuda::layer_norm(self, out, x, norm, activation);
-    }
-
-    fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>) {
-        Cuda::add_vector(self, out, x, v);
-    }
-
-    fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>) {
-        Cuda::max_pool2x2(self, out, x);
-    }
-
-    fn window_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        heads: usize,
-        windows: Windows<'_>,
-    ) {
-        Cuda::window_attention(self, out, q, k, v, heads, windows);
-    }
-
-    fn token_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        heads: usize,
-        lens: Tensor<'_>,
-    ) {
-        Cuda::token_attention(self, out, q, k, v, heads, lens);
-    }
-
-    fn embed_points(
-        &self,
-        out: Tensor<'_>,
-        points: Tensor<'_>,
-        point_labels: Tensor<'_>,
-        lens: Tensor<'_>,
-        output_tokens: Tensor<'_>,
-        gaussian: Tensor<'_>,
-        labels: Tensor<'_>,
-    ) {
-        Cuda::embed_points(self, out, points, point_labels, lens, output_tokens, gaussian, labels);
-    }
-
-    fn image_keys(
-        &self,
-        out: Tensor<'_>,
-        embed: Tensor<'_>,
-        image: Tensor<'_>,
-        dense: Tensor<'_>,
-        mask: Tensor<'_>,
-        no_mask: Tensor<'_>,
-    ) {
-        Cuda::image_keys(self, out, embed, image, dense, mask, no_mask);
-    }
-
-    fn attend_image(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        keys: Tensor<'_>,
-        source: Tensor<'_>,
-        pos: Tensor<'_>,
-        scale: f32,
-    ) {
-        Cuda::attend_image(self, out, q, keys, source, pos, scale);
-    }
-
-    fn update_image(
-        &self,
-        out: Tensor<'_>,
-        keys: Tensor<'_>,
-        source: Tensor<'_>,
-        pos: Tensor<'_>,
-        tokens: TokenAttention<'_>,
-    ) {
-        Cuda::update_image(self, out, keys, source, pos, tokens);
-    }
-
-    fn upscale_masks(
-        &self,
-        out: Tensor<'_>,
-        keys: Tensor<'_>,
-        hyper: Tensor<'_>,
-        high: (Tensor<'_>, Tensor<'_>),
-        image: Tensor<'_>,
-        dc1: &Self::Linear,
-        norm: Norm<'_>,
-        dc2: &Self::Linear,
-    ) {
-        Cuda::upscale_masks(self, out, keys, hyper, high, image, dc1, norm, dc2);
-    }
-
-    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
-        Cuda::select_masks(self, out, masks, iou, selection);
-    }
-
-    fn clean_masks(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Tensor<'_>,
-        labels: Tensor<'_>,
-        areas: Tensor<'_>,
-        cleaning: Cleaning,
-    ) {
-        Cuda::clean_masks(self, out, masks, selected, labels, areas, cleaning);
-    }
-
-    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
-        Cuda::write_masks(self, out, masks, selected);
-    }
+    operations!(forward);
 }

@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, blocks, plain};
 use bytemuck::NoUninit;
-use sam2_engine::backend::{Absent, Bank, BankIndex};
+use sam2_engine::backend::{Absent, Bank, BankIndex, BankSizes};
 use sam2_engine::tensor::{DType, Tensor};
 
 #[derive(Clone, Copy, NoUninit)]
@@ -93,27 +93,7 @@ struct DepthwiseArgs {
 
 impl<D: Device> Cuda<D> {
     pub(crate) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
-        let (&[p, m, c], &[_, hw, _], &[_, parts, _]) = (keys.dims(), bank.maps.dims(), bank.pointers.dims()) else {
-            panic!("gather_memories: {keys:?} from {:?} {:?}", bank.maps, bank.pointers)
-        };
-        let (b, q) = (index.maps.len() / p, index.pointers.len() / p);
-        assert!(
-            values.dims() == keys.dims()
-                && bank.space.dims() == [hw, c]
-                && bank.maps.cols() == c
-                && bank.time.cols() == c,
-            "gather_memories: {keys:?} {values:?} {:?} {:?}",
-            bank.space,
-            bank.time
-        );
-        assert!(
-            index.counts.len() == 2 * p
-                && index.times.len() == p * b
-                && index.pointer_times.len() == p * q * c
-                && b * hw + q * parts <= m
-                && bank.pointers.cols() == c,
-            "gather_memories: {keys:?} for {b} frames and {q} pointers"
-        );
+        let BankSizes { p, m, c, hw, k, b, q } = BankSizes::of(keys, values, &bank, &index);
         self.count_operands(&[keys, values]);
         let args = GatherArgs {
             keys: View::of(keys),
@@ -130,7 +110,7 @@ impl<D: Device> Cuda<D> {
             m: m as i32,
             c: c as i32,
             hw: hw as i32,
-            parts: parts as i32,
+            parts: k as i32,
             b: b as i32,
             q: q as i32,
         };

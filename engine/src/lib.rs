@@ -17,6 +17,7 @@ mod image_predictor;
 mod model;
 mod model_handle;
 pub mod null;
+pub mod operands;
 pub mod picture;
 mod precision;
 mod prompt;

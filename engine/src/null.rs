@@ -5,6 +5,7 @@
 use crate::backend::*;
 use crate::error::Result;
 use crate::frame::{Frame, MaskOut};
+use crate::operations;
 use crate::precision::Precision;
 use crate::tensor::Tensor;
 
@@ -21,6 +22,12 @@ impl Memory for NoMemory {
     fn bytes(&self) -> usize {
         self.0
     }
+}
+
+macro_rules! ignore {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
+        $(fn $name(&self, $($arg: $type),*) { $(_ = $arg;)* })*
+    };
 }
 
 impl Backend for Null {
@@ -69,49 +76,5 @@ impl Backend for Null {
     fn set_probe(&self, _: Option<Probe>) {}
     fn upload(&self, _: Tensor<'_>, _: &[u8]) {}
     fn download(&self, _: &mut [u8], _: Tensor<'_>) {}
-    fn preprocess(&self, _: Tensor<'_>, _: &Frame<'_>, _: Filter) {}
-    fn memory_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn rope2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: Option<Tensor<'_>>) {}
-    fn gather_memories(&self, _: Tensor<'_>, _: Tensor<'_>, _: Bank<'_>, _: BankIndex<'_>) {}
-    fn remember(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Absent<'_>) {}
-    fn pick_rows(&self, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Tensor<'_>) {}
-    fn hide_absent(&self, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn memory_mask(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: f32, _: f32) {}
-    fn depthwise_conv7x7(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn conv2d(&self, _: Tensor<'_>, _: Tensor<'_>, _: &Conv<Self>, _: Epilogue<'_>) {}
-    fn linear(&self, _: Tensor<'_>, _: Input<'_>, _: &(), _: Epilogue<'_>) {}
-    fn layer_norm(&self, _: Tensor<'_>, _: Tensor<'_>, _: Norm<'_>, _: Activation) {}
-    fn add_vector(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn max_pool2x2(&self, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn window_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Windows<'_>) {}
-    fn token_attention(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: usize, _: Tensor<'_>) {}
-    fn embed_points(
-        &self,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-    ) {
-    }
-    fn image_keys(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>) {}
-    fn attend_image(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: f32) {}
-    fn update_image(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: TokenAttention<'_>) {}
-    fn upscale_masks(
-        &self,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: Tensor<'_>,
-        _: (Tensor<'_>, Tensor<'_>),
-        _: Tensor<'_>,
-        _: &(),
-        _: Norm<'_>,
-        _: &(),
-    ) {
-    }
-    fn select_masks(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Selection) {}
-    fn clean_masks(&self, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Tensor<'_>, _: Cleaning) {}
-    fn write_masks(&self, _: MaskOut<'_>, _: Tensor<'_>, _: Option<Tensor<'_>>) {}
+    operations!(ignore);
 }

@@ -2,6 +2,7 @@
 
 use crate::arena::{Arena, Carver};
 use crate::backend::{Absent, Backend, Cleaning, Counters, Epilogue, Filter, Probe, Selection};
+use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::{Frame, MaskData, MaskOut};
 use crate::model::Network;
@@ -99,8 +100,9 @@ pub(crate) trait VideoWorker: Send {
 
 /// The worker of video predictors on a backend.
 pub(crate) struct Tracker<B: Backend> {
-    net: Arc<Network<B>>,
+    /// First, so that it is dropped first: it waits for work that uses what follows.
     b: B,
+    net: Arc<Network<B>>,
     scratch: Arena<B>,
     /// Of the current frame.
     features: Arena<B>,
@@ -124,8 +126,8 @@ struct StepActs<'a> {
     hidden: [Tensor<'a>; 2],
     /// (p) i32: slots of the pointers that come out.
     slots: Tensor<'a>,
-    /// (p) f32: -1.
-    gates: Tensor<'a>,
+    /// (1): the score of an object that is not there.
+    unseen: Tensor<'a>,
     /// (1, S, S, 1): a mask given by the caller.
     mask: Tensor<'a>,
 }
@@ -148,7 +150,7 @@ impl<'a> StepActs<'a> {
             pointer: c.take(DType::F32, &[p, 1, d]),
             hidden: [0, 1].map(|_| c.take(DType::F32, &[p, d])),
             slots: c.take(DType::I32, &[p]),
-            gates: c.take(DType::F32, &[p]),
+            unseen: c.take(DType::F32, &[1]),
             mask: c.take(DType::F32, &[mask as usize, s, s, 1]),
         }
     }
@@ -188,8 +190,8 @@ fn carve_bank<'a, B: Backend>(c: &mut Carver<'a>, net: &Network<B>, slots: usize
 impl<B: Backend> Tracker<B> {
     pub fn new(net: Arc<Network<B>>, b: B, guard: bool) -> Self {
         Tracker {
-            net,
             b,
+            net,
             scratch: Arena::new(guard),
             features: Arena::new(guard),
             bank: Arena::new(false),
@@ -221,12 +223,10 @@ impl<B: Backend> Tracker<B> {
     fn grow(&mut self) -> Result<()> {
         let (old, new) = (self.slots, (self.slots * 2).max(16));
         let net = self.net.clone();
-        let mut kept = Vec::new();
-        for t in carve_bank(&mut self.bank.carve(), &net, old) {
-            let mut bytes = try_zeros::<u8>(t.len() * 4, "memories")?;
-            self.b.download(&mut bytes, t);
-            kept.push(bytes);
-        }
+        let tensors = carve_bank(&mut self.bank.carve(), &net, old);
+        let mut kept = tensors.iter().map(|t| try_zeros::<u8>(t.len() * 4, "memories")).collect::<Result<Vec<_>>>()?;
+        // Nothing may fail between here and the wait: the copies go where `kept` is.
+        tensors.iter().zip(&mut kept).for_each(|(t, bytes)| self.b.download(bytes, *t));
         self.b.sync()?;
         // Beside the old one, which is not lost if there is no memory for it.
         let mut grown = Arena::new(false);
@@ -256,13 +256,20 @@ fn floats(values: &[f32]) -> &[u8] {
 }
 
 /// The pasts of a batch as the tables that kernels read.
-fn upload_past<B: Backend>(b: &B, net: &Network<B>, a: &memory_attention::Acts<'_>, pasts: &[&Past], size: Memories) {
-    let (config, p) = (&net.config, size.objects);
+fn upload_past<B: Backend>(
+    b: &B,
+    config: &Config,
+    tracking: &Tracking<B>,
+    a: &memory_attention::Acts<'_>,
+    pasts: &[&Past],
+    size: Memories,
+) {
+    let p = size.objects;
     let (hw, d, m) = (config.embed_side() * config.embed_side(), config.d_model, &config.memory);
     let parts = memory_attention::pointer_tokens(config);
     let (mut counts, mut maps, mut times, mut pointers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut spatial, mut lens) = (Vec::new(), Vec::new());
-    let width = if m.proj_tpos_enc_in_obj_ptrs { d } else { m.mem_dim };
+    let width = if tracking.pointer_time.is_some() { d } else { m.mem_dim };
     let mut sines = vec![0.0; p * size.pointers * width];
     for (i, past) in pasts.iter().enumerate() {
         let (frames, pointing) = (past.frames.len(), past.pointers.len());
@@ -281,27 +288,23 @@ fn upload_past<B: Backend>(b: &B, net: &Network<B>, a: &memory_attention::Acts<'
         spatial.push((frames * hw) as i32);
         lens.push((frames * hw + pointing * parts) as i32);
     }
-    for (tensor, values) in [
-        (a.counts, &counts),
-        (a.maps, &maps),
-        (a.times, &times),
-        (a.pointers, &pointers),
-        (a.all, &vec![hw as i32; p]),
-        (a.zeros, &vec![0; p]),
-        (a.spatial, &spatial),
-        (a.lens, &lens),
-    ] {
-        b.upload(tensor, ints(values));
-    }
-    // The projection of the sines, the sines themselves, or nothing.
-    if let (Some(linear), Some(_)) = (net.tracking.as_ref().and_then(|t| t.pointer_time.as_ref()), pasts.first()) {
-        b.upload(a.pointer_sines, floats(&sines));
-        if size.pointers > 0 {
+    b.upload_all(&[
+        (a.counts, ints(&counts)),
+        (a.maps, ints(&maps)),
+        (a.times, ints(&times)),
+        (a.pointers, ints(&pointers)),
+        (a.all, ints(&vec![hw as i32; p])),
+        (a.zeros, ints(&vec![0; p])),
+        (a.spatial, ints(&spatial)),
+        (a.lens, ints(&lens)),
+    ]);
+    match &tracking.pointer_time {
+        Some(linear) if size.pointers > 0 => {
+            b.upload(a.pointer_sines, floats(&sines));
             b.linear(a.pointer_times, a.pointer_sines.into(), linear, Epilogue::NONE);
         }
-    } else {
-        sines.resize(a.pointer_times.len(), 0.0);
-        b.upload(a.pointer_times, floats(&sines));
+        // The sines themselves, or zeros, or nothing.
+        _ => b.upload(a.pointer_times, floats(&sines)),
     }
 }
 
@@ -361,7 +364,7 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         // The frame as each object sees it.
         match &a.memory {
             Some(memory) => {
-                upload_past(b, &net, memory, &pasts, size);
+                upload_past(b, config, tracking, memory, &pasts, size);
                 tracking.attention.run(b, a.seen, frame.embed, memory, bank);
             }
             None => {
@@ -392,19 +395,17 @@ impl<B: Backend> VideoWorker for Tracker<B> {
             (0..p).map(|i| masks.iter().position(|&m| m == i).map_or(-1, |m| m as i32)).collect();
         let slots: Vec<i32> = steps.iter().filter_map(|s| s.pointer.as_ref().map(Slot::index)).collect();
         let decoder = &a.decoder;
-        b.upload(decoder.points, floats(&xy));
-        for (tensor, values) in [
-            (decoder.point_labels, &labels),
-            (decoder.lens, &lens),
-            (decoder.image, &vec![0; p]),
-            (decoder.source, &order),
-            (decoder.identity, &order),
-            (decoder.entry_image, &order),
-            (decoder.entry_mask, &entry_mask),
-            (a.slots, &slots),
-        ] {
-            b.upload(tensor, ints(values));
-        }
+        b.upload_all(&[
+            (decoder.points, floats(&xy)),
+            (decoder.point_labels, ints(&labels)),
+            (decoder.lens, ints(&lens)),
+            (decoder.image, ints(&vec![0; p])),
+            (decoder.source, ints(&order)),
+            (decoder.identity, ints(&order)),
+            (decoder.entry_image, ints(&order)),
+            (decoder.entry_mask, ints(&entry_mask)),
+            (a.slots, ints(&slots)),
+        ]);
         for (m, &i) in masks.iter().enumerate() {
             let place = decoder.mask_input.slice(m, 1);
             match steps[i].seen {
@@ -429,10 +430,9 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         let absent = Absent { vector: tracking.no_obj_ptr.at(), replace: config.memory.fixed_no_obj_ptr, round: false };
         let bank_pointers = pointers.view(&[self.slots, 1, d]);
         b.remember(bank_pointers, a.pointer, a.slots, decoder.scores.view(&[p]), absent);
-        if steps.iter().any(|s| s.absent) {
-            let gates: Vec<f32> = steps.iter().map(|s| if s.absent { -1.0 } else { 1.0 }).collect();
-            b.upload(a.gates, floats(&gates));
-            b.remember(bank_pointers, a.pointer, a.slots, a.gates, absent);
+        b.upload(a.unseen, floats(&[-1.0]));
+        for i in (0..p).filter(|&i| steps[i].absent) {
+            b.remember(bank_pointers, a.pointer.slice(i, 1), a.slots.columns(i, 1), a.unseen, absent);
         }
         b.hide_absent(decoder.masks, decoder.scores.view(&[p]));
 
@@ -467,10 +467,12 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         }
         let indices: Vec<i32> = slots.iter().map(Slot::index).collect();
         let scores: Vec<f32> = masks.iter().map(|(_, score)| *score).collect();
-        b.upload(a.selected, ints(&vec![0; p]));
-        b.upload(a.binary, ints(&vec![binary as i32; p]));
-        b.upload(a.slots, ints(&indices));
-        b.upload(a.scores, floats(&scores));
+        b.upload_all(&[
+            (a.selected, ints(&vec![0; p])),
+            (a.binary, ints(&vec![binary as i32; p])),
+            (a.slots, ints(&indices)),
+            (a.scores, floats(&scores)),
+        ]);
         let m = &config.memory;
         b.memory_mask(
             a.encoder.mask,

@@ -81,8 +81,9 @@ struct Staging {
 
 /// The worker of image predictors on a backend.
 pub(crate) struct Worker<B: Backend> {
-    net: Arc<Network<B>>,
+    /// First, so that it is dropped first: it waits for work that uses what follows.
     b: B,
+    net: Arc<Network<B>>,
     /// The encoder's scratch or the decoder's: they never run at once.
     scratch: Arena<B>,
     /// Features of the current pictures.

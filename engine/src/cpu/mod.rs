@@ -42,6 +42,7 @@ mod upscale;
 use crate::backend::*;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, MaskOut};
+use crate::operations;
 use crate::precision::Precision;
 use crate::tensor::{DType, Tensor};
 pub use attention::MAX_WIDTH as MAX_HEAD_WIDTH;
@@ -285,6 +286,13 @@ impl I32 {
 }
 
 /// Each operation is an inherent method of the same name, in the file of its family.
+/// Operations are methods of the type's own, a file per family.
+macro_rules! forward {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
+        $(fn $name(&self, $($arg: $type),*) { Self::$name(self, $($arg),*) })*
+    };
+}
+
 impl Backend for Cpu {
     type Memory = HostMemory;
     type Linear = Packed;
@@ -377,173 +385,5 @@ impl Backend for Cpu {
         self.count_bytes(out.len());
     }
 
-    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
-        Cpu::preprocess(self, out, frame, filter);
-    }
-
-    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>) {
-        Cpu::memory_attention(self, out, q, k, v, lens);
-    }
-
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
-        Cpu::rope2d(self, x, table, lens);
-    }
-
-    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
-        Cpu::gather_memories(self, keys, values, bank, index);
-    }
-
-    fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>) {
-        Cpu::remember(self, bank, x, slots, scores, absent);
-    }
-
-    fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
-        Cpu::pick_rows(self, out, x, first, rows);
-    }
-
-    fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
-        Cpu::hide_absent(self, masks, scores);
-    }
-
-    fn memory_mask(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Tensor<'_>,
-        binary: Tensor<'_>,
-        scale: f32,
-        bias: f32,
-    ) {
-        Cpu::memory_mask(self, out, masks, selected, binary, scale, bias);
-    }
-
-    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
-        Cpu::depthwise_conv7x7(self, out, x, weights, bias);
-    }
-
-    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, w: &Conv<Self>, epilogue: Epilogue<'_>) {
-        Cpu::conv2d(self, out, x, w, epilogue);
-    }
-
-    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
-        Cpu::linear(self, out, x, w, epilogue);
-    }
-
-    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
-        Cpu::layer_norm(self, out, x, norm, activation);
-    }
-
-    fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>) {
-        Cpu::add_vector(self, out, x, v);
-    }
-
-    fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>) {
-        Cpu::max_pool2x2(self, out, x);
-    }
-
-    fn window_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        heads: usize,
-        windows: Windows<'_>,
-    ) {
-        Cpu::window_attention(self, out, q, k, v, heads, windows);
-    }
-
-    fn token_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        heads: usize,
-        lens: Tensor<'_>,
-    ) {
-        Cpu::token_attention(self, out, q, k, v, heads, lens);
-    }
-
-    fn embed_points(
-        &self,
-        out: Tensor<'_>,
-        points: Tensor<'_>,
-        point_labels: Tensor<'_>,
-        lens: Tensor<'_>,
-        output_tokens: Tensor<'_>,
-        gaussian: Tensor<'_>,
-        labels: Tensor<'_>,
-    ) {
-        Cpu::embed_points(self, out, points, point_labels, lens, output_tokens, gaussian, labels);
-    }
-
-    fn image_keys(
-        &self,
-        out: Tensor<'_>,
-        embed: Tensor<'_>,
-        image: Tensor<'_>,
-        dense: Tensor<'_>,
-        mask: Tensor<'_>,
-        no_mask: Tensor<'_>,
-    ) {
-        Cpu::image_keys(self, out, embed, image, dense, mask, no_mask);
-    }
-
-    fn attend_image(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        keys: Tensor<'_>,
-        source: Tensor<'_>,
-        pos: Tensor<'_>,
-        scale: f32,
-    ) {
-        Cpu::attend_image(self, out, q, keys, source, pos, scale);
-    }
-
-    fn update_image(
-        &self,
-        out: Tensor<'_>,
-        keys: Tensor<'_>,
-        source: Tensor<'_>,
-        pos: Tensor<'_>,
-        tokens: TokenAttention<'_>,
-    ) {
-        Cpu::update_image(self, out, keys, source, pos, tokens);
-    }
-
-    fn upscale_masks(
-        &self,
-        out: Tensor<'_>,
-        keys: Tensor<'_>,
-        hyper: Tensor<'_>,
-        high: (Tensor<'_>, Tensor<'_>),
-        image: Tensor<'_>,
-        dc1: &Packed,
-        norm: Norm<'_>,
-        dc2: &Packed,
-    ) {
-        Cpu::upscale_masks(self, out, keys, hyper, high, image, dc1, norm, dc2);
-    }
-
-    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
-        Cpu::select_masks(self, out, masks, iou, selection);
-    }
-
-    fn clean_masks(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Tensor<'_>,
-        labels: Tensor<'_>,
-        areas: Tensor<'_>,
-        cleaning: Cleaning,
-    ) {
-        Cpu::clean_masks(self, out, masks, selected, labels, areas, cleaning);
-    }
-
-    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
-        Cpu::write_masks(self, out, masks, selected);
-    }
+    operations!(forward);
 }

@@ -3,7 +3,7 @@
 
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32, math};
-use crate::backend::{Absent, Bank, BankIndex};
+use crate::backend::{Absent, Bank, BankIndex, BankSizes};
 use crate::resample::bilinear;
 use crate::tensor::{Tensor, bf16};
 
@@ -177,27 +177,7 @@ impl Kernel for Depthwise {
 
 impl Cpu {
     pub(super) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
-        let (&[p, m, c], &[_, hw, _], &[_, parts, _]) = (keys.dims(), bank.maps.dims(), bank.pointers.dims()) else {
-            panic!("gather_memories: {keys:?} from {:?} {:?}", bank.maps, bank.pointers)
-        };
-        let (frames, pointers) = (index.maps.len() / p, index.pointers.len() / p);
-        assert!(
-            values.dims() == keys.dims()
-                && bank.space.dims() == [hw, c]
-                && bank.maps.cols() == c
-                && bank.time.cols() == c,
-            "gather_memories: {keys:?} {values:?} {:?} {:?}",
-            bank.space,
-            bank.time
-        );
-        assert!(
-            index.counts.len() == 2 * p
-                && index.times.len() == p * frames
-                && index.pointer_times.len() == p * pointers * c
-                && frames * hw + pointers * parts <= m
-                && bank.pointers.cols() == c,
-            "gather_memories: {keys:?} for {frames} frames and {pointers} pointers"
-        );
+        let BankSizes { p, m, c, hw, k: parts, b: frames, q: pointers } = BankSizes::of(keys, values, &bank, &index);
         self.count(&[keys, values]);
         let (keys, values) = (F32::of(keys), F32::of(values));
         let [maps, tokens, space, time] = [bank.maps, bank.pointers, bank.space, bank.time].map(F32::of);

@@ -4,7 +4,7 @@
 //! (P M) (W_o W_v)^T + (W_o b_v + b_o), since the rows of P sum to 1 and values are not rotated. So values are as narrow
 //! as memories.
 
-use super::layers::{LayerNorm, Loader, Param, TRANSFORMER_EPS};
+use super::layers::{LayerNorm, Loader, Param, TRANSFORMER_EPS, join};
 use super::position::{rotation, sine_position};
 use crate::arena::Carver;
 use crate::backend::{Activation, Backend, Bank, BankIndex, Epilogue, Input};
@@ -202,7 +202,7 @@ impl<B: Backend> Layer<B> {
             l.derive(|| Ok(product(&o, &v_bias, d, 1)?.iter().zip(&o_bias).map(|(a, b)| a + b).collect()))?;
         Ok(Layer {
             norm1: norm(1)?,
-            qkv: l.linear_of(&super::layers::join(w)?, &super::layers::join(bias)?, 1, 3 * d, d)?,
+            qkv: l.linear_of(&join(w)?, &join(bias)?, 1, 3 * d, d)?,
             self_out: l.linear(&own("out"), d, d)?,
             norm2: norm(2)?,
             q: l.linear(&cross("q"), d, d)?,
