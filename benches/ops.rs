@@ -116,7 +116,7 @@ fn operations(c: &mut Criterion) {
     });
     let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
     let areas = rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]);
-    let cleaning = Cleaning { threshold: 0.0, hole: 8.0, sprinkle: 8.0 };
+    let cleaning = Cleaning { threshold: 0.0, hole: 8.0, sprinkle: 8.0, margin: 10.0 };
     rig.bench(c, "clean_masks 8 masks", |b| b.clean_masks(cleaned, masks, selected, labels, areas, cleaning));
 
     let pixels = vec![120u8; 1920 * 1080 * 3];

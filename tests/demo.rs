@@ -70,7 +70,7 @@ fn objects_are_followed_as_the_model_card_says() {
         let text = std::fs::read_to_string(file(&format!("{name}/prompts.json"))).unwrap();
         let objects: serde_json::Value = serde_json::from_str(&text).unwrap();
         let frames = Frames::folder(file(&format!("{name}/frames"))).unwrap();
-        let mut predictor = model.video_predictor(frames).unwrap();
+        let mut predictor = model.video_predictor(frames, Default::default()).unwrap();
         for (id, object) in objects["objects"].as_object().unwrap() {
             let number = |n: usize| object["click"][n].as_f64().unwrap() as f32;
             let click = Prompt::new().point(number(0), number(1), 1);

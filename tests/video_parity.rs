@@ -51,7 +51,10 @@ fn run(mini: &Mini, case: &str, last: usize) {
         serde_json::from_str(&std::fs::read_to_string(file(&format!("{FOLDER}/{model}/video_input.json"))).unwrap())
             .unwrap();
     let calls: Value = serde_json::from_str(&text).unwrap();
-    let mut p = mini.model.guarded_video_predictor(frames(input["num_frames"].as_u64().unwrap() as usize)).unwrap();
+    let mut p = mini
+        .model
+        .guarded_video_predictor(frames(input["num_frames"].as_u64().unwrap() as usize), Default::default())
+        .unwrap();
     for (n, call) in calls["calls"].as_array().unwrap().iter().enumerate() {
         let args = &call["args"];
         let int = |key: &str| args[key].as_i64();

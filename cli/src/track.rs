@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let frames = Frames::folder(&args.folder)?;
     let shown = Frames::folder(&args.folder)?;
     let model = args.model.load()?;
-    let mut predictor = model.video_predictor(frames)?;
+    let mut predictor = model.video_predictor(frames, Default::default())?;
     for ((frame, object), prompt) in &prompts {
         predictor.add_new_points_or_box(*frame, *object, prompt, true, true)?;
     }
@@ -153,7 +153,7 @@ fn store(args: &Args, frames: &Frames, masks: &FrameMasks, (h, w): (usize, usize
     };
     let owners = try_collect(h * w, "a mask", (0..h * w).map(owner))?;
     write(&folder.join(&name), &picture::encode_indexed_png(&owners, w, h)?)?;
-    let picture: Picture = frames.read(masks.frame_idx)?;
+    let picture = frames.read(masks.frame_idx)?;
     let borrowed: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
     let overlay = Overlay { picture: &picture, masks: &borrowed, prompts: &[] };
     write(&folder.join("overlay").join(&name), &picture::encode_png(&overlay.draw()?)?)

@@ -49,7 +49,8 @@ struct CleanArgs {
     int* labels;          // (p, n, h, w)
     int* areas;           // (p, n, h, w)
     int planes, n, all, h, w;
-    float threshold, hole, sprinkle;
+    float threshold, hole, sprinkle, margin;
+    int pad;
 };
 
 // Union-find over 8-neighbours of one kind (Playne and Hawick, 2018): every pixel points at one before it in its
@@ -116,9 +117,9 @@ KERNEL(clean_write, CleanArgs, 256) {
     int at = static_cast<int>(i % (static_cast<size_t>(a.h) * a.w));
     float area = static_cast<float>(a.areas[(i - at) + root(a.labels + (i - at), at)]), v = plane_of(a, i)[at];
     if (v > a.threshold)
-        v = area <= a.sprinkle ? a.threshold - 10.0f : v;
+        v = area <= a.sprinkle ? a.threshold - a.margin : v;
     else
-        v = area <= a.hole ? a.threshold + 10.0f : v;
+        v = area <= a.hole ? a.threshold + a.margin : v;
     a.out[i] = v;
 }
 

@@ -17,20 +17,20 @@ struct GatherArgs {
     int m, c, hw, parts, b, q;
 };
 
-// Keys are values plus where and when. Grid: (quads of columns of m rows by 256, p).
+// Keys are values plus where and when, zeros beyond. Grid: (quads of columns of m rows by 256, p).
 KERNEL(gather_memories, GatherArgs, 256) {
     int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads, object = block_y();
     int frames = a.counts[2 * object], pointers = a.counts[2 * object + 1], spatial = frames * a.hw;
-    if (row >= spatial + pointers * a.parts) return;
+    if (row >= a.m) return;
     int col = i % quads * 4, n = min(4, a.c - col);
-    Four value, key;
+    Four value = {}, key = {};
     if (row < spatial) {
         int at = object * a.b + row / a.hw, place = row % a.hw;
         value = get4(a.maps, (static_cast<size_t>(a.map_of[at]) * a.hw + place) * a.c + col, n);
         Four where = get4(a.space, static_cast<size_t>(place) * a.c + col, n);
         Four when = get4(a.time, static_cast<size_t>(a.time_of[at]) * a.c + col, n);
         UNROLL for (int j = 0; j < 4; j++) key.v[j] = value.v[j] + when.v[j] + where.v[j];
-    } else {
+    } else if (row < spatial + pointers * a.parts) {
         int at = object * a.q + (row - spatial) / a.parts, part = (row - spatial) % a.parts;
         value = get4(a.pointers, (static_cast<size_t>(a.pointer_of[at]) * a.parts + part) * a.c + col, n);
         Four when = get4(a.pointer_times, static_cast<size_t>(at) * a.c + col, n);
@@ -47,7 +47,7 @@ struct RememberArgs {
     const int* slots;     // (p)
     const float* scores;  // (p)
     const float* absent;  // (c)
-    int n, c, replace, round;
+    int n, c, replace, pad;
 };
 
 // Grid: (quads of columns of n rows by 256, p).
@@ -59,7 +59,6 @@ KERNEL(remember, RememberArgs, 256) {
     bool seen = a.scores[object] > 0;
     UNROLL for (int j = 0; j < 4; j++) {
         if (!seen && j < n) y.v[j] = a.absent[col + j] + (a.replace ? 0.0f : y.v[j]);
-        if (a.round) y.v[j] = to_float(from_float<bf16>(y.v[j]));
     }
     put4(a.bank, (static_cast<size_t>(a.slots[object]) * a.n + row) * a.c + col, y, n);
 }

@@ -254,6 +254,10 @@ impl<D: Device> Backend for Cuda<D> {
         32
     }
 
+    fn objects_per_pass(&self) -> usize {
+        16
+    }
+
     fn records(&self) -> bool {
         self.probe.borrow().is_none() && self.profile.borrow().is_none()
     }

@@ -35,6 +35,8 @@ struct CleanArgs {
     threshold: f32,
     hole: f32,
     sprinkle: f32,
+    margin: f32,
+    pad: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -110,6 +112,8 @@ impl<D: Device> Cuda<D> {
             threshold: cleaning.threshold,
             hole: cleaning.hole,
             sprinkle: cleaning.sprinkle,
+            margin: cleaning.margin,
+            pad: 0,
         };
         for kernel in [Kernel::clean_start, Kernel::clean_join, Kernel::clean_count, Kernel::clean_write] {
             self.launch(kernel, [blocks(out.len(), 256), 1, 1], 0, &args);

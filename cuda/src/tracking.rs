@@ -39,7 +39,7 @@ struct RememberArgs {
     n: i32,
     c: i32,
     replace: i32,
-    round: i32,
+    pad: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -141,7 +141,7 @@ impl<D: Device> Cuda<D> {
             n: n as i32,
             c: c as i32,
             replace: absent.replace as i32,
-            round: absent.round as i32,
+            pad: 0,
         };
         self.launch(Kernel::remember, [blocks(n * c.div_ceil(4), 256), p, 1], 0, &args);
     }

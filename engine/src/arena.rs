@@ -28,6 +28,11 @@ impl<B: Backend> Arena<B> {
         Arena { memory: None, guard, zones: RefCell::new(Vec::new()) }
     }
 
+    /// Where it is; 0: nowhere yet.
+    pub fn addr(&self) -> u64 {
+        self.memory.as_ref().map_or(0, |m| m.addr())
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.memory.as_ref().map_or(0, |m| m.bytes())
@@ -52,7 +57,7 @@ impl<B: Backend> Arena<B> {
     pub fn carve(&self) -> Carver<'_> {
         self.zones.borrow_mut().clear();
         Carver {
-            base: self.memory.as_ref().map_or(0, |m| m.addr()),
+            base: self.addr(),
             offset: 0,
             limit: self.bytes().saturating_sub(TAIL),
             guard: self.guard,

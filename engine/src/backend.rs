@@ -96,6 +96,8 @@ pub trait Backend: Sized + Send + 'static {
     fn linear_weights(&self, data: LinearData<'_>) -> Result<Self::Linear>;
     /// The prompts that one pass of the mask decoder takes.
     fn prompts_per_pass(&self) -> usize;
+    /// The objects that one pass of tracking takes.
+    fn objects_per_pass(&self) -> usize;
     /// True where work can be recorded; false also while a probe or a profile wants to see every operation.
     fn records(&self) -> bool;
     /// Records what `body` enqueues, and enqueues it; nothing after a failure. `body` may run more than once.
@@ -167,10 +169,10 @@ pub trait Backend: Sized + Send + 'static {
     /// (m, d), the same for every head (Su et al., arXiv:2104.09864).
     fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>);
     /// What objects remember, one memory after another: `values` (p, m, c) from the `bank`, and `keys` (p, m, c), which
-    /// are the values with their places in space and time. Rows beyond an object's are left alone.
+    /// are the values with their places in space and time. Rows beyond an object's are zeros.
     fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>);
     /// `bank[slots[p]]` (n, c) = x (p, n, c), where `scores` (p) is above 0; elsewhere x + `absent` (c), or `absent`
-    /// alone with `replace`. With `round`, to what bf16 can hold.
+    /// alone with `replace`. `bank` is f32 or bf16.
     fn remember(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>);
     /// `out` (p, c) = row `first + rows[p]` of x (p, n, c).
     fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>);
@@ -255,7 +257,7 @@ pub trait Backend: Sized + Send + 'static {
     /// `out` (p, n) i32 = the masks of (p, 4, h, w) chosen for each prompt by their logits and `iou` (p, 4).
     fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection);
     /// `out` (p, n, h, w) = the chosen masks of (p, 4, h, w), with background areas (<= threshold) of up to `hole`
-    /// pixels set to threshold + 10 and foreground areas of up to `sprinkle` pixels to threshold - 10; areas are
+    /// pixels set to threshold + margin and foreground areas of up to `sprinkle` pixels to threshold - margin; areas are
     /// 8-connected and found in the mask as given. `labels` and `areas` are scratch, (p, n, h * w) i32.
     fn clean_masks(
         &self,

@@ -47,7 +47,7 @@ pub struct TrunkConfig {
 }
 
 /// Sizes and options of memory attention, memory encoder and tracking, under the reference's names.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)] // the reference documents them
 pub struct MemoryConfig {
     pub num_layers: usize,

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 pub const MAX_SIDE: usize = 32_768;
 
 /// How the pixels of a [`Frame`] are stored: interleaved, rows from the top.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum PixelFormat {
     /// Red, green, blue, 8 bits each.

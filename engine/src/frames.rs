@@ -5,6 +5,7 @@ use crate::picture::Picture;
 use std::path::{Path, PathBuf};
 
 /// The frames of a video, all of one size, numbered from 0.
+#[derive(Clone)]
 pub enum Frames {
     /// Decoded.
     Pictures(Vec<Picture>),
@@ -49,15 +50,15 @@ impl Frames {
     }
 
     /// Frame `i`, which there is.
-    pub fn read(&self, i: usize) -> Result<Picture> {
+    pub fn read(&self, i: usize) -> Result<std::sync::Arc<Picture>> {
         if i >= self.len() {
             return Err(Error::input(format!("no frame {i}: there are {}", self.len())));
         }
-        self.with(i, |p| Ok(p.clone()))
+        self.with(i, |p| Ok(std::sync::Arc::new(p.clone())))
     }
 
     /// Calls `f` with frame `i`, which there must be.
-    pub(crate) fn with<T>(&self, i: usize, f: impl FnOnce(&Picture) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, i: usize, f: impl FnOnce(&Picture) -> Result<T>) -> Result<T> {
         match self {
             Frames::Pictures(all) => f(&all[i]),
             Frames::Files(all) => f(&crate::picture::read(&all[i])?),

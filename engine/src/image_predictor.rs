@@ -98,6 +98,27 @@ pub enum MaskBuffer<'a> {
     DeviceLogits(DeviceSlice),
 }
 
+impl<'a> MaskBuffer<'a> {
+    /// The buffer for `pixels` pixels, with what lies above `threshold` as 1 where it is binary.
+    pub(crate) fn data(self, threshold: f32, pixels: usize) -> Result<MaskData<'a>> {
+        if let MaskBuffer::DeviceLogits(d) = &self
+            && (!d.address.is_multiple_of(4) || !d.bytes.is_multiple_of(4))
+        {
+            return Err(Error::input("buffer masks: not aligned to 4 bytes"));
+        }
+        let data = match self {
+            MaskBuffer::Binary(data) => MaskData::Binary(data, threshold),
+            MaskBuffer::Logits(data) => MaskData::Logits(data, f32::INFINITY),
+            MaskBuffer::DeviceBinary(d) => MaskData::DeviceBinary(d, threshold),
+            MaskBuffer::DeviceLogits(d) => MaskData::DeviceLogits(d, f32::INFINITY),
+        };
+        match data.pixels() {
+            n if n == pixels => Ok(data),
+            n => Err(Error::input(format!("buffer masks: {pixels} elements needed, got {n}"))),
+        }
+    }
+}
+
 /// Encodes pictures, then makes masks for prompts on them.
 ///
 /// One thread uses a predictor at a time; any number of predictors share a model.
@@ -204,20 +225,8 @@ impl ImagePredictor {
         let (height, width) = self.the_image()?;
         let n = prompts.len() * self.selection(options).masks();
         let (low, full) = (n * self.mask_side * self.mask_side, n * height * width);
-        let masks = out.masks.map(|m| match m {
-            MaskBuffer::Binary(data) => MaskData::Binary(data, self.options.mask_threshold),
-            MaskBuffer::Logits(data) => MaskData::Logits(data, f32::INFINITY),
-            MaskBuffer::DeviceBinary(d) => MaskData::DeviceBinary(d, self.options.mask_threshold),
-            MaskBuffer::DeviceLogits(d) => MaskData::DeviceLogits(d, f32::INFINITY),
-        });
-        if let Some(MaskData::DeviceLogits(d, _)) = &masks
-            && (!d.address.is_multiple_of(4) || !d.bytes.is_multiple_of(4))
-        {
-            return Err(Error::input("buffer masks: not aligned to 4 bytes"));
-        }
-        let mask_len = masks.as_ref().map(MaskData::pixels);
+        let masks = out.masks.map(|m| m.data(self.options.mask_threshold, full)).transpose()?;
         for (name, need, got) in [
-            ("masks", full, mask_len),
             ("iou_predictions", n, Some(out.iou_predictions.len())),
             ("low_res_masks", low, out.low_res_masks.as_ref().map(|d| d.len())),
             ("object_score_logits", prompts.len(), out.object_score_logits.as_ref().map(|d| d.len())),
@@ -294,6 +303,7 @@ impl ImagePredictor {
             threshold: o.mask_threshold,
             hole: o.max_hole_area,
             sprinkle: o.max_sprinkle_area,
+            margin: 10.0,
         })
     }
 

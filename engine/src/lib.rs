@@ -26,8 +26,7 @@ pub mod rle;
 pub mod stage;
 pub mod tensor;
 mod variant;
-mod video_predictor;
-mod video_worker;
+mod video;
 mod worker;
 
 pub use backend::{Counters, KernelTime, Probe};
@@ -44,5 +43,5 @@ pub use model_handle::Model;
 pub use precision::{Policy, Precision};
 pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
 pub use variant::{VARIANTS, Variant};
-pub use video_predictor::{FrameMasks, VideoPredictor};
+pub use video::{FrameMasks, Retention, VideoPredictor, VideoPredictorOptions};
 pub use worker::Feature;

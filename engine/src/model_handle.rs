@@ -8,8 +8,7 @@ use crate::frames::Frames;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions};
 use crate::model::Network;
 use crate::precision::Precision;
-use crate::video_predictor::VideoPredictor;
-use crate::video_worker::{Tracker, VideoWorker};
+use crate::video::{Retention, Tracker, VideoPredictor, VideoPredictorOptions, VideoWorker};
 use crate::worker::{ImageWorker, Worker};
 use std::sync::{Arc, Mutex};
 
@@ -20,12 +19,13 @@ pub struct Model {
     config: Arc<Config>,
     precision: Precision,
     device: Arc<str>,
+    fingerprint: u64,
 }
 
 /// A network on some backend.
 trait Loaded: Send + Sync {
     fn image_worker(&self, guard: bool) -> Result<Box<dyn ImageWorker>>;
-    fn video_worker(&self, guard: bool) -> Result<Box<dyn VideoWorker>>;
+    fn video_worker(&self, offload: bool, guard: bool) -> Result<Box<dyn VideoWorker>>;
 }
 
 struct OnBackend<B: Backend> {
@@ -39,12 +39,12 @@ impl<B: Backend> Loaded for OnBackend<B> {
         Ok(Box::new(Worker::new(self.net.clone(), b, guard)))
     }
 
-    fn video_worker(&self, guard: bool) -> Result<Box<dyn VideoWorker>> {
+    fn video_worker(&self, offload: bool, guard: bool) -> Result<Box<dyn VideoWorker>> {
         if self.net.tracking.is_none() {
             return Err(Error::Input("the checkpoint has no tensors for tracking: it is for pictures alone".into()));
         }
         let b = self.b.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).fork()?;
-        Ok(Box::new(Tracker::new(self.net.clone(), b, guard)))
+        Ok(Box::new(Tracker::new(self.net.clone(), b, offload, guard)))
     }
 }
 
@@ -56,7 +56,8 @@ impl Model {
         b.sync()?; // other queues read what this one has copied
         let device = b.name().into();
         let loaded = Arc::new(OnBackend { net, b: Mutex::new(b) });
-        Ok(Model { loaded, config: Arc::new(config.clone()), precision, device })
+        let fingerprint = checkpoint.fingerprint();
+        Ok(Model { loaded, config: Arc::new(config.clone()), precision, device, fingerprint })
     }
 
     /// The sizes of the model.
@@ -80,13 +81,28 @@ impl Model {
     }
 
     /// A predictor for the frames of a video.
-    pub fn video_predictor(&self, frames: Frames) -> Result<VideoPredictor> {
-        VideoPredictor::new(self.loaded.video_worker(false)?, &self.config, frames)
+    pub fn video_predictor(&self, frames: Frames, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        self.video(Ok(frames), options, false)
     }
 
     /// As [`Model::video_predictor`], guarded as [`Model::guarded_image_predictor`].
-    pub fn guarded_video_predictor(&self, frames: Frames) -> Result<VideoPredictor> {
-        VideoPredictor::new(self.loaded.video_worker(true)?, &self.config, frames)
+    pub fn guarded_video_predictor(&self, frames: Frames, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        self.video(Ok(frames), options, true)
+    }
+
+    /// A predictor for frames that come one by one, [`VideoPredictor::push_frame`], nobody knows how many.
+    pub fn video_stream(&self, retention: Retention, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        self.video(Err(retention), options, false)
+    }
+
+    fn video(
+        &self,
+        source: Result<Frames, Retention>,
+        options: VideoPredictorOptions,
+        guard: bool,
+    ) -> Result<VideoPredictor> {
+        let worker = self.loaded.video_worker(options.offload_state_to_cpu, guard)?;
+        VideoPredictor::new(worker, self.config.clone(), self.fingerprint, source, options)
     }
 
     /// As [`Model::image_predictor`], with poisoned memory and red zones between tensors that every call checks: slow,

@@ -53,6 +53,9 @@ impl Backend for Null {
     fn prompts_per_pass(&self) -> usize {
         1
     }
+    fn objects_per_pass(&self) -> usize {
+        1
+    }
     fn records(&self) -> bool {
         false
     }

@@ -168,7 +168,7 @@ pub struct TokenAttention<'a> {
 /// Where objects' memories are kept.
 #[derive(Clone, Copy)]
 pub struct Bank<'a> {
-    /// (slots, hw, c): of frames.
+    /// (slots, hw, c) bf16: of frames.
     pub maps: Tensor<'a>,
     /// (slots', k, c): pointers, each cut into k tokens.
     pub pointers: Tensor<'a>,
@@ -243,8 +243,6 @@ pub struct Absent<'a> {
     pub vector: Tensor<'a>,
     /// The vector stands in place of what is remembered; otherwise it is added.
     pub replace: bool,
-    /// Round to what bf16 can hold.
-    pub round: bool,
 }
 
 /// How [`Backend::preprocess`] resizes.
@@ -292,4 +290,6 @@ pub struct Cleaning {
     pub hole: f32,
     /// Largest foreground area that is removed.
     pub sprinkle: f32,
+    /// What is filled gets this much more than the threshold, what is removed as much less.
+    pub margin: f32,
 }

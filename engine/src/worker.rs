@@ -132,23 +132,10 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Makes room in the scratch arena; recordings name the old addresses if it moved.
-    fn reserve_scratch(&mut self, layout: impl FnOnce(&mut Carver<'_>)) -> Result<()> {
-        let before = self.scratch.bytes();
-        let result = self.scratch.reserve(&self.b, "scratch of a predictor", layout);
-        if self.scratch.bytes() != before {
-            self.encode.clear();
-            self.decode.clear();
-        }
-        result
-    }
-
     fn reserve_images(&mut self, images: usize) -> Result<()> {
         if images > self.capacity {
             (self.capacity, self.images) = (0, 0);
             let net = self.net.clone();
-            self.encode.clear();
-            self.decode.clear();
             self.features.reserve(&self.b, "features of pictures", |c| {
                 Features::carve(c, &net.config, net.policy, images);
             })?;
@@ -159,14 +146,14 @@ impl<B: Backend> Worker<B> {
 
     fn reserve_encode(&mut self) -> Result<()> {
         let net = self.net.clone();
-        self.reserve_scratch(|c| {
+        self.scratch.reserve(&self.b, "scratch of a predictor", |c| {
             image_encoder::Acts::carve(c, &net.config, net.policy);
         })
     }
 
     fn reserve_decode(&mut self, batch: Batch, clean: bool) -> Result<()> {
         let net = self.net.clone();
-        self.reserve_scratch(|c| {
+        self.scratch.reserve(&self.b, "scratch of a predictor", |c| {
             mask_decoder::Acts::carve(c, &net.config, net.policy, batch);
             if clean {
                 CleanActs::carve(c, batch.prompts, 3, net.config.mask_side());
@@ -207,7 +194,7 @@ impl<B: Backend> Worker<B> {
         }
 
         let selected = a.selected.prefix(&[batch.prompts, n]);
-        self.decode.run((batch, n, clean.is_some()), b, |b| {
+        self.decode.run((batch, n, clean.is_some()), b, &[&self.scratch, &self.features], |b| {
             net.mask_decoder.run(b, &a, &net.prompt_encoder, &features, selection);
             if let Some((cleaning, clean)) = &clean {
                 b.clean_masks(clean.masks, a.masks, selected, clean.labels, clean.areas, *cleaning);
@@ -270,7 +257,7 @@ impl<B: Backend> Worker<B> {
     }
 }
 
-fn on_the_cpu(what: &str) -> Error {
+pub(crate) fn on_the_cpu(what: &str) -> Error {
     Error::input(format!("the {what} is in a GPU's memory, but the model runs on the CPU"))
 }
 
@@ -366,7 +353,7 @@ impl<B: Backend> ImageWorker for Worker<B> {
             let a = image_encoder::Acts::carve(&mut self.scratch.carve(), &net.config, net.policy);
             b.preprocess(a.image, frame, Filter::Bilinear);
             let out = all.of(i);
-            self.encode.run(i, b, |b| {
+            self.encode.run(i, b, &[&self.scratch, &self.features], |b| {
                 net.image_encoder.run(b, &a, &out);
                 if net.config.memory.directly_add_no_mem_embed {
                     b.add_vector(out.embed, out.embed, net.no_mem_embed.at());

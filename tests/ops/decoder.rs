@@ -155,7 +155,7 @@ pub fn cleaning<B: Backend>(b: &B) {
         let (out, labels, areas) = (Owned::nan(b, &[1, 1, h, w]), Owned::ints(b, &[0; 49]), Owned::ints(b, &[0; 49]));
         let scratch = |t: &Owned<'_, B>| t.at().addr();
         assert_ne!(scratch(&labels), scratch(&areas));
-        let cleaning = Cleaning { threshold: 0.5, hole, sprinkle };
+        let cleaning = Cleaning { threshold: 0.5, hole, sprinkle, margin: 0.25 };
         let selected = ts.at().view(&[1, 1]);
         b.clean_masks(
             out.at(),
@@ -174,8 +174,8 @@ pub fn cleaning<B: Backend>(b: &B) {
                 _ => 20.0,
             };
             let want = match v > 0.5 {
-                true if area <= sprinkle => -9.5,
-                false if area <= hole => 10.5,
+                true if area <= sprinkle => 0.25,
+                false if area <= hole => 0.75,
                 _ => v,
             };
             assert_eq!(got[i], want, "pixel {i}, holes of {hole}, sprinkles of {sprinkle}");

@@ -13,14 +13,15 @@ pub fn memories<B: Backend>(b: &B, numbers: Numbers) {
     ] {
         let (slots, times) = (5, 7);
         let m = frames * hw + pointers * parts + 3;
-        let (maps, tokens) = (r.floats(slots * hw * c), r.floats(slots * parts * c));
+        let (mut maps, tokens) = (r.floats(slots * hw * c), r.floats(slots * parts * c));
         let (space, time) = (r.floats(hw * c), r.floats(times * c));
         let pointer_times = r.floats(p * pointers * c);
         let mut some =
             |n: usize, below: usize| (0..n).map(|_| (r.next() as usize % below) as i32).collect::<Vec<i32>>();
         let (map_of, time_of, pointer_of) =
             (some(p * frames, slots), some(p * frames, times), some(p * pointers, slots));
-        let (tm, tt) = (Owned::new(b, &[slots, hw, c], &maps), Owned::new(b, &[slots, parts, c], &tokens));
+        let tm = Owned::of(b, DType::Bf16, &[slots, hw, c], &mut maps);
+        let tt = Owned::new(b, &[slots, parts, c], &tokens);
         let (ts, td) = (Owned::new(b, &[hw, c], &space), Owned::new(b, &[times, c], &time));
         let tp = Owned::new(b, &[p, pointers, c], &pointer_times);
         let [tc, tmo, tto, tpo] = [counts, &map_of, &time_of, &pointer_of].map(|v| Owned::ints(b, v));
@@ -52,8 +53,10 @@ pub fn memories<B: Backend>(b: &B, numbers: Numbers) {
             let n = want_keys.len();
             numbers.check("gather_memories, keys", &keys[i * m * c..][..n], &want_keys, 3e-7);
             numbers.check("gather_memories, values", &values[i * m * c..][..n], &want_values, 0.0);
-            // What an object does not have is not written.
-            assert!(values[i * m * c + n..(i + 1) * m * c].iter().all(|v| v.is_nan()));
+            // What an object does not have is nothing.
+            for rest in [&keys, &values] {
+                assert!(rest[i * m * c + n..(i + 1) * m * c].iter().all(|&v| v == 0.0));
+            }
         }
     }
 }
@@ -65,15 +68,15 @@ pub fn keeping<B: Backend>(b: &B) {
     let (scores, to) = ([1.0, 0.0, -2.0], [4, 0, 2]);
     let (tx, ta) = (Owned::new(b, &[p, n, c], &x), Owned::new(b, &[c], &absent));
     let (tt, ts) = (Owned::ints(b, &to), Owned::new(b, &[p], &scores));
-    for (replace, round) in [(false, true), (true, false), (false, false)] {
-        let bank = Owned::nan(b, &[slots, n, c]);
-        b.remember(bank.at(), tx.at(), tt.at(), ts.at(), Absent { vector: ta.at(), replace, round });
+    for (replace, dtype) in [(false, DType::Bf16), (true, DType::F32), (false, DType::F32)] {
+        let bank = Owned::nan_of(b, dtype, &[slots, n, c]);
+        b.remember(bank.at(), tx.at(), tt.at(), ts.at(), Absent { vector: ta.at(), replace });
         let got = bank.floats();
         for (i, &slot) in to.iter().enumerate() {
             for j in 0..n * c {
                 let (v, a) = (x[i * n * c + j], absent[j % c]);
                 let y = if scores[i] > 0.0 { v } else { a + if replace { 0.0 } else { v } };
-                let y = if round { bf16::from_f32(y).to_f32() } else { y };
+                let y = if dtype == DType::Bf16 { bf16::from_f32(y).to_f32() } else { y };
                 assert_eq!(got[slot as usize * n * c + j], y);
             }
         }

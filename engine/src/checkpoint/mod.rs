@@ -124,6 +124,27 @@ impl Checkpoint {
         &self.name
     }
 
+    /// A number that other weights would not have: of all names and shapes, and of some values of each tensor, whatever
+    /// their type (FNV-1a).
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut add =
+            |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        for name in self.names() {
+            let Some(tensor) = self.get(name) else { continue };
+            let size = tensor.dtype.bytes();
+            let n = tensor.bytes.len() / size;
+            add(name.as_bytes());
+            tensor.shape.iter().for_each(|d| add(&(*d as u64).to_le_bytes()));
+            let mut values = Vec::new();
+            (0..n)
+                .step_by(n.div_ceil(16).max(1))
+                .for_each(|i| tensor.dtype.widen(&tensor.bytes[i * size..][..size], &mut values));
+            values.iter().for_each(|v| add(&v.to_bits().to_le_bytes()));
+        }
+        hash
+    }
+
     /// Meta's names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -44,7 +44,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, MaskOut};
 use crate::operations;
 use crate::precision::Precision;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, bf16};
 pub use attention::MAX_WIDTH as MAX_HEAD_WIDTH;
 pub use linear::Packed;
 pub use memory::HostMemory;
@@ -229,6 +229,7 @@ pub(crate) struct Ptr<T>(*mut T);
 
 type F32 = Ptr<f32>;
 type I32 = Ptr<i32>;
+type Bf16 = Ptr<bf16>;
 
 impl<T> Clone for Ptr<T> {
     fn clone(&self) -> Self {
@@ -278,6 +279,13 @@ impl F32 {
     }
 }
 
+impl Bf16 {
+    fn of(t: Tensor<'_>) -> Self {
+        assert!(t.dtype() == DType::Bf16, "memories are bf16, got {t:?}");
+        Ptr(t.addr() as *mut bf16)
+    }
+}
+
 impl I32 {
     fn of(t: Tensor<'_>) -> Self {
         assert!(t.dtype() == DType::I32, "indices are i32, got {t:?}");
@@ -323,6 +331,10 @@ impl Backend for Cpu {
 
     fn prompts_per_pass(&self) -> usize {
         8
+    }
+
+    fn objects_per_pass(&self) -> usize {
+        4
     }
 
     fn records(&self) -> bool {

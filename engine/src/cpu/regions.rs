@@ -21,7 +21,7 @@ impl Kernel for Clean {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
         let n = self.h * self.w;
-        let Cleaning { threshold, hole, sprinkle } = self.cleaning;
+        let Cleaning { threshold, hole, sprinkle, margin } = self.cleaning;
         let mask = std::slice::from_raw_parts(self.mask.ptr(), n);
         let out = std::slice::from_raw_parts_mut(self.out.ptr(), n);
         let labels = std::slice::from_raw_parts_mut(self.labels.ptr(), n);
@@ -38,10 +38,10 @@ impl Kernel for Clean {
             let area = areas[labels[i] as usize] as f32;
             if mask[i] > threshold {
                 if area <= sprinkle {
-                    out[i] = threshold - 10.0;
+                    out[i] = threshold - margin;
                 }
             } else if area <= hole {
-                out[i] = threshold + 10.0;
+                out[i] = threshold + margin;
             }
         }
     }
@@ -144,7 +144,7 @@ mod tests {
             }).collect();
             let kinds: Vec<bool> = mask.iter().map(|&v| v > 0.0).collect();
             let (mut out, mut labels, mut areas) = (vec![0.0; w * h], vec![0; w * h], vec![0; w * h]);
-            let cleaning = Cleaning { threshold: 0.0, hole: hole as f32, sprinkle: sprinkle as f32 };
+            let cleaning = Cleaning { threshold: 0.0, hole: hole as f32, sprinkle: sprinkle as f32, margin: 10.0 };
             // SAFETY: buffers of one size.
             unsafe {
                 crate::cpu::simd::Isa::Portable.run(Clean {

@@ -2,10 +2,10 @@
 //! depthwise convolution.
 
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, math};
+use super::{Bf16, Cpu, F32, I32, math};
 use crate::backend::{Absent, Bank, BankIndex, BankSizes};
 use crate::resample::bilinear;
-use crate::tensor::{Tensor, bf16};
+use crate::tensor::{DType, Tensor, bf16};
 
 /// The logit of an object that is not there.
 const ABSENT: f32 = -1024.0;
@@ -18,21 +18,42 @@ struct Gather {
     c: usize,
     keys: F32,
     values: F32,
-    from: F32,
-    space: Option<F32>,
-    time: F32,
+    from: From,
+}
+
+/// What tokens are made of.
+#[derive(Clone, Copy)]
+enum From {
+    /// A frame's memory, with the encodings of space and time.
+    Map(Bf16, F32, F32),
+    /// A pointer, with its encoding of time.
+    Pointer(F32, F32),
+    /// Zeros.
+    Nothing,
 }
 
 impl Kernel for Gather {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
+        let c = self.c;
         for i in 0..self.n {
-            let (from, key, value) =
-                (self.from.at(i * self.c), self.keys.at_mut(i * self.c), self.values.at_mut(i * self.c));
-            std::ptr::copy_nonoverlapping(from, value, self.c);
-            zip_rows!(s, key, from, self.time.ptr(), self.c, |a, b| s.add(a, b));
-            if let Some(space) = self.space {
-                zip_rows!(s, key, key, space.at(i * self.c), self.c, |a, b| s.add(a, b));
+            let (key, value) = (self.keys.at_mut(i * c), self.values.at_mut(i * c));
+            match self.from {
+                From::Map(map, space, time) => {
+                    for j in 0..c {
+                        *value.add(j) = f32::from_bits(u32::from((*map.at(i * c + j)).to_bits()) << 16);
+                    }
+                    zip_rows!(s, key, value, time.at(0), c, |a, b| s.add(a, b));
+                    zip_rows!(s, key, key, space.at(i * c), c, |a, b| s.add(a, b));
+                }
+                From::Pointer(pointer, time) => {
+                    std::ptr::copy_nonoverlapping(pointer.at(i * c), value, c);
+                    zip_rows!(s, key, value, time.at(0), c, |a, b| s.add(a, b));
+                }
+                From::Nothing => {
+                    key.write_bytes(0, c);
+                    value.write_bytes(0, c);
+                }
             }
         }
     }
@@ -42,11 +63,17 @@ impl Kernel for Gather {
 struct Remember {
     rows: (usize, usize),
     c: usize,
-    out: F32,
+    out: Kept,
     x: F32,
     absent: Option<F32>,
     replace: bool,
-    round: bool,
+}
+
+/// Where it is remembered.
+#[derive(Clone, Copy)]
+enum Kept {
+    Float(F32),
+    Bf16(Bf16),
 }
 
 impl Kernel for Remember {
@@ -60,7 +87,10 @@ impl Kernel for Remember {
                     Some(v) if self.replace => *v.at(i),
                     Some(v) => x + *v.at(i),
                 };
-                *self.out.at_mut(row * self.c + i) = if self.round { bf16::from_f32(y).to_f32() } else { y };
+                match self.out {
+                    Kept::Float(out) => *out.at_mut(row * self.c + i) = y,
+                    Kept::Bf16(out) => *out.at_mut(row * self.c + i) = bf16::from_f32(y),
+                }
             }
         }
     }
@@ -179,28 +209,35 @@ impl Cpu {
     pub(super) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
         let BankSizes { p, m, c, hw, k: parts, b: frames, q: pointers } = BankSizes::of(keys, values, &bank, &index);
         self.count(&[keys, values]);
-        let (keys, values) = (F32::of(keys), F32::of(values));
-        let [maps, tokens, space, time] = [bank.maps, bank.pointers, bank.space, bank.time].map(F32::of);
+        let (keys, values, maps) = (F32::of(keys), F32::of(values), Bf16::of(bank.maps));
+        let [tokens, space, time] = [bank.pointers, bank.space, bank.time].map(F32::of);
         let [counts, slots, times, pointer_slots] =
             [index.counts, index.maps, index.times, index.pointers].map(I32::of);
         let pointer_times = F32::of(index.pointer_times);
-        self.parallel(p * (frames + pointers), |task, _| {
-            let (object, i) = (task / (frames + pointers), task % (frames + pointers));
+        // A task per memory, and one for what is beyond.
+        let tasks = frames + pointers + 1;
+        self.parallel(p * tasks, |task, _| {
+            let (object, i) = (task / tasks, task % tasks);
             // SAFETY: tables of the sizes checked above; slots are the caller's, within the bank.
             unsafe {
                 let (have, pointing) = (*counts.at(2 * object) as usize, *counts.at(2 * object + 1) as usize);
-                let (n, first, from, space, time) = if i < frames {
+                let spatial = have * hw;
+                let (n, first, from) = if i < frames {
                     let at = object * frames + i;
-                    let from = maps.add(*slots.at(at) as usize * hw * c);
-                    (if i < have { hw } else { 0 }, i * hw, from, Some(space), time.add(*times.at(at) as usize * c))
-                } else {
+                    let map = maps.add(*slots.at(at) as usize * hw * c);
+                    let time = time.add(*times.at(at) as usize * c);
+                    (if i < have { hw } else { 0 }, i * hw, From::Map(map, space, time))
+                } else if i < frames + pointers {
                     let at = object * pointers + i - frames;
-                    let from = tokens.add(*pointer_slots.at(at) as usize * parts * c);
+                    let pointer = tokens.add(*pointer_slots.at(at) as usize * parts * c);
                     let n = if i - frames < pointing { parts } else { 0 };
-                    (n, have * hw + (i - frames) * parts, from, None, pointer_times.add(at * c))
+                    (n, spatial + (i - frames) * parts, From::Pointer(pointer, pointer_times.add(at * c)))
+                } else {
+                    let used = spatial + pointing * parts;
+                    (m - used, used, From::Nothing)
                 };
                 let to = (object * m + first) * c;
-                Gather { n, c, keys: keys.add(to), values: values.add(to), from, space, time }
+                Gather { n, c, keys: keys.add(to), values: values.add(to), from }
             }
         });
     }
@@ -220,8 +257,11 @@ impl Cpu {
             absent.vector
         );
         self.count(&[x, x]);
-        let (bank, x, slots, scores, vector) =
-            (F32::of(bank), F32::of(x), I32::of(slots), F32::of(scores), F32::of(absent.vector));
+        let out = match bank.dtype() {
+            DType::Bf16 => Kept::Bf16(Bf16::of(bank)),
+            _ => Kept::Float(F32::of(bank)),
+        };
+        let (x, slots, scores, vector) = (F32::of(x), I32::of(slots), F32::of(scores), F32::of(absent.vector));
         let blocks = n.div_ceil(256);
         self.parallel_if(p * blocks, n * c > 4096, |task, _| {
             let (object, first) = (task / blocks, task % blocks * 256);
@@ -230,11 +270,13 @@ impl Cpu {
             Remember {
                 rows: (first, (first + 256).min(n)),
                 c,
-                out: bank.add(slot * n * c),
+                out: match out {
+                    Kept::Float(out) => Kept::Float(out.add(slot * n * c)),
+                    Kept::Bf16(out) => Kept::Bf16(out.add(slot * n * c)),
+                },
                 x: x.add(object * n * c),
                 absent: (!seen).then_some(vector),
                 replace: absent.replace,
-                round: absent.round,
             }
         });
     }

@@ -1,10 +1,10 @@
 //! What tracking adds to a model: memories and pointers, how they are made and how they are read.
 
 use super::layers::{Loader, Mlp3, Param};
-use super::memory_attention::{MemoryAttention, pointer_tokens};
+use super::memory_attention::{self, MemoryAttention, pointer_tokens};
 use super::memory_encoder::MemoryEncoder;
 use super::position::sine_position;
-use crate::backend::{Activation, Backend, Bank, Conv, Epilogue};
+use crate::backend::{Absent, Activation, Backend, Bank, Conv, Epilogue};
 use crate::config::Config;
 use crate::error::{Result, try_zeros};
 use crate::tensor::Tensor;
@@ -74,6 +74,23 @@ impl<B: Backend> Tracking<B> {
         let parts = pointer_tokens(config);
         let pointers = pointers.view(&[pointers.dim(0), parts, config.memory.mem_dim]);
         Bank { maps, pointers, space: self.space.at(), time: self.time.at() }
+    }
+
+    /// All pointers (slots, d) of a bank, as they are remembered.
+    pub fn pointers<'a>(&self, pointers: Tensor<'a>) -> Tensor<'a> {
+        pointers.view(&[pointers.dim(0), 1, pointers.cols()])
+    }
+
+    /// What becomes of the pointer of an object that is not there.
+    pub fn absent(&self, config: &Config) -> Absent<'_> {
+        Absent { vector: self.no_obj_ptr.at(), replace: config.memory.fixed_no_obj_ptr }
+    }
+
+    /// The encoding of time of every pointer of a pass.
+    pub fn place_pointers(&self, b: &B, a: &memory_attention::Acts<'_>) {
+        if let Some(linear) = self.pointer_time.as_ref().filter(|_| !a.pointer_sines.is_empty()) {
+            b.linear(a.pointer_times, a.pointer_sines.into(), linear, Epilogue::NONE);
+        }
     }
 
     /// `out` (p, d): pointers of the mask tokens `tokens` (p, d); `hidden` are two scratch tensors of that size.

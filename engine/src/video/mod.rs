@@ -1,0 +1,14 @@
+//! Objects through the frames of a video: bookkeeping on the host, memories on the device.
+
+mod bank;
+mod object;
+mod pass;
+mod predictor;
+mod propagate;
+mod source;
+mod state;
+mod worker;
+
+pub use predictor::{FrameMasks, VideoPredictor, VideoPredictorOptions};
+pub use source::Retention;
+pub(crate) use worker::{Tracker, VideoWorker};

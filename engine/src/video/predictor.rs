@@ -1,0 +1,381 @@
+//! Masks of objects through a video.
+//!
+//! Behaviour is the reference's `SAM2VideoPredictor`, object by object, with its ways of keeping and losing corrections.
+
+use super::bank::slot_bytes;
+use super::object::{Object, Output, Place, reach};
+use super::source::{Retention, Source};
+use super::worker::{How, Past, Seen, Shown, Step, VideoWorker};
+use crate::backend::{Counters, Probe, Selection};
+use crate::config::Config;
+use crate::error::{Error, Result, try_zeros};
+use crate::frame::{MaskData, MaskOut};
+use crate::frames::Frames;
+use crate::prompt::{Point, Prompt, resize_mask};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The logit of an object without a mask on a frame.
+pub(super) const NO_OBJECT: f32 = -1024.0;
+/// Mask logits that are fed back are clamped to plus or minus this.
+const FED_BACK: f32 = 32.0;
+
+/// How a video predictor keeps what it learns; the defaults are the reference's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VideoPredictorOptions {
+    /// A correction of a frame that was tracked before outlasts the next propagation over that frame, as in the reference's
+    /// legacy predictor. By default propagation finds the frame anew, as in the reference: a correction has an effect on
+    /// propagations that start after it. (A further click on a conditioning frame that was tracked is lost either way;
+    /// `add_all_frames_to_correct_as_cond` in the configuration keeps both.)
+    pub legacy_corrections: bool,
+    /// Memories are kept in the host's memory and brought to the device when needed. Frames always are in the host's.
+    pub offload_state_to_cpu: bool,
+}
+
+/// Masks of every object on one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameMasks {
+    /// The frame's number.
+    pub frame_idx: usize,
+    /// The objects, in the order they were first named.
+    pub obj_ids: Vec<i64>,
+    /// (objects, height, width): logits at the video's size; above 0 is on the object. Empty where they went to a buffer of
+    /// the caller's.
+    pub masks: Vec<f32>,
+    /// (objects): above 0 where the object is to be seen; NaN where nothing is known of it on this frame.
+    pub scores: Vec<f32>,
+}
+
+/// Follows objects through a video.
+///
+/// One thread uses a predictor at a time. A predictor and its forks share a queue of work on the device.
+pub struct VideoPredictor {
+    pub(super) worker: Arc<Mutex<Box<dyn VideoWorker>>>,
+    pub(super) config: Arc<Config>,
+    pub(super) options: VideoPredictorOptions,
+    /// Of the model's weights.
+    pub(super) fingerprint: u64,
+    pub(super) source: Source,
+    pub(super) size: (usize, usize),
+    pub(super) ids: Vec<i64>,
+    pub(super) objects: Vec<Object>,
+}
+
+impl VideoPredictor {
+    /// `frames`: None where they will be pushed, and kept as `retention` says.
+    pub(crate) fn new(
+        worker: Box<dyn VideoWorker>,
+        config: Arc<Config>,
+        fingerprint: u64,
+        source: Result<Frames, Retention>,
+        options: VideoPredictorOptions,
+    ) -> Result<Self> {
+        if !config.memory.directly_add_no_mem_embed {
+            return Err(Error::config("model.directly_add_no_mem_embed", "only true is implemented for videos"));
+        }
+        let (source, size) = match source {
+            Ok(frames) if frames.is_empty() => return Err(Error::input("a video without frames")),
+            Ok(frames) => {
+                let first = frames.read(0)?;
+                (Source::given(frames), (first.height, first.width))
+            }
+            Err(retention) => (Source::pushed(retention), (0, 0)),
+        };
+        let (worker, ids, objects) = (Arc::new(Mutex::new(worker)), Vec::new(), Vec::new());
+        Ok(VideoPredictor { worker, config, options, fingerprint, source, size, ids, objects })
+    }
+
+    /// How many frames there are.
+    pub fn num_frames(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Height and width of the frames; 0 before the first was pushed.
+    pub fn video_size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    /// The objects, in the order they were first named.
+    pub fn obj_ids(&self) -> &[i64] {
+        &self.ids
+    }
+
+    /// Says where an object is on a frame, by points, a box or both; returns the masks of all objects there.
+    ///
+    /// A box comes before the points and needs `clear_old_points`, without which the frame's earlier points stay.
+    /// Coordinates are pixels of the video, or, without `normalize_coords`, in 0..1.
+    pub fn add_new_points_or_box(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        prompt: &Prompt<'_>,
+        clear_old_points: bool,
+        normalize_coords: bool,
+    ) -> Result<FrameMasks> {
+        self.source.check(frame_idx)?;
+        let (height, width) = self.size;
+        let extent = if normalize_coords { [width as f32, height as f32] } else { [1.0, 1.0] };
+        prompt.check(extent, self.config.mask_side())?;
+        if prompt.points.is_empty() && prompt.box_.is_none() {
+            return Err(Error::input("at least one of points or box must be given"));
+        }
+        if prompt.mask_input.is_some() {
+            return Err(Error::input("a mask is given by add_new_mask"));
+        }
+        if prompt.box_.is_some() && !clear_old_points {
+            return Err(Error::input("a box cannot be added to earlier points: it needs clear_old_points"));
+        }
+        let nobody = Object::default();
+        let object = self.ids.iter().position(|&id| id == obj_id).map_or(&nobody, |i| &self.objects[i]);
+        let unit = |p: &Point| Point { x: p.x / extent[0], y: p.y / extent[1], label: p.label };
+        let mut points = Vec::new();
+        if !clear_old_points {
+            points.extend(object.points.get(&frame_idx).into_iter().flatten().copied());
+        }
+        if let Some([x0, y0, x1, y1]) = prompt.box_ {
+            points.push(unit(&Point { x: x0, y: y0, label: 2 }));
+            points.push(unit(&Point { x: x1, y: y1, label: 3 }));
+        }
+        points.extend(prompt.points.iter().map(unit));
+        if points.len() > crate::prompt::MAX_POINTS {
+            return Err(Error::input(format!("{} points on frame {frame_idx}", points.len())));
+        }
+
+        let (initial, reverse, cond) = self.standing(object, frame_idx);
+        // Whatever was seen here before is fed back, also where the points are new.
+        let earlier = object.temp[!cond as usize].get(&frame_idx).or_else(|| object.cond_at(frame_idx));
+        let earlier = earlier.or_else(|| object.non_cond.get(&frame_idx)).filter(|out| !out.low_res.is_empty());
+        let fed_back: Option<Vec<f32>> =
+            earlier.map(|out| out.low_res.iter().map(|v| v.clamp(-FED_BACK, FED_BACK)).collect());
+        let past = if initial { None } else { Some(self.past(object, frame_idx, reverse)) };
+        let selection = self.selection(points.len(), initial);
+        let step = Step::new(past, Seen::Points(&points, fed_back.as_deref()), false);
+        let out = self.find(frame_idx, step, selection)?;
+        let object = self.object(obj_id);
+        object.points.insert(frame_idx, points);
+        object.temp[!cond as usize].insert(frame_idx, out);
+        self.masks_on(frame_idx)
+    }
+
+    /// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not; returns the masks of
+    /// all objects there. An empty mask says that it is not there.
+    pub fn add_new_mask(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        mask: &[u8],
+        height: usize,
+        width: usize,
+    ) -> Result<FrameMasks> {
+        self.source.check(frame_idx)?;
+        if height == 0 || width == 0 || height.checked_mul(width) != Some(mask.len()) {
+            return Err(Error::input(format!("a mask of {} values for {width}x{height} pixels", mask.len())));
+        }
+        let (side, low) = (self.config.image_size, self.config.mask_side());
+        let on = |v: u8| (v != 0) as u8 as f32;
+        let full: Vec<f32> = if (height, width) == (side, side) {
+            mask.iter().map(|&v| on(v)).collect()
+        } else {
+            let resized = resize_mask(width, height, side, |i| on(mask[i]))?;
+            resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect()
+        };
+        let nobody = Object::default();
+        let object = self.ids.iter().position(|&id| id == obj_id).map_or(&nobody, |i| &self.objects[i]);
+        let (initial, reverse, cond) = self.standing(object, frame_idx);
+        let empty = full.iter().all(|&v| v == 0.0);
+        let out = if self.config.memory.use_mask_input_as_output_without_sam {
+            let logits = resize_mask(side, side, low, |i| full[i] * 20.0 - 10.0)?;
+            let step = Step::new(None, Seen::Mask(&full, &logits), empty);
+            let out = self.find(frame_idx, step, self.single())?;
+            Output { score: if empty { -10.0 } else { 10.0 }, ..out }
+        } else {
+            let past = if initial { None } else { Some(self.past(object, frame_idx, reverse)) };
+            let logits = resize_mask(side, side, low, |i| full[i])?;
+            let step = Step::new(past, Seen::Points(&[], Some(&logits)), false);
+            self.find(frame_idx, step, self.selection(0, initial))?
+        };
+        let object = self.object(obj_id);
+        object.points.remove(&frame_idx);
+        object.temp[!cond as usize].insert(frame_idx, out);
+        self.masks_on(frame_idx)
+    }
+
+    /// Forgets what was said of an object on a frame; returns the masks of all objects there.
+    pub fn clear_all_prompts_in_frame(&mut self, frame_idx: usize, obj_id: i64) -> Result<FrameMasks> {
+        self.source.check(frame_idx)?;
+        let index = self.known(obj_id)?;
+        self.objects[index].clear(frame_idx);
+        self.masks_on(frame_idx)
+    }
+
+    /// Removes an object.
+    pub fn remove_object(&mut self, obj_id: i64) -> Result<()> {
+        let index = self.known(obj_id)?;
+        self.objects.remove(index);
+        self.ids.remove(index);
+        Ok(())
+    }
+
+    /// Removes all objects.
+    pub fn reset_state(&mut self) {
+        self.objects.clear();
+        self.ids.clear();
+    }
+
+    /// A predictor that knows what this one does and goes its own way from here, as to try a prompt. Nothing is copied:
+    /// both share memories, frames and the queue of work on the device.
+    pub fn fork(&self) -> VideoPredictor {
+        VideoPredictor {
+            worker: self.worker.clone(),
+            config: self.config.clone(),
+            source: self.source.clone(),
+            ids: self.ids.clone(),
+            objects: self.objects.clone(),
+            ..*self
+        }
+    }
+
+    /// Work done so far, by forks too.
+    pub fn counters(&self) -> Counters {
+        self.lock().counters()
+    }
+
+    /// Shows intermediate results of the calls to come, of forks too; for debugging and tests.
+    pub fn set_probe(&mut self, probe: Option<Probe>) {
+        self.lock().set_probe(probe);
+    }
+
+    /// Bytes held: of the device beside the model's weights, forks included, and of the host for memories, masks and
+    /// pushed frames.
+    pub fn memory_bytes(&self) -> [usize; 2] {
+        let [device, mut host] = self.lock().bytes();
+        let outputs = self.objects.iter().flat_map(|o| {
+            let temp = o.temp.iter().flat_map(|temp| temp.values());
+            temp.chain(o.cond.iter().map(|(_, out)| out)).chain(o.non_cond.values())
+        });
+        host += outputs.map(|out| out.low_res.len() * 4).sum::<usize>();
+        if let Source::Pushed(p) = &self.source {
+            host += p.kept.iter().flat_map(|k| &k.picture).map(|p| p.pixels.len()).sum::<usize>();
+        }
+        [device, host]
+    }
+
+    /// What an object takes at most in a stream that keeps a window: bytes of memories and pointers (on the device, but for
+    /// memories that are offloaded) and of masks on the host, each with one conditioning frame; a further conditioning frame
+    /// takes one memory and one pointer more. None where everything is kept.
+    pub fn object_bytes(&self) -> Option<[usize; 2]> {
+        let Source::Pushed(pushed) = &self.source else { return None };
+        let Retention::Window(n) = pushed.retention else { return None };
+        let [map, pointer] = slot_bytes(&self.config);
+        let [maps, pointers] = reach(&self.config.memory);
+        // One of each is new while the oldest is still there.
+        let outputs = n + 2 + maps.max(pointers);
+        let low = self.config.mask_side() * self.config.mask_side() * 4;
+        Some([(n + maps + 3) * map + (outputs + 1) * pointer, (n + 3) * low])
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Box<dyn VideoWorker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The worker, with a frame as its current one.
+    pub(super) fn on(&self, frame: usize) -> Result<MutexGuard<'_, Box<dyn VideoWorker>>> {
+        let key = self.source.key(frame)?;
+        let mut worker = self.lock();
+        if worker.current() != Some(key) {
+            let (picture, (h, w)) = (self.source.picture(frame)?, self.size);
+            if (picture.height, picture.width) != (h, w) {
+                let (height, width) = (picture.height, picture.width);
+                return Err(Error::input(format!("frame {frame} has {width}x{height} pixels, the first {w}x{h}")));
+            }
+            worker.encode(key, &picture.frame()?)?;
+        }
+        Ok(worker)
+    }
+
+    fn known(&self, obj_id: i64) -> Result<usize> {
+        let index = self.ids.iter().position(|&id| id == obj_id);
+        index.ok_or_else(|| Error::input(format!("no object {obj_id}: there are {:?}", self.ids)))
+    }
+
+    /// An object, which is new where it was not known.
+    fn object(&mut self, obj_id: i64) -> &mut Object {
+        let index = self.ids.iter().position(|&id| id == obj_id).unwrap_or_else(|| {
+            self.ids.push(obj_id);
+            self.objects.push(Object::default());
+            self.ids.len() - 1
+        });
+        &mut self.objects[index]
+    }
+
+    /// Whether a frame is one where an object is first seen, the direction it was tracked in, and whether what is said
+    /// of it now makes it a conditioning frame.
+    fn standing(&self, object: &Object, frame: usize) -> (bool, bool, bool) {
+        let tracked = object.tracked.get(&frame);
+        let initial = tracked.is_none();
+        let cond = initial || self.config.memory.add_all_frames_to_correct_as_cond;
+        (initial, tracked.copied().unwrap_or(false), cond)
+    }
+
+    fn single(&self) -> Selection {
+        match self.config.dynamic_multimask {
+            Some((delta, thresh)) => Selection::Stable { delta, thresh },
+            None => Selection::Single,
+        }
+    }
+
+    /// How the mask of an object is chosen where so many points are given.
+    pub(super) fn selection(&self, points: usize, initial: bool) -> Selection {
+        let m = &self.config.memory;
+        let several = m.multimask_output_in_sam
+            && (initial || m.multimask_output_for_tracking)
+            && (m.multimask_min_pt_num..=m.multimask_max_pt_num).contains(&points);
+        if several { Selection::Best } else { self.single() }
+    }
+
+    pub(super) fn how(&self, selection: Selection, remember: bool) -> How {
+        How { selection, remember, fill_hole_area: self.config.memory.fill_hole_area as f32 }
+    }
+
+    /// What an object remembers, as seen from a frame.
+    pub(super) fn past(&self, object: &Object, frame: usize, reverse: bool) -> Past {
+        object.past(Place { frame, reverse, len: self.source.known_len() }, &self.config.memory)
+    }
+
+    /// Finds one object on a frame.
+    fn find(&self, frame: usize, step: Step<'_>, selection: Selection) -> Result<Output> {
+        let mut steps = [step];
+        self.on(frame)?.find(&mut steps, self.how(selection, false), &[], None)?;
+        let [step] = steps;
+        let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
+        Ok(Output { low_res: step.low_res, score: step.score, pointer, memory: None })
+    }
+
+    /// The masks of all objects on a frame, at the video's size.
+    fn masks_on(&mut self, frame: usize) -> Result<FrameMasks> {
+        let (height, width) = self.size;
+        let low = self.config.mask_side() * self.config.mask_side();
+        let nothing = vec![NO_OBJECT; low];
+        let outputs: Vec<Option<&Output>> = self.objects.iter().map(|o| o.shown(frame)).collect();
+        let shown: Vec<Shown<'_>> =
+            outputs.iter().map(|out| Shown::Known(out.map_or(&nothing, |out| &out.low_res))).collect();
+        let mut masks = try_zeros::<f32>(self.objects.len() * height * width, "masks")?;
+        let out = MaskOut { data: MaskData::Logits(&mut masks, f32::INFINITY), height, width };
+        self.lock().find(&mut [], self.how(Selection::Single, false), &shown, Some(out))?;
+        let scores = outputs.iter().map(|out| out.map_or(f32::NAN, |out| out.score)).collect();
+        self.without_overlap(&mut masks);
+        Ok(FrameMasks { frame_idx: frame, obj_ids: self.ids.clone(), masks, scores })
+    }
+
+    /// Where the configuration says so: of every pixel, the highest logit stays; the others become -10 at most.
+    pub(super) fn without_overlap(&self, masks: &mut [f32]) {
+        let (n, pixels) = (self.objects.len(), self.size.0 * self.size.1);
+        if !self.config.memory.non_overlap_masks || n < 2 {
+            return;
+        }
+        for i in 0..pixels {
+            let best =
+                (1..n).fold(0, |best, k| if masks[k * pixels + i] > masks[best * pixels + i] { k } else { best });
+            (0..n).filter(|&k| k != best).for_each(|k| masks[k * pixels + i] = masks[k * pixels + i].min(-10.0));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! From frame to frame: objects are followed through frames that are there, or as they come.
+
+use super::object::Output;
+use super::predictor::{FrameMasks, NO_OBJECT, VideoPredictor};
+use super::source::{Retention, Source, copy};
+use super::worker::{Seen, Shown, Step};
+use crate::error::{Error, Result, try_zeros};
+use crate::frame::{Frame, MaskData, MaskOut};
+use crate::image_predictor::MaskBuffer;
+
+/// Where the masks of a frame go.
+enum Out<'a> {
+    /// Logits on the host.
+    Host(&'a mut [f32]),
+    /// As the caller wants them.
+    Buffer(MaskData<'a>),
+}
+
+impl VideoPredictor {
+    /// Follows all objects from `start_frame_idx` (by default the first frame that anything was said of) over at most
+    /// `max_frame_num_to_track` further frames, to the end of the video by default, or backwards; `each` gets the masks
+    /// frame by frame and returns whether to go on.
+    pub fn propagate_in_video(
+        &mut self,
+        start_frame_idx: Option<usize>,
+        max_frame_num_to_track: Option<usize>,
+        reverse: bool,
+        mut each: impl FnMut(FrameMasks) -> bool,
+    ) -> Result<()> {
+        self.preflight()?;
+        if let Some(i) = self.objects.iter().position(|o| o.cond.is_empty()) {
+            let id = self.ids[i];
+            return Err(Error::input(format!("object {id}: no points, box or mask on any frame")));
+        }
+        let n = self.source.len();
+        let first = self.objects.iter().flat_map(|o| o.cond.iter().map(|(f, _)| *f)).min();
+        let first = first.ok_or_else(|| Error::input("nothing to track: give points, a box or a mask first"))?;
+        let start = start_frame_idx.unwrap_or(first);
+        self.source.check(start)?;
+        let count = max_frame_num_to_track.unwrap_or(n);
+        let order: Vec<usize> = match reverse {
+            true if start == 0 => Vec::new(), // as there: nothing is tracked backwards from the first frame
+            true => (start.saturating_sub(count)..=start).rev().collect(),
+            false => (start..=start.saturating_add(count).min(n - 1)).collect(),
+        };
+        for frame in order {
+            if !each(self.track_to_host(frame, reverse)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame of a stream: follows all objects to it and returns their masks. Objects are named by
+    /// [`VideoPredictor::add_new_points_or_box`] and [`VideoPredictor::add_new_mask`] on this frame, or on an earlier one
+    /// that is kept, and are followed from the next frame on. After a failure the frame does not count.
+    ///
+    /// A frame in the memory of a GPU is encoded now, and is not kept: things can be said of it until the next one comes.
+    pub fn push_frame(&mut self, frame: &Frame<'_>) -> Result<FrameMasks> {
+        self.push(frame, |predictor, index| {
+            if predictor.objects.is_empty() {
+                return Ok(FrameMasks { frame_idx: index, obj_ids: Vec::new(), masks: Vec::new(), scores: Vec::new() });
+            }
+            predictor.track_to_host(index, false)
+        })
+    }
+
+    /// As [`VideoPredictor::push_frame`] with the masks in a buffer of the caller's, (objects, height, width). Not where
+    /// the configuration wants masks that do not overlap.
+    pub fn push_frame_into(&mut self, frame: &Frame<'_>, masks: MaskBuffer<'_>) -> Result<FrameMasks> {
+        let wanted = self.objects.len() * frame.height() * frame.width();
+        let data = masks.data(0.0, wanted)?;
+        if self.config.memory.non_overlap_masks {
+            return Err(Error::input("masks that do not overlap (model.non_overlap_masks) need push_frame"));
+        }
+        self.push(frame, |predictor, index| predictor.track(index, false, Out::Buffer(data)))
+    }
+
+    fn push(
+        &mut self,
+        frame: &Frame<'_>,
+        track: impl FnOnce(&mut Self, usize) -> Result<FrameMasks>,
+    ) -> Result<FrameMasks> {
+        let Source::Pushed(pushed) = &self.source else {
+            return Err(Error::input("this video's frames were given; only a stream takes more"));
+        };
+        let size = (frame.height(), frame.width());
+        if pushed.size.is_some_and(|s| s != size) {
+            let ((h, w), (height, width)) = (self.size, size);
+            return Err(Error::input(format!("a frame of {width}x{height} pixels, the first had {w}x{h}")));
+        }
+        frame.check_finite()?;
+        let picture = copy(frame)?;
+        let on_device = picture.is_none();
+        // While what was said was said of frames whose features may still be there.
+        self.preflight()?;
+        let (index, before) = (self.source.len(), self.size);
+        if let Source::Pushed(pushed) = &mut self.source {
+            pushed.push(picture);
+        }
+        self.size = size;
+        let encoded = if on_device { self.encode_now(index, frame) } else { Ok(()) };
+        let result = encoded.and_then(|()| track(self, index));
+        let Source::Pushed(pushed) = &mut self.source else { return result };
+        match &result {
+            Err(_) => {
+                pushed.unpush();
+                self.size = before;
+            }
+            Ok(_) => {
+                pushed.size = Some(size);
+                pushed.trim();
+                if let Retention::Window(window) = pushed.retention {
+                    self.objects.iter_mut().for_each(|o| o.forget(index, window, &self.config.memory));
+                }
+            }
+        }
+        result
+    }
+
+    /// Encodes a frame that nobody keeps.
+    fn encode_now(&self, index: usize, frame: &Frame<'_>) -> Result<()> {
+        let (key, mut worker) = (self.source.key(index)?, self.lock());
+        worker.encode(key, frame)?;
+        // The caller's memory is theirs again after the call.
+        worker.find(&mut [], self.how(self.selection(0, false), false), &[], None)
+    }
+
+    /// Makes memories of everything that was said since the last time.
+    fn preflight(&mut self) -> Result<()> {
+        let m = self.config.memory;
+        for i in 0..self.objects.len() {
+            for others in [false, true] {
+                for frame in self.objects[i].temp[others as usize].keys().copied().collect::<Vec<_>>() {
+                    let Some(out) = self.objects[i].temp[others as usize].get(&frame) else { continue };
+                    let seen = (&out.low_res[..], out.score);
+                    let memory = self.on(frame)?.remember(&[seen], m.binarize_mask_from_pts_for_mem_enc)?.pop();
+                    let object = &mut self.objects[i];
+                    let Some(out) = object.temp[others as usize].remove(&frame) else { continue };
+                    let out = Output { memory, ..out };
+                    if others {
+                        object.non_cond.insert(frame, out);
+                        if self.options.legacy_corrections {
+                            object.corrected.insert(frame);
+                        }
+                    } else {
+                        object.put_cond(frame, out);
+                    }
+                    if m.clear_non_cond_mem_around_input {
+                        object.clear_around(frame, &m);
+                    }
+                }
+            }
+            let object = &mut self.objects[i];
+            for (frame, _) in &object.cond {
+                object.non_cond.remove(frame);
+                object.corrected.remove(frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows all objects to a frame, with their logits on the host.
+    fn track_to_host(&mut self, frame: usize, reverse: bool) -> Result<FrameMasks> {
+        let mut masks = try_zeros::<f32>(self.objects.len() * self.size.0 * self.size.1, "masks")?;
+        let found = self.track(frame, reverse, Out::Host(&mut masks))?;
+        self.without_overlap(&mut masks);
+        Ok(FrameMasks { masks, ..found })
+    }
+
+    /// Finds every object on a frame by its past, but where something was said of it, and shows them all.
+    fn track(&mut self, frame: usize, reverse: bool, out: Out<'_>) -> Result<FrameMasks> {
+        let (height, width) = self.size;
+        let due: Vec<usize> = (0..self.objects.len())
+            .filter(|&i| {
+                let object = &self.objects[i];
+                !object.cond.is_empty() && object.cond_at(frame).is_none() && !object.corrected.contains(&frame)
+            })
+            .collect();
+        let mut steps: Vec<Step<'_>> = due
+            .iter()
+            .map(|&i| Step::new(Some(self.past(&self.objects[i], frame, reverse)), Seen::Nothing, false))
+            .collect();
+        let nothing = vec![NO_OBJECT; self.config.mask_side() * self.config.mask_side()];
+        let shown: Vec<Shown<'_>> = (self.objects.iter().enumerate())
+            .map(|(i, object)| match (due.binary_search(&i), object.shown(frame)) {
+                (Ok(step), _) => Shown::Found(step),
+                (_, Some(out)) => Shown::Known(&out.low_res),
+                _ => Shown::Known(&nothing),
+            })
+            .collect();
+        let data = match out {
+            Out::Host(masks) => MaskData::Logits(masks, f32::INFINITY),
+            Out::Buffer(data) => data,
+        };
+        let how = self.how(self.selection(0, false), true);
+        {
+            let mut worker = if due.is_empty() { self.lock() } else { self.on(frame)? };
+            worker.find(&mut steps, how, &shown, Some(MaskOut { data, height, width }))?;
+        }
+        for (step, &i) in steps.into_iter().zip(&due) {
+            let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
+            let out = Output { low_res: step.low_res, score: step.score, pointer, memory: step.memory };
+            self.objects[i].non_cond.insert(frame, out);
+        }
+        let m = self.config.memory;
+        for (i, object) in self.objects.iter_mut().enumerate() {
+            if due.binary_search(&i).is_err() && m.clear_non_cond_mem_around_input {
+                object.clear_around(frame, &m);
+            }
+            if !object.cond.is_empty() {
+                object.tracked.insert(frame, reverse);
+            }
+        }
+        let scores = self.objects.iter().map(|o| o.shown(frame).map_or(f32::NAN, |out| out.score)).collect();
+        Ok(FrameMasks { frame_idx: frame, obj_ids: self.ids.clone(), masks: Vec::new(), scores })
+    }
+}

@@ -1,0 +1,335 @@
+//! What is known of a video's objects as a file: to survive a restart, or to go on elsewhere.
+//!
+//! The file is safetensors. Metadata hold the bookkeeping as JSON, tensors what is large; the last tensor is a checksum of
+//! all before it.
+
+use super::bank::{Kind, Slot, slot_bytes};
+use super::object::{Object, Output};
+use super::predictor::VideoPredictor;
+use super::source::{Kept, Pushed, Source};
+use crate::error::{Error, Result, try_zeros};
+use crate::frame::PixelFormat;
+use crate::picture::Picture;
+use crate::prompt::Point;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::Write;
+use std::sync::Arc;
+
+/// Of the format; a reader takes its own only.
+const VERSION: u32 = 1;
+const CHECKSUM: &str = "~crc32";
+
+/// The bookkeeping. Floats are kept by their bits.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    model: String,
+    stream: bool,
+    len: usize,
+    height: usize,
+    width: usize,
+    /// Pushed frames that are kept, the last ones, each with its format where its pixels are.
+    kept: Vec<Option<PixelFormat>>,
+    ids: Vec<i64>,
+    objects: Vec<SavedObject>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedObject {
+    /// x, y and label of every point.
+    points: BTreeMap<usize, Vec<(u32, u32, i32)>>,
+    /// Conditioning frames, tracked ones, and both as they wait to be remembered.
+    outputs: [Vec<SavedOutput>; 4],
+    tracked: BTreeMap<usize, bool>,
+    corrected: BTreeSet<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedOutput {
+    frame: usize,
+    score: u32,
+    low_res: bool,
+    memory: bool,
+}
+
+/// The outputs of an object, kind by kind.
+fn outputs(object: &Object) -> [Vec<(usize, &Output)>; 4] {
+    let all = |map: &'_ BTreeMap<usize, Output>| -> Vec<usize> { map.keys().copied().collect() };
+    let of = |map| -> Vec<(usize, &Output)> {
+        let map: &BTreeMap<usize, Output> = map;
+        all(map).into_iter().zip(map.values()).collect()
+    };
+    let cond = object.cond.iter().map(|(frame, out)| (*frame, out)).collect();
+    [cond, of(&object.non_cond), of(&object.temp[0]), of(&object.temp[1])]
+}
+
+fn name(object: usize, kind: usize, frame: usize, what: &str) -> String {
+    format!("{object}.{kind}.{frame}.{what}")
+}
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::input(format!("saved state: {}", what.into()))
+}
+
+/// A tensor of the file.
+struct Piece<'a> {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    what: Content<'a>,
+}
+
+enum Content<'a> {
+    Bytes(&'a [u8]),
+    Slot(Kind, &'a Slot),
+}
+
+impl VideoPredictor {
+    /// Writes everything that is known of the objects, and the pushed frames that are kept, so that a predictor of the same
+    /// model goes on from [`VideoPredictor::load_state`] as this one would.
+    pub fn save_state(&self, mut out: impl Write) -> Result<()> {
+        let low = [self.config.mask_side(); 2];
+        let (mut kept, mut pieces) = (Vec::new(), Vec::new());
+        if let Source::Pushed(pushed) = &self.source {
+            for (i, frame) in pushed.kept.iter().enumerate() {
+                kept.push(frame.picture.as_ref().map(|p| p.format));
+                pieces.extend(frame.picture.as_ref().map(|p| {
+                    let (name, shape) = (format!("frame.{i}"), vec![p.pixels.len()]);
+                    Piece { name, dtype: Dtype::U8, shape, what: Content::Bytes(&p.pixels) }
+                }));
+            }
+        }
+        let mut objects = Vec::new();
+        for (i, object) in self.objects.iter().enumerate() {
+            let all = outputs(object);
+            // What is not yet remembered needs its frame.
+            for (frame, _) in all[2].iter().chain(&all[3]) {
+                self.source.picture(*frame)?;
+            }
+            for (kind, outputs) in all.iter().enumerate() {
+                for &(frame, output) in outputs {
+                    let piece = |what: &str, dtype, shape: &[usize], content| Piece {
+                        name: name(i, kind, frame, what),
+                        dtype,
+                        shape: shape.to_vec(),
+                        what: content,
+                    };
+                    if !output.low_res.is_empty() {
+                        let bytes = bytemuck::cast_slice(&output.low_res);
+                        pieces.push(piece("low_res", Dtype::F32, &low, Content::Bytes(bytes)));
+                    }
+                    if let Some(slot) = &output.memory {
+                        let shape = [slot_bytes(&self.config)[0] / 2];
+                        pieces.push(piece("memory", Dtype::BF16, &shape, Content::Slot(Kind::Map, slot)));
+                    }
+                    let content = Content::Slot(Kind::Pointer, &output.pointer);
+                    pieces.push(piece("pointer", Dtype::F32, &[self.config.d_model], content));
+                }
+            }
+            let bits = |p: &Point| (p.x.to_bits(), p.y.to_bits(), p.label);
+            objects.push(SavedObject {
+                points: object.points.iter().map(|(f, points)| (*f, points.iter().map(bits).collect())).collect(),
+                outputs: all.map(|outputs| {
+                    let saved = |(frame, out): (usize, &Output)| SavedOutput {
+                        frame,
+                        score: out.score.to_bits(),
+                        low_res: !out.low_res.is_empty(),
+                        memory: out.memory.is_some(),
+                    };
+                    outputs.into_iter().map(saved).collect()
+                }),
+                tracked: object.tracked.clone(),
+                corrected: object.corrected.clone(),
+            });
+        }
+        let saved = Saved {
+            version: VERSION,
+            model: format!("{:016x}", self.fingerprint),
+            stream: matches!(self.source, Source::Pushed(_)),
+            len: self.source.len(),
+            height: self.size.0,
+            width: self.size.1,
+            kept,
+            ids: self.ids.clone(),
+            objects,
+        };
+        self.write_file(&saved, &pieces, &mut out).map_err(|e| match e {
+            Failure::Engine(e) => e,
+            Failure::Io(e) => Error::Io { path: "saved state".into(), source: e },
+        })
+    }
+
+    fn write_file(&self, saved: &Saved, pieces: &[Piece<'_>], out: &mut impl Write) -> Result<(), Failure> {
+        let json = |v: &Saved| serde_json::to_string(v).map_err(|e| Failure::Engine(Error::Internal(e.to_string())));
+        let mut header = serde_json::Map::new();
+        header.insert("__metadata__".into(), serde_json::json!({"format": "sam2 state", "state": json(saved)?}));
+        let mut at = 0;
+        let mut add = |name: &str, dtype: Dtype, shape: &[usize]| {
+            let bytes = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            header.insert(
+                name.into(),
+                serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [at, at + bytes]}),
+            );
+            at += bytes;
+        };
+        pieces.iter().for_each(|p| add(&p.name, p.dtype, &p.shape));
+        add(CHECKSUM, Dtype::U8, &[4]);
+        let mut text = serde_json::Value::Object(header).to_string();
+        text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+
+        let mut sum = crc32fast::Hasher::new();
+        let mut put = |bytes: &[u8]| {
+            sum.update(bytes);
+            out.write_all(bytes).map_err(Failure::Io)
+        };
+        put(&(text.len() as u64).to_le_bytes())?;
+        put(text.as_bytes())?;
+        for piece in pieces {
+            match piece.what {
+                Content::Bytes(bytes) => put(bytes)?,
+                Content::Slot(kind, slot) => put(&self.lock().read(kind, slot).map_err(Failure::Engine)?)?,
+            }
+        }
+        let sum = sum.finalize();
+        out.write_all(&sum.to_le_bytes()).map_err(Failure::Io)
+    }
+
+    /// Takes what [`VideoPredictor::save_state`] wrote, in place of all that was known. The model must be the same; frames
+    /// that were given must be given again, of a stream those that were kept come with the state. After a failure the
+    /// predictor is as it was.
+    pub fn load_state(&mut self, bytes: &[u8]) -> Result<()> {
+        let cut = |e: &dyn std::fmt::Display| wrong(format!("cut short or not a saved state: {e}"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| cut(&e))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| cut(&e))?;
+        let text = header.metadata().as_ref().and_then(|m| m.get("state"));
+        let text = text.ok_or_else(|| wrong("not one: there is no bookkeeping in it"))?;
+        let (body, sum) = bytes.split_at(bytes.len() - 4);
+        if file.tensor(CHECKSUM).is_err() || crc32fast::hash(body).to_le_bytes() != *sum {
+            return Err(wrong("damaged: its checksum does not fit"));
+        }
+        let saved: Saved = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let model = format!("{:016x}", self.fingerprint);
+        if saved.version != VERSION || saved.model != model {
+            let what = format!("of version {} and model {}, wanted {VERSION} and {model}", saved.version, saved.model);
+            return Err(wrong(what));
+        }
+        let source = self.saved_source(&saved, &file)?;
+        if saved.ids.len() != saved.objects.len() || saved.ids.iter().collect::<BTreeSet<_>>().len() != saved.ids.len()
+        {
+            return Err(wrong("objects and their numbers do not fit"));
+        }
+        let objects = saved
+            .objects
+            .iter()
+            .enumerate()
+            .map(|(i, o)| self.saved_object(i, o, &saved, &file))
+            .collect::<Result<_>>()?;
+        (self.source, self.size) = (source, (saved.height, saved.width));
+        (self.ids, self.objects) = (saved.ids, objects);
+        Ok(())
+    }
+
+    fn saved_source(&self, saved: &Saved, file: &SafeTensors<'_>) -> Result<Source> {
+        let (height, width) = (saved.height, saved.width);
+        match &self.source {
+            Source::Given { .. } if !saved.stream => {
+                let here = (self.source.len(), self.size.0, self.size.1);
+                if here != (saved.len, height, width) {
+                    return Err(wrong(format!(
+                        "of {} frames of {width}x{height}, this video has {} of {}x{}",
+                        saved.len, here.0, here.2, here.1
+                    )));
+                }
+                Ok(self.source.clone())
+            }
+            Source::Pushed(own) if saved.stream => {
+                if saved.kept.len() > saved.len {
+                    return Err(wrong("more frames kept than there were"));
+                }
+                let mut source = Pushed {
+                    retention: own.retention,
+                    size: (saved.len > 0).then_some((height, width)),
+                    len: saved.len - saved.kept.len(),
+                    kept: VecDeque::<Kept>::new(),
+                };
+                for (i, format) in saved.kept.iter().enumerate() {
+                    let picture = match format {
+                        None => None,
+                        Some(format) => {
+                            let pixels = tensor(file, &format!("frame.{i}"), Dtype::U8)?.to_vec();
+                            let picture = Picture { pixels, width, height, format: *format };
+                            picture.frame().map_err(|e| wrong(e.to_string()))?;
+                            Some(Arc::new(picture))
+                        }
+                    };
+                    source.push(picture);
+                }
+                Ok(Source::Pushed(source))
+            }
+            _ => Err(wrong("of a stream where frames are given, or the other way round")),
+        }
+    }
+
+    fn saved_object(&self, i: usize, saved: &SavedObject, all: &Saved, file: &SafeTensors<'_>) -> Result<Object> {
+        let low = self.config.mask_side() * self.config.mask_side();
+        let [map_bytes, pointer_bytes] = slot_bytes(&self.config);
+        let mut object =
+            Object { tracked: saved.tracked.clone(), corrected: saved.corrected.clone(), ..Object::default() };
+        for (&frame, points) in &saved.points {
+            let point = |&(x, y, label): &(u32, u32, i32)| Point { x: f32::from_bits(x), y: f32::from_bits(y), label };
+            let points: Vec<Point> = points.iter().map(point).collect();
+            if points.iter().any(|p| !p.x.is_finite() || !p.y.is_finite() || !(0..=3).contains(&p.label)) {
+                return Err(wrong("a point that is none"));
+            }
+            object.points.insert(frame, points);
+        }
+        for (kind, outputs) in saved.outputs.iter().enumerate() {
+            for out in outputs {
+                let bytes = |what: &str, dtype, size: usize| match tensor(file, &name(i, kind, out.frame, what), dtype)?
+                {
+                    bytes if bytes.len() == size => Ok(bytes),
+                    bytes => Err(wrong(format!("{what} of {} bytes, wanted {size}", bytes.len()))),
+                };
+                if out.frame >= all.len {
+                    return Err(wrong(format!("frame {} of {}", out.frame, all.len)));
+                }
+                let low_res: Arc<[f32]> = match out.low_res {
+                    true => {
+                        let mut values = try_zeros::<f32>(low, "masks")?;
+                        let bytes = bytes("low_res", Dtype::F32, low * 4)?;
+                        bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
+                        values.into()
+                    }
+                    false => Arc::new([]),
+                };
+                let memory = out.memory.then(|| bytes("memory", Dtype::BF16, map_bytes)).transpose()?;
+                let memory = memory.map(|bytes| self.lock().write(Kind::Map, bytes)).transpose()?;
+                let pointer = bytes("pointer", Dtype::F32, pointer_bytes)?;
+                let pointer = self.lock().write(Kind::Pointer, pointer)?;
+                let output = Output { low_res, score: f32::from_bits(out.score), pointer, memory };
+                match kind {
+                    0 => object.put_cond(out.frame, output),
+                    1 => _ = object.non_cond.insert(out.frame, output),
+                    _ => _ = object.temp[kind - 2].insert(out.frame, output),
+                }
+            }
+        }
+        Ok(object)
+    }
+}
+
+/// The bytes of a tensor of the file.
+fn tensor<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype) -> Result<&'a [u8]> {
+    let tensor = file.tensor(name).map_err(|_| wrong(format!("tensor {name} is missing")))?;
+    if tensor.dtype() != dtype {
+        return Err(wrong(format!("tensor {name} is of type {:?}, wanted {dtype:?}", tensor.dtype())));
+    }
+    Ok(tensor.data())
+}
+
+enum Failure {
+    Engine(Error),
+    Io(std::io::Error),
+}

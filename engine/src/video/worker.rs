@@ -1,0 +1,428 @@
+//! A queue on a device with what the objects of a video leave behind: features of the current frame, memories.
+
+use super::bank::{Bank, Kind, Slot};
+use super::pass::{GivenActs, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts};
+use crate::arena::Arena;
+use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection};
+use crate::error::{Error, Result, try_zeros};
+use crate::frame::{Frame, MaskOut, Pixels};
+use crate::model::Network;
+use crate::model::image_encoder::{self, Features};
+use crate::model::mask_decoder::{Batch, FIRST_MASK_TOKEN, OUTPUT_TOKENS};
+use crate::model::memory_attention::Memories;
+use crate::model::tracking::Tracking;
+use crate::prompt::Point;
+use crate::stage::Stage;
+use crate::tensor::{DType, Tensor};
+use crate::worker::on_the_cpu;
+use std::sync::Arc;
+
+/// How far the logits of a filled hole are above 0.
+const FILLED: f32 = 0.1;
+/// Why scratch memory is wanted.
+const SCRATCH: &str = "scratch of a predictor";
+
+/// What an object remembers, as the current frame sees it.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// Memories of frames, each with its row of the encoding of time.
+    pub frames: Vec<(Slot, usize)>,
+    /// Pointers, each with its distance in time in units of the longest.
+    pub pointers: Vec<(Slot, f32)>,
+}
+
+/// What is known of an object on the current frame.
+#[derive(Clone, Copy)]
+pub(crate) enum Seen<'a> {
+    /// Nothing but its past.
+    Nothing,
+    /// Points in units of the picture, and the logits of an earlier mask.
+    Points(&'a [Point], Option<&'a [f32]>),
+    /// A mask of the model's input size, of zeros and ones, and its logits (mask_side, mask_side).
+    Mask(&'a [f32], &'a [f32]),
+}
+
+/// An object on the current frame, and what came out.
+pub(crate) struct Step<'a> {
+    /// None: this frame is the object's first.
+    pub past: Option<Past>,
+    pub seen: Seen<'a>,
+    /// The pointer is that of an object that is not there.
+    pub absent: bool,
+    /// (mask_side, mask_side), with holes filled.
+    pub low_res: Arc<[f32]>,
+    pub score: f32,
+    pub pointer: Option<Slot>,
+    /// Where frames are remembered at once.
+    pub memory: Option<Slot>,
+}
+
+impl<'a> Step<'a> {
+    /// What is to be found.
+    pub fn new(past: Option<Past>, seen: Seen<'a>, absent: bool) -> Self {
+        Step { past, seen, absent, low_res: Arc::new([]), score: 0.0, pointer: None, memory: None }
+    }
+}
+
+/// How objects are found.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct How {
+    pub selection: Selection,
+    /// The frame is remembered as it was found.
+    pub remember: bool,
+    /// Holes of up to so many pixels of a mask are filled.
+    pub fill_hole_area: f32,
+}
+
+/// A mask to be shown.
+#[derive(Clone, Copy)]
+pub(crate) enum Shown<'a> {
+    /// That of a step.
+    Found(usize),
+    /// (mask_side, mask_side)
+    Known(&'a [f32]),
+}
+
+/// What a predictor asks of a worker, whatever the device.
+pub(crate) trait VideoWorker: Send {
+    /// The frame whose features are there.
+    fn current(&self) -> Option<u64>;
+    /// Makes a frame the current one, known by a number of the caller's.
+    fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()>;
+    /// Finds objects on the current frame, all with a past or all without, and shows masks, one after another in `out`;
+    /// waits once.
+    fn find(&mut self, steps: &mut [Step<'_>], how: How, shown: &[Shown<'_>], out: Option<MaskOut<'_>>) -> Result<()>;
+    /// Remembers masks (mask_side, mask_side) of the current frame with their scores; with `binary`, their outlines
+    /// alone.
+    fn remember(&mut self, masks: &[(&[f32], f32)], binary: bool) -> Result<Vec<Slot>>;
+    /// The bytes of a memory or a pointer.
+    fn read(&mut self, kind: Kind, slot: &Slot) -> Result<Vec<u8>>;
+    /// A slot with what `read` gave, of the right size.
+    fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Slot>;
+    fn set_probe(&mut self, probe: Option<Probe>);
+    fn counters(&self) -> Counters;
+    /// Bytes held on the device beside the weights, and on the host for memories.
+    fn bytes(&self) -> [usize; 2];
+}
+
+/// The worker of video predictors on a backend.
+pub(crate) struct Tracker<B: Backend> {
+    /// First, so that it is dropped first: it waits for work that uses what follows.
+    b: B,
+    net: Arc<Network<B>>,
+    scratch: Arena<B>,
+    /// Of the current frame.
+    features: Arena<B>,
+    bank: Bank<B>,
+    current: Option<u64>,
+    encode: Stage<B, ()>,
+    track: Stage<B, Key>,
+}
+
+/// What the recorded work of a tracked frame depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    batch: Batch,
+    memories: Memories,
+    best: bool,
+}
+
+impl<B: Backend> Tracker<B> {
+    /// With `offload`, memories are kept on the host; with `guard`, scratch memory is checked.
+    pub fn new(net: Arc<Network<B>>, b: B, offload: bool, guard: bool) -> Self {
+        Tracker {
+            b,
+            net,
+            scratch: Arena::new(guard),
+            features: Arena::new(guard),
+            bank: Bank::new(offload),
+            current: None,
+            encode: Stage::default(),
+            track: Stage::default(),
+        }
+    }
+
+    fn tracking(net: &Network<B>) -> Result<&Tracking<B>> {
+        net.tracking.as_ref().ok_or_else(|| Error::Internal("a model without tracking".into()))
+    }
+
+    /// Room for the memories of a pass: as they are, or, where work is recorded, one size for all that is common.
+    fn capacity(&self, pasts: &[&Past]) -> Memories {
+        let most = |count: fn(&Past) -> usize| pasts.iter().map(|past| count(past)).max().unwrap_or(0);
+        let (frames, pointers) = (most(|p| p.frames.len()), most(|p| p.pointers.len()));
+        if !self.b.records() {
+            return Memories { objects: pasts.len(), frames, pointers };
+        }
+        let m = &self.net.config.memory;
+        let pointing = if m.use_obj_ptrs_in_encoder { m.max_obj_ptrs_in_encoder.max(1) } else { 1 };
+        Memories {
+            objects: pasts.len(),
+            frames: frames.max(1).next_multiple_of(m.num_maskmem.max(1)),
+            pointers: pointers.max(1).next_multiple_of(pointing),
+        }
+    }
+
+    /// Finds some of the objects; what comes out is there after the next wait.
+    fn pass(
+        &mut self,
+        steps: &[Step<'_>],
+        how: How,
+        low_res: &mut [f32],
+        scores: &mut [f32],
+        shown: &mut dyn FnMut(&B, Tensor<'_>),
+    ) -> Result<()> {
+        let net = self.net.clone();
+        let (config, tracking, p) = (&net.config, Self::tracking(&net)?, steps.len());
+        let pasts: Vec<&Past> = steps.iter().filter_map(|s| s.past.as_ref()).collect();
+        if !pasts.is_empty() && pasts.len() != p {
+            return Err(Error::Internal("objects with and without a past in one batch".into()));
+        }
+        let past = (!pasts.is_empty()).then(|| self.capacity(&pasts));
+        let longest = steps.iter().map(tokens).max().unwrap_or(0);
+        let masks: Vec<usize> =
+            (0..p).filter(|&i| matches!(steps[i].seen, Seen::Points(_, Some(_)) | Seen::Mask(..))).collect();
+        let given = steps.iter().any(|s| matches!(s.seen, Seen::Mask(..)));
+        let batch = Batch { prompts: p, tokens: OUTPUT_TOKENS + longest, entries: p, masks: masks.len() };
+        self.scratch.reserve(&self.b, SCRATCH, |c| {
+            StepActs::carve(c, &net, batch, past, given, how.remember);
+        })?;
+        let old: Vec<&Slot> = pasts.iter().flat_map(|past| past.frames.iter().map(|(slot, _)| slot)).collect();
+        let new: Vec<Slot> = steps.iter().filter_map(|s| s.memory.clone()).collect();
+        let (old, made) = self.bank.bring(&self.b, config, &old, &new)?;
+
+        let b = &self.b;
+        self.scratch.poison(b);
+        let a = StepActs::carve(&mut self.scratch.carve(), &net, batch, past, given, how.remember);
+        let frame = Features::carve(&mut self.features.carve(), config, net.policy, 1);
+        let [maps, pointers] = self.bank.tensors(config);
+        if let (Some(memory), Some(size)) = (&a.memory, past) {
+            upload_past(b, config, tracking, memory, &pasts, size, &old, &self.bank);
+        }
+        let slots: Vec<i32> = steps.iter().filter_map(|s| s.pointer.as_ref().map(|s| self.bank.place(s))).collect();
+        upload_prompts(b, config.image_size as f32, &a, steps, &masks, &slots, tracking);
+        if let Some(remember) = &a.remember {
+            b.upload_all(&[(remember.binary, ints(&vec![0; p])), (remember.slots, ints(&made))]);
+        }
+
+        let selected = a.decoder.selected.prefix(&[p, 1]);
+        let seen = |b: &B| {
+            // The frame as each object sees it.
+            match &a.memory {
+                Some(memory) => {
+                    tracking.place_pointers(b, memory);
+                    tracking.attention.run(b, a.seen, frame.embed, memory, tracking.bank(maps, pointers, config));
+                }
+                None => (0..p).for_each(|i| b.add_vector(a.seen.slice(i, 1), frame.embed, net.no_mem_embed.at())),
+            }
+            b.probe("pix_feat_with_mem", a.seen);
+            // A mask's pointer is found on the frame as it is.
+            let embed = if given { frame.embed } else { a.seen };
+            let features = Features { embed, high1: frame.high1, high0: frame.high0 };
+            net.mask_decoder.run(b, &a.decoder, &net.prompt_encoder, &features, how.selection);
+            // Pointers come of the token whose mask was chosen, or of the single mask's.
+            let best = how.selection == Selection::Best && config.memory.use_multimask_token_for_obj_ptr;
+            b.pick_rows(
+                a.token,
+                a.decoder.tokens_out(),
+                FIRST_MASK_TOKEN,
+                if best { selected } else { a.decoder.image },
+            );
+            tracking.point(b, a.pointer.view(&[p, config.d_model]), a.token, a.hidden);
+            let scores = a.decoder.scores.view(&[p]);
+            b.remember(tracking.pointers(pointers), a.pointer, a.pointer_slots, scores, tracking.absent(config));
+            b.hide_absent(a.decoder.masks, scores);
+            if let Some(remember) = &a.remember {
+                let selected = a.decoder.selected.prefix(&[p]);
+                memories(b, &net, tracking, remember, a.decoder.masks, selected, scores, frame.embed, maps);
+            }
+        };
+        let fill = |b: &B| {
+            let cleaning = Cleaning { threshold: 0.0, hole: how.fill_hole_area, sprinkle: 0.0, margin: FILLED };
+            b.clean_masks(a.low, a.decoder.masks, selected, a.regions[0], a.regions[1], cleaning);
+        };
+        match past {
+            // A prompt is as it comes; tracked frames are all alike.
+            Some(memories) if how.remember && masks.is_empty() && longest == 2 => {
+                let key = Key { batch, memories, best: how.selection == Selection::Best };
+                self.track.run(key, b, &[&self.scratch, &self.features, self.bank.arena()], |b| {
+                    seen(b);
+                    fill(b);
+                });
+            }
+            _ => {
+                seen(b);
+                if given {
+                    b.upload(a.unseen, floats(&[-1.0]));
+                }
+                for (i, step) in steps.iter().enumerate() {
+                    if step.absent {
+                        let (pointer, slot) = (a.pointer.slice(i, 1), a.pointer_slots.columns(i, 1));
+                        b.remember(tracking.pointers(pointers), pointer, slot, a.unseen, tracking.absent(config));
+                    }
+                    if let Seen::Mask(_, logits) = step.seen {
+                        let low = config.mask_side();
+                        let all = a.decoder.masks.slice(i, 1).view(&[4, low, low]);
+                        (0..4).for_each(|k| b.upload(all.slice(k, 1), floats(logits)));
+                    }
+                }
+                fill(b);
+            }
+        }
+        b.download(bytemuck::cast_slice_mut(scores), a.decoder.scores);
+        b.download(bytemuck::cast_slice_mut(low_res), a.low);
+        shown(b, a.low);
+        self.bank.keep(b, config, &new);
+        self.scratch.check(b)
+    }
+
+    /// Everything that [`VideoWorker::find`] enqueues.
+    fn enqueue(
+        &mut self,
+        steps: &[Step<'_>],
+        how: How,
+        shown: &[Shown<'_>],
+        mut out: Option<MaskOut<'_>>,
+        low_res: &mut [f32],
+        scores: &mut [f32],
+    ) -> Result<()> {
+        let (per, side) = (self.b.objects_per_pass(), self.net.config.mask_side());
+        let low = side * side;
+        for (i, steps) in steps.chunks(per).enumerate() {
+            let (first, n) = (i * per, steps.len());
+            let (low_res, scores) = (&mut low_res[first * low..][..n * low], &mut scores[first..][..n]);
+            self.pass(steps, how, low_res, scores, &mut |b, masks| {
+                let Some(MaskOut { data, height, width }) = &mut out else { return };
+                // Neighbours in one go.
+                let at = |row: &usize| match shown[*row] {
+                    Shown::Found(step) if (first..first + n).contains(&step) => Some(step - first),
+                    _ => None,
+                };
+                let rows: Vec<usize> = (0..shown.len()).filter(|row| at(row).is_some()).collect();
+                for run in rows.chunk_by(|x, y| x + 1 == *y && at(x).map(|step| step + 1) == at(y)) {
+                    let (Some(&row), Some(step)) = (run.first(), run.first().and_then(at)) else { continue };
+                    let data = data.part(row * *height * *width, run.len() * *height * *width);
+                    b.write_masks(MaskOut { data, height: *height, width: *width }, masks.slice(step, run.len()), None);
+                }
+            })?;
+        }
+        let Some(MaskOut { data, height, width }) = &mut out else { return Ok(()) };
+        let known = shown.iter().enumerate().filter_map(|(row, s)| match s {
+            Shown::Known(mask) => Some((row, *mask)),
+            Shown::Found(_) => None,
+        });
+        for (row, mask) in known {
+            self.scratch.reserve(&self.b, SCRATCH, |c| {
+                c.take(DType::F32, &[1, 1, side, side]);
+            })?;
+            let from = self.scratch.carve().take(DType::F32, &[1, 1, side, side]);
+            self.b.upload(from, floats(mask));
+            let data = data.part(row * *height * *width, *height * *width);
+            self.b.write_masks(MaskOut { data, height: *height, width: *width }, from, None);
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> VideoWorker for Tracker<B> {
+    fn current(&self) -> Option<u64> {
+        self.current
+    }
+
+    fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()> {
+        if !self.b.takes_device_memory() && matches!(frame.pixels(), Pixels::Device(_)) {
+            return Err(on_the_cpu("picture"));
+        }
+        self.current = None;
+        let (net, b) = (&*self.net, &self.b);
+        self.features.reserve(b, "features of a frame", |c| {
+            Features::carve(c, &net.config, net.policy, 1);
+        })?;
+        self.scratch.reserve(b, SCRATCH, |c| {
+            image_encoder::Acts::carve(c, &net.config, net.policy);
+        })?;
+        self.scratch.poison(b);
+        let out = Features::carve(&mut self.features.carve(), &net.config, net.policy, 1);
+        let a = image_encoder::Acts::carve(&mut self.scratch.carve(), &net.config, net.policy);
+        b.preprocess(a.image, frame, Filter::Bicubic);
+        self.encode.run((), b, &[&self.scratch, &self.features], |b| net.image_encoder.run(b, &a, &out.of(0)));
+        self.scratch.check(b)?;
+        // What failed on the way; what the device does is known when masks come back.
+        b.failure()?;
+        self.current = Some(key);
+        Ok(())
+    }
+
+    fn find(&mut self, steps: &mut [Step<'_>], how: How, shown: &[Shown<'_>], out: Option<MaskOut<'_>>) -> Result<()> {
+        if out.as_ref().is_some_and(|out| out.data.is_device()) && !self.b.takes_device_memory() {
+            return Err(on_the_cpu("buffer for masks"));
+        }
+        let net = self.net.clone();
+        let low = net.config.mask_side() * net.config.mask_side();
+        for step in steps.iter_mut() {
+            step.pointer = Some(self.bank.take(&self.b, &net.config, Kind::Pointer)?);
+            if how.remember {
+                step.memory = Some(self.bank.take(&self.b, &net.config, Kind::Map)?);
+            }
+        }
+        let (mut low_res, mut scores) = (try_zeros::<f32>(steps.len() * low, "masks")?, vec![0.0; steps.len()]);
+        let enqueued = self.enqueue(steps, how, shown, out, &mut low_res, &mut scores);
+        // Also after a failure: what was enqueued goes to memory that is borrowed here.
+        let waited = self.b.sync();
+        enqueued?;
+        waited?;
+        for ((step, low_res), score) in steps.iter_mut().zip(low_res.chunks(low)).zip(scores) {
+            (step.low_res, step.score) = (low_res.into(), score);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, masks: &[(&[f32], f32)], binary: bool) -> Result<Vec<Slot>> {
+        let net = self.net.clone();
+        let (config, tracking, p) = (&net.config, Self::tracking(&net)?, masks.len());
+        let slots: Vec<Slot> =
+            masks.iter().map(|_| self.bank.take(&self.b, config, Kind::Map)).collect::<Result<_>>()?;
+        self.scratch.reserve(&self.b, SCRATCH, |c| {
+            GivenActs::carve(c, &net, p);
+        })?;
+        let (_, places) = self.bank.bring(&self.b, config, &[], &slots)?;
+        let b = &self.b;
+        self.scratch.poison(b);
+        let a = GivenActs::carve(&mut self.scratch.carve(), &net, p);
+        let frame = Features::carve(&mut self.features.carve(), config, net.policy, 1);
+        masks.iter().enumerate().for_each(|(i, (mask, _))| b.upload(a.masks.slice(i, 1), floats(mask)));
+        let scores: Vec<f32> = masks.iter().map(|(_, score)| *score).collect();
+        b.upload_all(&[
+            (a.remember.binary, ints(&vec![binary as i32; p])),
+            (a.remember.slots, ints(&places)),
+            (a.selected, ints(&vec![0; p])),
+            (a.scores, floats(&scores)),
+        ]);
+        let [maps, _] = self.bank.tensors(config);
+        memories(b, &net, tracking, &a.remember, a.masks, a.selected, a.scores, frame.embed, maps);
+        self.bank.keep(&self.b, config, &slots);
+        self.b.sync()?;
+        self.scratch.check(&self.b)?;
+        Ok(slots)
+    }
+
+    fn read(&mut self, kind: Kind, slot: &Slot) -> Result<Vec<u8>> {
+        self.bank.read(&self.b, &self.net.config, kind, slot)
+    }
+
+    fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Slot> {
+        self.bank.write(&self.b, &self.net.config, kind, bytes)
+    }
+
+    fn counters(&self) -> Counters {
+        self.b.counters()
+    }
+
+    fn set_probe(&mut self, probe: Option<Probe>) {
+        self.b.set_probe(probe);
+    }
+
+    fn bytes(&self) -> [usize; 2] {
+        let [device, host] = self.bank.bytes();
+        [self.scratch.bytes() + self.features.bytes() + device, host]
+    }
+}
