@@ -84,10 +84,10 @@ fn what_cannot_be_meant() {
     assert!(p.obj_ids().is_empty());
 
     let gray = |w: usize| Picture { pixels: vec![9; w * 40], width: w, height: 40, format: sam2::PixelFormat::Gray8 };
-    let mut p = model.video_predictor(Frames::Pictures(vec![gray(50), gray(51)]), Default::default()).unwrap();
+    let mut p = model.video_predictor(Frames::pictures(vec![gray(50), gray(51)]), Default::default()).unwrap();
     p.add_new_points_or_box(0, 1, &Prompt::new().point(3.0, 3.0, 1), true, true).unwrap();
     let other = p.propagate_in_video(None, None, false, |_| true);
     assert!(matches!(&other, Err(Error::Input(what)) if what.contains("frame 1 has 51x40")), "{other:?}");
-    assert!(model.video_predictor(Frames::Pictures(Vec::new()), Default::default()).is_err());
+    assert!(model.video_predictor(Frames::pictures(Vec::new()), Default::default()).is_err());
     assert!(Frames::folder(file("demo")).is_err() && Frames::folder(file("nowhere")).is_err());
 }

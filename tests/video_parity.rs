@@ -26,7 +26,7 @@ fn frames(count: usize) -> Frames {
         height,
         format: PixelFormat::Rgb8,
     };
-    Frames::Pictures((0..n.min(count)).map(one).collect())
+    Frames::pictures((0..n.min(count)).map(one).collect())
 }
 
 /// Intersection over union of what is above 0, and the root of the mean square difference relative to the largest.

@@ -185,7 +185,7 @@ fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, us
         Ok(Picture { pixels, width: w, height: h, format: PixelFormat::Rgb8 })
     };
     let frames = (0..count).map(shifted).collect::<sam2::Result<Vec<_>>>()?;
-    let mut predictor = model.video_predictor(Frames::Pictures(frames), Default::default())?;
+    let mut predictor = model.video_predictor(Frames::pictures(frames), Default::default())?;
     let bar = progress("tracking");
     for i in 0..n {
         let at = |k: usize| ((k * 7919 + 4001) % 10_007) as f32 / 10_007.0;

@@ -81,6 +81,8 @@ fn exit_code(e: &Error) -> u8 {
         | Error::Checkpoint { .. }
         | Error::Config { .. }
         | Error::Picture { .. }
+        | Error::Video { .. }
+        | Error::Ffmpeg { .. }
         | Error::Input(_) => 4,
         Error::Device(_) => 3,
         Error::OutOfMemory { .. } => 5,

@@ -4,7 +4,7 @@ use crate::args::{ModelArgs, numbers};
 use crate::overlay::Overlay;
 use crate::segment::{not_black, try_collect};
 use crate::{Failure, io, print, write};
-use sam2::picture::{self, Picture};
+use sam2::picture;
 use sam2::rle::Rle;
 use sam2::{FrameMasks, Frames, Point, Prompt};
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("a mask and more for object {} on frame {}", m.object, m.frame)));
     }
     let frames = Frames::folder(&args.folder)?;
-    let shown = Frames::folder(&args.folder)?;
+    let shown = frames.clone();
     let model = args.model.load()?;
     let mut predictor = model.video_predictor(frames, Default::default())?;
     for ((frame, object), prompt) in &prompts {

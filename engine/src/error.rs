@@ -41,6 +41,22 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A video file is damaged, of an unknown kind, or of a size the engine does not take.
+    #[error("video {path}: {what}")]
+    Video {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The program `ffmpeg` is absent or too old.
+    #[error("{program}: {what}")]
+    Ffmpeg {
+        /// Its name or path.
+        program: String,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// A call's argument is out of its range.
     #[error("{0}")]
     Input(String),

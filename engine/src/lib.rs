@@ -11,6 +11,7 @@ pub mod config;
 #[allow(unsafe_op_in_unsafe_fn, missing_docs)]
 pub mod cpu;
 mod error;
+pub mod ffmpeg;
 mod frame;
 mod frames;
 mod image_predictor;

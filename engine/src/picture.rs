@@ -5,7 +5,7 @@ use crate::frame::{Frame, MAX_SIDE, PixelFormat};
 use std::path::Path;
 
 /// The most pixels of a file, 512 MiB as RGB: beyond it, a file is taken for an attack.
-const MAX_PIXELS: usize = 1 << 27;
+pub(crate) const MAX_PIXELS: usize = 1 << 27;
 
 /// A decoded picture: 8-bit rows without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]

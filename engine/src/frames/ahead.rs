@@ -1,0 +1,183 @@
+//! Frames that are decoded before they are asked for.
+
+use crate::error::{Error, Result};
+use crate::picture::Picture;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// So many frames are decoded ahead of the one that was read last.
+const AHEAD: isize = 2;
+
+/// What decodes frames, one at a time.
+pub(super) trait Decode: Send + Sync {
+    /// Frame `i`, which there is; `reverse` if the frames before it are likely to be wanted next.
+    fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>>;
+
+    /// Bytes of decoded frames that it keeps itself.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Gives up what it is doing: nobody waits for it any more.
+    fn stop(&self) {}
+}
+
+/// The frame read last, and those that a thread decoded after it.
+pub(super) struct Ahead(Arc<Shared>);
+
+struct Shared {
+    len: usize,
+    source: Arc<dyn Decode>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The frame read last.
+    current: Option<usize>,
+    /// 1 forwards, -1 backwards, 0 if the last two reads do not show it.
+    step: isize,
+    /// Frames from `current` on; failures until they are read.
+    kept: Vec<(usize, Result<Arc<Picture>>)>,
+    /// A frame is being decoded, by the thread or by a reader.
+    busy: bool,
+    /// The thread was started, or could not be.
+    started: bool,
+    /// Nobody reads any more.
+    closed: bool,
+}
+
+impl State {
+    /// Frames from the current one on, as far as they are kept.
+    fn window(&self, len: usize) -> impl Iterator<Item = usize> + use<> {
+        let (current, step) = (self.current, self.step);
+        let reach = if step == 0 { 0 } else { AHEAD };
+        (0..=reach).filter_map(move |k| current?.checked_add_signed(k * step)).filter(move |&i| i < len)
+    }
+
+    /// Makes `i` the current frame.
+    fn turn_to(&mut self, i: usize, len: usize) {
+        self.step = match self.current.map(|current| i as isize - current as isize) {
+            Some(0) => self.step,
+            Some(step @ (1 | -1)) => step,
+            _ => 0,
+        };
+        self.current = Some(i);
+        let wanted: Vec<usize> = self.window(len).collect();
+        self.kept.retain(|(f, _)| wanted.contains(f));
+    }
+
+    fn has(&self, i: usize) -> bool {
+        self.kept.iter().any(|(f, _)| *f == i)
+    }
+
+    /// A frame as kept; a failure is told once.
+    fn take(&mut self, i: usize) -> Option<Result<Arc<Picture>>> {
+        let at = self.kept.iter().position(|(f, _)| *f == i)?;
+        match &self.kept[at].1 {
+            Ok(picture) => Some(Ok(picture.clone())),
+            Err(_) => Some(self.kept.swap_remove(at).1),
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decodes a frame, with `state` let go meanwhile.
+    fn decode<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        i: usize,
+    ) -> (MutexGuard<'a, State>, Result<Arc<Picture>>) {
+        state.busy = true;
+        let reverse = state.step < 0;
+        drop(state);
+        // Who waits for the frame would wait for ever after a panic.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.source.decode(i, reverse)));
+        let decoded = decoded.unwrap_or_else(|_| Err(Error::Internal(format!("decoding frame {i} panicked"))));
+        let mut state = self.state();
+        state.busy = false;
+        self.changed.notify_all();
+        (state, decoded)
+    }
+
+    /// The thread.
+    fn run(&self) {
+        let mut state = self.state();
+        while !state.closed {
+            let missing = state.window(self.len).skip(1).find(|&i| !state.has(i));
+            let Some(i) = missing.filter(|_| !state.busy) else {
+                state = self.wait(state);
+                continue;
+            };
+            let decoded;
+            (state, decoded) = self.decode(state, i);
+            if state.window(self.len).any(|f| f == i) {
+                state.kept.push((i, decoded));
+            }
+        }
+    }
+}
+
+impl Ahead {
+    pub(super) fn new(len: usize, source: Arc<dyn Decode>) -> Ahead {
+        Ahead(Arc::new(Shared { len, source, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Bytes of decoded frames that are kept.
+    pub(super) fn bytes(&self) -> usize {
+        let kept = self.0.state();
+        let bytes = |(_, p): &(usize, Result<Arc<Picture>>)| p.as_ref().map_or(0, |p| p.pixels.len());
+        kept.kept.iter().map(bytes).sum::<usize>() + self.0.source.bytes()
+    }
+
+    /// Frame `i`, which there is.
+    pub(super) fn read(&self, i: usize) -> Result<Arc<Picture>> {
+        let mut state = self.0.state();
+        state.turn_to(i, self.0.len);
+        while state.busy && !state.has(i) {
+            state = self.0.wait(state);
+        }
+        let found = match state.take(i) {
+            Some(found) => found,
+            None => {
+                let decoded;
+                (state, decoded) = self.0.decode(state, i);
+                if let (Some(at), Ok(picture)) = (state.current, &decoded)
+                    && at == i
+                {
+                    state.kept.push((i, Ok(picture.clone())));
+                }
+                decoded
+            }
+        };
+        if state.step != 0 && !state.started {
+            state.started = true;
+            let shared = self.0.clone();
+            // Without a thread every frame is decoded when it is read.
+            let _ = std::thread::Builder::new().name("sam2-frames".into()).spawn(move || shared.run());
+        }
+        self.0.changed.notify_all();
+        found
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.changed.notify_all();
+        self.0.source.stop();
+    }
+}

@@ -1,0 +1,176 @@
+//! Frames of a video file, which `ffmpeg` decodes.
+
+use super::ahead::Decode;
+use super::ppm;
+use super::survey::{Survey, survey};
+use crate::error::{Error, Result};
+use crate::ffmpeg::{Ffmpeg, Process, Running};
+use crate::frame::PixelFormat;
+use crate::picture::Picture;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The most bytes of the block of frames that is kept for reading backwards.
+const BLOCK: usize = 256 << 20;
+/// The kinds of files that are read. Not among them are lists of other files, pictures by pattern, and text, which
+/// `ffmpeg` draws.
+const KINDS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,ogg,flv,\
+                     asf,mxf,nut,rm,dv,mjpeg,gif,apng,yuv4mpegpipe,vc1,swf";
+
+/// Arguments that make a file the input. What cannot be decoded ends the program, rather than being made up.
+pub(super) fn input(path: &Path) -> Vec<OsString> {
+    let mut args =
+        ["-xerror", "-protocol_whitelist", "file", "-format_whitelist", KINDS, "-i"].map(OsString::from).to_vec();
+    let mut file = OsString::from("file:");
+    file.push(path);
+    args.push(file);
+    args
+}
+
+/// A video file.
+pub(super) struct Video {
+    path: PathBuf,
+    ffmpeg: Ffmpeg,
+    survey: Survey,
+    /// Frames of a block.
+    block: usize,
+    reader: Mutex<Reader>,
+    /// The decoder that is at work, unless nobody reads any more.
+    running: Mutex<Option<Option<Running>>>,
+    bytes: AtomicUsize,
+}
+
+/// A decoder on its way, and what it left.
+#[derive(Default)]
+struct Reader {
+    /// With the frame that it gives next.
+    process: Option<(Process, usize)>,
+    /// Frames in a row, and the number of the first.
+    block: VecDeque<Arc<Picture>>,
+    first: usize,
+}
+
+impl Video {
+    pub(super) fn open(path: &Path) -> Result<Video> {
+        let data = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if !data.is_file() {
+            return Err(Error::Video { path: path.display().to_string(), what: "not a file".into() });
+        }
+        let ffmpeg = Ffmpeg::find()?;
+        let survey = survey(&ffmpeg, path)?;
+        let block = (BLOCK / (survey.size.0 * survey.size.1 * 3)).max(2);
+        let (reader, running, bytes) = (Mutex::default(), Mutex::new(Some(None)), AtomicUsize::new(0));
+        Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.survey.count
+    }
+
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.survey.rate
+    }
+
+    fn error(&self, what: String) -> Error {
+        Error::Video { path: self.path.display().to_string(), what }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Option<Running>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A decoder that starts at frame 0.
+    fn start(&self) -> Result<Process> {
+        let mut args = input(&self.path);
+        args.extend(["-map", "0:V:0"].into_iter().chain(self.ffmpeg.every_frame()).map(OsString::from));
+        args.extend(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"].map(OsString::from));
+        let mut running = self.running();
+        let Some(place) = &mut *running else { return Err(self.error("closed".into())) };
+        let process = self.ffmpeg.start(&args, Stdio::null())?;
+        *place = Some(process.running());
+        Ok(process)
+    }
+
+    /// Makes the decoder's next frame `i`, by going on where it is, or from the first frame.
+    fn go_to(&self, process: &mut Option<(Process, usize)>, i: usize) -> Result<()> {
+        if process.as_ref().is_none_or(|(_, next)| *next > i) {
+            *process = None;
+            *process = Some((self.start()?, 0));
+        }
+        while process.as_ref().is_some_and(|(_, next)| *next < i) {
+            self.next(process, false)?;
+        }
+        Ok(())
+    }
+
+    /// The decoder's next frame, if it is wanted. After a failure there is no decoder.
+    fn next(&self, process: &mut Option<(Process, usize)>, wanted: bool) -> Result<Option<Arc<Picture>>> {
+        let Some((mut decoder, i)) = process.take() else {
+            return Err(Error::Internal("no decoder".into()));
+        };
+        let size = self.survey.size;
+        let pixels = match ppm::header(&mut decoder.output) {
+            Ok(Some(found)) if found != size => {
+                let ((w, h), (width, height)) = (found, size);
+                return Err(self.error(format!("frame {i} has {w}x{h} pixels, those before it {width}x{height}")));
+            }
+            Ok(Some(_)) if wanted => ppm::pixels(&mut decoder.output, size)?.map(Some),
+            Ok(Some(_)) => ppm::skip(&mut decoder.output, size).map(|()| None),
+            Ok(None) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Err(e) => Err(e),
+        };
+        let Ok(pixels) = pixels else {
+            let count = self.survey.count;
+            return Err(self.error(match decoder.finish() {
+                Ok(_) => format!("frame {i}: the video ended after {i} of {count} frames"),
+                Err(words) => format!("frame {i}: {words}"),
+            }));
+        };
+        *process = Some((decoder, i + 1));
+        let format = PixelFormat::Rgb8;
+        Ok(pixels.map(|pixels| Arc::new(Picture { pixels, width: size.0, height: size.1, format })))
+    }
+
+    fn frame(&self, process: &mut Option<(Process, usize)>) -> Result<Arc<Picture>> {
+        self.next(process, true)?.ok_or_else(|| Error::Internal("a frame without pixels".into()))
+    }
+}
+
+impl Decode for Video {
+    fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = &mut *reader;
+        let found = if let Some(found) = i.checked_sub(reader.first).and_then(|k| reader.block.get(k)) {
+            // Those after it have been read.
+            let found = found.clone();
+            reader.block.truncate(if reverse { i - reader.first } else { reader.block.len() });
+            Ok(found)
+        } else {
+            reader.block.clear();
+            reader.first = if reverse { (i + 1).saturating_sub(self.block) } else { i };
+            self.go_to(&mut reader.process, reader.first).and_then(|()| {
+                for _ in reader.first..i {
+                    reader.block.push_back(self.frame(&mut reader.process)?);
+                }
+                self.frame(&mut reader.process)
+            })
+        };
+        let size = self.survey.size;
+        self.bytes.store(reader.block.len() * size.0 * size.1 * 3, Ordering::Relaxed);
+        found
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self) {
+        if let Some(Some(decoder)) = self.running().take() {
+            decoder.kill();
+        }
+    }
+}
