@@ -10,6 +10,8 @@ pub struct Counting;
 
 /// Allocations so far, of all threads.
 pub static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Bytes held now, by all threads.
+pub static HELD: AtomicIsize = AtomicIsize::new(0);
 /// Allocations of [`LARGE`] bytes and more until one fails; negative: none does.
 pub static FAIL_AFTER: AtomicIsize = AtomicIsize::new(-1);
 
@@ -39,6 +41,7 @@ fn grow(by: isize) {
 }
 
 fn change(by: isize) {
+    HELD.fetch_add(by, SeqCst);
     // A thread that ends frees what it had after its own variables are gone.
     let _ = USED.try_with(|used| {
         let (now, peak) = used.get();

@@ -1,0 +1,207 @@
+//! Tracking on the CUDA backend, on the emulator: one recording for every fill of the memory, one wait a frame.
+
+mod common;
+
+use common::*;
+use sam2::engine::backend::Memory;
+use sam2::{
+    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, Model, Precision, Prompt, Retention, Variant,
+    VideoPredictor, VideoPredictorOptions, picture::Picture,
+};
+use sam2_cuda::device::{Device, Pinned};
+use sam2_cuda::emulator::Emulator;
+use sam2_cuda::{Cuda, Driver};
+use std::sync::atomic::Ordering;
+
+/// The demo model for inputs of 64 pixels, a sixteenth of its work, where masks need not be good.
+fn load(device: impl Device, precision: Precision) -> Model {
+    let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors")).unwrap();
+    let config = Config::parse(Variant::of(&checkpoint).unwrap().yaml, &["model.image_size=64".into()], true).unwrap();
+    Model::load(Cuda::on(device), &checkpoint, &config, precision).unwrap()
+}
+
+/// Every eighth pixel of the first frames.
+fn frames() -> Vec<Picture> {
+    let clip = sam2::Frames::folder(file("demo/samples/video1/frames")).unwrap();
+    let small = |i: usize| {
+        let large = clip.read(i).unwrap();
+        let (width, height) = (large.width / 8, large.height / 8);
+        let pixel = |at: usize| &large.pixels[(at / width * 8 * large.width + at % width * 8) * 3..][..3];
+        let pixels = (0..width * height).flat_map(pixel).copied().collect();
+        Picture { pixels, width, height, format: large.format }
+    };
+    (0..4).map(small).collect()
+}
+
+fn stream(model: &Model, options: VideoPredictorOptions) -> VideoPredictor {
+    model.video_stream(Retention::Window(1), options).unwrap()
+}
+
+fn objects() -> [(i64, Prompt<'static>); 2] {
+    [(1, Prompt::new().bounds([43.0, 22.0, 53.0, 33.0])), (2, Prompt::new().point(26.0, 31.0, 1))]
+}
+
+/// Object 1 from the first frame on, object 2 from the second.
+fn run(p: &mut VideoPredictor, frames: &[Picture], objects: &[(i64, Prompt<'_>)]) -> Vec<FrameMasks> {
+    let mut all = Vec::new();
+    for (i, picture) in frames.iter().enumerate() {
+        all.push(p.push_frame(&picture.frame().unwrap()).unwrap());
+        if let Some((id, prompt)) = objects.get(i) {
+            p.add_new_points_or_box(i, *id, prompt, true, true).unwrap();
+        }
+    }
+    all
+}
+
+/// Recorded work does what eager work does, while memories fill and age, kept on the device or on the host.
+fn replay_equals_eager(device: impl Device) {
+    let (model, frames) = (load(device, Precision::Bf16), frames());
+    let replayed = run(&mut stream(&model, Default::default()), &frames, &objects());
+    let mut eager = stream(&model, Default::default());
+    eager.set_probe(Some(Box::new(|_, _, _| {}))); // who looks at every step cannot have recordings
+    assert_eq!(run(&mut eager, &frames, &objects()), replayed);
+    let offload = VideoPredictorOptions { offload_state_to_cpu: true, ..Default::default() };
+    assert_eq!(run(&mut stream(&model, offload), &frames, &objects()), replayed);
+    let last = replayed.last().unwrap();
+    assert_eq!(last.obj_ids, [1, 2]);
+    assert!(last.masks != replayed[2].masks && last.masks.iter().any(|&v| v > 0.0));
+}
+
+#[test]
+fn replay_equals_eager_on_the_emulator() {
+    replay_equals_eager(Emulator::new(61));
+}
+
+/// Objects with different memories in one batch: each to the bit as if it were alone.
+#[test]
+fn company_changes_nothing() {
+    let (model, frames) = (load(Emulator::new(67), Precision::F16), &frames()[..3]);
+    let together = run(&mut stream(&model, Default::default()), frames, &objects());
+    let pixels = frames[0].width * frames[0].height;
+    let mut alone = stream(&model, Default::default());
+    let alone = run(&mut alone, frames, &objects()[..1]);
+    for (alone, together) in alone.iter().zip(&together).skip(1) {
+        assert_eq!(alone.masks, together.masks[..pixels], "frame {}", alone.frame_idx);
+    }
+}
+
+/// Once everything was seen, a frame allocates nothing on the device, and the host waits once.
+#[test]
+fn a_warm_frame_allocates_nothing_and_waits_once() {
+    let device = Emulator::new(71);
+    let allocations = device.failing();
+    let (model, frames) = (load(device, Precision::Bf16), frames());
+    let mut p = stream(&model, Default::default());
+    for (i, picture) in frames.iter().enumerate() {
+        allocations.store(1000, Ordering::Relaxed);
+        let before = p.counters();
+        p.push_frame(&picture.frame().unwrap()).unwrap();
+        let work = p.counters() - before;
+        // Object 2, said on the second frame, is tracked on the third, which records a pass of two.
+        if i >= 3 {
+            assert_eq!(work.waits, 1, "frame {i}");
+            assert_eq!(allocations.load(Ordering::Relaxed), 1000, "frame {i}: allocations");
+        }
+        if let Some((id, prompt)) = objects().get(i) {
+            p.add_new_points_or_box(i, *id, prompt, true, true).unwrap();
+        }
+    }
+}
+
+/// Device memory that runs out at any moment: the frame does not count, and comes again.
+#[test]
+fn every_device_allocation_may_fail() {
+    let device = Emulator::new(73);
+    let failing = device.failing();
+    let (model, frames) = (load(device, Precision::Bf16), &frames()[..2]);
+    let want = run(&mut stream(&model, Default::default()), frames, &objects()[..1]);
+    let mut p = stream(&model, Default::default());
+    let mut failures = 0;
+    let mut until_none_fails = |what: &str, work: &mut dyn FnMut() -> sam2::Result<FrameMasks>| {
+        for i in 0.. {
+            failing.store(i, Ordering::Relaxed);
+            let result = work();
+            failing.store(-1, Ordering::Relaxed);
+            match result {
+                Ok(masks) => return masks,
+                Err(Error::OutOfMemory { .. }) => failures += 1,
+                Err(other) => panic!("{what}, allocation {i}: {other}"),
+            }
+        }
+        unreachable!("some count is enough")
+    };
+    let (id, prompt) = &objects()[0];
+    let first = until_none_fails("the first frame", &mut || p.push_frame(&frames[0].frame().unwrap()));
+    until_none_fails("a prompt", &mut || p.add_new_points_or_box(0, *id, prompt, true, true));
+    let second = until_none_fails("the second frame", &mut || p.push_frame(&frames[1].frame().unwrap()));
+    assert_eq!([first, second], want[..]);
+    assert!(failures >= 4, "{failures} allocations");
+}
+
+/// Frames and masks in device memory: what a camera on the card sees never passes through the host.
+fn device_memory(device: impl Device) {
+    let stream_of_ours = device.fork().unwrap();
+    let (model, frames) = (load(device, Precision::F32), &frames()[..3]);
+    let want = run(&mut stream(&model, Default::default()), frames, &objects()[..1]);
+    let mut p = stream(&model, Default::default());
+    let (w, h) = (frames[0].width, frames[0].height);
+    let up = stream_of_ours.pinned(w * h * 3).unwrap();
+    let input = stream_of_ours.alloc(w * h * 3, "a frame").unwrap();
+    let masks = stream_of_ours.alloc(w * h, "masks").unwrap();
+    let down = stream_of_ours.pinned(w * h).unwrap();
+    let queue = stream_of_ours.stream() as *mut std::ffi::c_void;
+    // SAFETY: memory of these sizes, which outlives the calls.
+    let of = |m: &dyn Memory| unsafe { DeviceSlice::new(m.addr(), m.bytes(), queue) };
+    for (i, picture) in frames.iter().enumerate() {
+        assert_eq!(picture.pixels.len(), up.bytes());
+        // SAFETY: pinned memory of that size; the copy is waited for by the call.
+        unsafe {
+            std::ptr::copy_nonoverlapping(picture.pixels.as_ptr(), up.ptr(), up.bytes());
+            stream_of_ours.copy_in(input.addr(), up.ptr(), up.bytes()).unwrap();
+        }
+        let frame = Frame::device(picture.format, of(&input), w, h, w * 3).unwrap();
+        let out = of(&masks);
+        if i == 0 {
+            p.push_frame(&frame).unwrap();
+            let (id, prompt) = &objects()[0];
+            p.add_new_points_or_box(0, *id, prompt, true, true).unwrap();
+            continue;
+        }
+        let got = p.push_frame_into(&frame, MaskBuffer::DeviceBinary(out)).unwrap();
+        assert_eq!(got.scores, want[i].scores);
+        stream_of_ours.copy_out(down.ptr(), masks.addr(), masks.bytes()).unwrap();
+        stream_of_ours.sync().unwrap();
+        // SAFETY: pinned memory of that size.
+        let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), down.bytes()) };
+        assert!(bytes.iter().zip(&want[i].masks).all(|(&b, &v)| b == (v > 0.0) as u8), "frame {i}");
+    }
+    // Nobody keeps such frames, so that a frame before the last is gone, and said so.
+    let gone = p.add_new_points_or_box(1, 5, &objects()[1].1, true, true);
+    assert!(matches!(&gone, Err(Error::Input(e)) if e.contains("GPU's memory and is not kept")), "{gone:?}");
+    // Elsewhere such memory is an error.
+    let mut cpu = demo().video_stream(Retention::Window(0), Default::default()).unwrap();
+    let frame = Frame::device(frames[0].format, of(&input), w, h, w * 3).unwrap();
+    assert!(matches!(cpu.push_frame(&frame), Err(Error::Input(_))));
+    cpu.push_frame(&frames[0].frame().unwrap()).unwrap();
+    cpu.add_new_points_or_box(0, 1, &objects()[0].1, true, true).unwrap();
+    let out = MaskBuffer::DeviceBinary(of(&masks));
+    assert!(matches!(cpu.push_frame_into(&frames[1].frame().unwrap(), out), Err(Error::Input(_))));
+    assert_eq!(cpu.num_frames(), 1);
+}
+
+#[test]
+fn device_memory_on_the_emulator() {
+    device_memory(Emulator::new(79));
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_replay_equals_eager() {
+    replay_equals_eager(Driver::new(0).unwrap());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_device_memory() {
+    device_memory(Driver::new(0).unwrap());
+}

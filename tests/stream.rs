@@ -1,0 +1,316 @@
+//! Frames that come one by one; states that are forked, saved, restored and kept elsewhere: all as if nothing had happened.
+
+mod common;
+
+use common::*;
+use sam2::{
+    Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, Prompt, Retention, VideoPredictor, VideoPredictorOptions,
+};
+
+fn sample() -> Frames {
+    Frames::folder(file("demo/samples/video1/frames")).unwrap()
+}
+
+/// Something said of an object on a frame, as soon as the frame is there.
+type Said = (usize, i64, Prompt<'static>);
+
+/// Two objects, one that comes later, and a correction.
+fn said() -> Vec<Said> {
+    vec![
+        (0, 7, Prompt::new().bounds([346.0, 175.0, 428.0, 266.0])),
+        (0, 3, Prompt::new().point(208.0, 249.0, 1)),
+        (5, 9, Prompt::new().point(100.0, 60.0, 1).point(300.0, 200.0, 0)),
+        (11, 3, Prompt::new().point(215.0, 240.0, 1)),
+    ]
+}
+
+fn say(p: &mut VideoPredictor, said: &[Said], frame: usize) -> Option<FrameMasks> {
+    let mut last = None;
+    for (_, id, prompt) in said.iter().filter(|(f, ..)| *f == frame) {
+        last = Some(p.add_new_points_or_box(frame, *id, prompt, true, true).unwrap());
+    }
+    last
+}
+
+/// What a stream shows of frames `from..`, what was said on each being said there.
+fn stream_on(p: &mut VideoPredictor, frames: &Frames, from: usize, said: &[Said]) -> Vec<FrameMasks> {
+    (from..frames.len())
+        .map(|i| {
+            let got = p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
+            assert_eq!(got.frame_idx, i);
+            say(p, said, i).unwrap_or(got)
+        })
+        .collect()
+}
+
+fn stream(model: &Model, retention: Retention, options: VideoPredictorOptions) -> Vec<FrameMasks> {
+    let mut p = model.video_stream(retention, options).unwrap();
+    stream_on(&mut p, &sample(), 0, &said())
+}
+
+/// The same through a predictor that has all frames: from one thing said to the next.
+fn offline(model: &Model, options: VideoPredictorOptions) -> Vec<FrameMasks> {
+    let (frames, said) = (sample(), said());
+    let mut p = model.video_predictor(frames.clone(), options).unwrap();
+    let mut all = vec![say(&mut p, &said, 0).unwrap()];
+    for (start, end) in [(0, 5), (5, 11), (11, frames.len() - 1)] {
+        // The first frame was shown before; a correction of it is lost when it is found anew.
+        let first = start + 1;
+        p.propagate_in_video(Some(first), Some(end - first), false, |masks| {
+            all.push(masks);
+            true
+        })
+        .unwrap();
+        if let Some(corrected) = say(&mut p, &said, end) {
+            *all.last_mut().unwrap() = corrected;
+        }
+    }
+    all
+}
+
+/// Equal to the bit, scores that are not numbers included.
+fn assert_same(what: &str, got: &[FrameMasks], want: &[FrameMasks]) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (got, want) in got.iter().zip(want) {
+        let bits = |m: &FrameMasks| m.scores.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let same = got.masks == want.masks && bits(got) == bits(want) && got.obj_ids == want.obj_ids;
+        assert!(same && got.frame_idx == want.frame_idx, "{what}: frame {}", want.frame_idx);
+    }
+}
+
+#[test]
+fn streaming_equals_offline() {
+    let model = demo();
+    let want = offline(&model, Default::default());
+    assert_eq!(want.last().unwrap().obj_ids, [7, 3, 9]);
+    assert!(want.last().unwrap().scores.iter().all(|s| s.is_finite()));
+    for retention in [Retention::Everything, Retention::Window(0), Retention::Window(3)] {
+        assert_same(&format!("{retention:?}"), &stream(&model, retention, Default::default()), &want);
+    }
+    let offload = VideoPredictorOptions { offload_state_to_cpu: true, ..Default::default() };
+    assert_same("offloaded stream", &stream(&model, Retention::Window(2), offload), &want);
+    assert_same("offloaded", &offline(&model, offload), &want);
+}
+
+/// Frames that are kept can be corrected, and followed from there; others cannot.
+#[test]
+fn corrections_of_earlier_frames() {
+    let (model, frames) = (demo(), sample());
+    let click = Prompt::new().point(208.0, 249.0, 1);
+    let more = Prompt::new().point(230.0, 230.0, 1);
+    let run = |p: &mut VideoPredictor| {
+        let mut all = Vec::new();
+        all.push(p.add_new_points_or_box(6, 3, &more, true, true).unwrap());
+        p.propagate_in_video(Some(7), None, false, |masks| {
+            all.push(masks);
+            masks_go_on()
+        })
+        .unwrap();
+        all
+    };
+    let push = |retention| {
+        let mut p = model.video_stream(retention, Default::default()).unwrap();
+        for i in 0..10 {
+            p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
+            if i == 0 {
+                p.add_new_points_or_box(0, 3, &click, true, true).unwrap();
+            }
+        }
+        p
+    };
+    let want = run(&mut push(Retention::Everything));
+    assert_eq!(want.len(), 4);
+    assert_same("a window", &run(&mut push(Retention::Window(3))), &want);
+    let mut short = push(Retention::Window(2));
+    let before = short.push_frame(&frames.read(10).unwrap().frame().unwrap()).unwrap();
+    let mut short = push(Retention::Window(2));
+    let gone = short.add_new_points_or_box(6, 3, &more, true, true);
+    assert!(matches!(&gone, Err(Error::Input(e)) if e.contains("frame 6 is no longer kept: of 10 frames the last 3")));
+    assert!(short.propagate_in_video(Some(6), None, false, |_| true).is_err());
+    assert!(matches!(short.clear_all_prompts_in_frame(10, 3), Err(Error::Input(_))));
+    assert_eq!(short.push_frame(&frames.read(10).unwrap().frame().unwrap()).unwrap(), before);
+}
+
+fn masks_go_on() -> bool {
+    true
+}
+
+/// A fork tries something else; neither notices the other.
+#[test]
+fn forks_go_their_own_way() {
+    let (model, frames) = (demo(), sample());
+    let want = stream(&model, Retention::Window(1), Default::default());
+    let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let mut got = Vec::new();
+    for i in 0..frames.len() {
+        got.extend(stream_on_one(&mut p, &frames, i));
+        if i == 8 {
+            let held = p.memory_bytes();
+            let mut fork = p.fork();
+            assert_eq!(fork.memory_bytes(), held, "a fork copies nothing");
+            fork.add_new_points_or_box(i, 3, &Prompt::new().point(20.0, 20.0, 1), true, true).unwrap();
+            fork.remove_object(7).unwrap();
+            let other = fork.push_frame(&frames.read(20).unwrap().frame().unwrap()).unwrap();
+            assert_eq!(other.obj_ids, [3, 9]);
+            // And one that does the same, at the same time.
+            let mut twin = p.fork();
+            let after = std::thread::spawn({
+                let frames = frames.clone();
+                move || stream_on(&mut twin, &frames, 9, &said())
+            });
+            assert_same("a fork", &after.join().unwrap(), &want[9..]);
+        }
+    }
+    assert_same("the origin", &got, &want);
+}
+
+fn stream_on_one(p: &mut VideoPredictor, frames: &Frames, i: usize) -> Vec<FrameMasks> {
+    let got = p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
+    vec![say(p, &said(), i).unwrap_or(got)]
+}
+
+/// A state that was saved, after frames and in the middle of prompts, goes on as if nothing had happened.
+#[test]
+fn saved_and_restored() {
+    let (model, frames) = (demo(), sample());
+    let want = stream(&model, Retention::Window(2), Default::default());
+    for at in [0, 4, 5, 11] {
+        let mut p = model.video_stream(Retention::Window(2), Default::default()).unwrap();
+        (0..=at).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+        let mut file = Vec::new();
+        p.save_state(&mut file).unwrap();
+        drop(p);
+        // As in another process.
+        let mut p = demo().video_stream(Retention::Window(2), Default::default()).unwrap();
+        p.load_state(&file).unwrap();
+        assert_eq!((p.num_frames(), p.obj_ids()), (at + 1, &want[at].obj_ids[..]));
+        assert_same(&format!("saved after frame {at}"), &stream_on(&mut p, &frames, at + 1, &said()), &want[at + 1..]);
+        let mut again = Vec::new();
+        p.load_state(&file).unwrap();
+        p.save_state(&mut again).unwrap();
+        assert_eq!(again, file, "saved again");
+    }
+
+    // With frames that are there: corrections feed on what was kept.
+    let run = |restored: bool| {
+        let mut p = model.video_predictor(frames.clone(), Default::default()).unwrap();
+        say(&mut p, &said(), 0);
+        p.propagate_in_video(None, Some(6), false, |_| true).unwrap();
+        p.add_new_points_or_box(4, 3, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap();
+        if restored {
+            let mut file = Vec::new();
+            p.save_state(&mut file).unwrap();
+            p = model.video_predictor(frames.clone(), Default::default()).unwrap();
+            p.load_state(&file).unwrap();
+        }
+        let more = Prompt::new().point(220.0, 245.0, 1);
+        let mut all = vec![p.add_new_points_or_box(4, 3, &more, false, true).unwrap()];
+        p.propagate_in_video(Some(5), Some(5), false, |masks| {
+            all.push(masks);
+            true
+        })
+        .unwrap();
+        p.propagate_in_video(Some(8), Some(3), true, |masks| {
+            all.push(masks);
+            true
+        })
+        .unwrap();
+        all
+    };
+    assert_same("offline", &run(true), &run(false));
+}
+
+/// Cut anywhere, altered anywhere, of another model or another video: an error, and what was there is as it was.
+#[test]
+fn states_that_are_none() {
+    let (model, frames) = (demo(), sample());
+    let mut p = model.video_stream(Retention::Window(0), Default::default()).unwrap();
+    (0..3).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+    let mut file = Vec::new();
+    p.save_state(&mut file).unwrap();
+    let mut want = p.fork();
+    let want = want.push_frame(&frames.read(3).unwrap().frame().unwrap()).unwrap();
+    let mut refuse = |bytes: &[u8], says: &str| match p.load_state(bytes) {
+        Err(Error::Input(e)) => assert!(e.starts_with("saved state: ") && e.contains(says), "{e}"),
+        other => panic!("{says}: {other:?}"),
+    };
+    for cut in (0..200).chain((200..file.len()).step_by(file.len() / 97)).chain(file.len() - 9..file.len()) {
+        refuse(&file[..cut], "");
+    }
+    for at in (0..file.len()).step_by(file.len() / 211) {
+        let mut altered = file.clone();
+        altered[at] ^= 0x10;
+        refuse(&altered, "");
+    }
+    let mut longer = file.clone();
+    longer.push(0);
+    refuse(&longer, "");
+    refuse(&std::fs::read("demo/sam2.1_hiera_demo.safetensors").unwrap(), "no bookkeeping");
+
+    let mut other = Mini::load("mini21").model.video_stream(Retention::Window(0), Default::default()).unwrap();
+    let error = other.load_state(&file).unwrap_err().to_string();
+    assert!(error.contains("model"), "{error}");
+    let mut given = model.video_predictor(frames.clone(), Default::default()).unwrap();
+    let error = given.load_state(&file).unwrap_err().to_string();
+    assert!(error.contains("of a stream"), "{error}");
+    let mut of_given = Vec::new();
+    given.save_state(&mut of_given).unwrap();
+    refuse(&of_given, "of a stream");
+    let fewer = Frames::pictures((0..5).map(|i| (*frames.read(i).unwrap()).clone()).collect());
+    let error = model.video_predictor(fewer, Default::default()).unwrap().load_state(&of_given).unwrap_err();
+    assert!(error.to_string().contains("of 24 frames"), "{error}");
+
+    assert_eq!(p.push_frame(&frames.read(3).unwrap().frame().unwrap()).unwrap(), want);
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("full"))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    assert!(matches!(p.save_state(Full), Err(Error::Io { .. })));
+}
+
+/// What is wrong with a frame is said, and the stream goes on as if it had not come.
+#[test]
+fn frames_that_do_not_fit() {
+    let (model, frames) = (demo(), sample());
+    let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    assert_eq!((p.num_frames(), p.video_size()), (0, (0, 0)));
+    let click = Prompt::new().point(208.0, 249.0, 1);
+    assert!(matches!(p.add_new_points_or_box(0, 1, &click, true, true), Err(Error::Input(_))), "nothing was pushed");
+    assert!(p.propagate_in_video(None, None, false, |_| true).is_err());
+    let nothing = p.push_frame(&frames.read(0).unwrap().frame().unwrap()).unwrap();
+    assert!(nothing.obj_ids.is_empty() && nothing.masks.is_empty());
+    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    let want = p.fork().push_frame(&frames.read(1).unwrap().frame().unwrap()).unwrap();
+
+    let small = [0u8; 300];
+    let size = p.push_frame(&Frame::rgb8(&small, 10, 10).unwrap());
+    assert!(matches!(&size, Err(Error::Input(e)) if e.contains("a frame of 10x10 pixels")), "{size:?}");
+    let first = frames.read(1).unwrap();
+    let mut floats = vec![0.5f32; first.width * first.height * 3];
+    floats[77] = f32::NAN;
+    let nan = p.push_frame(&Frame::rgb_f32(&floats, first.width, first.height).unwrap());
+    assert!(matches!(&nan, Err(Error::Input(e)) if e.contains("not a finite number")), "{nan:?}");
+    let mut short = vec![0u8; 7];
+    let into = p.push_frame_into(&first.frame().unwrap(), MaskBuffer::Binary(&mut short));
+    assert!(matches!(&into, Err(Error::Input(e)) if e.contains("elements needed")), "{into:?}");
+    assert_eq!(p.num_frames(), 1);
+
+    // Into a buffer: the same, as ones and zeros.
+    let mut binary = vec![9u8; first.width * first.height];
+    let got = p.fork().push_frame_into(&first.frame().unwrap(), MaskBuffer::Binary(&mut binary)).unwrap();
+    assert!(got.masks.is_empty() && got.scores == want.scores);
+    assert!(binary.iter().zip(&want.masks).all(|(&b, &v)| b == (v > 0.0) as u8));
+    assert_eq!(p.push_frame(&first.frame().unwrap()).unwrap(), want);
+
+    let mut given = model.video_predictor(frames.clone(), Default::default()).unwrap();
+    assert!(matches!(given.push_frame(&first.frame().unwrap()), Err(Error::Input(_))));
+    // A prompt that is refused names no object.
+    let nan = Prompt { points: vec![Point { x: f32::NAN, y: 0.0, label: 1 }], ..Prompt::default() };
+    assert!(p.add_new_points_or_box(1, 77, &nan, true, true).is_err());
+    assert_eq!(p.obj_ids(), [1]);
+}
