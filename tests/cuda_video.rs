@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use sam2::engine::backend::Memory;
 use sam2::{
-    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, Model, Precision, Prompt, Retention, Variant,
-    VideoPredictor, VideoPredictorOptions, picture::Picture,
+    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, Model, Precision, Prompt, Retention,
+    Variant, VideoPredictor, VideoPredictorOptions, picture::Picture,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;

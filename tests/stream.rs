@@ -4,7 +4,8 @@ mod common;
 
 use common::*;
 use sam2::{
-    Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, Prompt, Retention, VideoPredictor, VideoPredictorOptions,
+    Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, Prompt, Retention, VideoPredictor,
+    VideoPredictorOptions,
 };
 
 fn sample() -> Frames {

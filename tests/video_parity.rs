@@ -1,17 +1,29 @@
 //! Tracking against the reference, call by call.
 //!
 //! Memories hang by the sign of logits, so that free running drifts: a logit of 1e-5 whose sign differs changes a memory
-//! by a hundredth. First frames are compared closely, tracked ones by their masks. `tests/reference/drift.py` measures how
-//! far the reference itself moves when its logits are disturbed by 1e-5: on mini21 to an IoU of 0.999 over ten frames; on
-//! mini20 to 0.999 on frame 6 but 0.91 on frame 9, so that it is compared up to frame 6.
+//! by a hundredth. What was prompted before anything was tracked is compared closely, and so is every tracked frame by
+//! itself, with the reference's memories put in place of ours; free running by IoU and RMS. `tests/reference/drift.py`
+//! measures how far the reference itself moves when its logits are disturbed by 1e-5: mini21 to an IoU of 0.999 over ten
+//! frames (with other weights, mini21occ, to 0.985 and an RMS of 4e-3 of the largest logit), mini20 to 0.9975 and 4.4e-3 by
+//! frame 6 but to 0.91 on frame 9, so that it is compared up to frame 6.
 
 mod common;
 
+#[path = "common/state.rs"]
+mod state;
+
 use common::*;
-use sam2::{FrameMasks, Frames, PixelFormat, Prompt, picture::Picture};
+use sam2::engine::backend::Backend;
+use sam2::engine::cpu::Cpu;
+use sam2::picture::Picture;
+use sam2::{
+    Checkpoint, Config, FrameMasks, Frames, Model, PixelFormat, Precision, Prompt, VideoPredictor,
+    VideoPredictorOptions,
+};
 use sam2_cuda::Cuda;
 use sam2_cuda::emulator::Emulator;
 use serde_json::Value;
+use state::{COND, NON_COND, State};
 
 const FOLDER: &str = "tests/data/golden";
 
@@ -41,121 +53,243 @@ fn compare(got: &[f32], want: &[f32]) -> (f64, f64) {
     (if any == 0 { 1.0 } else { both as f64 / any as f64 }, (square / got.len() as f64).sqrt() / most)
 }
 
-/// Replays a golden's calls on a model, tracking no further than frame `last`.
-fn run(mini: &Mini, case: &str, last: usize) {
-    let model = mini.name;
-    let compared = if model == "mini20" { 6 } else { usize::MAX };
-    let text = std::fs::read_to_string(file(&format!("{FOLDER}/{model}/video_{case}.json"))).unwrap();
-    let golden = Golden::open(&format!("{FOLDER}/{model}/video_{case}.safetensors"));
-    let input: Value =
-        serde_json::from_str(&std::fs::read_to_string(file(&format!("{FOLDER}/{model}/video_input.json"))).unwrap())
-            .unwrap();
-    let calls: Value = serde_json::from_str(&text).unwrap();
-    let mut p = mini
-        .model
-        .guarded_video_predictor(frames(input["num_frames"].as_u64().unwrap() as usize), Default::default())
-        .unwrap();
-    for (n, call) in calls["calls"].as_array().unwrap().iter().enumerate() {
-        let args = &call["args"];
-        let int = |key: &str| args[key].as_i64();
-        let frame = int("frame_idx").unwrap_or(0) as usize;
-        let id = int("obj_id").unwrap_or(0);
-        match call["op"].as_str().unwrap() {
-            "add_new_points_or_box" => {
-                let mut prompt = Prompt::new();
-                for (i, xy) in args["points"].as_array().into_iter().flatten().enumerate() {
-                    let at = |k: usize| xy[k].as_f64().unwrap() as f32;
-                    prompt = prompt.point(at(0), at(1), args["labels"][i].as_i64().unwrap() as i32);
-                }
-                if args["box"].is_array() {
-                    prompt = prompt.bounds([0, 1, 2, 3].map(|k| args["box"][k].as_f64().unwrap() as f32));
-                }
-                let clear = args["clear_old_points"].as_bool().unwrap_or(true);
-                let got = p.add_new_points_or_box(frame, id, &prompt, clear, true).unwrap();
-                check(case, &golden, n, &got);
-            }
-            "add_new_mask" => {
-                let name = format!("{n}.mask");
-                let &[h, w] = golden.shape(&name) else { panic!("mask") };
-                let got = p.add_new_mask(frame, id, &golden.bytes(&name), h, w).unwrap();
-                check(case, &golden, n, &got);
-            }
-            "propagate_in_video" => {
-                let mut seen = Vec::new();
-                let start = int("start_frame_idx").map(|v| v as usize);
-                let count = int("max_frame_num_to_track").map(|v| v as usize);
-                p.propagate_in_video(start, count, args["reverse"].as_bool().unwrap_or(false), |got| {
-                    seen.push(got.frame_idx as i64);
-                    if got.frame_idx <= compared {
-                        check(case, &golden, n, &got);
+fn cpu() -> Cpu {
+    Cpu::new(0).unwrap()
+}
+
+/// A golden's calls and what came of them.
+struct Case {
+    name: String,
+    golden: Golden,
+    about: Value,
+    /// Frames of the video.
+    frames: usize,
+    /// Of what is tracked.
+    rms: f64,
+}
+
+impl Case {
+    fn open(model: &str, case: &str) -> Case {
+        let json = |name: &str| -> Value {
+            let path = format!("{FOLDER}/{model}/{name}.json");
+            serde_json::from_str(&std::fs::read_to_string(file(&path)).unwrap_or_else(|e| panic!("{path}: {e}")))
+                .unwrap()
+        };
+        Case {
+            name: format!("{model} {case}"),
+            golden: Golden::open(&format!("{FOLDER}/{model}/video_{case}.safetensors")),
+            about: json(&format!("video_{case}")),
+            frames: json("video_input")["num_frames"].as_u64().unwrap() as usize,
+            rms: if model == "mini20" { 5e-3 } else { 2e-3 },
+        }
+    }
+
+    /// The model with the settings that the golden was made with.
+    fn load(&self, model: &str, b: impl Backend) -> Model {
+        let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{model}.safetensors"))).unwrap();
+        let settings = self.about["settings"].as_object();
+        let settings: Vec<String> = settings.into_iter().flatten().map(|(k, v)| format!("model.{k}={v}")).collect();
+        let config = Config::parse(&yaml(model.trim_end_matches("occ")), &settings, true).unwrap();
+        Model::load(b, &checkpoint, &config, Precision::F32).unwrap()
+    }
+
+    fn predictor(&self, model: &Model) -> VideoPredictor {
+        let legacy_corrections = self.about["legacy"].as_bool().unwrap_or(false);
+        let options = VideoPredictorOptions { legacy_corrections, ..Default::default() };
+        model.guarded_video_predictor(frames(self.frames), options).unwrap()
+    }
+
+    /// Replays the calls, tracking no further than frame `last`, and compares up to frame `compared`.
+    fn run(&self, mut p: VideoPredictor, last: usize, compared: usize) {
+        let case = &self.name;
+        let mut tracked = false;
+        for (n, call) in self.about["calls"].as_array().unwrap().iter().enumerate() {
+            let args = &call["args"];
+            let int = |key: &str| args[key].as_i64();
+            let (frame, id) = (int("frame_idx").unwrap_or(0) as usize, int("obj_id").unwrap_or(0));
+            match call["op"].as_str().unwrap() {
+                "add_new_points_or_box" => {
+                    let mut prompt = Prompt::new();
+                    for (i, xy) in args["points"].as_array().into_iter().flatten().enumerate() {
+                        let at = |k: usize| xy[k].as_f64().unwrap() as f32;
+                        prompt = prompt.point(at(0), at(1), args["labels"][i].as_i64().unwrap() as i32);
                     }
-                    got.frame_idx < last
-                })
-                .unwrap();
-                let want: Vec<i64> = call["frames"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-                assert!(seen == want[..seen.len()] && (seen.len() == want.len() || last < 100), "{case}, call {n}");
+                    if args["box"].is_array() {
+                        prompt = prompt.bounds([0, 1, 2, 3].map(|k| args["box"][k].as_f64().unwrap() as f32));
+                    }
+                    let clear = args["clear_old_points"].as_bool().unwrap_or(true);
+                    let got = p.add_new_points_or_box(frame, id, &prompt, clear, true).unwrap();
+                    self.check(n, &got, &State::of(&p), !tracked);
+                }
+                "add_new_mask" => {
+                    let name = format!("{n}.mask");
+                    let &[h, w] = self.golden.shape(&name) else { panic!("mask") };
+                    let got = p.add_new_mask(frame, id, &self.golden.bytes(&name), h, w).unwrap();
+                    self.check(n, &got, &State::of(&p), !tracked);
+                }
+                "propagate_in_video" => {
+                    tracked = true;
+                    let mut seen = Vec::new();
+                    let start = int("start_frame_idx").map(|v| v as usize);
+                    let count = int("max_frame_num_to_track").map(|v| v as usize);
+                    p.propagate_in_video(start, count, args["reverse"].as_bool().unwrap_or(false), |got| {
+                        seen.push(got);
+                        seen.last().is_some_and(|got| got.frame_idx < last)
+                    })
+                    .unwrap();
+                    let state = State::of(&p);
+                    seen.iter()
+                        .filter(|got| got.frame_idx <= compared)
+                        .for_each(|got| self.check(n, got, &state, false));
+                    let want: Vec<u64> =
+                        call["frames"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
+                    let got: Vec<u64> = seen.iter().map(|got| got.frame_idx as u64).collect();
+                    assert!(got == want[..got.len()] && (got.len() == want.len() || last < 100), "{case}, call {n}");
+                }
+                "remove_object" => p.remove_object(id).unwrap(),
+                "clear_all_prompts_in_frame" => _ = p.clear_all_prompts_in_frame(frame, id).unwrap(),
+                other => panic!("{other}"),
             }
-            "remove_object" => p.remove_object(id).unwrap(),
-            other => panic!("{other}"),
+            if let Some(ids) = call["ids"].as_array() {
+                assert_eq!(
+                    p.obj_ids(),
+                    ids.iter().map(|v| v.as_i64().unwrap()).collect::<Vec<_>>(),
+                    "{case}, call {n}"
+                );
+            }
         }
-        let ids: Vec<i64> = call["ids"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-        assert_eq!(p.obj_ids(), ids, "{case}, call {n}");
+    }
+
+    /// What was shown, and what `state` keeps of it. `first`: nothing was tracked yet, so that no memory had a part in it.
+    fn check(&self, n: usize, got: &FrameMasks, state: &State, first: bool) {
+        let (case, tag) = (&self.name, format!("{n}.f{}", got.frame_idx));
+        let values = |name: String| self.golden.get(&name).map(|(_, values)| values);
+        let pixels = got.masks.len() / got.obj_ids.len();
+        for (i, id) in got.obj_ids.iter().enumerate() {
+            let Some(score) = values(format!("{tag}.obj{id}.score")) else { continue };
+            let (tolerance, score) = (if first { 3e-4 } else { 0.1 }, score[0]);
+            assert!((got.scores[i] - score).abs() <= tolerance, "{case} {tag}: score {} for {score}", got.scores[i]);
+            let want = values(format!("{tag}.obj{id}.low_res")).unwrap();
+            let Some(low_res) = state.low_res(i, got.frame_idx) else {
+                let cleared = self.about["settings"]["clear_non_cond_mem_around_input"] == true;
+                assert!(cleared, "{case} {tag}: nothing kept");
+                continue;
+            };
+            let (iou, rms) = compare(&low_res, want);
+            eprintln!("{case} {tag}: object {id}: IoU {iou:.5}, RMS {rms:.1e}, {:.1e}", distance(&low_res, want));
+            if first {
+                assert_close(&format!("{case} {tag}, object {id}"), &low_res, want, 3e-4);
+            }
+            assert!(iou >= 0.98 && rms <= self.rms, "{case} {tag}, object {id}: IoU {iou}, RMS {rms}");
+        }
+        if let Some(want) = values(format!("{tag}.video_res")) {
+            let (iou, rms) = compare(&got.masks, want);
+            // Where two objects are about equal on a pixel, either may have it.
+            let disputed = got.masks.iter().zip(want).filter(|(g, w)| (**g - **w).abs() > 1.0).count();
+            let most = if self.about["settings"]["non_overlap_masks"] == true { got.masks.len() / 1000 } else { 0 };
+            eprintln!("{case} {tag}: IoU {iou:.5}, RMS {rms:.1e}, {disputed} disputed");
+            assert!(iou >= 0.98 && (rms <= self.rms || most > 0) && disputed <= most, "{case} {tag}: IoU {iou}, RMS {rms}");
+        } else if let Some(want) = values(format!("{tag}.video_pos")) {
+            for (mask, want) in got.masks.chunks(pixels).zip(want) {
+                let on = mask.iter().filter(|v| **v > 0.0).count() as f32;
+                let tolerance = if first { 1.0 } else { 4.0 + 0.02 * want };
+                assert!((on - want).abs() <= tolerance, "{case} {tag}: {on} pixels for {want}");
+            }
+        }
+    }
+
+    /// Every tracked frame by itself, found with the reference's own memories: what is left is this frame's rounding.
+    fn fed(&self, model: &Model, last: usize) {
+        let values = |frame: usize, what: &str| self.golden.values(&format!("1.f{frame}.obj1.{what}"));
+        let channels_last = |frame: usize| self.golden.channels_last(&format!("1.f{frame}.obj1.maskmem"));
+        let mut p = self.predictor(model);
+        let call = &self.about["calls"][0]["args"];
+        let at = |k: usize| call["points"][0][k].as_f64().unwrap() as f32;
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(at(0), at(1), 1), true, true).unwrap();
+        for frame in 1..=last {
+            p.propagate_in_video(Some(frame - 1), Some(0), false, |_| true).unwrap();
+            let mut state = State::of(&p);
+            for past in 0..frame {
+                let kind = if past == 0 { COND } else { NON_COND };
+                state.set(&format!("0.{kind}.{past}.memory"), &channels_last(past));
+                state.set(&format!("0.{kind}.{past}.pointer"), values(past, "obj_ptr"));
+            }
+            p.load_state(&state.sealed()).unwrap();
+            let mut score = f32::NAN;
+            p.propagate_in_video(Some(frame), Some(0), false, |got| {
+                score = got.scores[0];
+                true
+            })
+            .unwrap();
+            let (what, state) = (format!("{} frame {frame}, fed", self.name), State::of(&p));
+            let low_res = state.low_res(0, frame).unwrap();
+            eprintln!("{what}: {:.1e}", distance(&low_res, values(frame, "low_res")));
+            assert_close(&what, &low_res, values(frame, "low_res"), 1e-3);
+            assert_close(
+                &format!("{what}: pointer"),
+                &state.pointer(0, NON_COND, frame),
+                values(frame, "obj_ptr"),
+                1e-3,
+            );
+            assert!((score - values(frame, "score")[0]).abs() <= 1e-3, "{what}: score {score}");
+        }
     }
 }
 
-fn check(case: &str, golden: &Golden, n: usize, got: &FrameMasks) {
-    let tag = format!("{n}.f{}", got.frame_idx);
-    let values = |name: String| golden.get(&name).map(|(_, values)| values);
-    let pixels = got.masks.len() / got.obj_ids.len();
-    for (i, id) in got.obj_ids.iter().enumerate() {
-        let Some(score) = values(format!("{tag}.obj{id}.score")) else { continue };
-        let tolerance = if n == 0 { 3e-4 } else { 0.1 };
-        assert!(
-            (got.scores[i] - score[0]).abs() <= tolerance,
-            "{case} {tag}: score {} for {}",
-            got.scores[i],
-            score[0]
-        );
-    }
-    if let Some(want) = values(format!("{tag}.video_res")) {
-        let (iou, rms) = compare(&got.masks, want);
-        eprintln!("{case} {tag}: IoU {iou:.5}, RMS {rms:.1e}");
-        assert!(iou >= 0.98 && rms <= 2e-3, "{case} {tag}: IoU {iou}, RMS {rms}");
-    } else if let Some(want) = values(format!("{tag}.video_pos")) {
-        for (mask, want) in got.masks.chunks(pixels).zip(want) {
-            let on = mask.iter().filter(|v| **v > 0.0).count() as f32;
-            let tolerance = if n == 0 { 1.0 } else { 4.0 + 0.02 * want };
-            assert!((on - want).abs() <= tolerance, "{case} {tag}: {on} pixels for {want}");
-        }
-    }
-}
-
-/// All sequences of calls: corrections kept and lost, objects that come and go, both directions.
+/// All sequences of calls: corrections kept and lost, objects that come and go, both directions, and every setting.
 #[test]
 fn every_sequence_of_calls() {
-    let mini = Mini::load("mini21");
-    for case in [
-        "point",
-        "mask",
-        "two_objects",
-        "box_then_click",
-        "correction_from_start",
-        "correction_from_next",
-        "reclick_first_frame",
-        "reverse",
-        "two_cond_frames",
-        "remove_object",
-        "add_object_later",
-        "long",
+    for (model, compared, cases) in [
+        (
+            "mini21",
+            usize::MAX,
+            &[
+                "point",
+                "mask",
+                "two_objects",
+                "box_then_click",
+                "correction_from_start",
+                "correction_from_next",
+                "reclick_first_frame",
+                "reverse",
+                "two_cond_frames",
+                "remove_object",
+                "add_object_later",
+                "long",
+                "closest_two",
+                "closest_three_reverse",
+                "every_third",
+                "every_third_reverse",
+                "no_overlap",
+                "corrections_as_cond",
+                "cleared_around",
+                "legacy",
+                "cleared",
+            ][..],
+        ),
+        ("mini21occ", usize::MAX, &["point", "two_objects", "correction_from_next"]),
+        ("mini20", 6, &["point", "mask", "correction_from_start"]),
     ] {
-        run(&mini, case, usize::MAX);
+        for name in cases {
+            let case = Case::open(model, name);
+            let model = case.load(model, cpu());
+            case.run(case.predictor(&model), usize::MAX, compared);
+        }
     }
-    let mini = Mini::load("mini20");
-    ["point", "mask", "correction_from_start"].iter().for_each(|case| run(&mini, case, usize::MAX));
+}
+
+#[test]
+fn frame_by_frame_with_the_references_memories() {
+    for (name, last) in [("mini21", 10), ("mini21occ", 10)] {
+        let case = Case::open(name, "point");
+        case.fed(&case.load(name, cpu()), last);
+    }
 }
 
 /// The same on the CUDA kernels: a click followed over six frames.
 #[test]
 fn on_the_emulator() {
-    run(&Mini::on("mini21", Cuda::on(Emulator::new(41))), "point", 5);
+    let case = Case::open("mini21", "point");
+    let model = case.load("mini21", Cuda::on(Emulator::new(41)));
+    case.run(case.predictor(&model), 5, usize::MAX);
 }

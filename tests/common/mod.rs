@@ -120,7 +120,7 @@ impl Mini {
     }
 }
 
-fn yaml(name: &str) -> String {
+pub fn yaml(name: &str) -> String {
     std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap()
 }
 

@@ -1,6 +1,6 @@
 """How far the reference's own tracking moves when its low-resolution logits are disturbed by 1e-5: what a rewrite may.
 
-  python3 drift.py CONFIG WEIGHTS CLIP [FRAMES]
+  python3 drift.py CONFIG WEIGHTS CLIP [FRAMES] [point|mask]
 
 Memories hang by the sign of logits (prompted frames) and by a sigmoid 20 times as steep (others), so that disturbances grow.
 Prints, per frame, the least IoU, the largest RMS relative to the largest logit, and the largest change of the area and of the
@@ -11,7 +11,7 @@ import torch
 from common import build
 
 
-def run(m, clip, frames, seed):
+def run(m, clip, frames, kind, seed):
     g = torch.Generator().manual_seed(seed)
     heads = type(m)._forward_sam_heads
 
@@ -24,7 +24,11 @@ def run(m, clip, frames, seed):
     m._forward_sam_heads = disturbed
     s = m.init_state(clip)
     h, w = s["video_height"], s["video_width"]
-    m.add_new_points_or_box(s, frame_idx=0, obj_id=1, points=torch.tensor([[w / 2, h / 2]]), labels=torch.tensor([1]))
+    if kind == "mask":  # as make_golden.py's
+        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        m.add_new_mask(s, frame_idx=0, obj_id=1, mask=(y - h * 0.5) ** 2 + (x - w * 0.4) ** 2 < (min(h, w) * 0.3) ** 2)
+    else:
+        m.add_new_points_or_box(s, frame_idx=0, obj_id=1, points=torch.tensor([[w / 2, h / 2]]), labels=torch.tensor([1]))
     for f, _, masks in m.propagate_in_video(s, max_frame_num_to_track=frames):
         o = s["output_dict_per_obj"][0]
         score = (o["cond_frame_outputs"].get(f) or o["non_cond_frame_outputs"][f])["object_score_logits"].item()
@@ -34,9 +38,10 @@ def run(m, clip, frames, seed):
 def main():
     m = build(*sys.argv[1:3])
     frames = int(sys.argv[4]) if len(sys.argv) > 4 else 10
+    kind = sys.argv[5] if len(sys.argv) > 5 else "point"
     with torch.no_grad():
-        true = list(run(m, sys.argv[3], frames, 0))
-        runs = [list(run(m, sys.argv[3], frames, seed)) for seed in range(1, 6)]
+        true = list(run(m, sys.argv[3], frames, kind, 0))
+        runs = [list(run(m, sys.argv[3], frames, kind, seed)) for seed in range(1, 6)]
     for i, (f, want, score) in enumerate(true):
         others = [r[i] for r in runs]
         iou = min(((a > 0) & (want > 0)).sum().item() / max(((a > 0) | (want > 0)).sum().item(), 1) if (want > 0).any() else 1.0 for _, a, _ in others)
