@@ -17,12 +17,7 @@ const CARD: [(&[f32], &[f32]); 6] = [
 
 /// The palette indices of a PNG.
 fn labels(path: &str) -> Vec<u8> {
-    let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(file(path)).unwrap()));
-    let mut reader = decoder.read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    assert_eq!(info.bit_depth, png::BitDepth::Eight);
-    pixels
+    sam2::labels::read(file(path)).unwrap().numbers
 }
 
 fn iou(mask: &[u8], labels: &[u8], object: u8) -> f32 {

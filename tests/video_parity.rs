@@ -188,7 +188,10 @@ impl Case {
             let disputed = got.masks.iter().zip(want).filter(|(g, w)| (**g - **w).abs() > 1.0).count();
             let most = if self.about["settings"]["non_overlap_masks"] == true { got.masks.len() / 1000 } else { 0 };
             eprintln!("{case} {tag}: IoU {iou:.5}, RMS {rms:.1e}, {disputed} disputed");
-            assert!(iou >= 0.98 && (rms <= self.rms || most > 0) && disputed <= most, "{case} {tag}: IoU {iou}, RMS {rms}");
+            assert!(
+                iou >= 0.98 && (rms <= self.rms || most > 0) && disputed <= most,
+                "{case} {tag}: IoU {iou}, RMS {rms}"
+            );
         } else if let Some(want) = values(format!("{tag}.video_pos")) {
             for (mask, want) in got.masks.chunks(pixels).zip(want) {
                 let on = mask.iter().filter(|v| **v > 0.0).count() as f32;

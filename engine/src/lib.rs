@@ -15,6 +15,7 @@ pub mod ffmpeg;
 mod frame;
 mod frames;
 mod image_predictor;
+pub mod labels;
 mod model;
 mod model_handle;
 pub mod null;

@@ -44,16 +44,23 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Picture> {
     } else {
         Err("neither PNG nor JPEG".into())
     };
-    picture.map_err(|refusal| match refusal {
-        Refusal::Damaged(what) => Error::Picture { name: name.into(), what },
-        Refusal::OutOfMemory(bytes) => Error::OutOfMemory { what: "a picture", bytes },
-    })
+    picture.map_err(|refusal| refusal.of(name))
 }
 
 /// Why a picture is not read.
-enum Refusal {
+pub(crate) enum Refusal {
     Damaged(String),
     OutOfMemory(usize),
+}
+
+impl Refusal {
+    /// The error, of a picture known as `name`.
+    pub(crate) fn of(self, name: &str) -> Error {
+        match self {
+            Refusal::Damaged(what) => Error::Picture { name: name.into(), what },
+            Refusal::OutOfMemory(bytes) => Error::OutOfMemory { what: "a picture", bytes },
+        }
+    }
 }
 
 impl From<String> for Refusal {
@@ -68,14 +75,14 @@ impl From<&str> for Refusal {
     }
 }
 
-fn check_size(width: usize, height: usize) -> Result<(), Refusal> {
+pub(crate) fn check_size(width: usize, height: usize) -> Result<(), Refusal> {
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
         return Err(format!("{width}x{height} pixels; a side may have {MAX_SIDE}, a picture {MAX_PIXELS}").into());
     }
     Ok(())
 }
 
-fn buffer(n: usize) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn buffer(n: usize) -> Result<Vec<u8>, Refusal> {
     let mut v = Vec::new();
     v.try_reserve_exact(n).map_err(|_| Refusal::OutOfMemory(n))?;
     v.resize(n, 0);
@@ -155,16 +162,10 @@ pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
 
 /// Encodes numbers (height, width) as a PNG with the colours that the data sets of video segmentation use for them.
 pub fn encode_indexed_png(numbers: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
-    if width.checked_mul(height) != Some(numbers.len()) {
-        return Err(Error::input(format!("{} numbers for {width}x{height} pixels", numbers.len())));
-    }
-    // Pascal VOC's: the bits of a number, three at a time, from the highest bit of each colour down.
-    let colour = |i: u32, c: u32| (0..8).fold(0, |v, bit| v | (i >> (3 * bit + c) & 1) << (7 - bit)) as u8;
-    let palette: Vec<u8> = (0..256).flat_map(|i| [0, 1, 2].map(|c| colour(i, c))).collect();
-    png_of(numbers, width, height, png::ColorType::Indexed, Some(palette))
+    crate::labels::encode(numbers, width, height, &crate::labels::palette())
 }
 
-fn png_of(
+pub(crate) fn png_of(
     pixels: &[u8],
     width: usize,
     height: usize,

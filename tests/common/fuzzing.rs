@@ -59,6 +59,9 @@ pub fn decode(data: &[u8]) {
     if let Ok(picture) = picture::decode("fuzz", data) {
         picture.frame().expect("a decoded picture is a frame");
     }
+    if let Ok(labels) = sam2::labels::decode("fuzz", data) {
+        assert_eq!(labels.numbers.len(), labels.width * labels.height);
+    }
 }
 
 /// Prompts as JSON.

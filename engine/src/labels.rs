@@ -1,0 +1,150 @@
+//! Label pictures: PNG files whose values are the numbers of objects, as data sets of video segmentation keep masks.
+
+use crate::error::{Error, Result};
+use crate::picture::{MAX_PIXELS, Refusal, buffer, check_size, png_of};
+use std::path::Path;
+
+/// A label picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// (height, width): the object that each pixel is on, 0 being none.
+    pub numbers: Vec<u8>,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// The file's colours, RGB by number, at most 256; none where the file is gray.
+    pub palette: Option<Vec<u8>>,
+}
+
+/// Reads a PNG file with a palette, whose colours are not looked up, or with one gray channel of up to 8 bits.
+pub fn read(path: impl AsRef<Path>) -> Result<Labels> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    decode(&path.display().to_string(), &bytes)
+}
+
+/// As [`read`], of a file in memory; `name` is for messages.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<Labels> {
+    decode_png(bytes).map_err(|refusal| refusal.of(name))
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Labels, Refusal> {
+    if !bytes.starts_with(b"\x89PNG") {
+        return Err("not a PNG, as masks must be".into());
+    }
+    let limits = png::Limits { bytes: 4 * MAX_PIXELS };
+    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
+    decoder.set_transformations(png::Transformations::IDENTITY);
+    decoder.set_ignore_text_chunk(true);
+    let damaged = |e: png::DecodingError| format!("damaged PNG: {e}");
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    check_size(width, height)?;
+    let (color, bits) = reader.output_color_type();
+    let (png::ColorType::Indexed | png::ColorType::Grayscale, 1..=8) = (color, bits as usize) else {
+        return Err(format!("{color:?} of {} bits; a mask has a palette or up to 8 bits of gray", bits as u8).into());
+    };
+    let palette = match color {
+        png::ColorType::Indexed => reader.info().palette.as_ref().map(|p| p.to_vec()),
+        _ => None,
+    };
+    let mut packed = buffer(reader.output_buffer_size().ok_or("a PNG too large")?)?;
+    let stride = reader.next_frame(&mut packed).map_err(damaged)?.line_size;
+    reader.finish().map_err(damaged)?;
+    let mut numbers = buffer(width * height)?;
+    let bits = bits as usize;
+    for (row, packed) in numbers.chunks_mut(width).zip(packed.chunks(stride)) {
+        for (x, number) in row.iter_mut().enumerate() {
+            // The first pixel of a byte is in its highest bits.
+            let byte = packed[x * bits / 8] as u32;
+            *number = (byte << (x * bits % 8) & 0xff) as u8 >> (8 - bits);
+        }
+    }
+    Ok(Labels { numbers, width, height, palette })
+}
+
+/// Encodes numbers (height, width) as a PNG with a palette, RGB by number; what it lacks is filled from [`palette`].
+pub fn encode(numbers: &[u8], width: usize, height: usize, palette: &[u8]) -> Result<Vec<u8>> {
+    if width.checked_mul(height) != Some(numbers.len()) {
+        return Err(Error::input(format!("{} numbers for {width}x{height} pixels", numbers.len())));
+    }
+    let mut colours = self::palette();
+    colours.iter_mut().zip(palette).for_each(|(colour, &given)| *colour = given);
+    png_of(numbers, width, height, png::ColorType::Indexed, Some(colours))
+}
+
+/// The colours that data sets of video segmentation use: Pascal VOC's, of 256 numbers.
+pub fn palette() -> Vec<u8> {
+    // The bits of a number, three at a time, from the highest bit of each colour down.
+    let colour = |i: u32, c: u32| (0..8).fold(0, |v, bit| v | (i >> (3 * bit + c) & 1) << (7 - bit)) as u8;
+    (0..256).flat_map(|i| [0, 1, 2].map(|c| colour(i, c))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A PNG of packed rows as an encoder other than ours may write it.
+    fn packed(color: png::ColorType, depth: png::BitDepth, size: (u32, u32), rows: &[u8], palette: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if !palette.is_empty() {
+            encoder.set_palette(palette.to_vec());
+        }
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(rows).unwrap();
+        writer.finish().unwrap();
+        out
+    }
+
+    #[test]
+    fn numbers_of_few_bits_are_unpacked() {
+        use png::{BitDepth::*, ColorType::*};
+        let colours = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let two = decode("two", &packed(Indexed, Two, (5, 2), &[0b00_01_10_11, 0b01_000000, 0, 0xff], &colours));
+        let two = two.unwrap();
+        assert_eq!((two.numbers, two.palette), (vec![0, 1, 2, 3, 1, 0, 0, 0, 0, 3], Some(colours.to_vec())));
+        let one = decode("one", &packed(Grayscale, One, (3, 1), &[0b10100000], &[])).unwrap();
+        assert_eq!((one.numbers, one.palette), (vec![1, 0, 1], None));
+        let four = decode("four", &packed(Grayscale, Four, (3, 1), &[0x1f, 0x70], &[])).unwrap();
+        assert_eq!(four.numbers, [1, 15, 7]);
+        let eight = decode("eight", &packed(Grayscale, Eight, (2, 1), &[255, 3], &[])).unwrap();
+        assert_eq!(eight.numbers, [255, 3]);
+    }
+
+    #[test]
+    fn pictures_that_are_no_labels_are_refused() {
+        use png::{BitDepth::*, ColorType::*};
+        let cases = [packed(Rgb, Eight, (1, 1), &[1, 2, 3], &[]), packed(Grayscale, Sixteen, (1, 1), &[1, 2], &[])];
+        for file in cases {
+            let refusal = decode("mask.png", &file).unwrap_err().to_string();
+            assert!(refusal.contains("mask.png") && refusal.contains("a palette"), "{refusal}");
+        }
+        assert!(decode("x", b"\xff\xd8\xff").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(w in 1usize..9, numbers in proptest::collection::vec(any::<u8>(), 1..40)) {
+            let h = numbers.len().div_ceil(w);
+            let mut numbers = numbers;
+            numbers.resize(w * h, 7);
+            let file = encode(&numbers, w, h, &[9, 8, 7]).unwrap();
+            let mut colours = palette();
+            colours[..3].copy_from_slice(&[9, 8, 7]);
+            prop_assert_eq!(decode("x", &file).unwrap(), Labels { numbers, width: w, height: h, palette: Some(colours) });
+        }
+
+        #[test]
+        fn damage_is_survived(at in 8usize..200, value: u8) {
+            let mut file = encode(&[1, 2, 3, 4, 5, 6], 3, 2, &[]).unwrap();
+            let at = at % file.len();
+            file[at] = value;
+            let _ = decode("x", &file);
+        }
+    }
+}
