@@ -65,10 +65,14 @@ impl ModelArgs {
     }
 
     pub fn load(&self) -> Result<Model, Failure> {
-        let options = self.options();
+        self.load_with(&self.options())
+    }
+
+    /// As [`Self::load`], with options made of [`Self::options`].
+    pub fn load_with(&self, options: &LoadOptions) -> Result<Model, Failure> {
         let bar = progress("loading the model");
-        let checkpoint = sam2::open(&self.model, &options)?;
-        let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, &options)?, &options)?;
+        let checkpoint = sam2::open(&self.model, options)?;
+        let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, options)?, options)?;
         bar.finish_and_clear();
         if self.device == Device::Auto {
             remark_on_device(&model);

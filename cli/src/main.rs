@@ -5,11 +5,14 @@ mod bench;
 mod convert;
 mod doctor;
 mod encode;
+mod eval;
+mod files;
 mod info;
 mod overlay;
 mod segment;
 mod tensors;
 mod track;
+mod vos;
 
 use clap::{Parser, Subcommand};
 use sam2::Error;
@@ -29,6 +32,10 @@ enum Command {
     Segment(segment::Args),
     /// Follow objects through the frames of a video
     Track(track::Args),
+    /// Follow the objects of a data set's videos from their given masks: DAVIS, MOSE, LVOS, SA-V
+    Vos(vos::Args),
+    /// Score masks of a data set's videos: J, F and their mean
+    Eval(eval::Args),
     /// Show what a model is, or what this machine offers
     Info(info::Args),
     /// Rewrite any checkpoint as safetensors under Meta's names
@@ -47,6 +54,19 @@ enum Failure {
     Engine(Error),
     /// Arguments that do not go together.
     Usage(String),
+    /// Some of many things, each reported when it failed; the code is the first one's.
+    Part { code: u8, message: String },
+}
+
+impl Failure {
+    /// The exit code, and what to say.
+    fn describe(self) -> (u8, String) {
+        match self {
+            Failure::Usage(message) => (2, message),
+            Failure::Engine(e) => (exit_code(&e), e.to_string()),
+            Failure::Part { code, message } => (code, message),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -59,17 +79,16 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
         Command::Track(args) => track::run(&args),
+        Command::Vos(args) => vos::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor => doctor::run(),
     };
-    let (code, message) = match result {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => (2, message),
-        Err(Failure::Engine(e)) => (exit_code(&e), e.to_string()),
-    };
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let (code, message) = failure.describe();
     note(&format!("error: {message}"));
     ExitCode::from(code)
 }

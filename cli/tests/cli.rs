@@ -1,47 +1,12 @@
 //! The program as people run it.
 
+mod common;
+
+use common::*;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 const PHOTO: &str = "demo/pictures/astronaut.png";
-
-/// The top of the repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn sam2(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sam2")).args(args).current_dir(root()).output().unwrap()
-}
-
-/// What a successful run prints.
-fn stdout(args: &[&str]) -> String {
-    let out = sam2(args);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// A folder that goes away.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("sam2-cli-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn segment<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["segment", PHOTO, "--model", "demo"], more].concat()
@@ -77,6 +42,12 @@ fn the_commands_of_the_readme_run_as_written() {
     let folder = Folder::new("readme");
     #[cfg(unix)]
     std::os::unix::fs::symlink(root().canonicalize().unwrap().join("demo"), folder.0.join("demo")).unwrap();
+    #[cfg(unix)]
+    for (from, to) in [("frames", "JPEGImages"), ("masks", "Annotations")] {
+        std::fs::create_dir_all(folder.0.join("set").join(to)).unwrap();
+        let sample = root().canonicalize().unwrap().join("demo/samples/video1").join(from);
+        std::os::unix::fs::symlink(sample, folder.0.join("set").join(to).join("video1")).unwrap();
+    }
     let mut ran = 0;
     for line in readme.lines().filter_map(|l| l.trim().strip_prefix("cargo run --release -- ")) {
         if line.contains("/path/to/") {
@@ -95,6 +66,10 @@ fn the_commands_of_the_readme_run_as_written() {
             assert!(on > 1000 && on < mask.pixels.len(), "{line}: {on} pixels");
             let overlay = png(&folder.file(&name.replace(".png", ".overlay.png")));
             assert_eq!((overlay.width, overlay.height), (mask.width, mask.height));
+        }
+        if args[0] == "eval" {
+            let text = String::from_utf8(out.stdout).unwrap();
+            assert!(text.contains("Global score") && text.matches("video1").count() == 2, "{text}");
         }
         ran += 1;
     }

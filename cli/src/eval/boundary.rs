@@ -1,0 +1,106 @@
+//! How well two masks' outlines agree: the F measure of DAVIS.
+
+use crate::segment::try_collect;
+
+/// How far apart outlines may be to agree, as a share of the picture's diagonal.
+const REACH: f64 = 0.008;
+
+/// The F measure of what was found of an object and what is true, both label pictures (height, width).
+pub fn f_measure(found: &[u8], truth: &[u8], object: u8, height: usize, width: usize) -> sam2::Result<f64> {
+    let found = Outline::new(found, object, height, width)?;
+    let truth = Outline::new(truth, object, height, width)?;
+    let (precision, recall) = match (found.pixels.len(), truth.pixels.len()) {
+        (0, 0) => (1.0, 1.0),
+        (0, _) => (1.0, 0.0),
+        (_, 0) => (0.0, 1.0),
+        _ => (found.near(&truth)?, truth.near(&found)?),
+    };
+    Ok(if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) })
+}
+
+/// The pixels at the edge of an object.
+struct Outline {
+    pixels: Vec<usize>,
+    height: usize,
+    width: usize,
+}
+
+impl Outline {
+    /// A pixel is at the edge when one of its neighbours to the right, below and across is on the other side of it. The
+    /// last column has a neighbour below only, the last row one to the right.
+    fn new(labels: &[u8], object: u8, height: usize, width: usize) -> sam2::Result<Outline> {
+        let edge = |i: usize| {
+            let (right, below) = (i % width + 1 < width, i / width + 1 < height);
+            let differs = |there: bool, by: usize| there && (labels[i] == object) != (labels[i + by] == object);
+            differs(right, 1) || differs(below, width) || differs(right && below, width + 1)
+        };
+        let count = (0..labels.len()).filter(|&i| edge(i)).count();
+        let pixels = try_collect(count, "an outline", (0..labels.len()).filter(|&i| edge(i)))?;
+        Ok(Outline { pixels, height, width })
+    }
+
+    /// The share of its pixels that have one of another outline within reach, as far as a disk goes.
+    fn near(&self, other: &Outline) -> sam2::Result<f64> {
+        let (h, w) = (self.height, self.width);
+        let reach = (REACH * ((h * h + w * w) as f64).sqrt()).ceil() as usize;
+        let across = other.distances(reach)?;
+        // How far the disk goes to each side, by rows from its middle.
+        let half: Vec<usize> = (0..=reach).map(|dy| (reach * reach - dy * dy).isqrt()).collect();
+        let is_near = |&&i: &&usize| {
+            let (x, y) = (i % w, i / w);
+            let mut rows = y.saturating_sub(reach)..=(y + reach).min(h - 1);
+            rows.any(|row| across[row * w + x] as usize <= half[row.abs_diff(y)])
+        };
+        Ok(self.pixels.iter().filter(is_near).count() as f64 / self.pixels.len() as f64)
+    }
+
+    /// (height, width): how far the nearest pixel in the row is; `reach + 1` where it is farther than `reach`.
+    fn distances(&self, reach: usize) -> sam2::Result<Vec<u16>> {
+        let (n, far) = (self.height * self.width, (reach + 1) as u16);
+        let mut across = try_collect(n, "distances", std::iter::repeat_n(far, n))?;
+        self.pixels.iter().for_each(|&i| across[i] = 0);
+        for row in across.chunks_mut(self.width) {
+            for x in 1..row.len() {
+                row[x] = row[x].min(row[x - 1] + 1);
+            }
+            for x in (1..row.len()).rev() {
+                row[x - 1] = row[x - 1].min(row[x] + 1);
+            }
+        }
+        Ok(across)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outlines_lie_towards_the_origin() {
+        // A single pixel: itself and its neighbours above, to the left and across.
+        let outline = |labels: &[u8], h, w| Outline::new(labels, 7, h, w).unwrap().pixels;
+        assert_eq!(outline(&[0, 0, 0, 0, 7, 0, 0, 0, 0], 3, 3), [0, 1, 3, 4]);
+        // In the last corner nothing is to its right or below.
+        assert_eq!(outline(&[0, 0, 0, 0, 0, 0, 0, 0, 7], 3, 3), [4, 5, 7]);
+        // What fills the picture has no edge, nor what is not there.
+        assert_eq!(outline(&[7; 9], 3, 3), [0; 0]);
+        assert_eq!(outline(&[1; 9], 3, 3), [0; 0]);
+    }
+
+    #[test]
+    fn outlines_agree_within_a_disk() {
+        // 100x100: a reach of 2, so (2, 0) is within and (2, 1) is not.
+        let at = |x: usize, y: usize| {
+            let mut labels = vec![0; 10_000];
+            labels[y * 100 + x] = 1;
+            labels
+        };
+        let f = |a: &[u8], b: &[u8]| f_measure(a, b, 1, 100, 100).unwrap();
+        assert_eq!(f(&at(50, 50), &at(52, 50)), 1.0);
+        assert_eq!(f(&at(50, 50), &at(53, 50)), 0.5);
+        assert_eq!(f(&at(50, 50), &at(52, 52)), 0.25);
+        assert_eq!(f(&at(50, 50), &at(60, 50)), 0.0);
+        let none = vec![0; 10_000];
+        assert_eq!((f(&none, &none), f(&none, &at(5, 5)), f(&at(5, 5), &none)), (1.0, 0.0, 0.0));
+    }
+}

@@ -1,0 +1,55 @@
+//! SA-V's JSON: masks of all objects on every fourth frame.
+
+use super::annotations::Mask;
+use crate::files::wrong;
+use crate::{Failure, io};
+use sam2::rle::Rle;
+use std::path::Path;
+
+/// What is read of a file; there is more in it.
+#[derive(serde::Deserialize)]
+pub struct Masklets {
+    /// By annotated frame, then by object.
+    masklet: Vec<Vec<Segmentation>>,
+    masklet_id: Vec<i64>,
+}
+
+/// A mask as COCO has it.
+#[derive(serde::Deserialize)]
+struct Segmentation {
+    size: [usize; 2],
+    counts: String,
+}
+
+impl Masklets {
+    pub fn read(file: &Path) -> Result<Masklets, Failure> {
+        let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+        let read: Masklets = serde_json::from_str(&text).map_err(|e| wrong(file, e))?;
+        let objects = read.masklet_id.len();
+        if let Some(at) = read.masklet.iter().position(|masks| masks.len() != objects) {
+            let what = format!("{} masks, expected one for each of {objects} objects", read.masklet[at].len());
+            return Err(wrong(file, format!("masklet {at}: {what}")));
+        }
+        let mut ids = read.masklet_id.clone();
+        ids.sort();
+        if ids.windows(2).any(|two| two[0] == two[1]) || ids.first().is_some_and(|&id| id < 0) {
+            return Err(wrong(file, format!("masklet_id: {:?}, expected different numbers from 0", read.masklet_id)));
+        }
+        Ok(read)
+    }
+
+    /// How many frames are annotated.
+    pub fn len(&self) -> usize {
+        self.masklet.len()
+    }
+
+    /// The masks of annotation `at`, which there is, with their objects.
+    pub fn masks(&self, at: usize) -> Result<Vec<(i64, Mask)>, Failure> {
+        let decode = |(&id, s): (&i64, &Segmentation)| {
+            let [height, width] = s.size;
+            let pixels = Rle::from_coco(&s.counts, height, width)?.decode()?;
+            Ok((id, Mask { pixels, height, width }))
+        };
+        self.masklet_id.iter().zip(&self.masklet[at]).map(decode).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! The masks of a video as files.
+
+use crate::segment::try_collect;
+use crate::{Failure, io, write};
+use sam2::{FrameMasks, labels};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where and how masks are written.
+pub struct Output<'a> {
+    pub folder: PathBuf,
+    /// The names of the frames.
+    pub names: &'a [String],
+    /// A file per object.
+    pub per_object: bool,
+    pub palette: &'a [u8],
+    /// A pixel is on an object where its logit is above this.
+    pub threshold: f32,
+    pub height: usize,
+    pub width: usize,
+    /// By frame, what the groups so far have found where others are to come.
+    pub kept: BTreeMap<usize, Vec<Claim>>,
+}
+
+/// A pixel that is on an object.
+pub struct Claim {
+    pixel: u32,
+    object: u8,
+    logit: f32,
+}
+
+impl Output<'_> {
+    /// Makes the folders for some objects.
+    pub fn create(&self, objects: &[i64]) -> Result<(), Failure> {
+        let make = |folder: PathBuf| std::fs::create_dir_all(&folder).map_err(|e| io(&folder, e));
+        make(self.folder.clone())?;
+        let mut folders = objects.iter().filter(|_| self.per_object).map(|id| self.folder.join(format!("{id:03}")));
+        folders.try_for_each(make)
+    }
+
+    /// Whether the files that are written last are there.
+    pub fn is_complete(&self, objects: &[i64]) -> bool {
+        let Some(last) = self.names.last().map(|name| format!("{name}.png")) else { return false };
+        match self.per_object {
+            true => objects.iter().all(|id| self.folder.join(format!("{id:03}")).join(&last).exists()),
+            false => self.folder.join(last).exists(),
+        }
+    }
+
+    /// Takes what a group of objects has found on a frame. With one file for all objects it is written when no more
+    /// groups `follow` that know of the frame, and a pixel is its that has the highest logit.
+    pub fn put(&mut self, masks: &FrameMasks, more: bool) -> Result<(), Failure> {
+        let n = self.height * self.width;
+        let name = format!("{}.png", self.names[masks.frame_idx]);
+        let objects = masks.obj_ids.iter().zip(masks.masks.chunks(n));
+        if self.per_object {
+            for (id, logits) in objects {
+                let mask = try_collect(n, "a mask", logits.iter().map(|&v| (v > self.threshold) as u8))?;
+                let file = self.folder.join(format!("{id:03}")).join(&name);
+                write(&file, &labels::encode(&mask, self.width, self.height, self.palette)?)?;
+            }
+            return Ok(());
+        }
+        let mut highest = try_collect(n, "masks", std::iter::repeat_n(f32::NEG_INFINITY, n))?;
+        let mut owner = try_collect(n, "masks", std::iter::repeat_n(0u8, n))?;
+        let mut claim = |pixel: usize, object: u8, logit: f32| {
+            let (high, owner) = (&mut highest[pixel], &mut owner[pixel]);
+            if *owner == 0 || logit > *high || logit == *high && object < *owner {
+                (*high, *owner) = (logit, object);
+            }
+        };
+        for c in self.kept.remove(&masks.frame_idx).unwrap_or_default() {
+            claim(c.pixel as usize, c.object, c.logit);
+        }
+        for (&id, logits) in objects {
+            let on = logits.iter().enumerate().filter(|(_, v)| **v > self.threshold);
+            on.for_each(|(pixel, &logit)| claim(pixel, id as u8, logit));
+        }
+        if more {
+            let claimed = (0..n).filter(|&i| owner[i] != 0);
+            let claims = claimed.clone().map(|i| Claim { pixel: i as u32, object: owner[i], logit: highest[i] });
+            self.kept.insert(masks.frame_idx, try_collect(claimed.count(), "masks of a video", claims)?);
+            return Ok(());
+        }
+        write(&self.folder.join(name), &labels::encode(&owner, self.width, self.height, self.palette)?)
+    }
+}

@@ -1,0 +1,89 @@
+//! One video of a data set.
+
+use super::Args;
+use super::annotations::Annotations;
+use super::output::Output;
+use super::plan::{Group, Plan};
+use crate::Failure;
+use crate::segment::try_collect;
+use sam2::{FrameMasks, Frames, Model, VideoPredictor, labels};
+use std::collections::BTreeMap;
+
+/// The logit of an object before its first frame.
+const NO_OBJECT: f32 = -1024.0;
+
+/// Finds and writes the masks of a video; returns what there is to say of it.
+pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<String, Failure> {
+    let (names, files): (Vec<_>, Vec<_>) = crate::files::frames(&args.base_video_dir.join(video))?.into_iter().unzip();
+    let annotations = Annotations::find(args, video, &names)?;
+    let plan = Plan::new(args, &annotations)?;
+    let objects: Vec<i64> = plan.groups.iter().flat_map(Group::objects).collect();
+    let mut output = Output {
+        folder: args.output_mask_dir.join(video),
+        names: &names,
+        per_object: args.per_obj_png_file,
+        palette: &plan.palette.unwrap_or_else(labels::palette),
+        threshold: args.score_thresh,
+        height: 0,
+        width: 0,
+        kept: BTreeMap::new(),
+    };
+    if args.skip_existing && output.is_complete(&objects) {
+        return Ok("written before".into());
+    }
+    let mut predictor = model.video_predictor(Frames::Files(files))?;
+    (output.height, output.width) = predictor.video_size();
+    output.create(&objects)?;
+    let steps: usize = plan.groups.iter().map(|group| names.len() - group.first).sum();
+    let bar = indicatif::ProgressBar::new(steps as u64).with_message(title.to_string());
+    bar.set_style(indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {msg}").unwrap_or(bar.style()));
+    // Objects that may appear later have masks, empty ones, on the frames before.
+    let written = if args.track_object_appearing_later_in_video { 0 } else { plan.groups[0].first };
+    for (i, group) in plan.groups.iter().enumerate() {
+        if i == 0 || args.per_obj_png_file {
+            write_blank(&mut output, &group.objects(), written..group.first)?;
+        }
+        let next = plan.groups.get(i + 1).map_or(names.len(), |next| next.first);
+        follow(&mut predictor, &annotations, group, |masks| {
+            bar.inc(1);
+            output.put(masks, masks.frame_idx >= next)
+        })?;
+    }
+    bar.finish_and_clear();
+    Ok(format!("{} objects on {} frames", objects.len(), names.len() - written))
+}
+
+/// Writes the frames on which no object was seen yet.
+fn write_blank(output: &mut Output<'_>, objects: &[i64], frames: std::ops::Range<usize>) -> Result<(), Failure> {
+    let n = objects.len() * output.height * output.width;
+    let masks = try_collect(n, "masks", std::iter::repeat_n(NO_OBJECT, n))?;
+    let mut blank = FrameMasks { frame_idx: 0, obj_ids: objects.to_vec(), masks, scores: Vec::new() };
+    for frame in frames {
+        blank.frame_idx = frame;
+        output.put(&blank, false)?;
+    }
+    Ok(())
+}
+
+/// Follows a group of objects from their first frame to the end of the video, alone.
+fn follow(
+    predictor: &mut VideoPredictor,
+    annotations: &Annotations,
+    group: &Group,
+    mut each: impl FnMut(&FrameMasks) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    predictor.reset_state();
+    for (&frame, objects) in &group.inputs {
+        for (id, mask) in annotations.read(frame)?.masks {
+            if objects.contains(&id) {
+                predictor.add_new_mask(frame, id, &mask.pixels, mask.height, mask.width)?;
+            }
+        }
+    }
+    let mut result = Ok(());
+    predictor.propagate_in_video(Some(group.first), None, false, |masks| {
+        result = each(&masks);
+        result.is_ok()
+    })?;
+    result
+}

@@ -1,0 +1,51 @@
+//! What tests of the program need: to run it, and a place for its files.
+#![allow(dead_code)] // each test takes a part of it
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The top of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs the program at the top of the repository.
+pub fn sam2(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sam2")).args(args).current_dir(root()).output().unwrap()
+}
+
+/// What a successful run prints.
+pub fn stdout(args: &[&str]) -> String {
+    let out = sam2(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// A folder that goes away.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("sam2-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the program, which must fail with a code and say something.
+pub fn fails(code: i32, says: &str, args: &[&str]) -> Output {
+    let out = sam2(args);
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(code) && stderr.contains(says), "{args:?}: {:?} {stderr}", out.status);
+    out
+}

@@ -1,0 +1,108 @@
+//! `sam2 eval` against the reference's evaluator, whose figures tests/reference/vos_fixtures.py has written down.
+
+mod common;
+
+use common::*;
+use sam2::labels;
+use serde_json::Value;
+use std::path::Path;
+
+const DATA: &str = "cli/tests/data/eval";
+const ALL_FRAMES: &str = "--do-not-skip-first-and-last-frame";
+
+fn eval<'a>(truth: &'a str, found: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["eval", "--gt-root", truth, "--pred-root", found], more].concat()
+}
+
+/// Writes a mask of one row.
+fn mask(folder: &Folder, name: &str, numbers: &[u8]) {
+    let file = folder.0.join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, labels::encode(numbers, numbers.len(), 1, &[]).unwrap()).unwrap();
+}
+
+/// Compares every number of `want` with the one at its place.
+fn compare(at: &str, got: &Value, want: &Value) -> usize {
+    match want {
+        Value::Object(map) => map.iter().map(|(key, want)| compare(&format!("{at}/{key}"), &got[key], want)).sum(),
+        _ => {
+            let (got, want) = (got.as_f64().unwrap_or(f64::NAN), want.as_f64().unwrap());
+            assert!((got - want).abs() <= 1e-9, "{at}: {got}, the reference has {want}");
+            1
+        }
+    }
+}
+
+#[test]
+fn figures_are_those_of_the_reference() {
+    let folder = Folder::new("eval");
+    let wanted: Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join(DATA).join("figures.json")).unwrap()).unwrap();
+    for (key, set, more) in [
+        ("davis", "davis", &[][..]),
+        ("davis_all_frames", "davis", &[ALL_FRAMES][..]),
+        ("sav", "sav", &[][..]),
+        ("sav_all_frames", "sav", &[ALL_FRAMES, "--threads", "1"][..]),
+    ] {
+        let (truth, found) = (format!("{DATA}/{set}/gt"), format!("{DATA}/{set}/pred"));
+        let csv = folder.file("results.csv");
+        let got: Value =
+            serde_json::from_str(&stdout(&[&eval(&truth, &found, more)[..], &["--json", "-o", &csv]].concat()))
+                .unwrap();
+        let want = &wanted[key];
+        assert!(compare(key, &got, want) > 10);
+        let objects = |v: &Value| -> Vec<(String, Vec<String>)> {
+            let videos = v["videos"].as_object().unwrap().iter();
+            let ids = |v: &Value| v.as_object().unwrap().keys().cloned().collect();
+            videos.map(|(name, v)| (name.clone(), ids(v))).filter(|(_, ids): &(_, Vec<_>)| !ids.is_empty()).collect()
+        };
+        assert_eq!(objects(&got), objects(want), "{key}");
+        let table = std::fs::read_to_string(root().join(DATA).join(format!("{key}.csv"))).unwrap();
+        assert_eq!(std::fs::read_to_string(&csv).unwrap(), table, "{key}");
+        assert_eq!(stdout(&eval(&truth, &found, more)), table.replace(',', " "), "{key}");
+    }
+}
+
+#[test]
+fn what_is_missing_or_does_not_fit_is_an_error() {
+    let folder = Folder::new("eval-missing");
+    let (truth, found) = (folder.file("gt"), folder.file("pred"));
+    for frame in ["00000", "00001", "00002"] {
+        mask(&folder, &format!("gt/a/{frame}.png"), &[1, 1, 0, 0]);
+        mask(&folder, &format!("gt/unpredicted/{frame}.png"), &[1, 1, 0, 0]);
+    }
+    std::fs::create_dir_all(Path::new(&found)).unwrap();
+    fails(4, "no object to score", &eval(&truth, &found, &[]));
+    fails(4, "missing: a, unpredicted", &eval(&truth, &found, &["--strict"]));
+    mask(&folder, "pred/a/00001.png", &[1, 1, 1, 0]);
+    let line = |text: String| text.lines().nth(1).unwrap().to_string();
+    assert_eq!(line(stdout(&eval(&truth, &found, &[]))), "Global score      83.3  66.7  100.0");
+    fails(4, "00000.png", &eval(&truth, &found, &[ALL_FRAMES]));
+    mask(&folder, "pred/a/00001.png", &[1, 1, 1]);
+    fails(4, "3x1 pixels, expected 4x1", &eval(&truth, &found, &[]));
+    let picture = root().join("demo/samples/images/image1.png");
+    std::fs::copy(picture, format!("{found}/a/00001.png")).unwrap();
+    fails(4, "a mask has a palette", &eval(&truth, &found, &[]));
+}
+
+#[test]
+fn objects_in_files_of_their_own() {
+    let folder = Folder::new("eval-objects");
+    let (truth, found) = (folder.file("gt"), folder.file("pred"));
+    for (object, numbers) in [("000", [9, 0, 0]), ("001", [0, 0, 0])] {
+        for frame in 0..3 {
+            mask(&folder, &format!("gt/a/{object}/{frame}.png"), &numbers);
+            mask(&folder, &format!("pred/a/{object}/{frame}.png"), &[1, 0, 0]);
+        }
+    }
+    let out = sam2(&eval(&truth, &found, &["--json"]));
+    let got: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&got["J"], got["videos"]["a"].as_object().unwrap().len()), (&100.0.into(), 1), "{got}");
+    let note = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(note.contains("001: the object is on no frame"), "{note}");
+    mask(&folder, "pred/a/000/1.png", &[1, 2, 0]);
+    fails(4, "more than one object", &eval(&truth, &found, &[]));
+    std::fs::remove_dir_all(folder.0.join("pred/a/001")).unwrap();
+    mask(&folder, "pred/a/000/1.png", &[1, 0, 0]);
+    fails(4, "001", &eval(&truth, &found, &[]));
+}
