@@ -140,6 +140,19 @@ fn one_file_for_all_objects_or_one_for_each() {
 }
 
 #[test]
+fn objects_in_files_of_their_own_may_overlap() {
+    let set = Set::new("vos-overlap");
+    let part = only(&truth(0).numbers, 2);
+    let whole: Vec<u8> = truth(0).numbers.iter().map(|&v| (v == 2 || v == 3) as u8).collect();
+    set.mask("apart/cats/000/00000.png", &part);
+    set.mask("apart/cats/001/00000.png", &whole);
+    let found = set.run("apart", &["--per-obj-png-file"]);
+    let [part, whole] = ["000", "001"].map(|object| read(&format!("{found}/{object}"), 0).numbers);
+    let (area, both) = part.iter().zip(&whole).fold((0, 0), |(n, m), (&a, &b)| (n + a as u32, m + (a & b) as u32));
+    assert!(area > 1000 && both > area * 9 / 10, "{both} of {area} pixels are on both");
+}
+
+#[test]
 fn all_masks_or_the_first() {
     let set = Set::new("vos-all");
     let frames = [1, 3];

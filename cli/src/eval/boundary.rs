@@ -1,6 +1,7 @@
 //! How well two masks' outlines agree: the F measure of DAVIS.
 
 use crate::segment::try_collect;
+use sam2::Error;
 
 /// How far apart outlines may be to agree, as a share of the picture's diagonal.
 const REACH: f64 = 0.008;
@@ -29,13 +30,23 @@ impl Outline {
     /// A pixel is at the edge when one of its neighbours to the right, below and across is on the other side of it. The
     /// last column has a neighbour below only, the last row one to the right.
     fn new(labels: &[u8], object: u8, height: usize, width: usize) -> sam2::Result<Outline> {
-        let edge = |i: usize| {
-            let (right, below) = (i % width + 1 < width, i / width + 1 < height);
-            let differs = |there: bool, by: usize| there && (labels[i] == object) != (labels[i + by] == object);
-            differs(right, 1) || differs(below, width) || differs(right && below, width + 1)
-        };
-        let count = (0..labels.len()).filter(|&i| edge(i)).count();
-        let pixels = try_collect(count, "an outline", (0..labels.len()).filter(|&i| edge(i)))?;
+        let mut pixels = Vec::new();
+        for (y, row) in labels.chunks(width).enumerate() {
+            let below = labels.get((y + 1) * width..(y + 2) * width);
+            if !row.contains(&object) && !below.is_some_and(|below| below.contains(&object)) {
+                continue;
+            }
+            for x in 0..width {
+                let differs = |other: u8| (other == object) != (row[x] == object);
+                let right = x + 1 < width;
+                let edge_below = |below: &[u8]| differs(below[x]) || right && differs(below[x + 1]);
+                if right && differs(row[x + 1]) || below.is_some_and(edge_below) {
+                    let bytes = (pixels.len() + 1) * size_of::<usize>();
+                    pixels.try_reserve(1).map_err(|_| Error::OutOfMemory { what: "an outline", bytes })?;
+                    pixels.push(y * width + x);
+                }
+            }
+        }
         Ok(Outline { pixels, height, width })
     }
 
@@ -59,7 +70,7 @@ impl Outline {
         let (n, far) = (self.height * self.width, (reach + 1) as u16);
         let mut across = try_collect(n, "distances", std::iter::repeat_n(far, n))?;
         self.pixels.iter().for_each(|&i| across[i] = 0);
-        for row in across.chunks_mut(self.width) {
+        for row in across.chunks_mut(self.width).filter(|row| row.contains(&0)) {
             for x in 1..row.len() {
                 row[x] = row[x].min(row[x - 1] + 1);
             }

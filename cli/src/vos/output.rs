@@ -85,3 +85,37 @@ impl Output<'_> {
         write(&self.folder.join(name), &labels::encode(&owner, self.width, self.height, self.palette)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pixel_of_several_groups_is_the_highest_logits() {
+        let folder = std::env::temp_dir().join(format!("sam2-cli-output-{}", std::process::id()));
+        let (names, palette) = (["7".to_string()], [1, 2, 3]);
+        let mut output = Output {
+            folder: folder.clone(),
+            names: &names,
+            per_object: false,
+            palette: &palette,
+            threshold: 1.0,
+            height: 1,
+            width: 5,
+            kept: BTreeMap::new(),
+        };
+        output.create(&[]).ok().unwrap();
+        let mut put = |obj_ids: &[i64], masks: &[f32], more| {
+            let masks =
+                FrameMasks { frame_idx: 0, obj_ids: obj_ids.to_vec(), masks: masks.to_vec(), scores: Vec::new() };
+            output.put(&masks, more).ok().unwrap();
+            output.is_complete(&[])
+        };
+        assert!(!put(&[4], &[5.0, 5.0, 5.0, 0.9, 1.0], true), "others are to come");
+        assert!(!put(&[2], &[6.0, 4.0, 5.0, 0.8, 2.0], true));
+        assert!(put(&[3, 9], &[5.5, 4.5, 5.0, 0.7, 0.0, 0.0, 0.0, 0.0, 1.5, 0.0], false));
+        // The lower number of equals; nothing is won by what is not above the threshold.
+        assert_eq!(labels::read(folder.join("7.png")).unwrap().numbers, [2, 4, 2, 9, 2]);
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
