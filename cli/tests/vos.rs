@@ -54,7 +54,7 @@ impl Set {
     fn predictor(&self) -> VideoPredictor {
         let options = LoadOptions { postprocessing: false, ..Default::default() };
         let model = sam2::load(root().join("demo"), &options).unwrap();
-        model.video_predictor(Frames::folder(self.0.file("frames/cats")).unwrap()).unwrap()
+        model.video_predictor(Frames::folder(self.0.file("frames/cats")).unwrap(), Default::default()).unwrap()
     }
 }
 

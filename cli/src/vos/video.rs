@@ -31,7 +31,7 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
     if args.skip_existing && output.is_complete(&objects) {
         return Ok("written before".into());
     }
-    let mut predictor = model.video_predictor(Frames::Files(files))?;
+    let mut predictor = model.video_predictor(Frames::files(files), Default::default())?;
     (output.height, output.width) = predictor.video_size();
     output.create(&objects)?;
     let steps: usize = plan.groups.iter().map(|group| names.len() - group.first).sum();
