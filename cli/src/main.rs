@@ -9,6 +9,8 @@ mod eval;
 mod files;
 mod info;
 mod overlay;
+#[expect(dead_code)] // `track` does not write videos yet
+mod overlay_video;
 mod segment;
 mod tensors;
 mod track;

@@ -1,0 +1,120 @@
+//! Overlays as a video file, which `ffmpeg` encodes.
+
+use sam2::ffmpeg::{Ffmpeg, Process};
+use sam2::picture::Picture;
+use sam2::{Error, PixelFormat, Result};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// How the name of a video ends that is written here.
+const KINDS: [&str; 4] = ["mp4", "mov", "mkv", "avi"];
+
+/// A video that is being written, under another name in the same folder until it is whole. Dropped before that, it leaves
+/// nothing.
+pub struct OverlayVideo {
+    path: PathBuf,
+    /// What it is called meanwhile.
+    part: PathBuf,
+    width: usize,
+    height: usize,
+    frames: usize,
+    /// None when it has ended.
+    process: Option<Process>,
+}
+
+impl OverlayVideo {
+    /// Starts a video of frames of one size, so many a second; whatever has its name stays until it is finished.
+    ///
+    /// It is H.264, or MPEG-4 where `ffmpeg` cannot encode that. Both have even sides only: an odd one gets a black line.
+    pub fn create(path: &Path, width: usize, height: usize, rate: f64) -> Result<Self> {
+        OverlayVideo::by(&Ffmpeg::find()?, path, width, height, rate)
+    }
+
+    /// As [`create`](Self::create), by this `ffmpeg`.
+    pub fn by(ffmpeg: &Ffmpeg, path: &Path, width: usize, height: usize, rate: f64) -> Result<Self> {
+        let kind = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
+        let (Some(kind), Some(name)) = (kind.filter(|k| KINDS.contains(&k.as_str())), path.file_name()) else {
+            let what = format!("{}: the name of a video ends in .{}", path.display(), KINDS.join(", ."));
+            return Err(Error::Input(what));
+        };
+        if !(rate.is_finite() && (1e-3..=1e4).contains(&rate)) || width == 0 || height == 0 {
+            return Err(Error::Input(format!("a video of {width}x{height} pixels with {rate} frames a second")));
+        }
+        if path.is_dir() {
+            return Err(Error::Input(format!("{}: a folder has this name", path.display())));
+        }
+        let codec: &[&str] = match ffmpeg.encodes("libx264")? {
+            true => &["-c:v", "libx264", "-crf", "20"],
+            false => &["-c:v", "mpeg4", "-q:v", "4"],
+        };
+        let mut part = OsString::from(".");
+        part.push(name);
+        part.push(format!(".{}.{kind}", std::process::id()));
+        let part = path.with_file_name(part);
+        // Where nothing can be written it is better known now.
+        std::fs::File::create(&part).map_err(|source| Error::Io { path: part.display().to_string(), source })?;
+        let mut video = OverlayVideo { path: path.into(), part, width, height, frames: 0, process: None };
+        let (size, rate) = (format!("{width}x{height}"), rate.to_string());
+        let input =
+            ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", &size, "-framerate", &rate, "-i", "pipe:0"];
+        let filter = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv";
+        // What players take for granted, said.
+        let colours = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
+        let mut args = [&input[..], &["-vf", filter, "-pix_fmt", "yuv420p"], codec, &colours, &["-y"]].concat();
+        if kind == "mp4" || kind == "mov" {
+            args.splice(args.len() - 1.., ["-movflags", "+faststart", "-y"]);
+        }
+        let mut file = OsString::from("file:");
+        file.push(&video.part);
+        let args = args.into_iter().map(OsString::from).chain([file]);
+        video.process = Some(ffmpeg.start(args, Stdio::piped())?);
+        Ok(video)
+    }
+
+    /// Adds a frame: RGB, of the video's size.
+    pub fn push(&mut self, picture: &Picture) -> Result<()> {
+        let (w, h) = (picture.width, picture.height);
+        if (w, h, picture.format) != (self.width, self.height, PixelFormat::Rgb8) {
+            let what = format!("a frame of {w}x{h} pixels for a video of {}x{} in RGB", self.width, self.height);
+            return Err(Error::Input(what));
+        }
+        self.frames += 1;
+        let input = self.process.as_mut().and_then(|p| p.input.as_mut());
+        match input.map(|input| input.write_all(&picture.pixels)) {
+            Some(Ok(())) => Ok(()),
+            // It has closed its end: why, it has said.
+            _ => Err(self.end().err().unwrap_or_else(|| self.error("ffmpeg ended too early"))),
+        }
+    }
+
+    /// Writes what is left, and gives the video its name.
+    pub fn finish(mut self) -> Result<()> {
+        if self.frames == 0 {
+            return Err(self.error("no frames"));
+        }
+        self.end()?;
+        let named = std::fs::rename(&self.part, &self.path);
+        named.map_err(|source| Error::Io { path: self.path.display().to_string(), source })
+    }
+
+    /// Waits for the end of `ffmpeg`.
+    fn end(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Err(self.error("ffmpeg has ended")) };
+        process.finish().map(drop).map_err(|words| self.error(&words))
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::Video { path: self.path.display().to_string(), what: what.into() }
+    }
+}
+
+impl Drop for OverlayVideo {
+    fn drop(&mut self) {
+        // First the process, which would make the file anew.
+        self.process = None;
+        // After its new name, nothing is there.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
