@@ -154,8 +154,10 @@ fn a_damaged_file_is_one_frame() {
             }
         }
     }
-    // Mended, it is read.
+    // Mended, it is read, also after it was found damaged ahead of time.
     let frames = Frames::folder(&folder).unwrap();
+    let one = [2, 3].map(|i| frames.read(i).unwrap())[0].pixels.len();
+    assert!(soon(|| frames.bytes() == 2 * one));
     says(frames.read(4), "damaged");
     std::fs::copy(&files[3], &files[4]).unwrap();
     assert!(frames.read(4).is_ok());
@@ -166,6 +168,7 @@ fn nothing_is_left_behind() {
     let frames = Frames::folder(file(SAMPLE)).unwrap();
     let clone = frames.clone();
     frames.read(0).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
     assert_eq!(helpers(), 0);
     frames.read(1).unwrap();
     // A thread has its name soon after its start.
@@ -184,6 +187,8 @@ fn a_video_is_its_frames() {
         let frames = Frames::open(clip(&folder, name)).unwrap();
         assert_eq!((frames.len(), frames.rate()), (24, Some(30e3 / 1001.0)), "{name}");
         assert!(*frames.read(11).unwrap() == want[11]);
+        let beside = opened(|command| _ = command.current_dir(&folder), Path::new(name));
+        assert_eq!(beside, "24 frames\n", "{name}");
     }
     let frames = Frames::video(folder.join("clip.mkv")).unwrap();
     same(&frames, &want);
@@ -297,14 +302,20 @@ fn a_video_that_fails_later() {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// A stand-in for ffmpeg, in a process of its own, since it is found by the environment; what it leads to.
-fn with_ffmpeg(program: &Path, video: &Path) -> String {
+/// What opening a video leads to in a process of its own, of another environment or folder.
+fn opened(process: impl FnOnce(&mut Command), video: &Path) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let out = command.env("SAM2_FFMPEG", program).env("OPEN_AND_TELL", video).output().unwrap();
+    process(&mut command);
+    let out = command.env("OPEN_AND_TELL", video).output().unwrap();
     String::from_utf8(out.stdout).unwrap()
 }
 
-/// What [`with_ffmpeg`] runs.
+/// The same with a stand-in for ffmpeg.
+fn with_ffmpeg(program: &Path, video: &Path) -> String {
+    opened(|command| _ = command.env("SAM2_FFMPEG", program), video)
+}
+
+/// What [`opened`] runs.
 fn open_and_tell(path: &Path) {
     match Frames::video(path).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
         Ok((count, _)) => println!("{count} frames"),
