@@ -9,7 +9,6 @@ mod eval;
 mod files;
 mod info;
 mod overlay;
-#[expect(dead_code)] // `track` does not write videos yet
 mod overlay_video;
 mod segment;
 mod tensors;

@@ -1,12 +1,13 @@
 //! `sam2 track`
 
+mod calls;
+mod output;
+
 use crate::args::{ModelArgs, numbers};
-use crate::overlay::Overlay;
-use crate::segment::{not_black, try_collect};
-use crate::{Failure, io, print, write};
-use sam2::picture;
-use sam2::rle::Rle;
-use sam2::{FrameMasks, Frames, Point, Prompt};
+use crate::{Failure, print};
+use calls::{Call, Mask};
+use output::Output;
+use sam2::{Frames, Point, Prompt, VideoPredictorOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,8 +15,9 @@ use std::time::Instant;
 /// Arguments of `sam2 track`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of frames named by their numbers: 00000.jpg, 00001.jpg, ... (or .png)
-    folder: PathBuf,
+    /// Video file, which needs the program `ffmpeg`, or folder of frames named by their numbers: 00000.jpg, ... (or .png)
+    #[arg(value_name = "VIDEO|FOLDER")]
+    video: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
     /// Click on an object, known by a number, on a frame, counted from 0; label 1 (the default) is on it, 0 is not
@@ -27,6 +29,11 @@ pub struct Args {
     /// Mask of an object on a frame: a picture that is not black on it
     #[arg(long, value_name = "FRAME:OBJECT:FILE", value_parser = mask)]
     mask: Vec<At<PathBuf>>,
+    /// Make the calls of the API that a file lists: [{"op": "add_new_points_or_box", "args": {"frame_idx": 0, "obj_id": 1,
+    /// "points": [[77, 400]], "labels": [1]}}, {"op": "propagate_in_video", "args": {}}, ...]. Others: add_new_mask (a mask is
+    /// a picture's path or COCO RLE), clear_all_prompts_in_frame, remove_object, reset_state
+    #[arg(long, value_name = "CALLS.json", conflicts_with_all = ["point", "boxes", "mask", "reverse", "start", "max_frames"])]
+    script: Option<PathBuf>,
     /// Track towards the first frame
     #[arg(long)]
     reverse: bool,
@@ -36,9 +43,19 @@ pub struct Args {
     /// At most so many frames after the first
     #[arg(long, value_name = "N")]
     max_frames: Option<usize>,
-    /// Write a mask of all objects per frame, DIR/00000.png, each pixel the object's number, and DIR/overlay/00000.png
+    /// Corrections of tracked frames outlast the next propagation over them
+    #[arg(long)]
+    legacy_corrections: bool,
+    /// Keep memories in the host's memory, not in the GPU's
+    #[arg(long)]
+    offload_state_to_cpu: bool,
+    /// Write a mask of all objects per frame, DIR/00000.png, each pixel the object's number (1 to 255), and what it looks
+    /// like: DIR/overlay.mp4 of a video file, DIR/overlay/00000.png, ... of a folder
     #[arg(short, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Store each frame's logits and scores: NNNNN/obj_K/logits (height, width) and NNNNN/obj_K/score
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
     /// Print a line of JSON per frame and object, with its mask as COCO RLE
     #[arg(long)]
     json: bool,
@@ -74,11 +91,15 @@ fn mask(text: &str) -> Result<At<PathBuf>, String> {
     at(text, |file| Ok(file.into()))
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.point.is_empty() && args.boxes.is_empty() && args.mask.is_empty() {
-        return Err(Failure::Usage("nothing to track: give --point, --box or --mask".into()));
+/// The calls that the arguments come to.
+fn calls(args: &Args) -> Result<Vec<Call>, Failure> {
+    if let Some(file) = &args.script {
+        return calls::read(file);
     }
-    let mut prompts: BTreeMap<(usize, i64), Prompt<'_>> = BTreeMap::new();
+    if args.point.is_empty() && args.boxes.is_empty() && args.mask.is_empty() {
+        return Err(Failure::Usage("nothing to track: give --point, --box, --mask or --script".into()));
+    }
+    let mut prompts = BTreeMap::<(usize, i64), Prompt<'static>>::new();
     for p in &args.point {
         prompts.entry((p.frame, p.object)).or_default().points.push(p.what);
     }
@@ -90,71 +111,56 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(m) = args.mask.iter().find(|m| prompts.contains_key(&(m.frame, m.object))) {
         return Err(Failure::Usage(format!("a mask and more for object {} on frame {}", m.object, m.frame)));
     }
-    let frames = Frames::folder(&args.folder)?;
-    let shown = frames.clone();
-    let model = args.model.load()?;
-    let mut predictor = model.video_predictor(frames, Default::default())?;
-    for ((frame, object), prompt) in &prompts {
-        predictor.add_new_points_or_box(*frame, *object, prompt, true, true)?;
-    }
+    let mut calls: Vec<Call> = prompts
+        .into_iter()
+        .map(|((frame_idx, obj_id), prompt)| Call::AddNewPointsOrBox {
+            frame_idx,
+            obj_id,
+            prompt,
+            clear_old_points: true,
+            normalize_coords: true,
+        })
+        .collect();
     for m in &args.mask {
-        let picture = picture::read(&m.what)?;
-        predictor.add_new_mask(m.frame, m.object, &not_black(&picture), picture.height, picture.width)?;
+        calls.push(Call::AddNewMask { frame_idx: m.frame, obj_id: m.object, mask: Mask::Picture(m.what.clone()) });
     }
-    if let Some(folder) = &args.output {
-        let overlay = folder.join("overlay");
-        std::fs::create_dir_all(&overlay).map_err(|e| io(&overlay, e))?;
-    }
-    let size = predictor.video_size();
-    let bar = indicatif::ProgressBar::new(predictor.num_frames() as u64);
-    bar.set_style(indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {msg}").unwrap_or(bar.style()));
-    let (start, mut done, mut failure) = (Instant::now(), 0, None);
-    predictor.propagate_in_video(args.start, args.max_frames, args.reverse, |masks| {
-        done += 1;
-        bar.set_position(done);
-        bar.set_message(format!("{:.1} a second", done as f64 / start.elapsed().as_secs_f64()));
-        failure = store(args, &shown, &masks, size).err();
-        failure.is_none()
-    })?;
-    bar.finish_and_clear();
-    match failure {
-        Some(failure) => Err(failure),
-        None if args.json => Ok(()),
-        None => print(&format!("{} objects on {done} frames", predictor.obj_ids().len())),
-    }
+    calls.push(Call::PropagateInVideo {
+        start_frame_idx: args.start,
+        max_frame_num_to_track: args.max_frames,
+        reverse: args.reverse,
+    });
+    Ok(calls)
 }
 
-/// Writes and prints one frame.
-fn store(args: &Args, frames: &Frames, masks: &FrameMasks, (h, w): (usize, usize)) -> Result<(), Failure> {
-    let objects: Vec<Vec<u8>> = (masks.masks.chunks(h * w))
-        .map(|m| try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8)))
-        .collect::<sam2::Result<_>>()?;
-    if args.json {
-        for ((mask, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
-            let rle = Rle::encode(mask, h, w);
-            let record = serde_json::json!({
-                "frame": masks.frame_idx,
-                "object": id,
-                "segmentation": {"size": [h, w], "counts": rle.to_coco()},
-                "bbox": rle.bbox(),
-                "area": rle.area(),
-                "object_score": score.is_finite().then_some(score),
-            });
-            print(&record.to_string())?;
-        }
-    }
-    let Some(folder) = &args.output else { return Ok(()) };
-    let name = format!("{:05}.png", masks.frame_idx);
-    // Where several objects claim a pixel, the one with the highest logit has it.
-    let owner = |i: usize| {
-        let logit = |k: usize| masks.masks[k * h * w + i];
-        let best = (1..objects.len()).fold(0, |best, k| if logit(k) > logit(best) { k } else { best });
-        if logit(best) > 0.0 { masks.obj_ids[best].clamp(0, 255) as u8 } else { 0 }
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let calls = calls(args)?;
+    let frames = Frames::open(&args.video)?;
+    let model = args.model.load()?;
+    let options = VideoPredictorOptions {
+        legacy_corrections: args.legacy_corrections,
+        offload_state_to_cpu: args.offload_state_to_cpu,
     };
-    let owners = try_collect(h * w, "a mask", (0..h * w).map(owner))?;
-    write(&folder.join(&name), &picture::encode_indexed_png(&owners, w, h)?)?;
-    let picture = frames.read(masks.frame_idx)?;
-    let borrowed: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
-    let overlay = Overlay { picture: &picture, masks: &borrowed, prompts: &[] };
-    write(&folder.join("overlay").join(&name), &picture::encode_png(&overlay.draw()?)?)
+    let mut predictor = model.video_predictor(frames.clone(), options)?;
+    let mut output = Output::new(args, frames, predictor.video_size())?;
+    let bar = indicatif::ProgressBar::new(predictor.num_frames() as u64);
+    bar.set_style(indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {msg}").unwrap_or(bar.style()));
+    let (start, mut done) = (Instant::now(), 0);
+    for (i, call) in calls.iter().enumerate() {
+        call.make(&mut predictor, &mut |masks, followed| {
+            if followed {
+                done += 1;
+                bar.set_position(done);
+                bar.set_message(format!("{:.1} a second", done as f64 / start.elapsed().as_secs_f64()));
+            } else if args.script.is_none() {
+                return Ok(()); // it comes again when it is followed
+            }
+            output.store(i, &masks)
+        })?;
+    }
+    bar.finish_and_clear();
+    output.finish()?;
+    match args.json {
+        true => Ok(()),
+        false => print(&format!("{} objects on {done} frames", predictor.obj_ids().len())),
+    }
 }

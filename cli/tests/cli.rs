@@ -315,33 +315,3 @@ fn bench_reports_every_stage() {
     assert!(report["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
     assert!(stdout(&args).contains("GFLOP/s"));
 }
-
-#[test]
-fn objects_are_tracked() {
-    let folder = Folder::new("track");
-    let frames = "demo/samples/video1/frames";
-    let track = |more: &[&'static str]| [&["track", frames, "--model", "demo", "--max-frames", "2"], more].concat();
-    let box_and_click = ["--box", "0:1:346,175,428,266", "--point", "0:2:208,249"];
-    let out = folder.file("out");
-    let text = stdout(&[&track(&box_and_click)[..], &["-o", &out]].concat());
-    assert_eq!(text, "2 objects on 3 frames\n");
-    for frame in ["00000.png", "00002.png", "overlay/00001.png"] {
-        let picture = sam2::picture::read(format!("{out}/{frame}")).unwrap();
-        assert_eq!((picture.width, picture.height), (480, 360), "{frame}");
-    }
-    let lines = stdout(&[&track(&box_and_click)[..], &["--json"]].concat());
-    let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(records.len(), 6);
-    assert_eq!((&records[5]["frame"], &records[5]["object"]), (&2.into(), &2.into()));
-    assert!(decode(&records[0]).contains(&1));
-    for (code, says, args) in [
-        (2, "nothing to track", track(&[])),
-        (2, "FRAME:OBJECT:", track(&["--point", "1,2"])),
-        (4, "no frame 24", track(&["--point", "24:1:5,5"])),
-        (4, "no frames named", vec!["track", "demo", "--model", "demo", "--point", "0:1:5,5"]),
-    ] {
-        let out = sam2(&args);
-        let err = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(out.status.code() == Some(code) && err.contains(says), "{args:?}: {:?} {err}", out.status);
-    }
-}

@@ -1,0 +1,212 @@
+//! Calls of the API, as arguments or a file give them.
+
+use crate::segment::not_black;
+use crate::{Failure, files, io};
+use sam2::rle::Rle;
+use sam2::{FrameMasks, Point, Prompt, VideoPredictor, picture};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// A call of the API.
+pub enum Call {
+    AddNewPointsOrBox {
+        frame_idx: usize,
+        obj_id: i64,
+        prompt: Prompt<'static>,
+        clear_old_points: bool,
+        normalize_coords: bool,
+    },
+    AddNewMask {
+        frame_idx: usize,
+        obj_id: i64,
+        mask: Mask,
+    },
+    PropagateInVideo {
+        start_frame_idx: Option<usize>,
+        max_frame_num_to_track: Option<usize>,
+        reverse: bool,
+    },
+    ClearAllPromptsInFrame {
+        frame_idx: usize,
+        obj_id: i64,
+    },
+    RemoveObject {
+        obj_id: i64,
+    },
+    ResetState,
+}
+
+/// A mask as it is given.
+pub enum Mask {
+    /// A picture that is not black on the object.
+    Picture(PathBuf),
+    Rle(Rle),
+}
+
+impl Mask {
+    /// The mask, and its height and width.
+    fn read(&self) -> Result<(Vec<u8>, usize, usize), Failure> {
+        match self {
+            Mask::Picture(file) => {
+                let picture = picture::read(file)?;
+                Ok((not_black(&picture), picture.height, picture.width))
+            }
+            Mask::Rle(rle) => Ok((rle.decode()?, rle.height, rle.width)),
+        }
+    }
+}
+
+impl Call {
+    /// Makes the call; `each` gets the masks that come back, and whether they were found by following.
+    pub fn make(
+        &self,
+        p: &mut VideoPredictor,
+        each: &mut dyn FnMut(FrameMasks, bool) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let masks = match *self {
+            Call::AddNewPointsOrBox { frame_idx, obj_id, ref prompt, clear_old_points, normalize_coords } => {
+                p.add_new_points_or_box(frame_idx, obj_id, prompt, clear_old_points, normalize_coords)?
+            }
+            Call::AddNewMask { frame_idx, obj_id, ref mask } => {
+                let (mask, height, width) = mask.read()?;
+                p.add_new_mask(frame_idx, obj_id, &mask, height, width)?
+            }
+            Call::ClearAllPromptsInFrame { frame_idx, obj_id } => p.clear_all_prompts_in_frame(frame_idx, obj_id)?,
+            Call::PropagateInVideo { start_frame_idx, max_frame_num_to_track, reverse } => {
+                let mut result = Ok(());
+                p.propagate_in_video(start_frame_idx, max_frame_num_to_track, reverse, |masks| {
+                    result = each(masks, true);
+                    result.is_ok()
+                })?;
+                return result;
+            }
+            Call::RemoveObject { obj_id } => return Ok(p.remove_object(obj_id)?),
+            Call::ResetState => {
+                p.reset_state();
+                return Ok(());
+            }
+        };
+        each(masks, false)
+    }
+}
+
+/// A call as it stands in a file: the reference's names.
+#[derive(Deserialize)]
+#[serde(tag = "op", content = "args", rename_all = "snake_case", deny_unknown_fields)]
+enum Written {
+    AddNewPointsOrBox {
+        frame_idx: usize,
+        obj_id: i64,
+        #[serde(default)]
+        points: Option<Vec<[f32; 2]>>,
+        #[serde(default)]
+        labels: Option<Vec<i32>>,
+        #[serde(default, rename = "box")]
+        box_: Option<[f32; 4]>,
+        #[serde(default = "yes")]
+        clear_old_points: bool,
+        #[serde(default = "yes")]
+        normalize_coords: bool,
+    },
+    AddNewMask {
+        frame_idx: usize,
+        obj_id: i64,
+        mask: WrittenMask,
+    },
+    PropagateInVideo {
+        #[serde(default)]
+        start_frame_idx: Option<usize>,
+        #[serde(default)]
+        max_frame_num_to_track: Option<usize>,
+        #[serde(default)]
+        reverse: bool,
+    },
+    ClearAllPromptsInFrame {
+        frame_idx: usize,
+        obj_id: i64,
+    },
+    RemoveObject {
+        obj_id: i64,
+    },
+    ResetState {},
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenMask {
+    Picture(PathBuf),
+    Rle { size: [usize; 2], counts: Counts },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Counts {
+    Coco(String),
+    Runs(Vec<u32>),
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The calls of a file: a list of `{"op": ..., "args": {...}}`. Other keys beside these two say what came of a call, and
+/// are not read.
+pub fn read(file: &Path) -> Result<Vec<Call>, Failure> {
+    #[derive(Deserialize)]
+    struct Line {
+        op: serde_json::Value,
+        #[serde(default)]
+        args: serde_json::Map<String, serde_json::Value>,
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+    let lines: Vec<Line> = serde_json::from_str(&text).map_err(|e| files::wrong(file, e))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let call = |(i, line): (usize, Line)| {
+        let wrong = |what: String| files::wrong(file, format!("call {i}: {what}"));
+        let written = serde_json::json!({"op": line.op, "args": line.args});
+        let written: Written = serde_json::from_value(written).map_err(|e| wrong(e.to_string()))?;
+        written.call(folder).map_err(wrong)
+    };
+    lines.into_iter().enumerate().map(call).collect()
+}
+
+impl Written {
+    /// Files are named as from `folder`.
+    fn call(self, folder: &Path) -> Result<Call, String> {
+        Ok(match self {
+            Written::AddNewPointsOrBox {
+                frame_idx,
+                obj_id,
+                points,
+                labels,
+                box_,
+                clear_old_points,
+                normalize_coords,
+            } => {
+                let (points, labels) = (points.unwrap_or_default(), labels.unwrap_or_default());
+                if points.len() != labels.len() {
+                    return Err(format!("{} points with {} labels", points.len(), labels.len()));
+                }
+                let points = points.iter().zip(labels).map(|(&[x, y], label)| Point { x, y, label }).collect();
+                let prompt = Prompt { points, box_, ..Prompt::default() };
+                Call::AddNewPointsOrBox { frame_idx, obj_id, prompt, clear_old_points, normalize_coords }
+            }
+            Written::AddNewMask { frame_idx, obj_id, mask } => {
+                let mask = match mask {
+                    WrittenMask::Picture(file) => Mask::Picture(folder.join(file)),
+                    WrittenMask::Rle { size: [height, width], counts } => Mask::Rle(match counts {
+                        Counts::Coco(text) => Rle::from_coco(&text, height, width).map_err(|e| e.to_string())?,
+                        Counts::Runs(counts) => Rle { height, width, counts },
+                    }),
+                };
+                Call::AddNewMask { frame_idx, obj_id, mask }
+            }
+            Written::PropagateInVideo { start_frame_idx, max_frame_num_to_track, reverse } => {
+                Call::PropagateInVideo { start_frame_idx, max_frame_num_to_track, reverse }
+            }
+            Written::ClearAllPromptsInFrame { frame_idx, obj_id } => Call::ClearAllPromptsInFrame { frame_idx, obj_id },
+            Written::RemoveObject { obj_id } => Call::RemoveObject { obj_id },
+            Written::ResetState {} => Call::ResetState,
+        })
+    }
+}
