@@ -20,8 +20,8 @@ use sam2::{
     Checkpoint, Config, FrameMasks, Frames, Model, PixelFormat, Precision, Prompt, VideoPredictor,
     VideoPredictorOptions,
 };
-use sam2_cuda::Cuda;
 use sam2_cuda::emulator::Emulator;
+use sam2_cuda::{Cuda, Driver};
 use serde_json::Value;
 use state::{COND, NON_COND, State};
 
@@ -295,4 +295,16 @@ fn on_the_emulator() {
     let case = Case::open("mini21", "point");
     let model = case.load("mini21", Cuda::on(Emulator::new(41)));
     case.run(case.predictor(&model), 5, usize::MAX);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_every_sequence_of_calls() {
+    for name in ["point", "mask", "two_objects", "box_then_click", "correction_from_next", "reverse", "remove_object"] {
+        let case = Case::open("mini21", name);
+        let model = case.load("mini21", Cuda::on(Driver::new(0).unwrap()));
+        case.run(case.predictor(&model), usize::MAX, usize::MAX);
+    }
+    let case = Case::open("mini21", "point");
+    case.fed(&case.load("mini21", Cuda::on(Driver::new(0).unwrap())), 10);
 }

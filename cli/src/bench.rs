@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     drop(predictor);
     for &n in &args.track {
-        rows.push(track(args, &model, n, (&pixels, width, height))?);
+        rows.extend(track(args, &model, n, (&pixels, width, height))?);
     }
     let machine = Machine::of(&model, args.model.threads)?;
     if args.json { print_json(&rows, &machine, load) } else { print_table(&rows, &machine, load) }
@@ -171,9 +171,9 @@ fn measure(
     Ok(Row { stage: stage.into(), seconds, work, kernels })
 }
 
-/// Latency of a frame with `n` tracked objects: the picture, shifted by a few pixels from frame to frame.
-fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, usize)) -> Result<Row, Failure> {
-    let count = args.track_warmup + args.repeat + 1;
+/// Latency of a frame with `n` tracked objects, and of its stages: the picture, shifted by a few pixels from frame to frame.
+fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, usize)) -> Result<Vec<Row>, Failure> {
+    let count = args.track_warmup + args.repeat + 1 + args.profile as usize;
     let row = w * 3;
     let shifted = |i: usize| {
         let (x, y) = (4 * i % w, 2 * i % h);
@@ -194,28 +194,39 @@ fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, us
     }
     predictor.propagate_in_video(None, Some(args.track_warmup), false, |_| true)?;
     let (mut seconds, mut work) = (Vec::new(), Counters::default());
-    for frame in args.track_warmup + 1..count {
+    for frame in args.track_warmup + 1..args.track_warmup + 1 + args.repeat {
         let (before, start) = (predictor.counters(), Instant::now());
         predictor.propagate_in_video(Some(frame), Some(0), false, |_| true)?;
         seconds.push(start.elapsed().as_secs_f64());
         work = predictor.counters() - before;
     }
-    bar.finish_and_clear();
     seconds.sort_by(f64::total_cmp);
-    Ok(Row { stage: format!("track {n}"), seconds, work, kernels: Vec::new() })
+    let mut rows = vec![Row { stage: format!("track {n}"), seconds, work, kernels: Vec::new() }];
+    if args.profile {
+        predictor.profile(true);
+        predictor.propagate_in_video(Some(count - 1), Some(0), false, |_| true)?;
+        rows.extend(predictor.profile(false).into_iter().map(|stage| Row {
+            stage: format!("- {}", stage.name),
+            seconds: vec![stage.seconds],
+            work: Counters { matmul_flops: stage.matmul_flops, ..Counters::default() },
+            kernels: Vec::new(),
+        }));
+    }
+    bar.finish_and_clear();
+    Ok(rows)
 }
 
 fn print_table(rows: &[Row], machine: &Machine, load: f64) -> Result<(), Failure> {
     let cpu = machine.cpu.map(|(threads, isa, peak)| format!(", {threads} threads, {isa}, {peak:.0} GFLOP/s at most"));
     print(&format!("{}, {}{}", machine.name, machine.precision, cpu.unwrap_or_default()))?;
     print(&format!(
-        "{:12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}",
+        "{:20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}",
         "ms", "p50", "p90", "p99", "GFLOP", "GFLOP/s", "share"
     ))?;
     for row in rows {
         let ms = |p| row.percentile(p) * 1e3;
         print(&format!(
-            "{:12}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.1}{:>8}",
+            "{:20}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.1}{:>8}",
             row.stage,
             ms(50),
             ms(90),

@@ -68,6 +68,17 @@ pub struct KernelTime {
     pub seconds: f64,
 }
 
+/// The time that one stage of the work on a frame has taken, and its work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageTime {
+    /// The stage.
+    pub name: &'static str,
+    /// In all, from start to finish.
+    pub seconds: f64,
+    /// As [`Counters::matmul_flops`].
+    pub matmul_flops: u64,
+}
+
 /// Receives named intermediate results: name, shape, values.
 pub type Probe = Box<dyn FnMut(&str, &[usize], &[f32]) + Send>;
 

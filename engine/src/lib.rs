@@ -31,7 +31,7 @@ mod variant;
 mod video;
 mod worker;
 
-pub use backend::{Counters, KernelTime, Probe};
+pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NEEDED = ["torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "omegaconf", "hydra", "iopath", "tqdm", "sam2"]
 CLICKS = 64
+FULL = 16  # frames until an object's memories and pointers are as many as they get
 
 
 def clicks(n):
@@ -143,6 +144,34 @@ def measure(a):
     return out
 
 
+def track(a):
+    """Latency of a frame of the reference with tracked objects, memories full: the picture, shifted as `sam2 bench` does.
+
+    In bf16 autocast, eagerly or with everything compiled (the reference's `vos_optimized`); as its own harness does, from
+    frames that are decoded and on the device.
+    """
+    import numpy as np, torch
+    from common import build
+    from PIL import Image
+    im = np.array(Image.open(os.path.join(a.folder, "picture.png")))
+    folder, count, out = os.path.join(a.folder, "frames"), FULL + a.repeat, {"mode": a.mode}
+    os.makedirs(folder, exist_ok=True)
+    for i in range(count + 1):
+        Image.fromarray(np.roll(im, (-2 * i, -4 * i), (0, 1))).save(f"{folder}/{i:05d}.jpg", quality=95)
+    extra = {} if a.mode == "eager" else {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictorVOS", "compile_image_encoder": True}
+    m = build(f"sam2.1_{a.size}", os.path.join(a.folder, f"sam2.1_{a.size}.safetensors"), **extra).to(a.device)
+    for n in map(int, a.objects.split(",")):
+        with torch.inference_mode(), torch.autocast(a.device, torch.bfloat16):
+            state = m.init_state(folder)
+            for i, xy in enumerate(clicks(n)):
+                m.add_new_points_or_box(state, frame_idx=0, obj_id=i, points=np.float32([xy]), labels=np.int32([1]))
+            frames = m.propagate_in_video(state)
+            for _ in range(FULL + 1):
+                next(frames)
+            out[f"track {n}"] = timed(a, lambda: next(frames), 0, a.repeat)
+    return out
+
+
 def iou(x, y):
     either = (x | y).sum()
     return float((x & y).sum() / either) if either else 1.0
@@ -164,13 +193,14 @@ def agree(a):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["versions", "rate", "picture", "weights", "measure", "agree"])
+    ap.add_argument("what", choices=["versions", "rate", "picture", "weights", "measure", "track", "agree"])
     ap.add_argument("size", nargs="?", default="t")
     ap.add_argument("--folder", default=".")
     ap.add_argument("--site")
     ap.add_argument("--device", default="cuda")
     ap.add_argument("--mode", default="eager", help="eager, or a mode of torch.compile")
     ap.add_argument("--repeat", type=int, default=50)
+    ap.add_argument("--objects", default="1", help="numbers of tracked objects")
     ap.add_argument("--started", type=float, help="when this process was started, in seconds since the epoch")
     a = ap.parse_args()
     sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))

@@ -2,7 +2,8 @@
 import glob, os, re, shutil, statistics, time
 from report import LEAST_IOU, Done, Failed, Skip
 
-SUITES = ["ops", "image_parity", "cuda"]
+SUITES = ["ops", "image_parity", "cuda", "cuda_video", "video_parity"]
+TRACKED = {"cuda": "1,4,16", "cpu": "1"}  # objects
 SANITIZERS = ["memcheck", "racecheck", "initcheck", "synccheck"]
 X, Y = 4001 / 10007 * 1280, (7919 + 4001) % 10007 / 10007 * 720  # the first click of `sam2 bench`
 
@@ -140,7 +141,9 @@ class Bench:
         step("masks", lambda: self.masks(eager))
         if self.size == "t":
             step("first mask", lambda: self.first_mask(eager))
+        step("PyTorch tracking", lambda: self.tracking("eager", self.a.eager_limit))
         step("PyTorch compiled", lambda: self.reference(compiled, self.a.compile_limit))
+        step("PyTorch tracking compiled", lambda: self.tracking("vos_optimized", self.a.compile_limit))
         if os.path.exists(self.weights):
             os.remove(self.weights)  # a size at a time on the disk
 
@@ -151,7 +154,7 @@ class Bench:
         n = 2 * self.a.repeat
         runs = ["--warmup", "2", "--repeat", "1", "--profile"] if profile else ["--warmup", str(max(n // 10, 1)), "--repeat", str(n)]
         said = self.m.sam2("bench", self.picture, "--model", self.weights, "--device", self.a.device, "--precision", precision,
-                           "--clicks", "1,64", "--json", *runs, limit=self.a.engine_limit, env=env).json()
+                           "--clicks", "1,64", "--track", TRACKED[self.a.device], "--track-warmup", "16", "--json", *runs, limit=self.a.engine_limit, env=env).json()
         on_gpu = said["threads"] is None  # threads are a CPU's
         if said["precision"] != precision or on_gpu != (self.a.device == "cuda"):
             raise Failed(f"ran on {said['device']} in {said['precision']}")
@@ -169,6 +172,13 @@ class Bench:
         done = self.m.torch("measure", self.size, *args, limit=limit)
         if done.rc is None and mode != "eager":
             raise Skip(f"torch.compile, {mode}: {done.why()}")
+        return done.check().json()
+
+    def tracking(self, mode, limit):
+        self.m.needs_reference()
+        done = self.m.torch("track", self.size, "--mode", mode, "--objects", TRACKED[self.a.device], limit=limit)
+        if done.rc is None and mode != "eager":
+            raise Skip(f"{mode}: {done.why()}")
         return done.check().json()
 
     def masks(self, eager):

@@ -6,7 +6,7 @@ use super::bank::slot_bytes;
 use super::object::{Object, Output, Place, reach};
 use super::source::{Retention, Source};
 use super::worker::{How, Past, Seen, Shown, Step, VideoWorker};
-use crate::backend::{Counters, Probe, Selection};
+use crate::backend::{Counters, Probe, Selection, StageTime};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::{MaskData, MaskOut};
@@ -237,6 +237,12 @@ impl VideoPredictor {
     /// Work done so far, by forks too.
     pub fn counters(&self) -> Counters {
         self.lock().counters()
+    }
+
+    /// Starts timing the stages of every frame, forks' too, each alone on the device; or stops, and returns what was
+    /// measured since.
+    pub fn profile(&mut self, on: bool) -> Vec<StageTime> {
+        self.lock().profile(on)
     }
 
     /// Shows intermediate results of the calls to come, of forks too; for debugging and tests.

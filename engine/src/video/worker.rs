@@ -3,7 +3,7 @@
 use super::bank::{Bank, Kind, Slot};
 use super::pass::{GivenActs, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts};
 use crate::arena::Arena;
-use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection};
+use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection, StageTime};
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::{Frame, MaskOut, Pixels};
 use crate::model::Network;
@@ -15,7 +15,9 @@ use crate::prompt::Point;
 use crate::stage::Stage;
 use crate::tensor::{DType, Tensor};
 use crate::worker::on_the_cpu;
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How far the logits of a filled hole are above 0.
 const FILLED: f32 = 0.1;
@@ -100,6 +102,8 @@ pub(crate) trait VideoWorker: Send {
     /// A slot with what `read` gave, of the right size.
     fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Slot>;
     fn set_probe(&mut self, probe: Option<Probe>);
+    /// Starts timing every stage, or stops and returns what was measured.
+    fn profile(&mut self, on: bool) -> Vec<StageTime>;
     fn counters(&self) -> Counters;
     /// Bytes held on the device beside the weights, and on the host for memories.
     fn bytes(&self) -> [usize; 2];
@@ -117,6 +121,40 @@ pub(crate) struct Tracker<B: Backend> {
     current: Option<u64>,
     encode: Stage<B, ()>,
     track: Stage<B, Key>,
+    profile: Profile,
+}
+
+/// The stages, while they are timed.
+#[derive(Default)]
+struct Profile {
+    stages: RefCell<Option<Vec<StageTime>>>,
+    failure: RefCell<Option<Error>>,
+}
+
+impl Profile {
+    /// Does the work of a stage; alone on the device while stages are timed, when nothing is recorded.
+    fn stage<B: Backend>(&self, b: &B, name: &'static str, work: impl FnOnce()) {
+        if self.stages.borrow().is_none() {
+            return work();
+        }
+        let wait = || b.sync().err().into_iter().for_each(|e| _ = self.failure.borrow_mut().get_or_insert(e));
+        wait();
+        let (before, start) = (b.counters(), Instant::now());
+        work();
+        wait();
+        let (seconds, matmul_flops) = (start.elapsed().as_secs_f64(), (b.counters() - before).matmul_flops);
+        let mut stages = self.stages.borrow_mut();
+        let Some(stages) = stages.as_mut() else { return };
+        match stages.iter_mut().find(|s| s.name == name) {
+            Some(s) => (s.seconds, s.matmul_flops) = (s.seconds + seconds, s.matmul_flops + matmul_flops),
+            None => stages.push(StageTime { name, seconds, matmul_flops }),
+        }
+    }
+
+    /// What failed while stages were timed.
+    fn check(&self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
 }
 
 /// What the recorded work of a tracked frame depends on.
@@ -139,6 +177,7 @@ impl<B: Backend> Tracker<B> {
             current: None,
             encode: Stage::default(),
             track: Stage::default(),
+            profile: Profile::default(),
         }
     }
 
@@ -204,9 +243,9 @@ impl<B: Backend> Tracker<B> {
             b.upload_all(&[(remember.binary, ints(&vec![0; p])), (remember.slots, ints(&made))]);
         }
 
-        let selected = a.decoder.selected.prefix(&[p, 1]);
-        let seen = |b: &B| {
-            // The frame as each object sees it.
+        let (selected, profile) = (a.decoder.selected.prefix(&[p, 1]), &self.profile);
+        // The frame as each object sees it.
+        let look = |b: &B| {
             match &a.memory {
                 Some(memory) => {
                     tracking.place_pointers(b, memory);
@@ -215,6 +254,8 @@ impl<B: Backend> Tracker<B> {
                 None => (0..p).for_each(|i| b.add_vector(a.seen.slice(i, 1), frame.embed, net.no_mem_embed.at())),
             }
             b.probe("pix_feat_with_mem", a.seen);
+        };
+        let decode = |b: &B| {
             // A mask's pointer is found on the frame as it is.
             let embed = if given { frame.embed } else { a.seen };
             let features = Features { embed, high1: frame.high1, high0: frame.high0 };
@@ -231,10 +272,17 @@ impl<B: Backend> Tracker<B> {
             let scores = a.decoder.scores.view(&[p]);
             b.remember(tracking.pointers(pointers), a.pointer, a.pointer_slots, scores, tracking.absent(config));
             b.hide_absent(a.decoder.masks, scores);
+        };
+        let remember = |b: &B| {
             if let Some(remember) = &a.remember {
-                let selected = a.decoder.selected.prefix(&[p]);
+                let (selected, scores) = (a.decoder.selected.prefix(&[p]), a.decoder.scores.view(&[p]));
                 memories(b, &net, tracking, remember, a.decoder.masks, selected, scores, frame.embed, maps);
             }
+        };
+        let seen = |b: &B| {
+            profile.stage(b, "memory attention", || look(b));
+            profile.stage(b, "mask decoder", || decode(b));
+            profile.stage(b, "memory encoder", || remember(b));
         };
         let fill = |b: &B| {
             let cleaning = Cleaning { threshold: 0.0, hole: how.fill_hole_area, sprinkle: 0.0, margin: FILLED };
@@ -270,9 +318,10 @@ impl<B: Backend> Tracker<B> {
         }
         b.download(bytemuck::cast_slice_mut(scores), a.decoder.scores);
         b.download(bytemuck::cast_slice_mut(low_res), a.low);
-        shown(b, a.low);
+        self.profile.stage(b, "masks", || shown(b, a.low));
         self.bank.keep(b, config, &new);
-        self.scratch.check(b)
+        self.scratch.check(b)?;
+        self.profile.check()
     }
 
     /// Everything that [`VideoWorker::find`] enqueues.
@@ -343,9 +392,13 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         self.scratch.poison(b);
         let out = Features::carve(&mut self.features.carve(), &net.config, net.policy, 1);
         let a = image_encoder::Acts::carve(&mut self.scratch.carve(), &net.config, net.policy);
-        b.preprocess(a.image, frame, Filter::Bicubic);
-        self.encode.run((), b, &[&self.scratch, &self.features], |b| net.image_encoder.run(b, &a, &out.of(0)));
+        let encode = |b: &B| net.image_encoder.run(b, &a, &out.of(0));
+        self.profile.stage(b, "image encoder", || {
+            b.preprocess(a.image, frame, Filter::Bicubic);
+            self.encode.run((), b, &[&self.scratch, &self.features], encode);
+        });
         self.scratch.check(b)?;
+        self.profile.check()?;
         // What failed on the way; what the device does is known when masks come back.
         b.failure()?;
         self.current = Some(key);
@@ -419,6 +472,11 @@ impl<B: Backend> VideoWorker for Tracker<B> {
 
     fn set_probe(&mut self, probe: Option<Probe>) {
         self.b.set_probe(probe);
+    }
+
+    fn profile(&mut self, on: bool) -> Vec<StageTime> {
+        self.b.profile(on);
+        self.profile.stages.replace(on.then(Vec::new)).unwrap_or_default()
     }
 
     fn bytes(&self) -> [usize; 2] {
