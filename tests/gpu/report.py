@@ -146,9 +146,12 @@ def table(report):
         floor = GFLOP[size] / rate if rate else None
         common = lambda what, stages: {
             "size": size, "what": what, "encode_p50_ms": p50(stages, "encode"), "encode_p90_ms": stages["encode"]["p90_ms"],
-            "click_p50_ms": p50(stages, "1 click"), "clicks64_p50_ms": p50(stages, "64 clicks")}
-        theirs = {name: result(f"PyTorch {name}") for name in ("eager", "compiled")}
-        theirs = {name: stages for name, stages in theirs.items() if stages}
+            "click_p50_ms": p50(stages, "1 click"), "clicks64_p50_ms": p50(stages, "64 clicks"),
+            "track1_p50_ms": p50(stages, "track 1"), "track16_p50_ms": p50(stages, "track 16")}
+        theirs = {}
+        for name, track in (("eager", "tracking"), ("compiled", "tracking compiled")):
+            if result(f"PyTorch {name}"):
+                theirs[name] = {**result(f"PyTorch {name}"), **(result(f"PyTorch {track}") or {})}
         for name, stages in theirs.items():
             bare = p50(stages, "forward_image")
             rows.append({**common(f"PyTorch {name} bf16", stages), "forward_image_p50_ms": bare, "floor_ms": floor,
@@ -164,7 +167,8 @@ def table(report):
                     row["share_of_h200_floor"] = H200_FLOOR_MS[size] / row["encode_p50_ms"]
             row["times_faster_than"] = {
                 f"{who} {key}": p50(stages, key) / p50(ours, against) for who, stages in theirs.items()
-                for key, against in (("encode", "encode"), ("forward_image", "encode"), ("1 click", "1 click"), ("64 clicks", "64 clicks"))
+                for key, against in (("encode", "encode"), ("forward_image", "encode"), ("1 click", "1 click"), ("64 clicks", "64 clicks"),
+                                     ("track 1", "track 1"), ("track 16", "track 16"))
                 if key in stages and against in ours}
             rows.append(row)
     return rows
@@ -178,10 +182,11 @@ def show(report):
     number = lambda v, form="{:.2f}": "-" if v is None else form.format(v)
     rows = table(report)
     if rows:
-        print(f"\n{'ms, medians':33}{'encode':>9}{'p90':>9}{'bare':>9}{'of floor':>9}{'click':>9}{'64':>9}{'IoU':>9}")
+        print(f"\n{'ms, medians':33}{'encode':>9}{'p90':>9}{'bare':>9}{'of floor':>9}{'click':>9}{'64':>9}{'track':>9}{'16':>9}{'IoU':>9}")
     for r in rows:
         cells = [number(r["encode_p50_ms"]), number(r["encode_p90_ms"]), number(r.get("forward_image_p50_ms")), number(r.get("share_of_floor"), "{:.0%}"),
-                 number(r["click_p50_ms"]), number(r["clicks64_p50_ms"]), number(r["least_iou"], "{:.4f}")]
+                 number(r["click_p50_ms"]), number(r["clicks64_p50_ms"]),
+                 number(r["track1_p50_ms"]), number(r["track16_p50_ms"]), number(r["least_iou"], "{:.4f}")]
         mark = {"void": "  VOID: masks do not agree", "unchecked": "  masks unchecked"}.get(r.get("speeds"), "")
         print(f"{r['size']:3}{r['what']:30}" + "".join(f"{c:>9}" for c in cells) + mark)
     if rows:
