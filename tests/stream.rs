@@ -315,3 +315,35 @@ fn frames_that_do_not_fit() {
     assert!(p.add_new_points_or_box(1, 77, &nan, true, true).is_err());
     assert_eq!(p.obj_ids(), [1]);
 }
+
+/// Corrections that last do so through a saved state, until they are taken back.
+#[test]
+fn corrections_that_last() {
+    let (model, frames) = (demo(), sample());
+    let options = VideoPredictorOptions { legacy_corrections: true, ..Default::default() };
+    let follow = |p: &mut VideoPredictor| {
+        let mut all = Vec::new();
+        p.propagate_in_video(Some(0), Some(5), false, |masks| {
+            all.push(masks);
+            true
+        })
+        .unwrap();
+        all
+    };
+    let mut p = model.video_predictor(frames.clone(), options).unwrap();
+    p.add_new_points_or_box(0, 3, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+    let plain = follow(&mut p);
+    let corrected = p.add_new_points_or_box(3, 3, &Prompt::new().point(60.0, 60.0, 1), true, true).unwrap();
+    assert_ne!(corrected, plain[3]);
+    let lasting = follow(&mut p);
+    assert_same("before the correction", &lasting[..3], &plain[..3]);
+    assert_same("the correction", &lasting[3..4], &[corrected]);
+    assert_ne!(lasting[4], plain[4]);
+    let mut file = Vec::new();
+    p.save_state(&mut file).unwrap();
+    let mut p = model.video_predictor(frames, options).unwrap();
+    p.load_state(&file).unwrap();
+    assert_same("restored", &follow(&mut p), &lasting);
+    p.clear_all_prompts_in_frame(3, 3).unwrap();
+    assert_same("taken back", &follow(&mut p), &plain);
+}
