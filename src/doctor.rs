@@ -13,11 +13,15 @@ pub struct Finding {
     pub works: bool,
 }
 
-/// Looks at the CPU and for everything that a GPU takes.
+/// Looks at the CPU, for everything that a GPU takes, and for what decodes videos.
 pub fn diagnose() -> Vec<Finding> {
     let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
     let mut all = vec![finding("CPU", sets.join(", "), true)];
     cuda(&mut all);
+    all.push(match sam2_engine::ffmpeg::Ffmpeg::find() {
+        Ok(_) => finding("ffmpeg", "video files can be read", true),
+        Err(why) => finding("ffmpeg", why.to_string(), false),
+    });
     all
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sam2::{Counters, Frame, ImagePredictor, Model, PredictOptions, PredictionBuffers, Prompt, VARIANTS};
+use sam2::{Counters, Frame, ImagePredictor, Model, PredictOptions, PredictionBuffers, Prompt, Retention, VARIANTS};
 
 /// The work of a picture, of one click, and of twenty clicks in one call; then the bytes of scratch and features.
 fn work(model: &Model) -> ([Counters; 3], usize) {
@@ -56,4 +56,31 @@ fn the_tiny_model_at_full_size() {
         counters(44_369_315_840, 1_127_473_208, 180, 3),
     ];
     assert_eq!(work(&random_model(tiny, options())), (want, 231_735_808));
+}
+
+/// The work of a frame with one and with three tracked objects whose memories are as many as they get.
+#[test]
+fn tracked_frames() {
+    let model = demo();
+    let work = |objects: usize| {
+        let mut p = model.video_stream(Retention::Window(0), Default::default()).unwrap();
+        let mut last = Counters::default();
+        for i in 0..18 {
+            let pixels: Vec<u8> = (0..96 * 64 * 3).map(|k| (k * (i + 3) / 7) as u8).collect();
+            let before = p.counters();
+            p.push_frame(&Frame::rgb8(&pixels, 96, 64).unwrap()).unwrap();
+            last = p.counters() - before;
+            for k in 0..objects {
+                if i == 0 {
+                    let click = Prompt::new().point(20.0 + 20.0 * k as f32, 30.0, 1);
+                    p.add_new_points_or_box(0, k as i64, &click, true, true).unwrap();
+                }
+            }
+        }
+        last
+    };
+    assert_eq!(
+        [work(1), work(3)],
+        [counters(1_514_602_752, 69_635_304, 164, 1), counters(3_302_531_840, 127_899_320, 166, 1)]
+    );
 }
