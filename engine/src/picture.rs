@@ -1,5 +1,7 @@
 //! Picture files: PNG and JPEG in, PNG out.
 
+mod jpeg;
+
 use crate::error::{Error, Result};
 use crate::frame::{Frame, MAX_SIDE, PixelFormat};
 use std::path::Path;
@@ -40,7 +42,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Picture> {
     let picture = if bytes.starts_with(b"\x89PNG") {
         decode_png(bytes)
     } else if bytes.starts_with(b"\xff\xd8") {
-        decode_jpeg(bytes)
+        jpeg::decode(bytes)
     } else {
         Err("neither PNG nor JPEG".into())
     };
@@ -117,37 +119,6 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, Refusal> {
         pixels.truncate(width * height * keep);
     }
     Ok(Picture { pixels, width, height, format })
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Picture, Refusal> {
-    // The decoder has known panics on hostile files.
-    let decoded = std::panic::catch_unwind(|| decode_jpeg_unguarded(bytes));
-    decoded.unwrap_or_else(|_| Err("damaged JPEG: the decoder gave up".into()))
-}
-
-fn decode_jpeg_unguarded(bytes: &[u8]) -> Result<Picture, Refusal> {
-    use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
-    // Strict: by default a shortened file decodes to a picture that is grey from where it ends.
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE)
-        .set_max_height(MAX_SIDE)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let damaged = |e| format!("damaged JPEG: {e}");
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
-    let (width, height) = decoder.dimensions().ok_or("a JPEG without a size")?;
-    check_size(width, height)?;
-    let mut pixels = buffer(decoder.output_buffer_size().ok_or("a JPEG without a size")?)?;
-    decoder.decode_into(&mut pixels).map_err(damaged)?;
-    // The decoder does not miss the end marker when every pixel is there.
-    if !bytes.windows(2).rev().any(|w| w == b"\xff\xd9") {
-        return Err("damaged JPEG: it does not end".into());
-    }
-    if pixels.len() != width * height * 3 {
-        return Err(format!("a JPEG of {} bytes for {width}x{height} pixels", pixels.len()).into());
-    }
-    Ok(Picture { pixels, width, height, format: PixelFormat::Rgb8 })
 }
 
 /// Encodes 8-bit rows without gaps, gray or RGB, as PNG.
