@@ -2,6 +2,7 @@
 
   fixtures.py inputs DIR            coffee.png (198x131) and chelsea.png (120x160)
   fixtures.py clip DIR              24 frames of 160x96: a walk over the cat, nearer and nearer
+  fixtures.py jpegs DIR             JPEGs of every kind, and beside them the pixels Pillow reads from them
   fixtures.py forms MINI21 DIR      MINI21 as .pt and under Hugging Face's names; a trainer's checkpoint of two tensors
 """
 import os, sys
@@ -28,6 +29,41 @@ def clip(out):
         frame.save(f"{out}/{i:05d}.jpg", quality=95)
 
 
+def jpegs(out):
+    here = os.path.dirname(os.path.abspath(__file__))
+    cat = Image.open(os.path.join(here, "..", "..", "demo", "pictures", "chelsea.png")).convert("RGB").crop((90, 40, 300, 200))
+    small = lambda w, h, mode="RGB": cat.resize((w, h), Image.Resampling.LANCZOS).convert(mode)
+    small(53, 39).save(f"{out}/444.jpg", quality=95, subsampling=0)
+    small(53, 39).save(f"{out}/422_restarts.jpg", quality=85, subsampling=1, restart_marker_blocks=3)
+    small(53, 39).save(f"{out}/420.jpg", quality=75, subsampling=2)
+    small(51, 33).save(f"{out}/420_progressive.jpg", quality=90, subsampling=2, progressive=True)
+    small(37, 50).save(f"{out}/422_progressive_restarts.jpg", quality=60, subsampling=1, progressive=True, restart_marker_rows=1)
+    small(4, 21).save(f"{out}/420_narrow.jpg", quality=90, subsampling=2)
+    small(1, 1).save(f"{out}/420_pixel.jpg", quality=90, subsampling=2)
+    small(53, 39).save(f"{out}/coarse.jpg", quality=5)
+    small(53, 39, "L").save(f"{out}/gray.jpg", quality=85)
+    small(53, 39).save(f"{out}/rgb.jpg", quality=85, keep_rgb=True)
+    small(53, 39, "CMYK").save(f"{out}/cmyk.jpg", quality=85)
+    # Samplings that Pillow does not write: what 4:2:2 has as two blocks across is two down in 4:4:0, and the four of
+    # 4:2:0 stand side by side in 4:1:1.
+    for name, progressive in [("440", False), ("440_progressive", True)]:
+        small(64, 16).save(f"{out}/{name}.jpg", quality=85, subsampling=1, progressive=progressive)
+        rearrange(f"{out}/{name}.jpg", 0x12, 31, 29)
+    small(64, 32).save(f"{out}/411.jpg", quality=85, subsampling=2)
+    rearrange(f"{out}/411.jpg", 0x41, 125, 15)
+    for name in [f[:-4] for f in sorted(os.listdir(out)) if f.endswith(".jpg")]:
+        Image.open(f"{out}/{name}.jpg").convert("RGB").save(f"{out}/{name}.png", optimize=True)
+
+
+def rearrange(file, sampling, width, height):
+    """Changes the size of a file and the sampling of its first colour; the blocks stay as they are."""
+    data = bytearray(open(file, "rb").read())
+    frame = max(data.find(b"\xff\xc0\x00\x11\x08"), data.find(b"\xff\xc2\x00\x11\x08"))
+    data[frame + 5:frame + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    data[frame + 11] = sampling
+    open(file, "wb").write(data)
+
+
 def forms(mini21, out):
     from safetensors.torch import load_file, save_file
     from keymap import to_hf
@@ -51,4 +87,4 @@ def forms(mini21, out):
 
 if __name__ == "__main__":
     os.makedirs(sys.argv[-1], exist_ok=True)
-    {"inputs": inputs, "clip": clip, "forms": forms}[sys.argv[1]](*sys.argv[2:])
+    {"inputs": inputs, "clip": clip, "jpegs": jpegs, "forms": forms}[sys.argv[1]](*sys.argv[2:])

@@ -6,6 +6,8 @@ mod colour;
 mod huffman;
 mod idct;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod upsample;
 
 use super::{Picture, Refusal, buffer, check_size};
@@ -127,7 +129,7 @@ impl Decoder<'_> {
                 _ => {}
             }
         }
-        if self.components.is_empty() || self.components.iter().any(|c| c.missing[0].is_none()) {
+        if self.components.is_empty() || !self.components.iter().all(Component::is_complete) {
             return Err(damaged("it ends before all of the picture was there"));
         }
         self.components.iter_mut().for_each(Component::transform);
@@ -238,6 +240,11 @@ impl Decoder<'_> {
 }
 
 impl Component {
+    /// Whether all is there. High frequencies that no scan has are zeros; where lower ones lack, libjpeg would smooth.
+    fn is_complete(&self) -> bool {
+        self.missing.iter().enumerate().all(|(k, missing)| missing.map_or(k >= 10, |bits| bits == 0))
+    }
+
     /// The samples of a progressive file.
     fn transform(&mut self) {
         let steps = self.steps.unwrap_or([0; 64]);

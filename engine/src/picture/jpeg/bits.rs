@@ -26,7 +26,7 @@ impl<'a> Bytes<'a> {
     }
 
     pub fn word(&mut self) -> Result<u16> {
-        Ok(u16::from(self.byte()?) << 8 | u16::from(self.byte()?))
+        Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
     /// The next marker, past whatever stands before it.

@@ -56,9 +56,9 @@ vectorized! {
         const HALF: i32 = 1 << 15;
         for (((pixel, &y), &cb), &cr) in out.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
             let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-            pixel[0] = (y + (91881 * cr + HALF >> 16)).clamp(0, 255) as u8;
-            pixel[1] = (y + (HALF - 22554 * cb - 46802 * cr >> 16)).clamp(0, 255) as u8;
-            pixel[2] = (y + (116130 * cb + HALF >> 16)).clamp(0, 255) as u8;
+            pixel[0] = (y + ((91881 * cr + HALF) >> 16)).clamp(0, 255) as u8;
+            pixel[1] = (y + ((HALF - 22554 * cb - 46802 * cr) >> 16)).clamp(0, 255) as u8;
+            pixel[2] = (y + ((116130 * cb + HALF) >> 16)).clamp(0, 255) as u8;
         }
     }
 }
@@ -68,7 +68,7 @@ fn darken(pixels: &mut [u8], k: &[u8]) {
     for (pixel, &k) in pixels.chunks_exact_mut(3).zip(k) {
         for x in pixel {
             let n = u32::from(255 - *x) * u32::from(k) + 128;
-            *x = k.saturating_sub(((n >> 8) + n >> 8) as u8);
+            *x = k.saturating_sub((((n >> 8) + n) >> 8) as u8);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::bits::{Bits, signed};
 use super::{Result, damaged};
 
 /// Codes up to this long are looked up.
-const LOOK: u32 = 9;
+const LOOK: u32 = 10;
 
 /// A table of codes.
 pub struct Huffman {
@@ -47,7 +47,7 @@ impl Huffman {
         let (mut code, mut at) = (0, 0);
         for (length, &count) in (1..=16).zip(counts) {
             code <<= 1;
-            table.offset[length as usize] = at - code & 0xffff;
+            table.offset[length as usize] = (at + (1 << 16) - code) & 0xffff;
             for _ in 0..count {
                 if code >= 1 << length {
                     return Err(damaged("a Huffman table"));
@@ -65,7 +65,7 @@ impl Huffman {
             let (run, size) = (symbol >> 4, u32::from(symbol & 15));
             let total = u32::from(length) + size;
             if length > 0 && size > 0 && total <= LOOK {
-                let value = bits >> (LOOK - total) & ((1 << size) - 1);
+                let value = (bits >> (LOOK - total)) & ((1 << size) - 1);
                 *whole = Value { value: signed(value as i32, size) as i16, run, length: total as u8 };
             }
         }
@@ -97,7 +97,7 @@ impl Huffman {
         for length in LOOK + 1..=16 {
             if next < self.end[length as usize] {
                 bits.skip(length);
-                let i = (next >> (16 - length)) + self.offset[length as usize] & 0xffff;
+                let i = ((next >> (16 - length)) + self.offset[length as usize]) & 0xffff;
                 return self.symbols.get(i).copied().ok_or_else(|| damaged("a Huffman code"));
             }
         }

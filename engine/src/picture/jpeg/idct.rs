@@ -8,15 +8,17 @@ use std::num::Wrapping;
 /// Damaged files may overflow.
 type Int = Wrapping<i32>;
 
+type Block = [[Int; 8]; 8];
+
 const fn fixed(x: f64) -> Int {
     Wrapping((x * 8192.0 + 0.5) as i32)
 }
 
 /// One dimension, lane by lane; `shift` bits are rounded off.
 #[inline(always)]
-fn pass(rows: &mut [[Int; 8]; 8], shift: usize) {
+fn pass(from: &Block, to: &mut Block, shift: usize) {
     for lane in 0..8 {
-        let x = rows.map(|row| row[lane]);
+        let x: [Int; 8] = std::array::from_fn(|i| from[i][lane]);
         // The even half.
         let rotated = (x[2] + x[6]) * const { fixed(0.541196100) };
         let (low, high) =
@@ -37,33 +39,39 @@ fn pass(rows: &mut [[Int; 8]; 8], shift: usize) {
         ];
         let half = Wrapping(1 << (shift - 1));
         for i in 0..4 {
-            rows[i][lane] = (even[i] + odd[i] + half) >> shift;
-            rows[7 - i][lane] = (even[i] - odd[i] + half) >> shift;
+            to[i][lane] = (even[i] + odd[i] + half) >> shift;
+            to[7 - i][lane] = (even[i] - odd[i] + half) >> shift;
         }
     }
 }
 
+/// Rows become columns.
 #[inline(always)]
-fn transposed(rows: &[[Int; 8]; 8]) -> [[Int; 8]; 8] {
-    std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+fn transpose(from: &Block, to: &mut Block) {
+    for i in 0..8 {
+        for j in 0..8 {
+            to[i][j] = from[j][i];
+        }
+    }
 }
 
 vectorized! {
     /// The samples of a block, into eight rows of `plane` that are `stride` apart.
     pub fn transform(block: &[i16; 64], steps: &[u16; 64], plane: &mut [u8], stride: usize) {
         if block[1..].iter().all(|&c| c == 0) {
-            let level = (i32::from(block[0]) * i32::from(steps[0]) + 4 >> 3) + 128;
+            let level = ((i32::from(block[0]) * i32::from(steps[0]) + 4) >> 3) + 128;
             plane.chunks_mut(stride).take(8).for_each(|row| row[..8].fill(level.clamp(0, 255) as u8));
             return;
         }
-        let mut values: [[Int; 8]; 8] = std::array::from_fn(|i| {
-            std::array::from_fn(|j| Wrapping(i32::from(block[8 * i + j]) * i32::from(steps[8 * i + j])))
-        });
-        pass(&mut values, 11);
-        values = transposed(&values);
-        pass(&mut values, 18);
-        values = transposed(&values);
-        for (row, values) in plane.chunks_mut(stride).zip(&values) {
+        let (mut a, mut b) = ([[Wrapping(0); 8]; 8], [[Wrapping(0); 8]; 8]);
+        for (a, (&c, &step)) in a.as_flattened_mut().iter_mut().zip(block.iter().zip(steps)) {
+            *a = Wrapping(i32::from(c) * i32::from(step));
+        }
+        pass(&a, &mut b, 11);
+        transpose(&b, &mut a);
+        pass(&a, &mut b, 18);
+        transpose(&b, &mut a);
+        for (row, values) in plane.chunks_mut(stride).zip(&a) {
             for (sample, value) in row[..8].iter_mut().zip(values) {
                 *sample = (value.0 + 128).clamp(0, 255) as u8;
             }

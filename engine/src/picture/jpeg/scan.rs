@@ -5,14 +5,19 @@ use super::huffman::Huffman;
 use super::{Component, Decoder, Result, ZIGZAG, damaged, idct};
 
 /// The most scans of a file; encoders write about ten. Each may pass over the whole picture.
-const MAX_SCANS: usize = 200;
+const MAX_SCANS: usize = 100;
 
 /// A colour's part in a scan.
 struct Part<'a> {
     component: &'a mut Component,
+    steps: [u16; 64],
+    coding: Coding<'a>,
+}
+
+/// How a colour's coefficients are written.
+struct Coding<'a> {
     dc: Option<&'a Huffman>,
     ac: Option<&'a Huffman>,
-    steps: [u16; 64],
     /// The block before's first coefficient.
     before: i32,
 }
@@ -75,7 +80,7 @@ impl Decoder<'_> {
             let steps = *component.steps.get_or_insert(latest.ok_or_else(|| damaged("a table is missing"))?);
             let dc = self.dc.get(usize::from(tables >> 4)).and_then(|t| t.as_deref());
             let ac = self.ac.get(usize::from(tables & 15)).and_then(|t| t.as_deref());
-            parts.push(Part { component, dc, ac, steps, before: 0 });
+            parts.push(Part { component, steps, coding: Coding { dc, ac, before: 0 } });
         }
         if parts.is_empty() || parts.len() != named.len() {
             return Err(damaged("a scan of colours that are none"));
@@ -102,7 +107,7 @@ impl Scan {
                 if interval > 0 && left == 0 {
                     bits.restart(restarts)?;
                     (restarts, left, self.empty) = (restarts + 1, interval, 0);
-                    parts.iter_mut().for_each(|p| p.before = 0);
+                    parts.iter_mut().for_each(|p| p.coding.before = 0);
                 }
                 left = left.saturating_sub(1);
                 for part in &mut *parts {
@@ -122,41 +127,49 @@ impl Scan {
     /// Block (`x`, `y`) of a colour.
     #[inline(always)]
     fn block(&mut self, part: &mut Part<'_>, bits: &mut Bits<'_>, x: usize, y: usize) -> Result<()> {
-        let columns = part.component.columns;
-        if !self.progressive {
+        let Part { component, steps, coding } = part;
+        let columns = component.columns;
+        if self.progressive {
+            let block = &mut component.coefficients[columns * y + x];
+            match (self.first, self.refines) {
+                (0, false) => block[0] = (coding.first(bits)? << self.low) as i16,
+                (0, true) => block[0] |= (bits.take(1) << self.low) as i16,
+                (_, false) => self.others(coding, bits, block)?,
+                (_, true) => self.refine(coding, bits, block)?,
+            }
+        } else {
             let mut block = [0; 64];
-            block[0] = part.first(bits)? as i16;
-            part.others(bits, &mut block)?;
-            let plane = &mut part.component.plane[8 * columns * 8 * y + 8 * x..];
-            idct::transform(&block, &part.steps, plane, 8 * columns);
-            return Ok(());
+            block[0] = coding.first(bits)? as i16;
+            self.others(coding, bits, &mut block)?;
+            idct::transform(&block, steps, &mut component.plane[64 * columns * y + 8 * x..], 8 * columns);
         }
-        let mut block = std::mem::replace(&mut part.component.coefficients[columns * y + x], [0; 64]);
-        match (self.first, self.refines) {
-            (0, false) => block[0] = (part.first(bits)? << self.low) as i16,
-            (0, true) => block[0] |= (bits.take(1) << self.low) as i16,
-            (_, false) => self.others(part, bits, &mut block)?,
-            (_, true) => self.refine(part, bits, &mut block)?,
-        }
-        part.component.coefficients[columns * y + x] = block;
         Ok(())
     }
 
-    /// The higher bits of coefficients behind the first.
-    fn others(&mut self, part: &Part<'_>, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<()> {
+    /// Coefficients behind the first, or their higher bits.
+    #[inline(always)]
+    fn others(&mut self, coding: &Coding<'_>, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<()> {
         if self.empty > 0 {
             self.empty -= 1;
             return Ok(());
         }
-        let table = part.ac()?;
-        let mut k = self.first;
+        let table = coding.ac()?;
+        let mut k = self.first.max(1);
         while k <= self.last {
             bits.refill();
+            if let Some(v) = table.value(bits) {
+                k += usize::from(v.run);
+                block[usize::from(ZIGZAG[k])] = v.value << self.low;
+                k += 1;
+                continue;
+            }
             let symbol = table.symbol(bits)?;
             let (run, size) = (symbol >> 4, symbol & 15);
             if size == 0 && run < 15 {
-                self.empty = (1 << run) + bits.take(run.into()) as u32 - 1;
-                break;
+                if self.progressive {
+                    self.empty = (1 << run) + bits.take(run.into()) as u32 - 1;
+                }
+                return Ok(());
             }
             k += usize::from(run);
             if size > 0 {
@@ -168,12 +181,12 @@ impl Scan {
     }
 
     /// One bit more of coefficients behind the first.
-    fn refine(&mut self, part: &Part<'_>, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<()> {
+    fn refine(&mut self, coding: &Coding<'_>, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<()> {
         let bit = 1 << self.low;
         let mut k = self.first;
         while self.empty == 0 && k <= self.last {
             bits.refill();
-            let symbol = part.ac()?.symbol(bits)?;
+            let symbol = coding.ac()?.symbol(bits)?;
             let (mut run, mut value) = (symbol >> 4, 0);
             match symbol & 15 {
                 0 if run < 15 => {
@@ -185,8 +198,9 @@ impl Scan {
                 _ => return Err(damaged("a coefficient of too many bits")),
             }
             // Past `run` zeros; what is not zero on the way gets its bit.
-            while k <= self.last {
-                let c = &mut block[usize::from(ZIGZAG[k])];
+            loop {
+                let place = ZIGZAG[k..=self.last].first().ok_or_else(|| damaged("a block too long"))?;
+                let c = &mut block[usize::from(*place)];
                 k += 1;
                 if *c != 0 {
                     refine(c, bit, bits);
@@ -217,7 +231,7 @@ fn refine(c: &mut i16, bit: i16, bits: &mut Bits<'_>) {
     }
 }
 
-impl Part<'_> {
+impl Coding<'_> {
     fn ac(&self) -> Result<&Huffman> {
         self.ac.ok_or_else(|| damaged("a Huffman table is missing"))
     }
@@ -233,32 +247,5 @@ impl Part<'_> {
             _ => return Err(damaged("a coefficient of too many bits")),
         }
         Ok(self.before)
-    }
-
-    /// All others, of a file that is not progressive.
-    #[inline(always)]
-    fn others(&self, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<()> {
-        let table = self.ac()?;
-        let mut k = 1;
-        while k < 64 {
-            bits.refill();
-            if let Some(v) = table.value(bits) {
-                k += usize::from(v.run);
-                block[usize::from(ZIGZAG[k])] = v.value;
-                k += 1;
-                continue;
-            }
-            let symbol = table.symbol(bits)?;
-            let (run, size) = (symbol >> 4, symbol & 15);
-            if size == 0 && run < 15 {
-                return Ok(());
-            }
-            k += usize::from(run);
-            if size > 0 {
-                block[usize::from(ZIGZAG[k])] = bits.signed(size.into()) as i16;
-            }
-            k += 1;
-        }
-        if k > 64 { Err(damaged("a block too long")) } else { Ok(()) }
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Upsampler<'a> {
     /// Row `y` of the picture; `out` has room for all samples' pixels.
     pub fn row(&mut self, y: usize, out: &mut [u8]) {
         let near = self.samples(y / self.down);
-        let even = y % 2 == 0;
+        let even = y.is_multiple_of(2);
         let far = || if even { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(self.of.height - 1) };
         let wide = self.of.width > 2;
         match (self.across, self.down) {
@@ -71,7 +71,7 @@ impl<'a> Upsampler<'a> {
 vectorized! {
     fn blend_down(near: &[u8], far: &[u8], half: u16, out: &mut [u8]) {
         for ((out, &near), &far) in out.iter_mut().zip(near).zip(far) {
-            *out = (3 * u16::from(near) + u16::from(far) + half >> 2) as u8;
+            *out = ((3 * u16::from(near) + u16::from(far) + half) >> 2) as u8;
         }
     }
 }
@@ -96,8 +96,8 @@ vectorized! {
         let last = sums.len() - 1;
         (sums[0], sums[last]) = (sums[1], sums[last - 1]);
         for (pixels, s) in out.chunks_exact_mut(2).zip(sums.windows(3)) {
-            pixels[0] = (3 * s[1] + s[0] + half[0] >> shift) as u8;
-            pixels[1] = (3 * s[1] + s[2] + half[1] >> shift) as u8;
+            pixels[0] = ((3 * s[1] + s[0] + half[0]) >> shift) as u8;
+            pixels[1] = ((3 * s[1] + s[2] + half[1]) >> shift) as u8;
         }
     }
 }

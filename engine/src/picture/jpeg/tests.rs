@@ -1,0 +1,83 @@
+//! Pixels against those that Pillow reads; damage.
+
+use super::{Picture, Refusal, decode};
+use std::path::{Path, PathBuf};
+
+fn goldens() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/golden/jpeg");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut jpegs: Vec<_> = files.filter(|f| f.extension().is_some_and(|e| e == "jpg")).collect();
+    jpegs.sort();
+    assert!(jpegs.len() >= 14, "only {} files", jpegs.len());
+    jpegs
+}
+
+fn refused(bytes: &[u8]) -> String {
+    match decode(bytes) {
+        Err(Refusal::Damaged(what)) => what,
+        Err(Refusal::OutOfMemory(n)) => panic!("{n} bytes"),
+        Ok(Picture { width, height, .. }) => panic!("{width}x{height} pixels"),
+    }
+}
+
+/// A file with `to` in place of the first `from`.
+fn with(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}
+
+#[test]
+fn pixels_are_those_of_pillow() {
+    for file in goldens() {
+        let expected = crate::picture::read(file.with_extension("png")).unwrap();
+        let got = crate::picture::read(&file).unwrap();
+        assert_eq!((got.width, got.height, got.format), (expected.width, expected.height, expected.format), "{file:?}");
+        let wrong = got.pixels.iter().zip(&expected.pixels).filter(|(a, b)| a != b).count();
+        assert_eq!(wrong, 0, "{file:?}: {wrong} of {} values differ", got.pixels.len());
+    }
+}
+
+#[test]
+fn every_cut_is_refused() {
+    for file in goldens() {
+        let whole = std::fs::read(&file).unwrap();
+        for cut in (0..700.min(whole.len())).chain((700..whole.len()).step_by(17)).chain([whole.len() - 1]) {
+            refused(&whole[..cut]);
+            // The same with an end.
+            if cut > 2 {
+                refused(&[&whole[..cut - 2], b"\xff\xd9"].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let read = |name: &str| std::fs::read(goldens()[0].with_file_name(name)).unwrap();
+    let (plain, progressive) = (read("420.jpg"), read("420_progressive.jpg"));
+    let frame = &plain[plain.windows(4).position(|w| w == b"\xff\xc0\0\x11").unwrap()..][..19];
+    let changed =
+        |at: usize, value: &[u8]| with(&plain, frame, &[&frame[..at], value, &frame[at + value.len()..]].concat());
+    for (what, bytes) in [
+        ("too short for its size", changed(5, &[0x40, 0, 0x1f, 0])),
+        ("0x39 pixels", changed(7, &[0, 0])),
+        ("other than 8 bits", changed(4, &[12])),
+        ("of 2 colours", changed(9, &[2])),
+        ("sampling", changed(11, &[0x20])),
+        ("sampling", changed(12, &[9])),
+        ("no multiples", changed(11, &[0x32, 0, 2, 0x22])),
+        ("colours that are none", changed(10, &[7])),
+        ("SOF3", changed(1, &[0xc3])),
+        ("two frames", with(&plain, frame, &[frame, frame].concat())),
+        ("before all of the picture", [&plain[..2], b"\xff\xd9"].concat()),
+        ("a table is missing", with(&plain, b"\xff\xdb", b"\xff\xe5")),
+        ("Huffman table is missing", with(&plain, b"\xff\xc4", b"\xff\xe5")),
+        ("a Huffman table", with(&plain, b"\0\x1f\0\0\x01\x05", b"\0\x1f\0\x05\x01\0")),
+        ("restart marker", with(&read("422_restarts.jpg"), b"\xff\xd1", b"\xff\xd2")),
+        ("a scan's header", with(&progressive, b"\xff\xda\0\x08\x01\x01\0\x01", b"\xff\xda\0\x08\x01\x01\0\0")),
+        ("out of turn", with(&progressive, b"\xff\xda\0\x08\x01\x02", b"\xff\xda\0\x08\x01\x03")),
+    ] {
+        let said = refused(&bytes);
+        assert!(said.contains(what), "{what}: {said}");
+    }
+}
