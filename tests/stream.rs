@@ -20,7 +20,7 @@ fn said() -> Vec<Said> {
     vec![
         (0, 7, Prompt::new().bounds([346.0, 175.0, 428.0, 266.0])),
         (0, 3, Prompt::new().point(208.0, 249.0, 1)),
-        (5, 9, Prompt::new().point(100.0, 60.0, 1).point(300.0, 200.0, 0)),
+        (5, 9, Prompt::new().point(100.0, 60.0, 1).point(300.0, 200.0, 0).point(0.0, 0.0, -1)),
         (11, 3, Prompt::new().point(215.0, 240.0, 1)),
     ]
 }

@@ -280,7 +280,7 @@ impl VideoPredictor {
         for (&frame, points) in &saved.points {
             let point = |&(x, y, label): &(u32, u32, i32)| Point { x: f32::from_bits(x), y: f32::from_bits(y), label };
             let points: Vec<Point> = points.iter().map(point).collect();
-            if points.iter().any(|p| !p.x.is_finite() || !p.y.is_finite() || !(0..=3).contains(&p.label)) {
+            if points.iter().any(|p| !p.x.is_finite() || !p.y.is_finite() || !(-1..=3).contains(&p.label)) {
                 return Err(wrong("a point that is none"));
             }
             object.points.insert(frame, points);
