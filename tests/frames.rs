@@ -351,6 +351,7 @@ fn an_ffmpeg_that_is_not_as_expected() {
         (lists, "printf 'P6\\n2 1\\n255\\nab'", "frame 0: the video ended after 0 of 1 frames"),
         (lists, "printf 'P6\\n1 2\\n255\\nabcdef'", "frame 0 has 1x2 pixels"),
         (lists, "echo no picture", "frame 0: the video ended after 0 of 1 frames"),
+        (lists, "exec yes garbage", "not what ffmpeg writes"),
         (lists, "echo it broke >&2; exit 3", "frame 0: it broke"),
         (lists, "kill -9 $$", "SIGKILL"),
         ("kill -9 $$", "", "SIGKILL"),

@@ -1,12 +1,15 @@
 //! Frames that come one by one; states that are forked, saved, restored and kept elsewhere: all as if nothing had happened.
 
 mod common;
+#[path = "common/state.rs"]
+mod state;
 
 use common::*;
 use sam2::{
     Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, Prompt, Retention, VideoPredictor,
     VideoPredictorOptions,
 };
+use state::State;
 
 fn sample() -> Frames {
     Frames::folder(file("demo/samples/video1/frames")).unwrap()
@@ -104,7 +107,7 @@ fn corrections_of_earlier_frames() {
         all.push(p.add_new_points_or_box(6, 3, &more, true, true).unwrap());
         p.propagate_in_video(Some(7), None, false, |masks| {
             all.push(masks);
-            masks_go_on()
+            true
         })
         .unwrap();
         all
@@ -128,12 +131,17 @@ fn corrections_of_earlier_frames() {
     let gone = short.add_new_points_or_box(6, 3, &more, true, true);
     assert!(matches!(&gone, Err(Error::Input(e)) if e.contains("frame 6 is no longer kept: of 10 frames the last 3")));
     assert!(short.propagate_in_video(Some(6), None, false, |_| true).is_err());
+    let mut back = Vec::new();
+    short
+        .fork()
+        .propagate_in_video(Some(9), None, true, |masks| {
+            back.push(masks.frame_idx);
+            true
+        })
+        .unwrap();
+    assert_eq!(back, [9, 8, 7], "backwards to the first that is kept");
     assert!(matches!(short.clear_all_prompts_in_frame(10, 3), Err(Error::Input(_))));
     assert_eq!(short.push_frame(&frames.read(10).unwrap().frame().unwrap()).unwrap(), before);
-}
-
-fn masks_go_on() -> bool {
-    true
 }
 
 /// A fork tries something else; neither notices the other.
@@ -142,7 +150,7 @@ fn forks_go_their_own_way() {
     let (model, frames) = (demo(), sample());
     let want = stream(&model, Retention::Window(1), Default::default());
     let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
-    let mut got = Vec::new();
+    let (mut got, mut twins) = (Vec::new(), Vec::new());
     for i in 0..frames.len() {
         got.extend(stream_on_one(&mut p, &frames, i));
         if i == 8 {
@@ -153,14 +161,15 @@ fn forks_go_their_own_way() {
             fork.remove_object(7).unwrap();
             let other = fork.push_frame(&frames.read(20).unwrap().frame().unwrap()).unwrap();
             assert_eq!(other.obj_ids, [3, 9]);
-            // And one that does the same, at the same time.
-            let mut twin = p.fork();
-            let after = std::thread::spawn({
-                let frames = frames.clone();
-                move || stream_on(&mut twin, &frames, 9, &said())
-            });
-            assert_same("a fork", &after.join().unwrap(), &want[9..]);
+            // And some that do the same, at the same time.
+            for _ in 0..2 {
+                let (mut twin, frames) = (p.fork(), frames.clone());
+                twins.push(std::thread::spawn(move || stream_on(&mut twin, &frames, 9, &said())));
+            }
         }
+    }
+    for twin in twins {
+        assert_same("a fork", &twin.join().unwrap(), &want[9..]);
     }
     assert_same("the origin", &got, &want);
 }
@@ -346,4 +355,68 @@ fn corrections_that_last() {
     assert_same("restored", &follow(&mut p), &lasting);
     p.clear_all_prompts_in_frame(3, 3).unwrap();
     assert_same("taken back", &follow(&mut p), &plain);
+}
+
+/// What was tracked from prompts that were cleared since: an error, not a mask out of nothing.
+#[test]
+fn nothing_to_go_by() {
+    let (model, frames) = (demo(), sample());
+    let mut p = model.video_predictor(frames, Default::default()).unwrap();
+    let click = Prompt::new().point(208.0, 249.0, 1);
+    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    p.propagate_in_video(Some(20), Some(0), false, |_| true).unwrap();
+    p.clear_all_prompts_in_frame(0, 1).unwrap();
+    let error = p.add_new_points_or_box(20, 1, &click, true, true).unwrap_err();
+    assert!(matches!(&error, Error::Input(e) if e.contains("was cleared")), "{error}");
+    // A frame that it was not tracked to will do.
+    p.add_new_points_or_box(4, 1, &click, true, true).unwrap();
+    p.propagate_in_video(None, Some(1), false, |_| true).unwrap();
+}
+
+/// In a video of one frame a further click comes out as in any other.
+#[test]
+fn a_video_of_one_frame() {
+    let (model, frames) = (demo(), sample());
+    let run = |n: usize| {
+        let frames = Frames::pictures((0..n).map(|_| (*frames.read(0).unwrap()).clone()).collect());
+        let mut p = model.video_predictor(frames, Default::default()).unwrap();
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+        p.propagate_in_video(None, Some(0), false, |_| true).unwrap();
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap()
+    };
+    assert_same("one frame", &[run(1)], &[run(2)]);
+}
+
+/// Saved states whose checksum fits but whose contents do not.
+#[test]
+fn states_that_were_made_up() {
+    let (model, frames) = (demo(), sample());
+    let fresh = || model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let mut p = fresh();
+    (0..3).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+    p.add_new_points_or_box(2, 3, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap();
+    let good = State::of(&p);
+    fresh().load_state(&good.rewritten(|_| {}).sealed()).unwrap();
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 13] = [
+        ("a size that wraps", |s| (s["height"], s["width"]) = ((1u64 << 32).into(), (1u64 << 32).into())),
+        ("no size", |s| s["height"] = 0.into()),
+        ("frames that nobody saw", |s| s["len"] = u64::MAX.into()),
+        ("no frames", |s| s["len"] = 0.into()),
+        ("frames of another size", |s| s["height"] = 359.into()),
+        ("a frame without pixels that is to be remembered", |s| s["kept"][1] = serde_json::Value::Null),
+        ("fewer frames kept", |s| s["kept"] = serde_json::json!([])),
+        ("objects without numbers", |s| s["ids"] = serde_json::json!([7])),
+        ("a number twice", |s| s["ids"] = serde_json::json!([7, 7])),
+        ("a conditioning frame without memory", |s| s["objects"][0]["outputs"][0][0]["memory"] = false.into()),
+        ("what is to be remembered without a mask", |s| s["objects"][1]["outputs"][3][0]["low_res"] = false.into()),
+        ("a frame to come", |s| s["objects"][0]["outputs"][0][0]["frame"] = 3.into()),
+        ("a point that is none", |s| s["objects"][1]["points"]["2"][0][2] = 4.into()),
+    ];
+    for (what, change) in changes {
+        let mut p = fresh();
+        let result = p.load_state(&good.rewritten(change).sealed());
+        assert!(matches!(&result, Err(Error::Input(e)) if e.starts_with("saved state: ")), "{what}: {result:?}");
+        assert_eq!(p.num_frames(), 0);
+    }
 }

@@ -261,6 +261,8 @@ fn every_sequence_of_calls() {
                 "long",
                 "closest_two",
                 "closest_three_reverse",
+                "closest_ties",
+                "mask_through_sam",
                 "every_third",
                 "every_third_reverse",
                 "no_overlap",

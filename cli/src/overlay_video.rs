@@ -89,6 +89,11 @@ impl OverlayVideo {
         }
     }
 
+    /// It has no frames yet.
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
     /// Writes what is left, and gives the video its name.
     pub fn finish(mut self) -> Result<()> {
         if self.frames == 0 {

@@ -141,6 +141,7 @@ fn what_cannot_be_meant() {
     for other in [picture(64, 96, 0), picture(96, 32, 0), gray] {
         assert!(matches!(video.push(&other), Err(Error::Input(_))));
     }
+    assert!(video.is_empty());
     assert!(matches!(video.finish(), Err(Error::Video { what, .. }) if what == "no frames"));
     assert_eq!(names(&folder).len(), 2);
     let _ = std::fs::remove_dir_all(folder);

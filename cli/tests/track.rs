@@ -194,6 +194,11 @@ fn a_video() {
     let (drawn, plain) = (overlay.read(0).unwrap(), Frames::video(&clip).unwrap().read(0).unwrap());
     assert_eq!((drawn.width, drawn.height), (480, 360));
     let pixel = |p: &sam2::picture::Picture, x: usize, y: usize| p.pixels[(y * 480 + x) * 3..][..3].to_vec();
+    // Backwards from the first frame there is nothing.
+    let none = folder.file("none");
+    let args = ["track", &clip, "--model", "demo", "--point", "0:1:5,5", "--reverse", "-o", &none];
+    assert_eq!(stdout(&args), "1 objects on 0 frames\n");
+    assert_eq!(std::fs::read_dir(&none).unwrap().count(), 0);
     let far = |x, y| pixel(&drawn, x, y).iter().zip(&pixel(&plain, x, y)).any(|(a, b)| a.abs_diff(*b) > 40);
     assert!(far(390, 220) && !far(10, 10), "the object is coloured, the rest is not");
 }

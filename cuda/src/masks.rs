@@ -125,7 +125,8 @@ impl<D: Device> Cuda<D> {
         let (out_h, out_w) = (out.height, out.width);
         let count = selected.map_or(p * n, |s| s.len());
         let pixels = out.data.pixels();
-        assert!(count * out_h * out_w == pixels, "write_masks: {count} masks of {out_h}x{out_w} into {pixels} pixels");
+        let full = count.checked_mul(out_h).and_then(|n| n.checked_mul(out_w));
+        assert!(full == Some(pixels), "write_masks: {count} masks of {out_h}x{out_w} into {pixels} pixels");
         let (to, binary, limit) = match out.data {
             MaskData::Binary(data, threshold) => (Ok(data), true, threshold),
             MaskData::Logits(data, bound) => (Ok(bytemuck::cast_slice_mut(data)), false, bound),

@@ -57,6 +57,18 @@ impl State {
         self.bytes[place].copy_from_slice(&bytes);
     }
 
+    /// The state with other bookkeeping.
+    pub fn rewritten(&self, change: impl Fn(&mut Value)) -> State {
+        let mut header = self.header.clone();
+        let mut saved: Value = serde_json::from_str(header["__metadata__"]["state"].as_str().unwrap()).unwrap();
+        change(&mut saved);
+        header["__metadata__"]["state"] = saved.to_string().into();
+        let mut text = header.to_string();
+        text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+        let bytes = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &self.bytes[self.data..]].concat();
+        State { bytes, header, data: 8 + text.len() }
+    }
+
     /// The file, with a checksum that fits.
     pub fn sealed(mut self) -> Vec<u8> {
         let end = self.bytes.len() - 4;

@@ -107,6 +107,7 @@ impl<'a> Output<'a> {
                 self.raw.iter().map(|(name, values)| (&name[..], shape(name), &values[..])).collect();
             tensors::write_f32(file, &list)?;
         }
-        Ok(self.overlay.map_or(Ok(()), OverlayVideo::finish)?)
+        // Where nothing was found there is nothing to see.
+        Ok(self.overlay.filter(|video| !video.is_empty()).map_or(Ok(()), OverlayVideo::finish)?)
     }
 }

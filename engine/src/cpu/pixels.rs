@@ -169,7 +169,8 @@ impl Cpu {
         let (out_h, out_w) = (out.height, out.width);
         let len = out.data.pixels();
         let count = selected.map_or(p * n, |s| s.len());
-        assert!(count * out_h * out_w == len, "write_masks: {count} masks of {out_h}x{out_w} into {len}");
+        let full = count.checked_mul(out_h).and_then(|n| n.checked_mul(out_w));
+        assert!(full == Some(len), "write_masks: {count} masks of {out_h}x{out_w} into {len}");
         assert!(masks.is_contiguous(), "write_masks: {masks:?}");
         let (sink, bytes) = match out.data {
             MaskData::Binary(data, threshold) => (Sink::Binary(data.as_mut_ptr(), threshold), 1),

@@ -123,6 +123,12 @@ impl Video {
             Ok(None) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Err(e) => Err(e),
         };
+        if let Err(e) = &pixels
+            && e.kind() == std::io::ErrorKind::InvalidData
+        {
+            // Who writes something else may do so for ever: dropped, not waited for.
+            return Err(self.error(format!("frame {i}: not what ffmpeg writes: {e}")));
+        }
         let Ok(pixels) = pixels else {
             let count = self.survey.count;
             return Err(self.error(match decoder.finish() {

@@ -18,15 +18,53 @@ pub(super) struct Output {
     pub memory: Option<Slot>,
 }
 
+impl Output {
+    fn forget_mask(&mut self) {
+        if !self.low_res.is_empty() {
+            self.low_res = Arc::new([]);
+        }
+    }
+}
+
+/// Outputs by frame, in the order in which frames came first: some choices hang by it.
+#[derive(Clone, Default)]
+pub(super) struct InOrder(Vec<(usize, Output)>);
+
+impl InOrder {
+    pub fn get(&self, frame: usize) -> Option<&Output> {
+        self.0.iter().find(|(f, _)| *f == frame).map(|(_, out)| out)
+    }
+
+    pub fn put(&mut self, frame: usize, out: Output) {
+        match self.0.iter_mut().find(|(f, _)| *f == frame) {
+            Some((_, place)) => *place = out,
+            None => self.0.push((frame, out)),
+        }
+    }
+
+    pub fn remove(&mut self, frame: usize) -> Option<Output> {
+        let at = self.0.iter().position(|(f, _)| *f == frame)?;
+        Some(self.0.remove(at).1)
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (usize, &Output)> + Clone {
+        self.0.iter().map(|(frame, out)| (*frame, out))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// An object's outputs, and what was said of it.
 #[derive(Clone, Default)]
 pub(super) struct Object {
     pub points: BTreeMap<usize, Vec<Point>>,
-    /// Conditioning frames in the order they became such.
-    pub cond: Vec<(usize, Output)>,
+    /// Conditioning frames.
+    pub cond: InOrder,
     pub non_cond: BTreeMap<usize, Output>,
     /// Not yet made into memories: conditioning frames, others.
-    pub temp: [BTreeMap<usize, Output>; 2],
+    pub temp: [InOrder; 2],
     /// Frames that were tracked, and whether backwards.
     pub tracked: BTreeMap<usize, bool>,
     /// Tracked frames that were corrected, where corrections last.
@@ -43,21 +81,10 @@ pub(super) struct Place {
 }
 
 impl Object {
-    pub fn cond_at(&self, frame: usize) -> Option<&Output> {
-        self.cond.iter().find(|(f, _)| *f == frame).map(|(_, out)| out)
-    }
-
-    pub fn put_cond(&mut self, frame: usize, out: Output) {
-        match self.cond.iter_mut().find(|(f, _)| *f == frame) {
-            Some((_, place)) => *place = out,
-            None => self.cond.push((frame, out)),
-        }
-    }
-
     /// What is shown of a frame.
     pub fn shown(&self, frame: usize) -> Option<&Output> {
-        let temp = self.temp[0].get(&frame).or_else(|| self.temp[1].get(&frame));
-        let out = temp.or_else(|| self.cond_at(frame)).or_else(|| self.non_cond.get(&frame));
+        let temp = self.temp[0].get(frame).or_else(|| self.temp[1].get(frame));
+        let out = temp.or_else(|| self.cond.get(frame)).or_else(|| self.non_cond.get(&frame));
         out.filter(|out| !out.low_res.is_empty())
     }
 
@@ -65,9 +92,8 @@ impl Object {
     pub fn clear(&mut self, frame: usize) {
         self.points.remove(&frame);
         self.corrected.remove(&frame);
-        self.temp.iter_mut().for_each(|temp| _ = temp.remove(&frame));
-        if let Some(at) = self.cond.iter().position(|(f, _)| *f == frame) {
-            let (_, out) = self.cond.remove(at);
+        self.temp.iter_mut().for_each(|temp| _ = temp.remove(frame));
+        if let Some(out) = self.cond.remove(frame) {
             self.non_cond.insert(frame, out);
             self.tracked.remove(&frame);
         }
@@ -90,18 +116,18 @@ impl Object {
         self.non_cond.retain(|&f, _| f + pointers.max(maps) >= first);
         // Conditioning frames that are nearer will always be chosen first.
         if let Some(most) = m.max_cond_frames_in_attn {
-            let mut before: Vec<usize> = self.cond.iter().map(|(f, _)| *f).filter(|&f| f < first).collect();
+            let mut before: Vec<usize> = self.cond.iter().map(|(f, _)| f).filter(|&f| f < first).collect();
             before.sort_unstable_by(|a, b| b.cmp(a));
             let far: Vec<usize> = before.into_iter().skip(most).filter(|&f| f + pointers.max(maps) < first).collect();
-            self.cond.retain(|(f, _)| !far.contains(f));
+            self.cond.0.retain(|(f, _)| !far.contains(f));
         }
         for (&f, out) in self.non_cond.range_mut(..first) {
-            out.low_res = Arc::new([]);
+            out.forget_mask();
             if f + maps < first {
                 out.memory = None;
             }
         }
-        self.cond.iter_mut().filter(|(f, _)| *f < first).for_each(|(_, out)| out.low_res = Arc::new([]));
+        self.cond.0.iter_mut().filter(|(f, _)| *f < first).for_each(|(_, out)| out.forget_mask());
     }
 
     /// What the object remembers, as seen from a frame.
@@ -133,7 +159,8 @@ impl Object {
             return past;
         }
         let most = len.min(m.max_obj_ptrs_in_encoder) as i64;
-        let scale = |distance: i64| distance as f32 / (most - 1) as f32;
+        // A video of one frame has no distances; the reference divides by 0.
+        let scale = |distance: i64| distance as f32 / (most - 1).max(1) as f32;
         let sign = if reverse { -1 } else { 1 };
         for &(f, out) in &selected {
             let ahead = if reverse { f < frame } else { f > frame };
@@ -166,13 +193,9 @@ pub(super) fn reach(m: &MemoryConfig) -> [usize; 2] {
 /// The conditioning frames that a frame attends to, at most `most` of them, and the others.
 ///
 /// As the reference's `select_closest_cond_frames`: the last before, the first after, then the nearest.
-fn closest(
-    cond: &[(usize, Output)],
-    frame: usize,
-    most: Option<usize>,
-) -> (Vec<(usize, &Output)>, Vec<(usize, &Output)>) {
-    let all = || cond.iter().map(|(f, out)| (*f, out));
-    let Some(most) = most.filter(|&most| cond.len() > most) else { return (all().collect(), Vec::new()) };
+fn closest(cond: &InOrder, frame: usize, most: Option<usize>) -> (Vec<(usize, &Output)>, Vec<(usize, &Output)>) {
+    let all = || cond.iter();
+    let Some(most) = most.filter(|&most| all().len() > most) else { return (all().collect(), Vec::new()) };
     let mut chosen: Vec<usize> = Vec::new();
     chosen.extend(all().map(|(f, _)| f).filter(|&f| f < frame).max());
     chosen.extend(all().map(|(f, _)| f).filter(|&f| f >= frame).min());

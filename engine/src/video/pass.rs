@@ -218,10 +218,10 @@ pub(super) fn upload_prompts<B: Backend>(
     }
 }
 
-/// Tokens of a step's points: two say that no point was given, a click has one such token after its points.
+/// Tokens of a step's points, with one that says nothing after them; two such where there are none.
 pub(super) fn tokens(step: &Step<'_>) -> usize {
     match step.seen {
-        Seen::Points(points, _) => points.len() + 1,
+        Seen::Points(points, _) => points.len().max(1) + 1,
         _ => 2,
     }
 }

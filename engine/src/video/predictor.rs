@@ -142,18 +142,18 @@ impl VideoPredictor {
 
         let (initial, reverse, cond) = self.standing(object, frame_idx);
         // Whatever was seen here before is fed back, also where the points are new.
-        let earlier = object.temp[!cond as usize].get(&frame_idx).or_else(|| object.cond_at(frame_idx));
+        let earlier = object.temp[!cond as usize].get(frame_idx).or_else(|| object.cond.get(frame_idx));
         let earlier = earlier.or_else(|| object.non_cond.get(&frame_idx)).filter(|out| !out.low_res.is_empty());
         let fed_back: Option<Vec<f32>> =
             earlier.map(|out| out.low_res.iter().map(|v| v.clamp(-FED_BACK, FED_BACK)).collect());
-        let past = if initial { None } else { Some(self.past(object, frame_idx, reverse)) };
+        let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
         let selection = self.selection(points.len(), initial);
         let step = Step::new(past, Seen::Points(&points, fed_back.as_deref()), false);
         let out = self.find(frame_idx, step, selection)?;
-        let object = self.object(obj_id);
-        object.points.insert(frame_idx, points);
-        object.temp[!cond as usize].insert(frame_idx, out);
-        self.masks_on(frame_idx)
+        self.change(frame_idx, obj_id, |object| {
+            object.points.insert(frame_idx, points);
+            object.temp[!cond as usize].put(frame_idx, out);
+        })
     }
 
     /// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not; returns the masks of
@@ -188,23 +188,22 @@ impl VideoPredictor {
             let out = self.find(frame_idx, step, self.single())?;
             Output { score: if empty { -10.0 } else { 10.0 }, ..out }
         } else {
-            let past = if initial { None } else { Some(self.past(object, frame_idx, reverse)) };
+            let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
             let logits = resize_mask(side, side, low, |i| full[i])?;
             let step = Step::new(past, Seen::Points(&[], Some(&logits)), false);
             self.find(frame_idx, step, self.selection(0, initial))?
         };
-        let object = self.object(obj_id);
-        object.points.remove(&frame_idx);
-        object.temp[!cond as usize].insert(frame_idx, out);
-        self.masks_on(frame_idx)
+        self.change(frame_idx, obj_id, |object| {
+            object.points.remove(&frame_idx);
+            object.temp[!cond as usize].put(frame_idx, out);
+        })
     }
 
     /// Forgets what was said of an object on a frame; returns the masks of all objects there.
     pub fn clear_all_prompts_in_frame(&mut self, frame_idx: usize, obj_id: i64) -> Result<FrameMasks> {
         self.source.check(frame_idx)?;
-        let index = self.known(obj_id)?;
-        self.objects[index].clear(frame_idx);
-        self.masks_on(frame_idx)
+        self.known(obj_id)?;
+        self.change(frame_idx, obj_id, |object| object.clear(frame_idx))
     }
 
     /// Removes an object.
@@ -221,8 +220,9 @@ impl VideoPredictor {
         self.ids.clear();
     }
 
-    /// A predictor that knows what this one does and goes its own way from here, as to try a prompt. Nothing is copied:
-    /// both share memories, frames and the queue of work on the device.
+    /// A predictor that knows what this one does and goes its own way from here, as to try a prompt. Nothing large is copied:
+    /// both share memories, frames and the queue of work on the device. A frame that either pushes is a next frame for both,
+    /// where it takes the place of one in a GPU's memory.
     pub fn fork(&self) -> VideoPredictor {
         VideoPredictor {
             worker: self.worker.clone(),
@@ -255,8 +255,11 @@ impl VideoPredictor {
     pub fn memory_bytes(&self) -> [usize; 2] {
         let [device, mut host] = self.lock().bytes();
         let outputs = self.objects.iter().flat_map(|o| {
-            let temp = o.temp.iter().flat_map(|temp| temp.values());
-            temp.chain(o.cond.iter().map(|(_, out)| out)).chain(o.non_cond.values())
+            o.temp
+                .iter()
+                .chain([&o.cond])
+                .flat_map(|outputs| outputs.iter().map(|(_, out)| out))
+                .chain(o.non_cond.values())
         });
         host += outputs.map(|out| out.low_res.len() * 4).sum::<usize>();
         if let Source::Pushed(p) = &self.source {
@@ -266,17 +269,21 @@ impl VideoPredictor {
     }
 
     /// What an object takes at most in a stream that keeps a window: bytes of memories and pointers (on the device, but for
-    /// memories that are offloaded) and of masks on the host, each with one conditioning frame; a further conditioning frame
-    /// takes one memory and one pointer more. None where everything is kept.
+    /// memories that are offloaded) and of masks on the host, with one conditioning frame and a correction of every frame that
+    /// is kept; a further conditioning frame takes one of each more. The bank that memories and pointers of all objects lie
+    /// in grows by doubling, and does not shrink. None where everything is kept.
     pub fn object_bytes(&self) -> Option<[usize; 2]> {
         let Source::Pushed(pushed) = &self.source else { return None };
         let Retention::Window(n) = pushed.retention else { return None };
         let [map, pointer] = slot_bytes(&self.config);
         let [maps, pointers] = reach(&self.config.memory);
-        // One of each is new while the oldest is still there.
-        let outputs = n + 2 + maps.max(pointers);
+        let kept = n.saturating_add(1);
+        // A conditioning frame, and one that is new while the oldest is still there.
+        let count = |reach: usize| kept.saturating_add(reach + 2);
+        let (maps, pointers) = (count(maps), count(maps.max(pointers)).saturating_add(kept));
         let low = self.config.mask_side() * self.config.mask_side() * 4;
-        Some([(n + maps + 3) * map + (outputs + 1) * pointer, (n + 3) * low])
+        let device = maps.saturating_mul(map).saturating_add(pointers.saturating_mul(pointer));
+        Some([device, kept.saturating_add(count(0)).saturating_mul(low)])
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Box<dyn VideoWorker>> {
@@ -303,14 +310,34 @@ impl VideoPredictor {
         index.ok_or_else(|| Error::input(format!("no object {obj_id}: there are {:?}", self.ids)))
     }
 
-    /// An object, which is new where it was not known.
-    fn object(&mut self, obj_id: i64) -> &mut Object {
-        let index = self.ids.iter().position(|&id| id == obj_id).unwrap_or_else(|| {
+    /// Changes what is known of an object, which is new where it was not known, and returns the masks of all objects on a
+    /// frame; nothing is changed where there is no memory for them.
+    fn change(&mut self, frame: usize, obj_id: i64, change: impl FnOnce(&mut Object)) -> Result<FrameMasks> {
+        let known = self.ids.iter().position(|&id| id == obj_id);
+        let index = known.unwrap_or_else(|| {
             self.ids.push(obj_id);
             self.objects.push(Object::default());
             self.ids.len() - 1
         });
-        &mut self.objects[index]
+        let before = self.objects[index].clone();
+        change(&mut self.objects[index]);
+        let masks = self.masks_on(frame);
+        if masks.is_err() {
+            self.objects[index] = before;
+            let count = self.ids.len() - known.is_none() as usize;
+            self.ids.truncate(count);
+            self.objects.truncate(count);
+        }
+        masks
+    }
+
+    /// What an object that was tracked on a frame remembers.
+    fn past_of(&self, obj_id: i64, object: &Object, frame: usize, reverse: bool) -> Result<Past> {
+        if object.cond.is_empty() {
+            let what = format!("object {obj_id} was tracked to frame {frame}, but what that came from was cleared");
+            return Err(Error::input(format!("{what}: say where it is on another frame, or remove it first")));
+        }
+        Ok(self.past(object, frame, reverse))
     }
 
     /// Whether a frame is one where an object is first seen, the direction it was tracked in, and whether what is said

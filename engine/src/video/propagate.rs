@@ -33,18 +33,18 @@ impl VideoPredictor {
             return Err(Error::input(format!("object {id}: no points, box or mask on any frame")));
         }
         let n = self.source.len();
-        let first = self.objects.iter().flat_map(|o| o.cond.iter().map(|(f, _)| *f)).min();
+        let first = self.objects.iter().flat_map(|o| o.cond.iter().map(|(f, _)| f)).min();
         let first = first.ok_or_else(|| Error::input("nothing to track: give points, a box or a mask first"))?;
         let start = start_frame_idx.unwrap_or(first);
         self.source.check(start)?;
         let count = max_frame_num_to_track.unwrap_or(n);
         let order: Vec<usize> = match reverse {
             true if start == 0 => Vec::new(), // as there: nothing is tracked backwards from the first frame
-            true => (start.saturating_sub(count)..=start).rev().collect(),
+            true => (start.saturating_sub(count).max(self.source.first())..=start).rev().collect(),
             false => (start..=start.saturating_add(count).min(n - 1)).collect(),
         };
         for frame in order {
-            if !each(self.track_to_host(frame, reverse)?) {
+            if !each(self.track_to_host(frame, reverse, None)?) {
                 break;
             }
         }
@@ -55,14 +55,10 @@ impl VideoPredictor {
     /// [`VideoPredictor::add_new_points_or_box`] and [`VideoPredictor::add_new_mask`] on this frame, or on an earlier one
     /// that is kept, and are followed from the next frame on. After a failure the frame does not count.
     ///
-    /// A frame in the memory of a GPU is encoded now, and is not kept: things can be said of it until the next one comes.
+    /// A frame in the memory of a GPU is encoded now, and is not kept: things can be said of it until the next one comes,
+    /// here or in a fork, also one that fails.
     pub fn push_frame(&mut self, frame: &Frame<'_>) -> Result<FrameMasks> {
-        self.push(frame, |predictor, index| {
-            if predictor.objects.is_empty() {
-                return Ok(FrameMasks { frame_idx: index, obj_ids: Vec::new(), masks: Vec::new(), scores: Vec::new() });
-            }
-            predictor.track_to_host(index, false)
-        })
+        self.push(frame, |predictor, index, given| predictor.track_to_host(index, false, given))
     }
 
     /// As [`VideoPredictor::push_frame`] with the masks in a buffer of the caller's, (objects, height, width). Not where
@@ -73,13 +69,13 @@ impl VideoPredictor {
         if self.config.memory.non_overlap_masks {
             return Err(Error::input("masks that do not overlap (model.non_overlap_masks) need push_frame"));
         }
-        self.push(frame, |predictor, index| predictor.track(index, false, Out::Buffer(data)))
+        self.push(frame, |predictor, index, given| predictor.track(index, false, Out::Buffer(data), given))
     }
 
     fn push(
         &mut self,
         frame: &Frame<'_>,
-        track: impl FnOnce(&mut Self, usize) -> Result<FrameMasks>,
+        track: impl FnOnce(&mut Self, usize, Option<&Frame<'_>>) -> Result<FrameMasks>,
     ) -> Result<FrameMasks> {
         let Source::Pushed(pushed) = &self.source else {
             return Err(Error::input("this video's frames were given; only a stream takes more"));
@@ -91,7 +87,7 @@ impl VideoPredictor {
         }
         frame.check_finite()?;
         let picture = copy(frame)?;
-        let on_device = picture.is_none();
+        let given = picture.is_none().then_some(frame);
         // While what was said was said of frames whose features may still be there.
         self.preflight()?;
         let (index, before) = (self.source.len(), self.size);
@@ -99,8 +95,7 @@ impl VideoPredictor {
             pushed.push(picture);
         }
         self.size = size;
-        let encoded = if on_device { self.encode_now(index, frame) } else { Ok(()) };
-        let result = encoded.and_then(|()| track(self, index));
+        let result = track(self, index, given);
         let Source::Pushed(pushed) = &mut self.source else { return result };
         match &result {
             Err(_) => {
@@ -118,25 +113,18 @@ impl VideoPredictor {
         result
     }
 
-    /// Encodes a frame that nobody keeps.
-    fn encode_now(&self, index: usize, frame: &Frame<'_>) -> Result<()> {
-        let (key, mut worker) = (self.source.key(index)?, self.lock());
-        worker.encode(key, frame)?;
-        // The caller's memory is theirs again after the call.
-        worker.find(&mut [], self.how(self.selection(0, false), false), &[], None)
-    }
-
     /// Makes memories of everything that was said since the last time.
     fn preflight(&mut self) -> Result<()> {
         let m = self.config.memory;
         for i in 0..self.objects.len() {
             for others in [false, true] {
-                for frame in self.objects[i].temp[others as usize].keys().copied().collect::<Vec<_>>() {
-                    let Some(out) = self.objects[i].temp[others as usize].get(&frame) else { continue };
+                let frames: Vec<usize> = self.objects[i].temp[others as usize].iter().map(|(frame, _)| frame).collect();
+                for frame in frames {
+                    let Some(out) = self.objects[i].temp[others as usize].get(frame) else { continue };
                     let seen = (&out.low_res[..], out.score);
                     let memory = self.on(frame)?.remember(&[seen], m.binarize_mask_from_pts_for_mem_enc)?.pop();
                     let object = &mut self.objects[i];
-                    let Some(out) = object.temp[others as usize].remove(&frame) else { continue };
+                    let Some(out) = object.temp[others as usize].remove(frame) else { continue };
                     let out = Output { memory, ..out };
                     if others {
                         object.non_cond.insert(frame, out);
@@ -144,7 +132,7 @@ impl VideoPredictor {
                             object.corrected.insert(frame);
                         }
                     } else {
-                        object.put_cond(frame, out);
+                        object.cond.put(frame, out);
                     }
                     if m.clear_non_cond_mem_around_input {
                         object.clear_around(frame, &m);
@@ -152,38 +140,47 @@ impl VideoPredictor {
                 }
             }
             let object = &mut self.objects[i];
-            for (frame, _) in &object.cond {
-                object.non_cond.remove(frame);
-                object.corrected.remove(frame);
+            for (frame, _) in object.cond.iter() {
+                object.non_cond.remove(&frame);
+                object.corrected.remove(&frame);
             }
         }
         Ok(())
     }
 
     /// Follows all objects to a frame, with their logits on the host.
-    fn track_to_host(&mut self, frame: usize, reverse: bool) -> Result<FrameMasks> {
+    fn track_to_host(&mut self, frame: usize, reverse: bool, given: Option<&Frame<'_>>) -> Result<FrameMasks> {
         let mut masks = try_zeros::<f32>(self.objects.len() * self.size.0 * self.size.1, "masks")?;
-        let found = self.track(frame, reverse, Out::Host(&mut masks))?;
+        let found = self.track(frame, reverse, Out::Host(&mut masks), given)?;
         self.without_overlap(&mut masks);
         Ok(FrameMasks { masks, ..found })
     }
 
-    /// Finds every object on a frame by its past, but where something was said of it, and shows them all.
-    fn track(&mut self, frame: usize, reverse: bool, out: Out<'_>) -> Result<FrameMasks> {
+    /// Finds every object on a frame by its past, but where something was said of it, and shows them all. `given`: the
+    /// frame, where nobody keeps it.
+    fn track(
+        &mut self,
+        frame_idx: usize,
+        reverse: bool,
+        out: Out<'_>,
+        given: Option<&Frame<'_>>,
+    ) -> Result<FrameMasks> {
         let (height, width) = self.size;
         let due: Vec<usize> = (0..self.objects.len())
             .filter(|&i| {
                 let object = &self.objects[i];
-                !object.cond.is_empty() && object.cond_at(frame).is_none() && !object.corrected.contains(&frame)
+                !object.cond.is_empty()
+                    && object.cond.get(frame_idx).is_none()
+                    && !object.corrected.contains(&frame_idx)
             })
             .collect();
         let mut steps: Vec<Step<'_>> = due
             .iter()
-            .map(|&i| Step::new(Some(self.past(&self.objects[i], frame, reverse)), Seen::Nothing, false))
+            .map(|&i| Step::new(Some(self.past(&self.objects[i], frame_idx, reverse)), Seen::Nothing, false))
             .collect();
         let nothing = vec![NO_OBJECT; self.config.mask_side() * self.config.mask_side()];
         let shown: Vec<Shown<'_>> = (self.objects.iter().enumerate())
-            .map(|(i, object)| match (due.binary_search(&i), object.shown(frame)) {
+            .map(|(i, object)| match (due.binary_search(&i), object.shown(frame_idx)) {
                 (Ok(step), _) => Shown::Found(step),
                 (_, Some(out)) => Shown::Known(&out.low_res),
                 _ => Shown::Known(&nothing),
@@ -194,25 +191,33 @@ impl VideoPredictor {
             Out::Buffer(data) => data,
         };
         let how = self.how(self.selection(0, false), true);
-        {
-            let mut worker = if due.is_empty() { self.lock() } else { self.on(frame)? };
+        if let Some(frame) = given {
+            let (key, mut worker) = (self.source.key(frame_idx)?, self.lock());
+            if let Err(e) = worker.encode(key, frame) {
+                // The caller's memory is theirs again after the call.
+                let _ = worker.find(&mut [], how, &[], None);
+                return Err(e);
+            }
+            worker.find(&mut steps, how, &shown, Some(MaskOut { data, height, width }))?;
+        } else {
+            let mut worker = if due.is_empty() { self.lock() } else { self.on(frame_idx)? };
             worker.find(&mut steps, how, &shown, Some(MaskOut { data, height, width }))?;
         }
         for (step, &i) in steps.into_iter().zip(&due) {
             let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
             let out = Output { low_res: step.low_res, score: step.score, pointer, memory: step.memory };
-            self.objects[i].non_cond.insert(frame, out);
+            self.objects[i].non_cond.insert(frame_idx, out);
         }
         let m = self.config.memory;
         for (i, object) in self.objects.iter_mut().enumerate() {
             if due.binary_search(&i).is_err() && m.clear_non_cond_mem_around_input {
-                object.clear_around(frame, &m);
+                object.clear_around(frame_idx, &m);
             }
             if !object.cond.is_empty() {
-                object.tracked.insert(frame, reverse);
+                object.tracked.insert(frame_idx, reverse);
             }
         }
-        let scores = self.objects.iter().map(|o| o.shown(frame).map_or(f32::NAN, |out| out.score)).collect();
-        Ok(FrameMasks { frame_idx: frame, obj_ids: self.ids.clone(), masks: Vec::new(), scores })
+        let scores = self.objects.iter().map(|o| o.shown(frame_idx).map_or(f32::NAN, |out| out.score)).collect();
+        Ok(FrameMasks { frame_idx, obj_ids: self.ids.clone(), masks: Vec::new(), scores })
     }
 }

@@ -71,6 +71,14 @@ impl Source {
         }
     }
 
+    /// The first that is kept.
+    pub fn first(&self) -> usize {
+        match self {
+            Source::Given { .. } => 0,
+            Source::Pushed(p) => p.len - p.kept.len(),
+        }
+    }
+
     /// How many there will be, as far as anybody knows.
     pub fn known_len(&self) -> usize {
         match self {
@@ -86,7 +94,7 @@ impl Source {
             return Err(Error::input(format!("no frame {frame}: the video has {len}, counted from 0")));
         }
         match self {
-            Source::Pushed(p) if frame < len - p.kept.len() => Err(Error::input(format!(
+            Source::Pushed(p) if frame < self.first() => Err(Error::input(format!(
                 "frame {frame} is no longer kept: of {len} frames the last {} are",
                 p.kept.len()
             ))),

@@ -8,7 +8,7 @@ use super::object::{Object, Output};
 use super::predictor::VideoPredictor;
 use super::source::{Kept, Pushed, Source};
 use crate::error::{Error, Result, try_zeros};
-use crate::frame::PixelFormat;
+use crate::frame::{MAX_SIDE, PixelFormat};
 use crate::picture::Picture;
 use crate::prompt::Point;
 use safetensors::{Dtype, SafeTensors};
@@ -20,6 +20,8 @@ use std::sync::Arc;
 /// Of the format; a reader takes its own only.
 const VERSION: u32 = 1;
 const CHECKSUM: &str = "~crc32";
+/// What no stream lives to see.
+const MOST_FRAMES: usize = 1 << 40;
 
 /// The bookkeeping. Floats are kept by their bits.
 #[derive(Serialize, Deserialize)]
@@ -56,13 +58,9 @@ struct SavedOutput {
 
 /// The outputs of an object, kind by kind.
 fn outputs(object: &Object) -> [Vec<(usize, &Output)>; 4] {
-    let all = |map: &'_ BTreeMap<usize, Output>| -> Vec<usize> { map.keys().copied().collect() };
-    let of = |map| -> Vec<(usize, &Output)> {
-        let map: &BTreeMap<usize, Output> = map;
-        all(map).into_iter().zip(map.values()).collect()
-    };
-    let cond = object.cond.iter().map(|(frame, out)| (*frame, out)).collect();
-    [cond, of(&object.non_cond), of(&object.temp[0]), of(&object.temp[1])]
+    let non_cond = object.non_cond.iter().map(|(frame, out)| (*frame, out)).collect();
+    let [cond, first, others] = [&object.cond, &object.temp[0], &object.temp[1]].map(|o| o.iter().collect());
+    [cond, non_cond, first, others]
 }
 
 fn name(object: usize, kind: usize, frame: usize, what: &str) -> String {
@@ -106,7 +104,9 @@ impl VideoPredictor {
             let all = outputs(object);
             // What is not yet remembered needs its frame.
             for (frame, _) in all[2].iter().chain(&all[3]) {
-                self.source.picture(*frame)?;
+                if matches!(self.source, Source::Pushed(_)) {
+                    self.source.picture(*frame)?;
+                }
             }
             for (kind, outputs) in all.iter().enumerate() {
                 for &(frame, output) in outputs {
@@ -215,6 +215,12 @@ impl VideoPredictor {
             let what = format!("of version {} and model {}, wanted {VERSION} and {model}", saved.version, saved.model);
             return Err(wrong(what));
         }
+        let sides = 1..=MAX_SIDE;
+        let sized = sides.contains(&saved.height) && sides.contains(&saved.width);
+        let empty = (saved.len, saved.height, saved.width) == (0, 0, 0);
+        if !(empty || sized && (1..MOST_FRAMES).contains(&saved.len)) {
+            return Err(wrong(format!("{} frames of {}x{} pixels", saved.len, saved.width, saved.height)));
+        }
         let source = self.saved_source(&saved, &file)?;
         if saved.ids.len() != saved.objects.len() || saved.ids.iter().collect::<BTreeSet<_>>().len() != saved.ids.len()
         {
@@ -261,6 +267,9 @@ impl VideoPredictor {
                             let pixels = tensor(file, &format!("frame.{i}"), Dtype::U8)?.to_vec();
                             let picture = Picture { pixels, width, height, format: *format };
                             picture.frame().map_err(|e| wrong(e.to_string()))?;
+                            if picture.pixels.len() != width * height * format.bytes() {
+                                return Err(wrong(format!("frame.{i} is not of {width}x{height} pixels")));
+                            }
                             Some(Arc::new(picture))
                         }
                     };
@@ -295,6 +304,12 @@ impl VideoPredictor {
                 if out.frame >= all.len {
                     return Err(wrong(format!("frame {} of {}", out.frame, all.len)));
                 }
+                // What is to be remembered has a mask, and a frame to be remembered with; what is attended to, a memory.
+                let place = (out.frame + all.kept.len()).checked_sub(all.len);
+                let there = !all.stream || place.and_then(|i| all.kept.get(i)).is_some_and(Option::is_some);
+                if (kind >= 2 && !(out.low_res && there)) || (kind == 0 && !out.memory) {
+                    return Err(wrong(format!("frame {} lacks what it needs", out.frame)));
+                }
                 let low_res: Arc<[f32]> = match out.low_res {
                     true => {
                         let mut values = try_zeros::<f32>(low, "masks")?;
@@ -310,9 +325,9 @@ impl VideoPredictor {
                 let pointer = self.lock().write(Kind::Pointer, pointer)?;
                 let output = Output { low_res, score: f32::from_bits(out.score), pointer, memory };
                 match kind {
-                    0 => object.put_cond(out.frame, output),
+                    0 => object.cond.put(out.frame, output),
                     1 => _ = object.non_cond.insert(out.frame, output),
-                    _ => _ = object.temp[kind - 2].insert(out.frame, output),
+                    _ => object.temp[kind - 2].put(out.frame, output),
                 }
             }
         }

@@ -185,20 +185,19 @@ impl<B: Backend> Tracker<B> {
         net.tracking.as_ref().ok_or_else(|| Error::Internal("a model without tracking".into()))
     }
 
-    /// Room for the memories of a pass: as they are, or, where work is recorded, one size for all that is common.
+    /// Room for the memories of a pass: as they are, or, where work is recorded, as many as objects with so many conditioning
+    /// frames ever have.
     fn capacity(&self, pasts: &[&Past]) -> Memories {
-        let most = |count: fn(&Past) -> usize| pasts.iter().map(|past| count(past)).max().unwrap_or(0);
-        let (frames, pointers) = (most(|p| p.frames.len()), most(|p| p.pointers.len()));
+        let most = |count: &dyn Fn(&Past) -> usize| pasts.iter().map(|past| count(past)).max().unwrap_or(0);
+        let (frames, pointers) = (most(&|p| p.frames.len()), most(&|p| p.pointers.len()));
         if !self.b.records() {
             return Memories { objects: pasts.len(), frames, pointers };
         }
         let m = &self.net.config.memory;
-        let pointing = if m.use_obj_ptrs_in_encoder { m.max_obj_ptrs_in_encoder.max(1) } else { 1 };
-        Memories {
-            objects: pasts.len(),
-            frames: frames.max(1).next_multiple_of(m.num_maskmem.max(1)),
-            pointers: pointers.max(1).next_multiple_of(pointing),
-        }
+        let recent = m.num_maskmem.saturating_sub(1);
+        let cond = most(&|p| p.frames.iter().filter(|(_, row)| *row == recent).count());
+        let pointing = if m.use_obj_ptrs_in_encoder { cond + m.max_obj_ptrs_in_encoder.saturating_sub(1) } else { 0 };
+        Memories { objects: pasts.len(), frames: frames.max(cond + recent), pointers: pointers.max(pointing) }
     }
 
     /// Finds some of the objects; what comes out is there after the next wait.
@@ -215,6 +214,9 @@ impl<B: Backend> Tracker<B> {
         let pasts: Vec<&Past> = steps.iter().filter_map(|s| s.past.as_ref()).collect();
         if !pasts.is_empty() && pasts.len() != p {
             return Err(Error::Internal("objects with and without a past in one batch".into()));
+        }
+        if pasts.iter().any(|past| past.frames.is_empty()) {
+            return Err(Error::Internal("a past without a frame".into()));
         }
         let past = (!pasts.is_empty()).then(|| self.capacity(&pasts));
         let longest = steps.iter().map(tokens).max().unwrap_or(0);
