@@ -254,7 +254,7 @@ impl<D: Device> Backend for Cuda<D> {
         32
     }
 
-    fn objects_per_pass(&self) -> usize {
+    fn objects_per_pass(&self, _: usize) -> usize {
         16
     }
 

@@ -38,11 +38,16 @@ impl<B: Backend> Arena<B> {
         self.memory.as_ref().map_or(0, |m| m.bytes())
     }
 
+    /// Bytes that `layout` takes.
+    pub fn measure(guard: bool, layout: impl FnOnce(&mut Carver<'_>)) -> usize {
+        let mut measure = Carver { base: 0, offset: 0, limit: usize::MAX, guard, zones: None };
+        layout(&mut measure);
+        measure.offset.saturating_add(TAIL)
+    }
+
     /// Makes room for `layout`. What was in the arena is gone if it had to grow.
     pub fn reserve(&mut self, b: &B, what: &'static str, layout: impl FnOnce(&mut Carver<'_>)) -> Result<()> {
-        let mut measure = Carver { base: 0, offset: 0, limit: usize::MAX, guard: self.guard, zones: None };
-        layout(&mut measure);
-        let bytes = measure.offset.saturating_add(TAIL);
+        let bytes = Self::measure(self.guard, layout);
         if bytes > self.bytes() {
             if self.memory.is_some() {
                 b.sync()?; // what is enqueued may use it

@@ -107,8 +107,8 @@ pub trait Backend: Sized + Send + 'static {
     fn linear_weights(&self, data: LinearData<'_>) -> Result<Self::Linear>;
     /// The prompts that one pass of the mask decoder takes.
     fn prompts_per_pass(&self) -> usize;
-    /// The objects that one pass of tracking takes.
-    fn objects_per_pass(&self) -> usize;
+    /// The objects that one pass of tracking takes, each of which needs so much scratch memory.
+    fn objects_per_pass(&self, bytes: usize) -> usize;
     /// True where work can be recorded; false also while a probe or a profile wants to see every operation.
     fn records(&self) -> bool;
     /// Records what `body` enqueues, and enqueues it; nothing after a failure. `body` may run more than once.

@@ -53,7 +53,7 @@ impl Backend for Null {
     fn prompts_per_pass(&self) -> usize {
         1
     }
-    fn objects_per_pass(&self) -> usize {
+    fn objects_per_pass(&self, _: usize) -> usize {
         1
     }
     fn records(&self) -> bool {

@@ -333,8 +333,9 @@ impl Backend for Cpu {
         8
     }
 
-    fn objects_per_pass(&self) -> usize {
-        4
+    fn objects_per_pass(&self, bytes: usize) -> usize {
+        // Company helps while it stays in the caches.
+        ((64 << 20) / bytes.max(1)).clamp(1, 8)
     }
 
     fn records(&self) -> bool {

@@ -200,6 +200,15 @@ impl<B: Backend> Tracker<B> {
         Memories { objects: pasts.len(), frames: frames.max(cond + recent), pointers: pointers.max(pointing) }
     }
 
+    /// Scratch memory of a pass over one object.
+    fn bytes_of(&self, step: &Step<'_>, how: How) -> usize {
+        let past = step.past.as_ref().map(|past| self.capacity(&[past]));
+        let batch = Batch { prompts: 1, tokens: OUTPUT_TOKENS + tokens(step), entries: 1, masks: 1 };
+        Arena::<B>::measure(false, |c| {
+            StepActs::carve(c, &self.net, batch, past, false, how.remember);
+        })
+    }
+
     /// Finds some of the objects; what comes out is there after the next wait.
     fn pass(
         &mut self,
@@ -336,8 +345,9 @@ impl<B: Backend> Tracker<B> {
         low_res: &mut [f32],
         scores: &mut [f32],
     ) -> Result<()> {
-        let (per, side) = (self.b.objects_per_pass(), self.net.config.mask_side());
+        let side = self.net.config.mask_side();
         let low = side * side;
+        let per = self.b.objects_per_pass(steps.first().map_or(0, |step| self.bytes_of(step, how)));
         for (i, steps) in steps.chunks(per).enumerate() {
             let (first, n) = (i * per, steps.len());
             let (low_res, scores) = (&mut low_res[first * low..][..n * low], &mut scores[first..][..n]);
