@@ -1,0 +1,135 @@
+//! How calls end, and what they say of it.
+
+use crate::handles::Lookup;
+use engine::Error;
+use std::cell::RefCell;
+use std::ffi::c_char;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How a call ended: `SAM2_OK`, or what went wrong; `sam2_last_error` says it in words.
+#[allow(non_camel_case_types)]
+pub type sam2_status = i32;
+
+/// All went well.
+pub const SAM2_OK: sam2_status = 0;
+/// An argument is out of its range, or a pointer is null that must not be.
+pub const SAM2_ERROR_INVALID_ARGUMENT: sam2_status = 1;
+/// A handle is stale, of another kind, or none.
+pub const SAM2_ERROR_INVALID_HANDLE: sam2_status = 2;
+/// Another thread is using the handle.
+pub const SAM2_ERROR_BUSY: sam2_status = 3;
+/// A file or folder cannot be opened, read or written; or is damaged, as a picture, a video or a saved state.
+pub const SAM2_ERROR_IO: sam2_status = 4;
+/// A checkpoint is damaged, or does not fit its configuration; or a configuration has what is not supported.
+pub const SAM2_ERROR_MODEL: sam2_status = 5;
+/// The device is absent, too old or failed.
+pub const SAM2_ERROR_DEVICE: sam2_status = 6;
+/// There was not enough memory; what existed before the call still works.
+pub const SAM2_ERROR_OUT_OF_MEMORY: sam2_status = 7;
+/// A callback said to stop, or `sam2_cancel` did.
+pub const SAM2_ERROR_CANCELLED: sam2_status = 8;
+/// A defect of the library; please report it.
+pub const SAM2_ERROR_INTERNAL: sam2_status = 99;
+
+/// The longest message, with its end.
+const MESSAGE: usize = 512;
+
+thread_local! {
+    /// A buffer that never moves while its thread lives.
+    static LAST: RefCell<[u8; MESSAGE]> = const { RefCell::new([0; MESSAGE]) };
+}
+
+/// Why a call fails.
+pub(crate) struct Failure {
+    status: sam2_status,
+    message: String,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub fn argument(message: impl Into<String>) -> Failure {
+        Failure { status: SAM2_ERROR_INVALID_ARGUMENT, message: message.into() }
+    }
+
+    pub fn cancelled() -> Failure {
+        Failure { status: SAM2_ERROR_CANCELLED, message: "cancelled".into() }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Failure {
+        let status = match &e {
+            Error::Io { .. } | Error::Picture { .. } | Error::Video { .. } | Error::Ffmpeg { .. } => SAM2_ERROR_IO,
+            Error::Checkpoint { .. } | Error::Config { .. } => SAM2_ERROR_MODEL,
+            Error::Input(_) => SAM2_ERROR_INVALID_ARGUMENT,
+            Error::Device(_) => SAM2_ERROR_DEVICE,
+            Error::OutOfMemory { .. } => SAM2_ERROR_OUT_OF_MEMORY,
+            _ => SAM2_ERROR_INTERNAL,
+        };
+        Failure { status, message: e.to_string() }
+    }
+}
+
+impl From<Lookup> for Failure {
+    fn from(e: Lookup) -> Failure {
+        match e {
+            Lookup::Stale(what) => {
+                Failure { status: SAM2_ERROR_INVALID_HANDLE, message: format!("not a living handle of a {what}") }
+            }
+            Lookup::Busy(what) => {
+                Failure { status: SAM2_ERROR_BUSY, message: format!("the {what} is in use by another thread") }
+            }
+        }
+    }
+}
+
+/// Keeps a message for `sam2_last_error`, cut to its buffer at the end of a character.
+fn say(message: &str) {
+    let mut end = message.len().min(MESSAGE - 1);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    // A thread that ends may have no buffer any more.
+    let _ = LAST.try_with(|last| {
+        let mut last = last.borrow_mut();
+        last[..end].copy_from_slice(&message.as_bytes()[..end]);
+        last[end] = 0;
+    });
+}
+
+/// Does the work of a call. No panic gets past it.
+pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => SAM2_OK,
+        Ok(Err(Failure { status, message })) => {
+            say(&message);
+            status
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            say(&format!("internal error: {text}; please report this"));
+            SAM2_ERROR_INTERNAL
+        }
+    }
+}
+
+/// What went wrong in the last call of this thread that failed; an empty text if none has. The text is the thread's own,
+/// and changes with its next call that fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_last_error() -> *const c_char {
+    LAST.try_with(|last| last.as_ptr() as *const c_char).unwrap_or(c"".as_ptr())
+}
+
+/// The version of this interface. It changes only when something is taken away or changes its meaning.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_abi_version() -> u32 {
+    0
+}
+
+/// The version of the library, as "0.1.0".
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr() as *const c_char
+}

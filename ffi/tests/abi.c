@@ -1,0 +1,249 @@
+// Every function with nothing, with stale handles and with handles of another kind; then a stream, a fork and a saved state.
+#include <sam2.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int checks = 0;
+#define CHECK(what)                                                                           \
+    do {                                                                                      \
+        checks++;                                                                             \
+        if (!(what)) {                                                                        \
+            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__, #what, sam2_last_error()); \
+            exit(1);                                                                          \
+        }                                                                                     \
+    } while (0)
+#define OK(call) CHECK((call) == SAM2_OK)
+
+static int bad(int status) { return status == SAM2_ERROR_INVALID_ARGUMENT || status == SAM2_ERROR_INVALID_HANDLE; }
+
+// What the callbacks saw.
+struct seen {
+    int frames, stop_after;
+    uint32_t objects;
+    float score;
+    double sum;
+};
+
+static int32_t see(void *user, const sam2_frame *frame) {
+    struct seen *seen = user;
+    seen->frames++;
+    seen->objects = frame->num_objects;
+    if (frame->num_objects) seen->score = frame->scores[0];
+    if (frame->masks) {
+        seen->sum = 0;
+        for (size_t i = 0; i < (size_t)frame->num_objects * frame->width * frame->height; i++) seen->sum += frame->masks[i];
+    }
+    return seen->stop_after && seen->frames >= seen->stop_after;
+}
+
+struct bytes {
+    uint8_t *data;
+    size_t size;
+};
+
+static int32_t append(void *user, const uint8_t *data, size_t size) {
+    struct bytes *b = user;
+    b->data = realloc(b->data, b->size + size);
+    memcpy(b->data + b->size, data, size);
+    b->size += size;
+    return 0;
+}
+
+static int32_t refuse(void *user, const uint8_t *data, size_t size) {
+    (void)user, (void)data, (void)size;
+    return 7;
+}
+
+// Handles that are none: null, small, like a pointer, all ones, and `stale`.
+static void nothing(void *stale) {
+    int here = 0;
+    void *none[] = {NULL, (void *)1, (void *)3, &here, (void *)~(uintptr_t)0, stale};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        void *h = none[i];
+        void *out = &here;
+        sam2_image image = SAM2_IMAGE_INIT;
+        sam2_model_info model_info = SAM2_MODEL_INFO_INIT;
+        sam2_video_info video_info = SAM2_VIDEO_INFO_INIT;
+        sam2_prompt prompt = SAM2_PROMPT_INIT;
+        sam2_mask_buffer masks = SAM2_MASK_BUFFER_INIT;
+        float iou;
+        CHECK(bad(sam2_model_destroy(h)));
+        CHECK(bad(sam2_model_get_info(h, &model_info)) && bad(sam2_model_get_info(h, NULL)));
+        CHECK(bad(sam2_picture_destroy(h)) && bad(sam2_picture_get_image(h, &image)) && bad(sam2_picture_get_image(h, NULL)));
+        CHECK(bad(sam2_image_predictor_create(h, NULL, (sam2_image_predictor **)&out)) && out == &here);
+        CHECK(bad(sam2_image_predictor_create(h, NULL, NULL)));
+        CHECK(bad(sam2_image_predictor_destroy(h)) && bad(sam2_image_predictor_reserve(h, 3, 1)));
+        CHECK(bad(sam2_image_predictor_set_image(h, &image)) && bad(sam2_image_predictor_set_image(h, NULL)));
+        CHECK(bad(sam2_image_predictor_predict(h, &prompt, 1, 0, &masks, &iou, NULL, NULL)));
+        CHECK(bad(sam2_image_predictor_predict(h, NULL, 1, 0, NULL, NULL, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_open(h, "demo", NULL, (sam2_video_predictor **)&out)) || h == NULL || out == &here);
+        CHECK(bad(sam2_video_predictor_open(h, NULL, NULL, (sam2_video_predictor **)&out)) && out == &here);
+        CHECK(bad(sam2_video_predictor_stream(h, NULL, (sam2_video_predictor **)&out)) && out == &here);
+        CHECK(bad(sam2_video_predictor_fork(h, (sam2_video_predictor **)&out)) && bad(sam2_video_predictor_fork(h, NULL)));
+        CHECK(bad(sam2_video_predictor_destroy(h)) && bad(sam2_video_predictor_cancel(h)));
+        CHECK(bad(sam2_video_predictor_add_new_points_or_box(h, 0, 1, &prompt, 0, see, NULL)));
+        CHECK(bad(sam2_video_predictor_add_new_mask(h, 0, 1, NULL, 1, 1, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_clear_all_prompts_in_frame(h, 0, 1, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_remove_object(h, 1)) && bad(sam2_video_predictor_reset_state(h)));
+        CHECK(bad(sam2_video_predictor_propagate_in_video(h, -1, -1, 0, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_push_frame(h, &image, NULL, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_get_info(h, &video_info)) && bad(sam2_video_predictor_get_info(h, NULL)));
+        CHECK(bad(sam2_video_predictor_save_state(h, append, NULL)) && bad(sam2_video_predictor_save_state(h, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_load_state(h, NULL, 0)));
+    }
+    CHECK(bad(sam2_model_load(NULL, NULL, NULL)) && bad(sam2_model_load("demo", NULL, NULL)));
+    void *out;
+    CHECK(bad(sam2_model_load(NULL, NULL, (sam2_model **)&out)));
+    CHECK(bad(sam2_model_load_memory(NULL, 5, NULL, (sam2_model **)&out)));
+    CHECK(bad(sam2_picture_read(NULL, (sam2_picture **)&out)) && bad(sam2_picture_read("x", NULL)));
+    CHECK(bad(sam2_mask_write_png(NULL, NULL, 1, 1)) && bad(sam2_mask_write_png("x", NULL, 1, 1)));
+    CHECK(sam2_abi_version() == 0 && strcmp(sam2_version(), "0.1.0") == 0);
+}
+
+static atomic_int running, stopped;
+
+// Goes on until it is cancelled.
+static int32_t run(void *user, const sam2_frame *frame) {
+    (void)user, (void)frame;
+    running = 1;
+    return 0;
+}
+
+static void *follow(void *video) {
+    int status;
+    do status = sam2_video_predictor_propagate_in_video(video, 0, -1, 0, run, NULL);
+    while (status == SAM2_OK);
+    stopped = 1;
+    return (void *)(intptr_t)status;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) return 2;
+    nothing(NULL);
+    sam2_model *model;
+    sam2_model_options options = SAM2_MODEL_OPTIONS_INIT;
+    options.struct_size = 4;
+    CHECK(bad(sam2_model_load(argv[1], &options, &model)) && strstr(sam2_last_error(), "struct_size"));
+    options.struct_size = sizeof options, options.device = 77;
+    CHECK(bad(sam2_model_load(argv[1], &options, &model)) && strstr(sam2_last_error(), "no device"));
+    options.device = SAM2_DEVICE_CPU, options.precision = 9;
+    CHECK(bad(sam2_model_load(argv[1], &options, &model)) && strstr(sam2_last_error(), "no precision"));
+    options.precision = SAM2_PRECISION_F32, options.overrides = "model.image_size=100";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL);
+    options.overrides = NULL;
+    CHECK(sam2_model_load("nowhere", &options, &model) == SAM2_ERROR_IO);
+    // A caller who knows less of the struct.
+    options.struct_size = offsetof(sam2_model_options, config_yaml), options.config_yaml = (const char *)1;
+    OK(sam2_model_load(argv[1], &options, &model));
+    sam2_model_info info = SAM2_MODEL_INFO_INIT;
+    OK(sam2_model_get_info(model, &info));
+    CHECK(info.image_size == 256 && info.mask_side == 64 && strcmp(info.device_name, "CPU") == 0);
+    info.struct_size = 8, info.mask_side = 5;
+    OK(sam2_model_get_info(model, &info));
+    CHECK(info.mask_side == 5 && info.image_size == 256);
+
+    sam2_image_predictor *predictor;
+    OK(sam2_image_predictor_create(model, NULL, &predictor));
+    CHECK(sam2_image_predictor_destroy((void *)model) == SAM2_ERROR_INVALID_HANDLE);
+    sam2_image image = SAM2_IMAGE_INIT;
+    CHECK(bad(sam2_image_predictor_set_image(predictor, &image)));
+    uint8_t pixels[300];
+    memset(pixels, 99, sizeof pixels);
+    image.data = pixels, image.width = image.height = 10, image.format = 55;
+    CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "no format"));
+    image.format = SAM2_FORMAT_RGB8, image.stride = 29;
+    CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "stride"));
+    image.stride = 30, image.memory = 3;
+    CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "no memory"));
+    image.memory = SAM2_MEMORY_CUDA;
+    CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "CPU"));
+    float at[2] = {5, 5}, iou[3], box[4] = {9, 9, 3, 3};
+    int32_t label = 1;
+    sam2_prompt click = SAM2_PROMPT_INIT;
+    click.num_points = 1, click.points = at, click.labels = &label;
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 0, NULL, iou, NULL, NULL)));  // no picture yet
+    image.memory = SAM2_MEMORY_HOST;
+    OK(sam2_image_predictor_set_image(predictor, &image));
+    OK(sam2_image_predictor_predict(predictor, &click, 1, SAM2_PREDICT_MULTIMASK, NULL, iou, NULL, NULL));
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 8, NULL, iou, NULL, NULL)));
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, (size_t)1 << 60, 0, NULL, iou, NULL, NULL)));
+    uint8_t mask[100];
+    sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
+    buffer.data = mask, buffer.size = 99;
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 0, &buffer, iou, NULL, NULL)));
+    buffer.size = 100;
+    OK(sam2_image_predictor_predict(predictor, &click, 1, 0, &buffer, iou, NULL, NULL));
+    click.box_ = box;
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 0, &buffer, iou, NULL, NULL)));
+    at[0] = NAN, click.box_ = NULL;
+    CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 0, &buffer, iou, NULL, NULL)));
+    OK(sam2_image_predictor_destroy(predictor));
+    nothing(predictor);
+
+    // Offline: stopped by a callback, and by another thread.
+    sam2_video_predictor *video, *fork;
+    CHECK(sam2_video_predictor_open(model, "nowhere", NULL, &video) != SAM2_OK);
+    OK(sam2_video_predictor_open(model, argv[2], NULL, &video));
+    sam2_video_info about = SAM2_VIDEO_INFO_INIT;
+    OK(sam2_video_predictor_get_info(video, &about));
+    CHECK(about.num_frames == 24 && about.width == 480 && about.height == 360 && about.num_objects == 0);
+    CHECK(bad(sam2_video_predictor_push_frame(video, &image, NULL, NULL, NULL)));
+    struct seen seen = {0};
+    at[0] = 208, at[1] = 249;
+    CHECK(bad(sam2_video_predictor_add_new_points_or_box(video, 24, 1, &click, 0, see, &seen)) && seen.frames == 0);
+    OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, see, &seen));
+    CHECK(seen.frames == 1 && seen.objects == 1 && seen.score > 0);
+    seen.frames = 0, seen.stop_after = 3;
+    CHECK(sam2_video_predictor_propagate_in_video(video, -1, -1, 0, see, &seen) == SAM2_ERROR_CANCELLED && seen.frames == 3);
+    seen = (struct seen){0};
+    OK(sam2_video_predictor_propagate_in_video(video, 0, 2, 0, see, &seen));
+    CHECK(seen.frames == 3);
+    double third = seen.sum;
+    pthread_t thread;
+    void *status;
+    pthread_create(&thread, NULL, follow, video);
+    while (!running) continue;
+    CHECK(sam2_video_predictor_reset_state(video) == SAM2_ERROR_BUSY);
+    while (!stopped) OK(sam2_video_predictor_cancel(video));  // between two calls there is nothing to cancel
+    pthread_join(thread, &status);
+    CHECK((intptr_t)status == SAM2_ERROR_CANCELLED);
+    OK(sam2_video_predictor_destroy(video));
+
+    // The same as a stream; a fork, and a state that is saved.
+    OK(sam2_video_predictor_stream(model, NULL, &video));
+    for (int i = 0; i < 3; i++) {
+        char path[500];
+        snprintf(path, sizeof path, "%s/%05d.jpg", argv[2], i);
+        sam2_picture *picture;
+        OK(sam2_picture_read(path, &picture));
+        image = (sam2_image)SAM2_IMAGE_INIT;
+        OK(sam2_picture_get_image(picture, &image));
+        seen = (struct seen){0};
+        OK(sam2_video_predictor_push_frame(video, &image, NULL, see, &seen));
+        if (i == 0) OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, NULL, NULL));
+        OK(sam2_picture_destroy(picture));
+    }
+    CHECK(fabs(seen.sum - third) < 1e-3 * fabs(third));  // a video of 24 frames has the same distances
+    OK(sam2_video_predictor_fork(video, &fork));
+    OK(sam2_video_predictor_remove_object(fork, 1));
+    CHECK(bad(sam2_video_predictor_remove_object(fork, 1)));
+    struct bytes state = {0};
+    OK(sam2_video_predictor_save_state(video, append, &state));
+    CHECK(sam2_video_predictor_save_state(video, refuse, NULL) == SAM2_ERROR_IO);
+    CHECK(bad(sam2_video_predictor_load_state(fork, state.data, state.size - 1)));
+    OK(sam2_video_predictor_load_state(fork, state.data, state.size));
+    OK(sam2_video_predictor_get_info(fork, &about));
+    CHECK(about.num_objects == 1 && about.num_frames == 3);
+    free(state.data);
+    OK(sam2_model_destroy(model));  // before those who use it
+    OK(sam2_video_predictor_reset_state(video));
+    OK(sam2_video_predictor_destroy(video));
+    CHECK(bad(sam2_video_predictor_destroy(video)));
+    OK(sam2_video_predictor_destroy(fork));
+    printf("%d checks\n", checks);
+    return 0;
+}

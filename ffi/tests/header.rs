@@ -1,0 +1,51 @@
+//! `include/sam2.h` is what the source says. After a change, `SAM2_WRITE_HEADER=1 cargo test -p sam2-ffi --test header` writes
+//! it anew.
+
+use std::path::Path;
+
+/// Structs that a caller begins with their size.
+const SIZED: [&str; 8] = [
+    "sam2_model_options",
+    "sam2_model_info",
+    "sam2_image",
+    "sam2_prompt",
+    "sam2_mask_buffer",
+    "sam2_image_predictor_options",
+    "sam2_video_options",
+    "sam2_video_info",
+];
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+fn generated() -> String {
+    let usage: Vec<String> =
+        file("usage.c").lines().map(|line| format!(" *   {line}").trim_end().to_string()).collect();
+    let mut config = cbindgen::Config::from_root_or_default(env!("CARGO_MANIFEST_DIR"));
+    config.header = Some(file("preamble.h").trim_end().replace("@USAGE@", &usage.join("\n")));
+    let inits = |form: fn(&str) -> String| -> String {
+        SIZED.iter().map(|name| format!("#define {}_INIT {}\n", name.to_uppercase(), form(name))).collect()
+    };
+    // Everything else is 0 by default.
+    let c = inits(|name| format!("{{.struct_size = sizeof({name})}}"));
+    let cpp = inits(|name| format!("{{sizeof({name})}}"));
+    config.trailer = Some(format!("#ifdef __cplusplus\n{cpp}#else\n{c}#endif"));
+    let mut out = Vec::new();
+    let builder = cbindgen::Builder::new().with_crate(env!("CARGO_MANIFEST_DIR")).with_config(config);
+    builder.generate().unwrap().write(&mut out);
+    // What Rust's callers promise, C's must know.
+    String::from_utf8(out).unwrap().replace("# Safety", "Pointers:")
+}
+
+#[test]
+fn the_header_is_what_the_source_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/sam2.h");
+    let header = generated();
+    if std::env::var_os("SAM2_WRITE_HEADER").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &header).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(header == committed, "include/sam2.h is not what the source says");
+}
