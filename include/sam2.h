@@ -569,14 +569,14 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #endif  /* SAM2_H */
 
 #ifdef __cplusplus
-#define SAM2_MODEL_OPTIONS_INIT {sizeof(sam2_model_options)}
-#define SAM2_MODEL_INFO_INIT {sizeof(sam2_model_info)}
-#define SAM2_IMAGE_INIT {sizeof(sam2_image)}
-#define SAM2_PROMPT_INIT {sizeof(sam2_prompt)}
-#define SAM2_MASK_BUFFER_INIT {sizeof(sam2_mask_buffer)}
-#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT {sizeof(sam2_image_predictor_options)}
-#define SAM2_VIDEO_OPTIONS_INIT {sizeof(sam2_video_options)}
-#define SAM2_VIDEO_INFO_INIT {sizeof(sam2_video_info)}
+#define SAM2_MODEL_OPTIONS_INIT ([] { sam2_model_options v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_MODEL_INFO_INIT ([] { sam2_model_info v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_IMAGE_INIT ([] { sam2_image v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_PROMPT_INIT ([] { sam2_prompt v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_MASK_BUFFER_INIT ([] { sam2_mask_buffer v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT ([] { sam2_image_predictor_options v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_VIDEO_OPTIONS_INIT ([] { sam2_video_options v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_VIDEO_INFO_INIT ([] { sam2_video_info v = {}; v.struct_size = sizeof v; return v; }())
 #else
 #define SAM2_MODEL_OPTIONS_INIT {.struct_size = sizeof(sam2_model_options)}
 #define SAM2_MODEL_INFO_INIT {.struct_size = sizeof(sam2_model_info)}

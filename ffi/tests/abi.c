@@ -1,4 +1,5 @@
 // Every function with nothing, with stale handles and with handles of another kind; then a stream, a fork and a saved state.
+#include "layout.h"
 #include <sam2.h>
 #include <math.h>
 #include <pthread.h>

@@ -1,59 +1,17 @@
 //! C programs against the library: the one that the header opens with, and one that does everything wrong.
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use common::*;
+use std::path::Path;
 use std::process::Command;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The folder with libsam2, built as this test was.
-fn library() -> PathBuf {
-    let mut args = vec!["build", "-p", "sam2-ffi", "--message-format=json"];
-    if !cfg!(debug_assertions) {
-        args.push("--release");
-    }
-    let out = Command::new(env!("CARGO")).args(&args).current_dir(root()).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let lines = String::from_utf8(out.stdout).unwrap();
-    let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let files = artifacts.filter(|a| {
-        a["reason"] == "compiler-artifact" && a["package_id"].as_str().is_some_and(|id| id.contains("ffi"))
-    });
-    let files: Vec<String> = files
-        .flat_map(|a| a["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|f| f.as_str().map(String::from))
-        .collect();
-    let shared = files.iter().find(|f| f.ends_with(".so") || f.ends_with(".dylib"));
-    Path::new(shared.unwrap_or_else(|| panic!("{files:?}"))).parent().unwrap().into()
-}
-
-/// Compiles a program and runs it on arguments; what it printed.
-fn run(source: &str, args: &[&str]) -> String {
-    let library = library();
-    let program = library.join(format!("c-test-{}", source.replace('/', "-")));
-    let cc = std::env::var("CC").unwrap_or("cc".into());
-    let compiled = Command::new(cc)
-        .args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-Iinclude"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source))
-        .args(["-o", program.to_str().unwrap(), "-lsam2", "-lm", "-lpthread"])
-        .arg(format!("-L{}", library.display()))
-        .arg(format!("-Wl,-rpath,{}", library.display()))
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    let out = Command::new(&program).args(args).current_dir(root()).output().unwrap();
-    assert!(out.status.success(), "{source}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 /// The program of the header makes the mask that Rust makes.
 #[test]
 fn the_program_of_the_header() {
     let png = std::env::temp_dir().join(format!("sam2-c-{}.png", std::process::id()));
     let picture = "demo/pictures/astronaut.png";
-    let said = run("usage.c", &["demo", picture, "77", "400", png.to_str().unwrap()]);
+    let said = run(C, "ffi/usage.c", &["demo", picture, "77", "400", png.to_str().unwrap()]);
     let got = engine::picture::read(&png).unwrap();
     std::fs::remove_file(&png).unwrap();
 
@@ -69,9 +27,11 @@ fn the_program_of_the_header() {
 
 #[test]
 fn everything_wrong_and_then_right() {
-    let said = run("tests/abi.c", &["demo", "demo/samples/video1/frames"]);
-    let checks: usize = said.trim().trim_end_matches(" checks").parse().unwrap();
-    assert!(checks > 300, "{said}");
+    for compiler in [C, C_SANITIZED] {
+        let said = run(compiler, "ffi/tests/abi.c", &["demo", "demo/samples/video1/frames"]);
+        let checks: usize = said.trim().trim_end_matches(" checks").parse().unwrap();
+        assert!(checks > 300, "{said}");
+    }
 }
 
 /// What the library exports is what the header declares, and all of it is called by the tests.

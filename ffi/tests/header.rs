@@ -29,7 +29,7 @@ fn generated() -> String {
     };
     // Everything else is 0 by default.
     let c = inits(|name| format!("{{.struct_size = sizeof({name})}}"));
-    let cpp = inits(|name| format!("{{sizeof({name})}}"));
+    let cpp = inits(|name| format!("([] {{ {name} v = {{}}; v.struct_size = sizeof v; return v; }}())"));
     config.trailer = Some(format!("#ifdef __cplusplus\n{cpp}#else\n{c}#endif"));
     let mut out = Vec::new();
     let builder = cbindgen::Builder::new().with_crate(env!("CARGO_MANIFEST_DIR")).with_config(config);
