@@ -61,3 +61,15 @@ fn the_symbols() {
     let missing: Vec<&String> = declared.iter().filter(|name| !called.contains(name)).collect();
     assert!(missing.is_empty(), "not called: {missing:?}");
 }
+
+/// Predictors come and go, and one makes many masks, in memory that does not grow. `SAM2_CYCLES=1000` and
+/// `SAM2_PREDICTIONS=10000` are the long form.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_does_not_grow() {
+    let number = |name: &str, short: &str| std::env::var(name).unwrap_or(short.into());
+    let (cycles, predictions) = (number("SAM2_CYCLES", "60"), number("SAM2_PREDICTIONS", "600"));
+    let said = run(C, "ffi/tests/endurance.c", &["demo", &cycles, &predictions]);
+    let grown: i64 = said.trim().parse().unwrap();
+    assert!(grown < 1 << 20, "{grown} bytes");
+}
