@@ -133,3 +133,50 @@ pub extern "C" fn sam2_abi_version() -> u32 {
 pub extern "C" fn sam2_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr() as *const c_char
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    fn last() -> String {
+        // SAFETY: this thread's text.
+        unsafe { CStr::from_ptr(sam2_last_error()) }.to_str().unwrap().into()
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        assert_eq!(call(|| panic!("{} went wrong", 7)), SAM2_ERROR_INTERNAL);
+        assert_eq!(last(), "internal error: 7 went wrong; please report this");
+        assert_eq!(call(|| Ok(())), SAM2_OK);
+        assert_eq!(last(), "internal error: 7 went wrong; please report this", "what went wrong last");
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let long = "é".repeat(400);
+        assert_eq!(call(|| Err(Failure::argument(long.clone()))), SAM2_ERROR_INVALID_ARGUMENT);
+        assert_eq!(last(), "é".repeat(255));
+    }
+
+    /// Whatever is exported does its work where panics are caught, but for what only returns a constant.
+    #[test]
+    fn every_function_catches_panics() {
+        let mut found = 0;
+        for file in ["model.rs", "picture.rs", "predictor.rs", "status.rs", "video.rs"] {
+            let source = std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            for function in source.split("#[unsafe(no_mangle)]\n").skip(1) {
+                let name = function.split("fn ").nth(1).unwrap().split('(').next().unwrap();
+                let body = function.split_once(" {\n").unwrap().1;
+                let first = body.lines().map(str::trim).find(|l| !l.starts_with("//") && *l != "unsafe {").unwrap();
+                let constant = ["sam2_last_error", "sam2_abi_version", "sam2_version"].contains(&name);
+                let first = first.trim_start_matches("unsafe { ");
+                let caught =
+                    ["call(||", "shown(video,", "create(model,", "struct Out("].iter().any(|s| first.starts_with(s));
+                assert!(caught || constant, "{name}: {first}");
+                found += 1;
+            }
+        }
+        assert!(found >= 25, "{found} functions");
+    }
+}
