@@ -91,3 +91,30 @@ fn what_cannot_be_meant() {
     assert!(model.video_predictor(Frames::pictures(Vec::new()), Default::default()).is_err());
     assert!(Frames::folder(file("demo")).is_err() && Frames::folder(file("nowhere")).is_err());
 }
+
+/// A frame that cannot be decoded ends a propagation; what was found before it stays, and others can be followed.
+#[test]
+fn a_frame_that_is_damaged() {
+    let folder = std::env::temp_dir().join(format!("sam2-damaged-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for i in 0..5 {
+        let name = format!("{i:05}.jpg");
+        let mut bytes = std::fs::read(file("demo/samples/video1/frames").join(&name)).unwrap();
+        if i == 3 {
+            bytes.truncate(bytes.len() / 2);
+        }
+        std::fs::write(folder.join(&name), bytes).unwrap();
+    }
+    let mut p = demo().video_predictor(Frames::folder(&folder).unwrap(), Default::default()).unwrap();
+    p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+    let mut seen = Vec::new();
+    let result = p.propagate_in_video(None, None, false, |masks| {
+        seen.push(masks);
+        true
+    });
+    assert!(matches!(&result, Err(Error::Picture { name, .. }) if name.contains("00003")), "{result:?}");
+    assert_eq!(seen.len(), 3);
+    assert!(p.add_new_points_or_box(3, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).is_err());
+    assert_eq!(track(&mut p, 2), seen);
+    std::fs::remove_dir_all(folder).unwrap();
+}
