@@ -97,6 +97,13 @@ impl<T> Table<T> {
         work(&mut value, &object)
     }
 
+    /// Looks at what a handle stands for, which others may do meanwhile; shortly.
+    pub fn look<H, R>(&self, handle: *const H, work: impl FnOnce(&T) -> R) -> Result<R, Lookup> {
+        let object = self.get(handle)?;
+        let value = object.value.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(work(&value))
+    }
+
     /// Lets go of a value; what still uses it ends first, on its own thread.
     pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let mut slots = self.slots();

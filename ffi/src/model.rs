@@ -239,7 +239,7 @@ unsafe impl Sized32 for sam2_model_info {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_get_info(model: *const sam2_model, info: *mut sam2_model_info) -> sam2_status {
     call(|| {
-        MODELS.with(model, |model, _| {
+        MODELS.look(model, |model| {
             // SAFETY: the caller's promise.
             unsafe {
                 fill(info, |info| {
@@ -257,6 +257,6 @@ pub unsafe extern "C" fn sam2_model_get_info(model: *const sam2_model, info: *mu
                     }
                 })
             }
-        })
+        })?
     })
 }

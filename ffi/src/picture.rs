@@ -47,7 +47,7 @@ pub extern "C" fn sam2_picture_destroy(picture: *mut sam2_picture) -> sam2_statu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_picture_get_image(picture: *const sam2_picture, image: *mut sam2_image) -> sam2_status {
     call(|| {
-        PICTURES.with(picture, |picture, _| {
+        PICTURES.look(picture, |picture| {
             // SAFETY: the caller's promise.
             unsafe {
                 fill(image, |image| {
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn sam2_picture_get_image(picture: *const sam2_picture, im
                     (image.stride, image.memory, image.has_stream) = (0, SAM2_MEMORY_HOST, 0);
                 })
             }
-        })
+        })?
     })
 }
 

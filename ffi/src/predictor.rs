@@ -139,7 +139,8 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
                     max_hole_area: o.max_hole_area,
                     max_sprinkle_area: o.max_sprinkle_area,
                 };
-                MODELS.with(model, |model, _| Ok(PREDICTORS.insert(model.image_predictor(options)?)))
+                let model = MODELS.look(model, Clone::clone)?;
+                Ok(PREDICTORS.insert(model.image_predictor(options)?))
             })
         }
     })

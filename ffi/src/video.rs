@@ -120,13 +120,12 @@ unsafe fn create(
                     n => Retention::Window(n as usize),
                 };
                 let frames = frames()?;
-                MODELS.with(model, |model, _| {
-                    let predictor = match frames {
-                        Some(frames) => model.video_predictor(frames, options)?,
-                        None => model.video_stream(retention, options)?,
-                    };
-                    Ok(VIDEOS.insert(Video { predictor, mask_side: model.config().mask_side() }))
-                })
+                let model = MODELS.look(model, Clone::clone)?;
+                let predictor = match frames {
+                    Some(frames) => model.video_predictor(frames, options)?,
+                    None => model.video_stream(retention, options)?,
+                };
+                Ok(VIDEOS.insert(Video { predictor, mask_side: model.config().mask_side() }))
             })
         }
     })

@@ -1,0 +1,3 @@
+module sam2
+
+go 1.21

@@ -1,0 +1,184 @@
+package sam2
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"image"
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+const root = "../.."
+
+func demo(t *testing.T) *Model {
+	m, err := Load(filepath.Join(root, "demo"), Options{Device: CPU})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func read(t *testing.T, name string) image.Image {
+	file, err := os.Open(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	picture, _, err := image.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return picture
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func status(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
+}
+
+// What a Rust test compares with its own: a PNG, so that both decode the same pixels.
+func TestBits(t *testing.T) {
+	p := must(demo(t).NewImagePredictor())
+	if err := p.SetImage(read(t, "demo/pictures/astronaut.png")); err != nil {
+		t.Fatal(err)
+	}
+	show := func(found *Prediction) {
+		h := fnv.New64a()
+		for _, mask := range found.Masks {
+			h.Write(mask.Pix)
+		}
+		h.Write(unsafe.Slice((*byte)(unsafe.Pointer(&found.IoU[0])), 4*len(found.IoU)))
+		fmt.Printf("BITS %d %016x\n", len(found.Masks), h.Sum64())
+	}
+	show(must(p.Predict(Prompt{Points: []Point{{77, 400, 1}}}, true)))
+	show(must(p.Predict(Prompt{Box: &[4]float32{20, 160, 365, 511}}, false)))
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if p.Close() == nil || status(p.SetImage(image.NewGray(image.Rect(0, 0, 9, 9)))) != InvalidHandle {
+		t.Error("a closed predictor works")
+	}
+}
+
+func TestStreamEqualsVideo(t *testing.T) {
+	m := demo(t)
+	click := Prompt{Points: []Point{{208, 249, 1}}}
+	frames := make([]image.Image, 4)
+	for i := range frames {
+		frames[i] = read(t, fmt.Sprintf("demo/samples/video1/frames/%05d.jpg", i))
+	}
+	stream := must(m.NewStream(VideoOptions{Window: 1}))
+	var want []*Frame
+	for i, picture := range frames {
+		f := must(stream.PushFrame(picture))
+		if i == 0 {
+			f = must(stream.AddNewPointsOrBox(0, 1, click, false))
+		}
+		want = append(want, f)
+	}
+	again := must(m.NewStream(VideoOptions{Window: -1}))
+	for i, picture := range frames[:2] {
+		must(again.PushFrame(picture))
+		if i == 0 {
+			must(again.AddNewPointsOrBox(0, 1, click, false))
+		}
+	}
+	restored := must(m.NewStream(VideoOptions{Window: 1}))
+	if err := restored.LoadState(must(again.SaveState())); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*VideoPredictor{must(again.Fork()), restored, again} {
+		for i := 2; i < 4; i++ {
+			if got := must(v.PushFrame(frames[i])); !reflect.DeepEqual(got, want[i]) {
+				t.Errorf("frame %d differs", i)
+			}
+		}
+	}
+	if status(restored.RemoveObject(7)) != InvalidArgument || restored.RemoveObject(1) != nil || restored.ResetState() != nil {
+		t.Error("objects")
+	}
+
+	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{}))
+	mask := image.NewGray(image.Rect(0, 0, 60, 45))
+	mask.Pix[60*30+25] = 255
+	if f := must(video.AddNewMask(0, 5, mask)); len(f.Objects) != 1 || len(f.Masks[0]) != 480*360 {
+		t.Error("a mask")
+	}
+	must(video.ClearAllPromptsInFrame(0, 5))
+	must(video.AddNewPointsOrBox(0, 5, click, true))
+	seen := 0
+	if err := video.PropagateInVideo(0, -1, false, func(*Frame) bool { seen++; return seen < 3 }); err != nil || seen != 3 {
+		t.Error(err, seen)
+	}
+}
+
+// Several goroutines, each with a predictor of its own, and one that cancels another's.
+func TestAtOnce(t *testing.T) {
+	m := demo(t)
+	picture := read(t, "demo/pictures/astronaut.png")
+	var group sync.WaitGroup
+	for i := 0; i < 4; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			p := must(m.NewImagePredictor())
+			if err := p.SetImage(picture); err != nil {
+				t.Error(err)
+			}
+			must(p.Predict(Prompt{Points: []Point{{77, 400, 1}}}, true))
+		}()
+	}
+	group.Wait()
+	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{}))
+	must(video.AddNewPointsOrBox(0, 1, Prompt{Points: []Point{{208, 249, 1}}}, false))
+	first, done := make(chan bool, 100), make(chan error)
+	go func() { done <- video.PropagateInVideo(0, -1, false, func(*Frame) bool { first <- true; return true }) }()
+	<-first
+	if status(video.ResetState()) != Busy {
+		t.Error("not busy")
+	}
+	if err := video.Cancel(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; status(err) != Cancelled {
+		t.Error(err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	if _, err := Load("nowhere", Options{}); status(err) != IO {
+		t.Error(err)
+	}
+	if _, err := Load(filepath.Join(root, "demo"), Options{Precision: 77}); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+	m := demo(t)
+	p := must(m.NewImagePredictor())
+	if _, err := p.Predict(Prompt{}, true); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+	if status(p.SetImage(image.NewGray(image.Rectangle{}))) != InvalidArgument {
+		t.Error("an empty picture")
+	}
+	if m.Close() != nil || m.Close() == nil {
+		t.Error("closing twice")
+	}
+}

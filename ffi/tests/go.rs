@@ -1,0 +1,57 @@
+//! The Go package: its own tests, with the race detector, and the bits that Rust makes.
+
+mod common;
+
+use common::*;
+use engine::{Masks, PredictOptions, Prompt};
+use libtest_mimic::{Arguments, Trial};
+use std::process::Command;
+
+fn go_test() -> String {
+    let library = library();
+    let out = Command::new("go")
+        .args(["test", "-race", "-count=1", "-v", "./..."])
+        .current_dir(root().join("bindings/go"))
+        .env("CGO_CFLAGS", format!("-I{}", root().join("include").canonicalize().unwrap().display()))
+        .env("CGO_LDFLAGS", format!("-L{0} -Wl,-rpath,{0}", library.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    said
+}
+
+fn hash(mut h: u64, bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.for_each(|b| h = (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    h
+}
+
+/// Masks as 255, then the predicted IoUs.
+fn bits(prompt: Prompt<'_>, multimask_output: bool) -> String {
+    let model = engine::load(root().join("demo"), &Default::default()).unwrap();
+    let mut p = model.image_predictor(Default::default()).unwrap();
+    let picture = engine::picture::read(root().join("demo/pictures/astronaut.png")).unwrap();
+    p.set_image(&picture.frame().unwrap()).unwrap();
+    let found = p.predict(&[prompt], PredictOptions { multimask_output, ..Default::default() }).unwrap();
+    let Masks::Binary(masks) = found.masks else { panic!() };
+    let h = hash(0xcbf2_9ce4_8422_2325, masks.iter().map(|&v| v * 255));
+    let h = hash(h, found.iou_predictions.iter().flat_map(|v| v.to_le_bytes()));
+    format!("BITS {} {h:016x}", found.masks_per_prompt)
+}
+
+fn rusts_bits() {
+    let said = go_test();
+    let got: Vec<&str> = said.lines().filter(|l| l.starts_with("BITS")).collect();
+    let click = Prompt::new().point(77.0, 400.0, 1);
+    assert_eq!(got, [bits(click, true), bits(Prompt::new().bounds([20.0, 160.0, 365.0, 511.0]), false)]);
+}
+
+fn main() {
+    // Where there is no Go the test cannot run; in CI it must.
+    let lacking = Command::new("go").arg("version").output().is_err() && std::env::var_os("CI").is_none();
+    let test = Trial::test("rusts_bits", || {
+        rusts_bits();
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), vec![test.with_ignored_flag(lacking)]).exit();
+}
