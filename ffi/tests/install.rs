@@ -1,0 +1,92 @@
+//! An installed library is found by pkg-config and by CMake, from its tree alone.
+
+mod common;
+
+use common::root;
+use libtest_mimic::{Arguments, Trial};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs a command that must succeed; what it printed.
+fn run(command: &mut Command) -> String {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("sam2-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// The tarball, unpacked.
+fn installed(name: &str) -> PathBuf {
+    let folder = folder(name);
+    let tarball = folder.join("sam2.tar.gz");
+    run(Command::new("ffi/install").arg("--tarball").arg(&tarball).current_dir(root()));
+    run(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(&folder));
+    folder
+}
+
+/// The program of the header, which finds its library where it was told.
+fn works(program: &Path, library: &Path) {
+    let mask = program.with_extension("png");
+    let args = ["demo", "demo/pictures/astronaut.png", "77", "400", mask.to_str().unwrap()];
+    let said = run(Command::new(program).args(args).current_dir(root()).env("LD_LIBRARY_PATH", library));
+    assert!(said.trim().parse::<f32>().is_ok_and(|iou| iou > 0.5), "{said}");
+    assert!(engine::picture::read(mask).unwrap().pixels.contains(&255));
+}
+
+fn pkg_config() {
+    let folder = installed("pkg-config");
+    let prefix = folder.join("sam2");
+    let pkg = |args: &[&str]| {
+        run(Command::new("pkg-config").args(args).arg("sam2").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
+    };
+    assert_eq!(pkg(&["--modversion"]).trim(), env!("CARGO_PKG_VERSION"));
+    let source = root().join("ffi/usage.c");
+    // Shared, then static.
+    for (name, flags) in
+        [("shared", pkg(&["--cflags", "--libs"])), ("static", pkg(&["--cflags", "--libs", "--static"]))]
+    {
+        let program = folder.join(name);
+        let flags = if name == "static" { flags.replace("-lsam2", "-l:libsam2.a") } else { flags };
+        run(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
+        works(&program, &if name == "static" { folder.clone() } else { prefix.join("lib") });
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn cmake() {
+    let folder = installed("cmake");
+    let lists = "cmake_minimum_required(VERSION 3.13)\nproject(user C CXX)\nfind_package(sam2 0.1 REQUIRED)\n\
+                 add_executable(usage usage.c)\ntarget_link_libraries(usage sam2::sam2)\n\
+                 add_executable(other other.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
+                 target_link_libraries(other sam2::sam2)\n";
+    std::fs::write(folder.join("CMakeLists.txt"), lists).unwrap();
+    std::fs::copy(root().join("ffi/usage.c"), folder.join("usage.c")).unwrap();
+    std::fs::copy(root().join("bindings/cpp/test.cpp"), folder.join("other.cpp")).unwrap();
+    let build = folder.join("build");
+    let prefix = format!("-DCMAKE_PREFIX_PATH={}", folder.join("sam2").display());
+    run(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
+    run(Command::new("cmake").arg("--build").arg(&build));
+    works(&build.join("usage"), &folder);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn main() {
+    // What is missing cannot be tested; in CI it must be there.
+    let test = |name: &str, program: &str, run: fn()| {
+        let lacking = Command::new(program).arg("--version").output().is_err() && std::env::var_os("CI").is_none();
+        let ignored = lacking || !cfg!(target_os = "linux");
+        let trial = move || {
+            run();
+            Ok(())
+        };
+        Trial::test(name, trial).with_ignored_flag(ignored)
+    };
+    let tests = vec![test("pkg_config", "pkg-config", pkg_config), test("cmake", "cmake", cmake)];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
