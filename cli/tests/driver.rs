@@ -119,6 +119,29 @@ fn the_whole_path_through_the_driver() {
     assert!(stdout.starts_with("Stand-in, bf16") && stdout.contains("window_attention_bf16"), "{stdout}");
 }
 
+/// Tracked frames: the first records, the next replay, whatever the fill of the memory.
+fn tracking_through_the_driver() {
+    let s = stand_ins();
+    let track = |device: &[&str]| {
+        let args =
+            ["track", "demo/samples/video1/frames", "--model", "demo", "--image-size", "64", "--max-frames", "3"];
+        let said = ["--box", "0:1:346,175,428,266", "--json", "--precision", "f32", "--device"];
+        sam2(&s.driver, "counts", &[&args[..], &said, device].concat())
+    };
+    let (cpu, gpu) = (track(&["cpu"]), track(&["cuda"]));
+    let err = text(&gpu.stderr);
+    assert!(gpu.status.success() && !err.contains("stand-in:"), "{err}");
+    // The tracked frame is recorded on frame 1 and replayed twice. The encoder is recorded until scratch memory has grown to
+    // the first tracked frame's need, and replayed on frame 3.
+    assert!(err.contains(", 3 replays"), "{err}");
+    let masks = |out: &Output| -> Vec<serde_json::Value> {
+        let lines = text(&out.stdout);
+        lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["segmentation"].clone()).collect()
+    };
+    assert_eq!(masks(&cpu).len(), 4);
+    assert_eq!(masks(&gpu), masks(&cpu));
+}
+
 fn a_failing_device_is_an_error() {
     let s = stand_ins();
     let cuda = segment(&["--device", "cuda"]);
@@ -153,6 +176,7 @@ fn main() {
     let trials = vec![
         trial("what_is_missing_is_said", what_is_missing_is_said, false),
         trial("the_whole_path_through_the_driver", the_whole_path_through_the_driver, true),
+        trial("tracking_through_the_driver", tracking_through_the_driver, true),
         trial("a_failing_device_is_an_error", a_failing_device_is_an_error, true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
