@@ -7,7 +7,10 @@ mod counting;
 
 use common::*;
 use counting::{Counting, FAIL_AFTER};
-use sam2::{Checkpoint, Error, ImagePredictor, Model, PredictOptions, Prediction, Prompt};
+use sam2::{
+    Checkpoint, Error, FrameMasks, ImagePredictor, LoadOptions, Model, PredictOptions, Prediction, Prompt, Retention,
+    VideoPredictor,
+};
 use std::sync::atomic::Ordering::SeqCst;
 
 #[global_allocator]
@@ -62,4 +65,32 @@ fn every_large_allocation_may_fail() {
     let mut fresh = load().unwrap().image_predictor(Default::default()).unwrap();
     fresh.set_image(&frames[0]).unwrap();
     assert_eq!(predict(&mut fresh).unwrap(), got);
+
+    tracking(&checkpoint);
+}
+
+/// The calls of a stream, of which each fails for every large allocation before it comes again: the masks are those of a
+/// stream in which nothing failed.
+fn tracking(checkpoint: &Checkpoint) {
+    // So large that low-resolution masks count.
+    let model = sam2::load_checkpoint(checkpoint, &None, &LoadOptions { image_size: Some(512), ..options() }).unwrap();
+    let picture = |i: usize| sam2::picture::read(file(&format!("demo/samples/video1/frames/{i:05}.jpg"))).unwrap();
+    let (first, second) = (picture(0), picture(1));
+    let mask: Vec<u8> = (0..512 * 512).map(|i| (i % 512 > 300 && i / 512 > 300) as u8).collect();
+    let (click, more) = (Prompt::new().point(208.0, 249.0, 1), Prompt::new().point(215.0, 240.0, 1));
+    type Call<'a> = &'a dyn Fn(&mut VideoPredictor) -> sam2::Result<FrameMasks>;
+    let calls: [(&str, Call<'_>); 5] = [
+        ("push_frame", &|p| p.push_frame(&first.frame()?)),
+        ("add_new_points_or_box", &|p| p.add_new_points_or_box(0, 1, &click, true, true)),
+        ("add_new_points_or_box again", &|p| p.add_new_points_or_box(0, 1, &more, false, true)),
+        ("add_new_mask", &|p| p.add_new_mask(0, 2, &mask, 512, 512)),
+        ("push_frame with objects", &|p| p.push_frame(&second.frame()?)),
+    ];
+    let stream = || model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let (mut failing, mut fresh) = (stream(), stream());
+    for (what, call) in calls {
+        let (failures, got) = fail_each(what, || call(&mut failing));
+        assert!(failures >= 1, "{what}: no large allocation");
+        assert_eq!(got, call(&mut fresh).unwrap(), "{what}");
+    }
 }

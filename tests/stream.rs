@@ -38,13 +38,7 @@ fn say(p: &mut VideoPredictor, said: &[Said], frame: usize) -> Option<FrameMasks
 
 /// What a stream shows of frames `from..`, what was said on each being said there.
 fn stream_on(p: &mut VideoPredictor, frames: &Frames, from: usize, said: &[Said]) -> Vec<FrameMasks> {
-    (from..frames.len())
-        .map(|i| {
-            let got = p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
-            assert_eq!(got.frame_idx, i);
-            say(p, said, i).unwrap_or(got)
-        })
-        .collect()
+    (from..frames.len()).map(|i| push(p, frames, i, said)).collect()
 }
 
 fn stream(model: &Model, retention: Retention, options: VideoPredictorOptions) -> Vec<FrameMasks> {
@@ -152,7 +146,7 @@ fn forks_go_their_own_way() {
     let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
     let (mut got, mut twins) = (Vec::new(), Vec::new());
     for i in 0..frames.len() {
-        got.extend(stream_on_one(&mut p, &frames, i));
+        got.push(push(&mut p, &frames, i, &said()));
         if i == 8 {
             let held = p.memory_bytes();
             let mut fork = p.fork();
@@ -174,9 +168,11 @@ fn forks_go_their_own_way() {
     assert_same("the origin", &got, &want);
 }
 
-fn stream_on_one(p: &mut VideoPredictor, frames: &Frames, i: usize) -> Vec<FrameMasks> {
+/// What a stream shows of frame `i`, what was said on it being said.
+fn push(p: &mut VideoPredictor, frames: &Frames, i: usize, said: &[Said]) -> FrameMasks {
     let got = p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
-    vec![say(p, &said(), i).unwrap_or(got)]
+    assert_eq!(got.frame_idx, i);
+    say(p, said, i).unwrap_or(got)
 }
 
 /// A state that was saved, after frames and in the middle of prompts, goes on as if nothing had happened.
@@ -186,7 +182,7 @@ fn saved_and_restored() {
     let want = stream(&model, Retention::Window(2), Default::default());
     for at in [0, 4, 5, 11] {
         let mut p = model.video_stream(Retention::Window(2), Default::default()).unwrap();
-        (0..=at).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+        (0..=at).for_each(|i| _ = push(&mut p, &frames, i, &said()));
         let mut file = Vec::new();
         p.save_state(&mut file).unwrap();
         drop(p);
@@ -235,7 +231,7 @@ fn saved_and_restored() {
 fn states_that_are_none() {
     let (model, frames) = (demo(), sample());
     let mut p = model.video_stream(Retention::Window(0), Default::default()).unwrap();
-    (0..3).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+    (0..3).for_each(|i| _ = push(&mut p, &frames, i, &said()));
     let mut file = Vec::new();
     p.save_state(&mut file).unwrap();
     let mut want = p.fork();
@@ -393,7 +389,7 @@ fn states_that_were_made_up() {
     let (model, frames) = (demo(), sample());
     let fresh = || model.video_stream(Retention::Window(1), Default::default()).unwrap();
     let mut p = fresh();
-    (0..3).for_each(|i| _ = stream_on_one(&mut p, &frames, i));
+    (0..3).for_each(|i| _ = push(&mut p, &frames, i, &said()));
     p.add_new_points_or_box(2, 3, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap();
     let good = State::of(&p);
     fresh().load_state(&good.rewritten(|_| {}).sealed()).unwrap();

@@ -1,7 +1,7 @@
 //! Folders of a data set: what lies in them, in an order.
 
 use crate::{Failure, io};
-use sam2::Error;
+use sam2::{Error, Frames};
 use std::path::{Path, PathBuf};
 
 /// A mistake in a file or folder.
@@ -30,20 +30,10 @@ pub fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
 
 /// The frames of a video with their names, in the order of the numbers that they are named by.
 pub fn frames(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let mut all = Vec::new();
-    for (name, path) in entries(folder)? {
-        let Some((stem, kind)) = name.rsplit_once('.') else { continue };
-        let is_picture = ["jpg", "jpeg", "png"].contains(&kind.to_lowercase().as_str());
-        if let (true, Ok(number)) = (is_picture, stem.parse::<u64>()) {
-            all.push((number, stem.to_string(), path));
-        }
+    let stem = |path: &Path| path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
+    let all: Vec<(String, PathBuf)> = Frames::list(folder)?.into_iter().map(|path| (stem(&path), path)).collect();
+    if let Some(two) = all.windows(2).find(|two| two[0].0 == two[1].0) {
+        return Err(wrong(folder, format!("two files for frame {}", two[0].0)));
     }
-    all.sort();
-    if let Some(two) = all.windows(2).find(|two| two[0].1 == two[1].1) {
-        return Err(wrong(folder, format!("two files for frame {}", two[0].1)));
-    }
-    if all.is_empty() {
-        return Err(wrong(folder, "no frames named 00000.jpg, 00001.jpg, ... (or .png)"));
-    }
-    Ok(all.into_iter().map(|(_, stem, path)| (stem, path)).collect())
+    Ok(all)
 }

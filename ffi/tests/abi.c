@@ -184,6 +184,10 @@ int main(int argc, char **argv) {
     CHECK(bad(sam2_image_predictor_predict(predictor, &click, 1, 0, &buffer, iou, NULL, NULL)));
     OK(sam2_image_predictor_destroy(predictor));
     nothing(predictor);
+    sam2_image_predictor *next;  // where the other was
+    OK(sam2_image_predictor_create(model, NULL, &next));
+    nothing(predictor);
+    OK(sam2_image_predictor_destroy(next));
 
     // Offline: stopped by a callback, and by another thread.
     sam2_video_predictor *video, *fork;

@@ -44,7 +44,12 @@ impl Frames {
 
     /// The JPEG and PNG files of a folder, in the order of the numbers they are named by.
     pub fn folder(path: impl AsRef<Path>) -> Result<Frames> {
-        Ok(Frames::files(folder::list(path.as_ref())?))
+        Ok(Frames::files(Frames::list(path)?))
+    }
+
+    /// The files that [`Frames::folder`] takes, in their order.
+    pub fn list(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        folder::list(path.as_ref())
     }
 
     /// The first video stream of a file, by the program `ffmpeg` (4.4 or later), which has to be installed; the

@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct Output {
     /// (mask_side, mask_side), with holes filled; empty where only tracking needs the rest.
-    pub low_res: Arc<[f32]>,
+    pub low_res: Arc<Vec<f32>>,
     pub score: f32,
     pub pointer: Slot,
     /// None until the frame's memory was made, and where nothing needs it any more.
@@ -21,7 +21,7 @@ pub(super) struct Output {
 impl Output {
     fn forget_mask(&mut self) {
         if !self.low_res.is_empty() {
-            self.low_res = Arc::new([]);
+            self.low_res = Arc::default();
         }
     }
 }

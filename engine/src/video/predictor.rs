@@ -8,7 +8,7 @@ use super::source::{Retention, Source};
 use super::worker::{How, Past, Seen, Shown, Step, VideoWorker};
 use crate::backend::{Counters, Probe, Selection, StageTime};
 use crate::config::Config;
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::{MaskData, MaskOut};
 use crate::frames::Frames;
 use crate::prompt::{Point, Prompt, resize_mask};
@@ -144,8 +144,9 @@ impl VideoPredictor {
         // Whatever was seen here before is fed back, also where the points are new.
         let earlier = object.temp[!cond as usize].get(frame_idx).or_else(|| object.cond.get(frame_idx));
         let earlier = earlier.or_else(|| object.non_cond.get(&frame_idx)).filter(|out| !out.low_res.is_empty());
-        let fed_back: Option<Vec<f32>> =
-            earlier.map(|out| out.low_res.iter().map(|v| v.clamp(-FED_BACK, FED_BACK)).collect());
+        let clamped =
+            |out: &Output| try_from_fn(out.low_res.len(), "a mask", |i| out.low_res[i].clamp(-FED_BACK, FED_BACK));
+        let fed_back = earlier.map(clamped).transpose()?;
         let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
         let selection = self.selection(points.len(), initial);
         let step = Step::new(past, Seen::Points(&points, fed_back.as_deref()), false);
@@ -173,7 +174,7 @@ impl VideoPredictor {
         let (side, low) = (self.config.image_size, self.config.mask_side());
         let on = |v: u8| (v != 0) as u8 as f32;
         let full: Vec<f32> = if (height, width) == (side, side) {
-            mask.iter().map(|&v| on(v)).collect()
+            try_from_fn(mask.len(), "a mask", |i| on(mask[i]))?
         } else {
             let resized = resize_mask(width, height, side, |i| on(mask[i]))?;
             resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect()
@@ -387,7 +388,7 @@ impl VideoPredictor {
     fn masks_on(&mut self, frame: usize) -> Result<FrameMasks> {
         let (height, width) = self.size;
         let low = self.config.mask_side() * self.config.mask_side();
-        let nothing = vec![NO_OBJECT; low];
+        let nothing = try_from_fn(low, "a mask", |_| NO_OBJECT)?;
         let outputs: Vec<Option<&Output>> = self.objects.iter().map(|o| o.shown(frame)).collect();
         let shown: Vec<Shown<'_>> =
             outputs.iter().map(|out| Shown::Known(out.map_or(&nothing, |out| &out.low_res))).collect();

@@ -4,7 +4,7 @@ use super::object::Output;
 use super::predictor::{FrameMasks, NO_OBJECT, VideoPredictor};
 use super::source::{Retention, Source, copy};
 use super::worker::{Seen, Shown, Step};
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::{Frame, MaskData, MaskOut};
 use crate::image_predictor::MaskBuffer;
 
@@ -178,7 +178,8 @@ impl VideoPredictor {
             .iter()
             .map(|&i| Step::new(Some(self.past(&self.objects[i], frame_idx, reverse)), Seen::Nothing, false))
             .collect();
-        let nothing = vec![NO_OBJECT; self.config.mask_side() * self.config.mask_side()];
+        let low = self.config.mask_side() * self.config.mask_side();
+        let nothing = try_from_fn(low, "a mask", |_| NO_OBJECT)?;
         let shown: Vec<Shown<'_>> = (self.objects.iter().enumerate())
             .map(|(i, object)| match (due.binary_search(&i), object.shown(frame_idx)) {
                 (Ok(step), _) => Shown::Found(step),

@@ -310,14 +310,14 @@ impl VideoPredictor {
                 if (kind >= 2 && !(out.low_res && there)) || (kind == 0 && !out.memory) {
                     return Err(wrong(format!("frame {} lacks what it needs", out.frame)));
                 }
-                let low_res: Arc<[f32]> = match out.low_res {
+                let low_res = match out.low_res {
                     true => {
                         let mut values = try_zeros::<f32>(low, "masks")?;
                         let bytes = bytes("low_res", Dtype::F32, low * 4)?;
                         bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
-                        values.into()
+                        Arc::new(values)
                     }
-                    false => Arc::new([]),
+                    false => Arc::default(),
                 };
                 let memory = out.memory.then(|| bytes("memory", Dtype::BF16, map_bytes)).transpose()?;
                 let memory = memory.map(|bytes| self.lock().write(Kind::Map, bytes)).transpose()?;

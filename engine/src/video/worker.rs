@@ -4,7 +4,7 @@ use super::bank::{Bank, Kind, Slot};
 use super::pass::{GivenActs, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts};
 use crate::arena::Arena;
 use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection, StageTime};
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::{Frame, MaskOut, Pixels};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
@@ -52,7 +52,7 @@ pub(crate) struct Step<'a> {
     /// The pointer is that of an object that is not there.
     pub absent: bool,
     /// (mask_side, mask_side), with holes filled.
-    pub low_res: Arc<[f32]>,
+    pub low_res: Arc<Vec<f32>>,
     pub score: f32,
     pub pointer: Option<Slot>,
     /// Where frames are remembered at once.
@@ -62,7 +62,7 @@ pub(crate) struct Step<'a> {
 impl<'a> Step<'a> {
     /// What is to be found.
     pub fn new(past: Option<Past>, seen: Seen<'a>, absent: bool) -> Self {
-        Step { past, seen, absent, low_res: Arc::new([]), score: 0.0, pointer: None, memory: None }
+        Step { past, seen, absent, low_res: Arc::default(), score: 0.0, pointer: None, memory: None }
     }
 }
 
@@ -436,7 +436,7 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         enqueued?;
         waited?;
         for ((step, low_res), score) in steps.iter_mut().zip(low_res.chunks(low)).zip(scores) {
-            (step.low_res, step.score) = (low_res.into(), score);
+            (step.low_res, step.score) = (Arc::new(try_from_fn(low, "a mask", |i| low_res[i])?), score);
         }
         Ok(())
     }
