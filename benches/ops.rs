@@ -7,7 +7,7 @@ use sam2::engine::backend::*;
 use sam2::engine::cpu::Cpu;
 use sam2::engine::tensor::{DType, Tensor};
 use sam2::engine::{MaskData, MaskOut};
-use sam2::{Frame, LoadOptions, PredictOptions, Prompt};
+use sam2::{Frame, LoadOptions, PixelFormat, Plane, PredictOptions, Prompt, Yuv, YuvMatrix, YuvRange};
 use std::hint::black_box;
 
 /// Tensors that live as long as the benchmark.
@@ -123,6 +123,14 @@ fn operations(c: &mut Criterion) {
     let frame = Frame::rgb8(&pixels, 1920, 1080).unwrap();
     let picture = rig.floats(&[1024, 1024, 3]);
     rig.bench(c, "preprocess 1920x1080 to 1024", |b| b.preprocess(picture, &frame, Filter::Bilinear));
+    rig.bench(c, "preprocess 1920x1080 to 1024, of a video", |b| b.preprocess(picture, &frame, Filter::Bicubic));
+    let nv12 = PixelFormat::Nv12(Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Limited });
+    let planes = [Plane::new(&pixels, 1920), Plane::new(&pixels, 1920)];
+    let frame = Frame::planes(nv12, &planes, 1920, 1080).unwrap();
+    rig.bench(c, "preprocess 1920x1080 of NV12 to 1024", |b| b.preprocess(picture, &frame, Filter::Bilinear));
+    rig.bench(c, "preprocess 1920x1080 of NV12 to 1024, of a video", |b| {
+        b.preprocess(picture, &frame, Filter::Bicubic)
+    });
 }
 
 fn calls(c: &mut Criterion) {

@@ -224,7 +224,7 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let want = predictor.predict(prompts, Default::default()).unwrap();
 
     // A row of the caller's has gaps, and something else in them.
-    let row = width * picture.format.bytes();
+    let row = picture.format.row_bytes(0, width);
     let stride = row + 13;
     let (pixels, zeros) = (stream.pinned(stride * height).unwrap(), stream.pinned(stride * height).unwrap());
     let masks = stream.alloc(3 * width * height, "masks").unwrap();

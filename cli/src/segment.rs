@@ -194,7 +194,7 @@ fn print_lines(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
 
 /// 1 where a picture is not black.
 pub fn not_black(picture: &Picture) -> Vec<u8> {
-    picture.pixels.chunks(picture.format.channels()).map(|p| p.iter().any(|&v| v != 0) as u8).collect()
+    picture.pixels.chunks(picture.format.row_bytes(0, 1)).map(|p| p.iter().any(|&v| v != 0) as u8).collect()
 }
 
 /// A picture as 8-bit RGB.

@@ -7,17 +7,49 @@
 
 #include "common.cuh"
 
+enum { BYTES = 0, FLOATS = 1, YUV = 2 };
+
+// Red, green or blue; or Y, U or V.
+struct Channel {
+    const char* at;  // its first value
+    int row, step;   // bytes from row to row, from value to value
+    int halved[2];   // 1: one value serves two columns; two rows
+};
+
 struct PictureArgs {
-    View out;            // (side, side, 3)
-    const void* pixels;  // rows of `row` bytes
+    View out;  // (side, side, 3)
+    Channel channel[3];
     float* lines;        // (side, width, 3): columns resized; of bicubic (height, side, 3) bytes: rows resized
     const int* weights;  // of bicubic (2, side, 2 + taps): along rows, then columns; first sample, count, weights
-    int width, height, row, side;
-    int step;            // values from a pixel to the next
-    int offset[3];       // of red, green and blue within a pixel
-    int is_float;
-    int taps;
+    int width, height, side, taps;
+    int flipped;  // the first row in memory is the last
+    int kind;     // of values: BYTES, FLOATS or YUV, which are bytes too
+    int yuv[6];   // black; in units of 2^-16: of Y in all, of V in red, of U and V in green, of U in blue
 };
+
+DEVICE const char* value(const PictureArgs& a, int c, int x, int y) {
+    const Channel& from = a.channel[c];
+    int row = a.flipped ? a.height - 1 - y : y;
+    return from.at + static_cast<size_t>(row >> from.halved[1]) * from.row + (x >> from.halved[0]) * from.step;
+}
+
+DEVICE int clamped(int v) { return min(max(v, 0), 255); }
+
+// Red, green and blue of a pixel of a picture of bytes, 0 to 255.
+struct Pixel {
+    int v[3];
+};
+DEVICE Pixel pixel(const PictureArgs& a, int x, int y) {
+    Pixel p;
+    UNROLL for (int c = 0; c < 3; c++) p.v[c] = *reinterpret_cast<const uint8_t*>(value(a, c, x, y));
+    if (a.kind == YUV) {
+        int luma = (p.v[0] - a.yuv[0]) * a.yuv[1] + (1 << 15), u = p.v[1] - 128, v = p.v[2] - 128;
+        p.v[0] = clamped((luma + a.yuv[2] * v) >> 16);
+        p.v[1] = clamped((luma - a.yuv[3] * u - a.yuv[4] * v) >> 16);
+        p.v[2] = clamped((luma + a.yuv[5] * u) >> 16);
+    }
+    return p;
+}
 
 DEVICE float normalised(float x, int c) {
     const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};  // ImageNet's
@@ -51,12 +83,12 @@ KERNEL(preprocess_columns, PictureArgs, 256) {
     float sum[3] = {0, 0, 0}, total = 0;
     for (int j = 0; j < f.count; j++) {
         float weight = f.height(j);
-        const char* row = static_cast<const char*>(a.pixels) + static_cast<size_t>(f.first + j) * a.row;
-        for (int c = 0; c < 3; c++) {
-            int at = x * a.step + a.offset[c];
-            float v = a.is_float ? reinterpret_cast<const float*>(row)[at]
-                                 : reinterpret_cast<const uint8_t*>(row)[at] * (1.0f / 255.0f);
-            sum[c] += weight * v;
+        if (a.kind == FLOATS) {
+            UNROLL for (int c = 0; c < 3; c++)
+                sum[c] += weight * *reinterpret_cast<const float*>(value(a, c, x, f.first + j));
+        } else {
+            Pixel p = pixel(a, x, f.first + j);
+            UNROLL for (int c = 0; c < 3; c++) sum[c] += weight * (p.v[c] * (1.0f / 255.0f));
         }
         total += weight;
     }
@@ -80,17 +112,18 @@ KERNEL(preprocess_rows, PictureArgs, 256) {
 }
 
 // A sum of bytes times weights, in units of 2^-22, as a byte.
-DEVICE uint8_t byte(int sum) { return static_cast<uint8_t>(min(max((sum + (1 << 21)) >> 22, 0), 255)); }
+DEVICE uint8_t byte(int sum) { return static_cast<uint8_t>(clamped((sum + (1 << 21)) >> 22)); }
 
 // Grid: (side by 256, height).
 KERNEL(bicubic_rows, PictureArgs, 256) {
     int x = block_x() * 256 + thread_x(), y = block_y();
     if (x >= a.side) return;
     const int* filter = a.weights + static_cast<size_t>(x) * (2 + a.taps);
-    const uint8_t* row = static_cast<const uint8_t*>(a.pixels) + static_cast<size_t>(y) * a.row + filter[0] * a.step;
     int sum[3] = {0, 0, 0};
-    for (int j = 0; j < filter[1]; j++)
-        for (int c = 0; c < 3; c++) sum[c] += filter[2 + j] * row[j * a.step + a.offset[c]];
+    for (int j = 0; j < filter[1]; j++) {
+        Pixel p = pixel(a, filter[0] + j, y);
+        UNROLL for (int c = 0; c < 3; c++) sum[c] += filter[2 + j] * p.v[c];
+    }
     uint8_t* out = reinterpret_cast<uint8_t*>(a.lines) + (static_cast<size_t>(y) * a.side + x) * 3;
     for (int c = 0; c < 3; c++) out[c] = byte(sum[c]);
 }

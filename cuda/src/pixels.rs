@@ -2,27 +2,39 @@
 
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, blocks};
-use bytemuck::NoUninit;
+use bytemuck::{NoUninit, Pod, Zeroable};
 use sam2_engine::backend::Filter;
 use sam2_engine::resample::{bicubic as bicubic_filter, bicubic_taps};
 use sam2_engine::tensor::Tensor;
-use sam2_engine::{Frame, PixelFormat, Pixels};
+use sam2_engine::{Frame, Pixels, YuvNumbers};
+
+const BYTES: i32 = 0;
+const FLOATS: i32 = 1;
+const YUV: i32 = 2;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Channel {
+    at: u64,
+    row: i32,
+    step: i32,
+    halved: [i32; 2],
+}
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 struct PictureArgs {
     out: View,
-    pixels: u64,
+    channel: [Channel; 3],
     lines: u64,
     weights: u64,
     width: i32,
     height: i32,
-    row: i32,
     side: i32,
-    step: i32,
-    offset: [i32; 3],
-    is_float: i32,
     taps: i32,
+    flipped: i32,
+    kind: i32,
+    yuv: YuvNumbers,
 }
 
 impl<D: Device> Cuda<D> {
@@ -31,33 +43,41 @@ impl<D: Device> Cuda<D> {
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
         self.count_operands(&[out]);
         let (width, height, format) = (frame.width(), frame.height(), frame.format());
-        let row = width * format.bytes();
-        self.count(|c| c.bytes += (row * height) as u64);
+        self.count(|c| c.bytes += frame.bytes() as u64);
         if self.failed() {
             return;
         }
-        let host = matches!(frame.pixels(), Pixels::Host(_));
-        let picture = if host { (row * height).next_multiple_of(256) } else { 0 };
+        let picture = if frame.is_device() { 0 } else { frame.bytes().next_multiple_of(256) };
         // Lines: of `Bilinear` (side, width, 3) f32, of `Bicubic` (height, side, 3) bytes and the filters' weights.
-        let bicubic = filter == Filter::Bicubic && format != PixelFormat::RgbF32;
+        let bicubic = filter == Filter::Bicubic && !format.is_float();
         let taps = bicubic_taps(width.max(height), side);
         let lines = if bicubic { (height * side * 3).next_multiple_of(256) } else { side * width * 12 };
         let tables = if bicubic { 2 * side * (taps + 2) * 4 } else { 0 };
         let Some(edge) = self.edge(picture + lines + tables, "a picture") else { return };
-        let (pixels, stride) = match frame.pixels() {
-            Pixels::Host(bytes) => {
-                self.keep(self.staging.borrow_mut().up(&self.device, edge, row * height, |to| {
-                    for (to, from) in to.chunks_mut(row).zip(bytes.chunks(frame.stride())) {
-                        to.copy_from_slice(&from[..row]);
-                    }
-                }));
-                (edge, row)
-            }
-            Pixels::Device(slice) => {
-                self.keep(self.device.follow(slice.stream()));
-                (slice.address(), frame.stride())
-            }
+        // Where each plane is, and its stride.
+        let (mut planes, mut at) = ([(0, 0); 3], edge);
+        for (i, plane) in frame.memory().iter().enumerate() {
+            planes[i] = match plane.pixels {
+                Pixels::Host(bytes) => {
+                    let (to, row, rows) = (at, format.row_bytes(i, width), format.rows(i, height));
+                    self.keep(self.staging.borrow_mut().up(&self.device, to, row * rows, |to| {
+                        for (to, from) in to.chunks_mut(row).zip(bytes.chunks(plane.stride)) {
+                            to.copy_from_slice(&from[..row]);
+                        }
+                    }));
+                    at += (row * rows) as u64;
+                    (to, row)
+                }
+                Pixels::Device(slice) => (slice.address(), plane.stride),
+            };
+        }
+        let stream = match frame.memory()[0].pixels {
+            Pixels::Device(slice) => Some(slice.stream()),
+            Pixels::Host(_) => None,
         };
+        if let Some(stream) = stream {
+            self.keep(self.device.follow(stream));
+        }
         let weights = edge + (picture + lines) as u64;
         if bicubic {
             self.keep(self.staging.borrow_mut().up(&self.device, weights, tables, |bytes| {
@@ -68,19 +88,24 @@ impl<D: Device> Cuda<D> {
                 }
             }));
         }
+        let size = format.value_bytes();
         let args = PictureArgs {
             out: View::of(out),
-            pixels,
+            channel: format.channels().map(|c| Channel {
+                at: planes[c.plane].0 + (c.offset * size) as u64,
+                row: planes[c.plane].1 as i32,
+                step: (c.step * size) as i32,
+                halved: c.halved.map(i32::from),
+            }),
             lines: edge + picture as u64,
             weights,
-            taps: taps as i32,
             width: width as i32,
             height: height as i32,
-            row: stride as i32,
             side: side as i32,
-            step: format.channels() as i32,
-            offset: format.rgb_offsets().map(|i| i as i32),
-            is_float: (format == PixelFormat::RgbF32) as i32,
+            taps: taps as i32,
+            flipped: frame.is_flipped() as i32,
+            kind: if format.is_float() { FLOATS } else { format.yuv().map_or(BYTES, |_| YUV) },
+            yuv: format.yuv().map_or([0; 6], |yuv| yuv.numbers()),
         };
         if bicubic {
             self.launch(Kernel::bicubic_rows, [blocks(side, 256), height, 1], 0, &args);
@@ -89,10 +114,10 @@ impl<D: Device> Cuda<D> {
             self.launch(Kernel::preprocess_columns, [blocks(width, 256), side, 1], 0, &args);
             self.launch(Kernel::preprocess_rows, [blocks(side, 256), side, 1], 0, &args);
         }
-        if let Pixels::Device(slice) = frame.pixels()
+        if let Some(stream) = stream
             && !self.failed()
         {
-            self.keep(self.device.lead(slice.stream()));
+            self.keep(self.device.lead(stream));
         }
     }
 }

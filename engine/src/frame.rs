@@ -1,52 +1,11 @@
 //! What crosses the edge of the engine: pictures in, masks out.
 
 use crate::error::{Error, Result};
+use crate::format::{Channel, PixelFormat, rgb};
+use std::ops::Range;
 
 /// The longest side of a picture.
 pub const MAX_SIDE: usize = 32_768;
-
-/// How the pixels of a [`Frame`] are stored: interleaved, rows from the top.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub enum PixelFormat {
-    /// Red, green, blue, 8 bits each.
-    Rgb8,
-    /// Blue, green, red, 8 bits each.
-    Bgr8,
-    /// As `Rgb8` with a fourth byte, which is ignored.
-    Rgba8,
-    /// As `Bgr8` with a fourth byte, which is ignored.
-    Bgra8,
-    /// 8 bits, used for all three channels.
-    Gray8,
-    /// Red, green, blue as f32 in 0..=1.
-    RgbF32,
-}
-
-impl PixelFormat {
-    /// Values of one pixel.
-    pub fn channels(self) -> usize {
-        match self {
-            PixelFormat::Rgb8 | PixelFormat::Bgr8 | PixelFormat::RgbF32 => 3,
-            PixelFormat::Rgba8 | PixelFormat::Bgra8 => 4,
-            PixelFormat::Gray8 => 1,
-        }
-    }
-
-    /// Bytes of one pixel.
-    pub fn bytes(self) -> usize {
-        self.channels() * if self == PixelFormat::RgbF32 { 4 } else { 1 }
-    }
-
-    /// Where red, green and blue are within a pixel.
-    pub fn rgb_offsets(self) -> [usize; 3] {
-        match self {
-            PixelFormat::Rgb8 | PixelFormat::Rgba8 | PixelFormat::RgbF32 => [0, 1, 2],
-            PixelFormat::Bgr8 | PixelFormat::Bgra8 => [2, 1, 0],
-            PixelFormat::Gray8 => [0, 0, 0],
-        }
-    }
-}
 
 /// Memory of a GPU that belongs to the caller, and the stream on which they use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +45,7 @@ impl DeviceSlice {
     }
 }
 
-/// Where the pixels of a [`Frame`] are.
+/// Where the pixels of a [`Plane`] are.
 #[derive(Clone, Copy)]
 pub enum Pixels<'a> {
     /// In the host's memory.
@@ -95,23 +54,49 @@ pub enum Pixels<'a> {
     Device(DeviceSlice),
 }
 
+/// Rows of a [`Frame`]: all of its values, or those that its format stores apart from others.
+#[derive(Clone, Copy)]
+pub struct Plane<'a> {
+    /// Where they are.
+    pub pixels: Pixels<'a>,
+    /// Bytes from row to row.
+    pub stride: usize,
+}
+
+impl<'a> Plane<'a> {
+    /// Rows in the host's memory that start `stride` bytes apart.
+    pub fn new(pixels: &'a [u8], stride: usize) -> Plane<'a> {
+        Plane { pixels: Pixels::Host(pixels), stride }
+    }
+
+    /// As [`Plane::new`] of f32; `stride` in bytes all the same.
+    pub fn f32(pixels: &'a [f32], stride: usize) -> Plane<'a> {
+        Plane::new(bytemuck::cast_slice(pixels), stride)
+    }
+}
+
+impl Plane<'static> {
+    /// As [`Plane::new`] in the memory of the GPU that the model runs on.
+    pub fn device(pixels: DeviceSlice, stride: usize) -> Plane<'static> {
+        Plane { pixels: Pixels::Device(pixels), stride }
+    }
+}
+
 /// A picture of the caller's, borrowed for the length of a call.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
-    pixels: Pixels<'a>,
+    /// As many as the format has, and the first again.
+    planes: [Plane<'a>; 3],
     width: usize,
     height: usize,
-    stride: usize,
     format: PixelFormat,
+    flipped: bool,
 }
 
 impl<'a> Frame<'a> {
-    /// A picture whose rows start `stride` bytes apart.
-    ///
-    /// Fails when a side is 0 or above [`MAX_SIDE`], the stride is shorter than a row (or, for `RgbF32`, not a
-    /// multiple of 4), or `pixels` is too short.
+    /// A picture of a format of one plane, whose rows start `stride` bytes apart. Fails as [`Frame::planes`].
     pub fn new(format: PixelFormat, pixels: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Frame<'a>> {
-        Frame::of(format, Pixels::Host(pixels), width, height, stride)
+        Frame::planes(format, &[Plane::new(pixels, stride)], width, height)
     }
 
     /// As [`Frame::new`] with pixels in the memory of the GPU that the model runs on. That float pixels are finite is not
@@ -123,33 +108,50 @@ impl<'a> Frame<'a> {
         height: usize,
         stride: usize,
     ) -> Result<Frame<'static>> {
-        Frame::of(format, Pixels::Device(pixels), width, height, stride)
+        Frame::planes(format, &[Plane::device(pixels, stride)], width, height)
     }
 
-    fn of(format: PixelFormat, pixels: Pixels<'a>, width: usize, height: usize, stride: usize) -> Result<Frame<'a>> {
+    /// A picture of as many planes as its format has, rows from the top.
+    ///
+    /// Fails when a side is 0 or above [`MAX_SIDE`]; when there are more planes or fewer, or some in the host's memory and
+    /// some in a GPU's, or used on different streams; when a stride is shorter than a row (of f32, not a multiple of 4),
+    /// or a plane too short.
+    pub fn planes(format: PixelFormat, planes: &[Plane<'a>], width: usize, height: usize) -> Result<Frame<'a>> {
         let wrong = |what: String| Err(Error::Input(format!("picture of {width}x{height} {format:?}: {what}")));
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return wrong(format!("each side must be 1 to {MAX_SIDE} pixels"));
         }
-        let row = width * format.bytes();
-        if stride < row {
-            return wrong(format!("a row has {row} bytes, the stride is only {stride}"));
+        if planes.len() != format.planes() {
+            return wrong(format!("needs {} planes, got {}", format.planes(), planes.len()));
         }
-        let (address, bytes) = match pixels {
-            Pixels::Host(pixels) => (pixels.as_ptr() as u64, pixels.len()),
-            Pixels::Device(d) => (d.address, d.bytes),
-        };
-        let need = stride.checked_mul(height - 1).and_then(|n| n.checked_add(row));
-        if need.is_none_or(|need| bytes < need) {
-            return wrong(format!("needs {need:?} bytes at stride {stride}, got {bytes}"));
+        let mut all = [planes[0]; 3];
+        all[..planes.len()].copy_from_slice(planes);
+        for (i, &Plane { pixels, stride }) in planes.iter().enumerate() {
+            let (row, rows) = (format.row_bytes(i, width), format.rows(i, height));
+            if stride < row {
+                return wrong(format!("a row of plane {i} has {row} bytes, the stride is only {stride}"));
+            }
+            let (address, bytes) = match pixels {
+                Pixels::Host(pixels) => (pixels.as_ptr() as u64, pixels.len()),
+                Pixels::Device(d) => (d.address, d.bytes),
+            };
+            let need = stride.checked_mul(rows - 1).and_then(|n| n.checked_add(row));
+            if need.is_none_or(|need| bytes < need) {
+                return wrong(format!("plane {i} needs {need:?} bytes at stride {stride}, got {bytes}"));
+            }
+            if format.is_float() && (!stride.is_multiple_of(4) || !address.is_multiple_of(4)) {
+                return wrong("float pixels must be aligned to 4 bytes".into());
+            }
+            match (pixels, planes[0].pixels) {
+                (Pixels::Device(_), _) if stride > i32::MAX as usize => {
+                    return wrong(format!("stride {stride} is too long"));
+                }
+                (Pixels::Device(d), Pixels::Device(first)) if d.stream == first.stream => {}
+                (Pixels::Host(_), Pixels::Host(_)) => {}
+                _ => return wrong("its planes must be in one memory, and used on one stream".into()),
+            }
         }
-        if format == PixelFormat::RgbF32 && (!stride.is_multiple_of(4) || !address.is_multiple_of(4)) {
-            return wrong("float pixels must be aligned to 4 bytes".into());
-        }
-        if matches!(pixels, Pixels::Device(_)) && stride > i32::MAX as usize {
-            return wrong(format!("stride {stride} is too long"));
-        }
-        Ok(Frame { pixels, width, height, stride, format })
+        Ok(Frame { planes: all, width, height, format, flipped: false })
     }
 
     /// A picture of 8-bit red, green and blue without gaps.
@@ -160,6 +162,12 @@ impl<'a> Frame<'a> {
     /// A picture of f32 red, green and blue in 0..=1 without gaps. Values that are not finite are an error.
     pub fn rgb_f32(pixels: &'a [f32], width: usize, height: usize) -> Result<Frame<'a>> {
         Frame::new(PixelFormat::RgbF32, bytemuck::cast_slice(pixels), width, height, width.saturating_mul(12))
+    }
+
+    /// The same memory upside down: of a picture that is stored from the bottom, its first row last. Which rows share
+    /// chroma is as in memory.
+    pub fn flipped(self) -> Frame<'a> {
+        Frame { flipped: !self.flipped, ..self }
     }
 
     /// Pixels across.
@@ -177,37 +185,86 @@ impl<'a> Frame<'a> {
         self.format
     }
 
-    /// Where the pixels are.
-    pub fn pixels(&self) -> Pixels<'a> {
-        self.pixels
+    /// Where the pixels are: the format's planes.
+    pub fn memory(&self) -> &[Plane<'a>] {
+        &self.planes[..self.format.planes()]
     }
 
-    /// Bytes from row to row.
-    pub fn stride(&self) -> usize {
-        self.stride
+    /// Whether the first row in memory is the picture's last.
+    pub fn is_flipped(&self) -> bool {
+        self.flipped
     }
 
-    /// The bytes of row `y` of a picture in the host's memory.
-    pub(crate) fn row(&self, y: usize) -> &'a [u8] {
-        match self.pixels {
-            Pixels::Host(pixels) => &pixels[y * self.stride..][..self.width * self.format.bytes()],
+    /// Whether the pixels are in a GPU's memory.
+    pub fn is_device(&self) -> bool {
+        matches!(self.planes[0].pixels, Pixels::Device(_))
+    }
+
+    /// Bytes of all planes without gaps.
+    pub fn bytes(&self) -> usize {
+        let of = |i| self.format.row_bytes(i, self.width) * self.format.rows(i, self.height);
+        (0..self.format.planes()).map(of).sum()
+    }
+
+    /// The bytes of row `y` of a plane, as it is stored in the host's memory.
+    fn row(&self, plane: usize, y: usize) -> &'a [u8] {
+        let Plane { pixels, stride } = self.planes[plane];
+        match pixels {
+            Pixels::Host(pixels) => &pixels[y * stride..][..self.format.row_bytes(plane, self.width)],
             Pixels::Device(_) => panic!("a row of a picture that is not in the host's memory"),
         }
     }
 
-    /// Fails when a float picture has a value that is not finite.
+    /// Columns `columns` of row `y` of a picture in the host's memory, in the format's [`PixelFormat::interleaved`]: where
+    /// they lie, or else in `buffer`, 3 f32 of room a pixel.
+    #[inline]
+    pub(crate) fn pixels<'b>(&self, y: usize, columns: Range<usize>, buffer: &'b mut [f32]) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        let y = if self.flipped { self.height - 1 - y } else { y };
+        let format = self.format;
+        if format.interleaved() != format {
+            return self.interleave(y, columns, buffer);
+        }
+        let pixel = format.channels()[0].step * format.value_bytes();
+        &self.row(0, y)[columns.start * pixel..columns.end * pixel]
+    }
+
+    /// Columns of a row, as it is stored, of another format.
+    fn interleave<'b>(&self, y: usize, columns: Range<usize>, buffer: &'b mut [f32]) -> &'b [u8] {
+        let channels = self.format.channels();
+        let rows = channels.map(|c| self.row(c.plane, y >> usize::from(c.halved[1])));
+        let values = columns.len() * 3;
+        let Some(yuv) = self.format.yuv() else {
+            for (c, row) in rows.iter().enumerate() {
+                let row: &[f32] = bytemuck::cast_slice(row);
+                buffer[c..].iter_mut().step_by(3).zip(&row[columns.clone()]).for_each(|(to, v)| *to = *v);
+            }
+            return bytemuck::cast_slice(&buffer[..values]);
+        };
+        let (numbers, out) = (yuv.numbers(), &mut bytemuck::cast_slice_mut(buffer)[..values]);
+        for (x, out) in columns.zip(out.chunks_exact_mut(3)) {
+            let value = |i: usize| {
+                let Channel { step, offset, halved, .. } = channels[i];
+                rows[i][(x >> usize::from(halved[0])) * step + offset]
+            };
+            out.copy_from_slice(&rgb(numbers, [0, 1, 2].map(value)));
+        }
+        out
+    }
+
+    /// Fails when a float picture in the host's memory has a value that is not finite.
     pub(crate) fn check_finite(&self) -> Result<()> {
-        if self.format != PixelFormat::RgbF32 || matches!(self.pixels, Pixels::Device(_)) {
+        if !self.format.is_float() || self.is_device() {
             return Ok(());
         }
-        for y in 0..self.height {
-            let row: &[f32] = bytemuck::cast_slice(self.row(y));
-            if let Some(x) = row.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Input(format!(
-                    "picture: pixel ({}, {y}) is {}, not a finite number",
-                    x / 3,
-                    row[x]
-                )));
+        for (y, plane) in (0..self.height).flat_map(|y| (0..self.format.planes()).map(move |plane| (y, plane))) {
+            let row: &[f32] = bytemuck::cast_slice(self.row(plane, y));
+            if let Some(i) = row.iter().position(|v| !v.is_finite()) {
+                let (x, v) = (i / self.format.channels()[plane].step, row[i]);
+                let y = if self.flipped { self.height - 1 - y } else { y };
+                return Err(Error::Input(format!("picture: pixel ({x}, {y}) is {v}, not a finite number")));
             }
         }
         Ok(())
@@ -271,12 +328,15 @@ impl MaskData<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{Yuv, YuvMatrix, YuvRange};
 
     #[test]
     fn frames_are_checked() {
         let bytes = [0u8; 64];
+        let yuv = Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Limited };
         assert!(Frame::rgb8(&bytes, 4, 5).is_ok());
         assert!(Frame::new(PixelFormat::Gray8, &bytes, 3, 8, 8).is_ok());
+        assert!(Frame::new(PixelFormat::Yuyv(yuv), &bytes, 7, 4, 16).is_ok());
         for (format, w, h, stride) in [
             (PixelFormat::Rgb8, 0, 4, 0),
             (PixelFormat::Rgb8, 4, 0, 12),
@@ -285,13 +345,73 @@ mod tests {
             (PixelFormat::Gray8, 1, MAX_SIDE + 1, 1),
             (PixelFormat::Gray8, 1, 2, usize::MAX),
             (PixelFormat::RgbF32, 1, 2, 13),
+            (PixelFormat::Yuyv(yuv), 7, 4, 15),
+            (PixelFormat::Uyvy(yuv), 7, 5, 16),
+            (PixelFormat::Nv12(yuv), 4, 4, 4),
         ] {
             assert!(
                 matches!(Frame::new(format, &bytes, w, h, stride), Err(Error::Input(_))),
                 "{format:?} {w}x{h}/{stride}"
             );
         }
-        let nan = [0.0, 0.5, f32::NAN];
-        assert!(Frame::rgb_f32(&nan, 1, 1).unwrap().check_finite().is_err());
+    }
+
+    #[test]
+    fn planes_are_checked() {
+        let (zeros, floats) = ([0u8; 64], [0f32; 48]);
+        let nv12 = PixelFormat::Nv12(Yuv { matrix: YuvMatrix::Bt601, range: YuvRange::Full });
+        let host = |bytes: usize, stride| Plane::new(&zeros[..bytes], stride);
+        let device = |stream: usize, stride| {
+            // SAFETY: nobody looks there.
+            Plane::device(unsafe { DeviceSlice::new(256, 1 << 40, stream as *mut std::ffi::c_void) }, stride)
+        };
+        // 7x5: rows of 7 bytes, and three of 8.
+        let [plain, gaps, gpu] =
+            [[host(35, 7), host(24, 8)], [host(39, 8), host(28, 10)], [device(1, 7), device(1, 8)]];
+        for planes in [plain, gaps, gpu] {
+            assert!(Frame::planes(nv12, &planes, 7, 5).is_ok());
+        }
+        let planar = PixelFormat::RgbF32Planar;
+        let [red, green] = [Plane::f32(&floats[..35], 28), Plane::f32(&floats, 32)];
+        assert!(Frame::planes(planar, &[red, green, red], 7, 5).is_ok());
+        for (format, planes, says) in [
+            (nv12, vec![], "needs 2 planes, got 0"),
+            (nv12, vec![host(35, 7)], "needs 2 planes, got 1"),
+            (nv12, vec![host(35, 7), host(24, 8), host(24, 8)], "needs 2 planes, got 3"),
+            (PixelFormat::Rgb8, plain.to_vec(), "needs 1 planes, got 2"),
+            (nv12, vec![host(34, 7), host(24, 8)], "plane 0 needs Some(35) bytes"),
+            (nv12, vec![host(35, 7), host(23, 8)], "plane 1 needs Some(24) bytes"),
+            (nv12, vec![host(35, 7), host(24, 7)], "plane 1 has 8 bytes, the stride is only 7"),
+            (nv12, vec![host(35, 7), host(24, usize::MAX)], "plane 1 needs None bytes"),
+            (nv12, vec![device(1, 7), device(2, 8)], "one memory"),
+            (nv12, vec![device(1, 7), host(24, 8)], "one memory"),
+            (nv12, vec![host(35, 7), device(0, 8)], "one memory"),
+            (nv12, vec![device(1, 7), device(1, 1 << 31)], "too long"),
+            (planar, vec![red, green, device(0, 28)], "one memory"),
+            (planar, vec![red, Plane::f32(&floats, 29), red], "aligned"),
+        ] {
+            match Frame::planes(format, &planes, 7, 5) {
+                Err(Error::Input(e)) => assert!(e.contains(says), "{says:?}: {e}"),
+                other => panic!("{says:?}: {:?}", other.map(|_| ())),
+            }
+        }
+    }
+
+    #[test]
+    fn floats_are_finite() {
+        let (good, mut nan) = ([0.5f32; 18], [0.5f32; 18]);
+        nan[10] = f32::NAN;
+        let says = |frame: Result<Frame<'_>>| frame.unwrap().check_finite().err().map(|e| e.to_string());
+        assert_eq!(says(Frame::rgb_f32(&good, 3, 2)), None);
+        assert!(says(Frame::rgb_f32(&nan, 3, 2)).unwrap().contains("pixel (0, 1) is NaN"));
+        for bad in 0..3 {
+            let planes = [0, 1, 2].map(|i| Plane::f32(if i == bad { &nan } else { &good }, 24));
+            let frame = Frame::planes(PixelFormat::RgbF32Planar, &planes, 5, 2);
+            assert!(says(frame).unwrap().contains("pixel (4, 1) is NaN"), "plane {bad}");
+            let frame = Frame::planes(PixelFormat::RgbF32Planar, &planes, 5, 2).map(Frame::flipped);
+            assert!(says(frame).unwrap().contains("pixel (4, 0) is NaN"), "plane {bad}");
+            // A gap may hold anything.
+            assert_eq!(says(Frame::planes(PixelFormat::RgbF32Planar, &planes, 4, 3)), None);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod config;
 pub mod cpu;
 mod error;
 pub mod ffmpeg;
+mod format;
 mod frame;
 mod frames;
 mod image_predictor;
@@ -35,7 +36,8 @@ pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
-pub use frame::{DeviceSlice, Frame, MAX_SIDE, MaskData, MaskOut, PixelFormat, Pixels};
+pub use format::{Channel, PixelFormat, Yuv, YuvMatrix, YuvNumbers, YuvRange};
+pub use frame::{DeviceSlice, Frame, MAX_SIDE, MaskData, MaskOut, Pixels, Plane};
 pub use frames::Frames;
 pub use image_predictor::{
     ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,

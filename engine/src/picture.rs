@@ -3,7 +3,8 @@
 mod jpeg;
 
 use crate::error::{Error, Result};
-use crate::frame::{Frame, MAX_SIDE, PixelFormat};
+use crate::format::PixelFormat;
+use crate::frame::{Frame, MAX_SIDE};
 use std::path::Path;
 
 /// The most pixels of a file, 512 MiB as RGB: beyond it, a file is taken for an attack.
@@ -25,7 +26,7 @@ pub struct Picture {
 impl Picture {
     /// The picture as an argument.
     pub fn frame(&self) -> Result<Frame<'_>> {
-        let stride = self.width * self.format.bytes();
+        let stride = self.format.row_bytes(0, self.width);
         Frame::new(self.format, &self.pixels, self.width, self.height, stride)
     }
 }

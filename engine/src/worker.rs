@@ -3,7 +3,7 @@
 use crate::arena::{Arena, Carver};
 use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskData, MaskOut, Pixels};
+use crate::frame::{Frame, MaskData, MaskOut};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{self, Batch, OUTPUT_TOKENS};
@@ -336,7 +336,7 @@ impl<B: Backend> ImageWorker for Worker<B> {
     }
 
     fn encode(&mut self, frames: &[Frame<'_>]) -> Result<()> {
-        if !self.b.takes_device_memory() && frames.iter().any(|f| matches!(f.pixels(), Pixels::Device(_))) {
+        if !self.b.takes_device_memory() && frames.iter().any(Frame::is_device) {
             return Err(on_the_cpu("picture"));
         }
         self.images = 0;

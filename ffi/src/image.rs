@@ -89,7 +89,7 @@ pub(crate) unsafe fn frame<'a>(image: *const sam2_image) -> Result<Frame<'a>> {
         return Err(Failure::argument("image: data is null"));
     }
     let (width, height) = (i.width as usize, i.height as usize);
-    let row = width.saturating_mul(format.bytes());
+    let row = format.row_bytes(0, width);
     let stride = if i.stride == 0 { row } else { usize::try_from(i.stride).unwrap_or(usize::MAX) };
     // What the caller says is there: all rows, the last one without its gap.
     let bytes = stride.checked_mul(height.saturating_sub(1)).and_then(|n| n.checked_add(row));

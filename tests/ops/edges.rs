@@ -64,7 +64,7 @@ pub fn preprocess<B: Backend>(b: &B, numbers: Numbers) {
             PixelFormat::Gray8,
             PixelFormat::RgbF32,
         ] {
-            let stride = w * format.bytes() + if format == PixelFormat::RgbF32 { 8 } else { 3 };
+            let stride = format.row_bytes(0, w) + if format == PixelFormat::RgbF32 { 8 } else { 3 };
             let words: Vec<u32> = (0..(stride * h).div_ceil(4)).map(|_| r.next() as u32).collect();
             let floats: Vec<f32> = words.iter().map(|w| (w >> 8) as f32 / (1 << 24) as f32).collect();
             let is_float = format == PixelFormat::RgbF32;
@@ -81,7 +81,7 @@ pub fn preprocess<B: Backend>(b: &B, numbers: Numbers) {
                 if is_float {
                     floats[y * stride / 4 + x * 3 + channel] as f64
                 } else {
-                    bytes[y * stride + x * format.bytes() + channel] as f64 / 255.0
+                    bytes[y * stride + x * format.channels()[0].step + channel] as f64 / 255.0
                 }
             };
             let taps = |i: usize, from: usize| -> Vec<(usize, f64)> {

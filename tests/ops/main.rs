@@ -7,6 +7,7 @@ mod attention;
 mod common;
 mod decoder;
 mod edges;
+mod formats;
 mod linear;
 mod memory;
 mod rig;
@@ -16,7 +17,7 @@ use rig::Numbers;
 use sam2::engine::backend::Backend;
 use sam2::engine::cpu::{Cpu, simd::Isa};
 use sam2::engine::tensor::DType;
-use sam2_cuda::{Cuda, Driver, emulator::Emulator};
+use sam2_cuda::{Cuda, Driver, device::Device, emulator::Emulator};
 
 fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     linear::linear(b, numbers);
@@ -31,6 +32,7 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     decoder::cleaning(b);
     edges::masks_out(b);
     edges::preprocess(b, numbers);
+    formats::formats(b, numbers, None);
     memory::memory_attention(b, numbers);
     memory::rope2d(b, numbers);
     memory::bicubic(b, numbers);
@@ -72,6 +74,18 @@ fn cuda_with_a_library() {
     }
 }
 
+/// Pictures in the device's memory, used on a stream of the caller's.
+fn device_memory(device: impl Device) {
+    let stream = device.fork().unwrap();
+    let (b, numbers) = (Cuda::on(device), Numbers { dtype: DType::F32, device: true });
+    formats::formats(&b, numbers, Some(stream.stream() as *mut std::ffi::c_void));
+}
+
+#[test]
+fn cuda_device_memory() {
+    device_memory(Emulator::new(5));
+}
+
 /// The same on hardware.
 fn gpu(dtype: DType) {
     check_all(&Cuda::on(Driver::new(0).unwrap()), Numbers { dtype, device: true });
@@ -93,4 +107,10 @@ fn gpu_bf16() {
 #[ignore = "needs an NVIDIA GPU"]
 fn gpu_f16() {
     gpu(DType::F16);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn gpu_device_memory() {
+    device_memory(Driver::new(0).unwrap());
 }

@@ -6,6 +6,9 @@ use super::{Cpu, F32, SCRATCH};
 use crate::frame::Frame;
 use crate::resample::{BICUBIC_BITS, bicubic, bicubic_taps};
 
+/// Output columns that are made together.
+const COLUMNS: usize = 16;
+
 /// Output rows, and the source rows under them.
 pub struct Bicubic<'a> {
     pub rows: (usize, usize),
@@ -13,7 +16,8 @@ pub struct Bicubic<'a> {
     /// (side, side, 3)
     pub out: F32,
     pub side: usize,
-    /// Source rows resized along themselves, as bytes; then the weights of one filter.
+    /// Source rows resized along themselves, as bytes; at the end what the filters of `COLUMNS` output columns see of a
+    /// source row, and their weights.
     pub scratch: F32,
 }
 
@@ -26,26 +30,36 @@ impl Kernel for Bicubic<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
         let (frame, side) = (self.frame, self.side);
-        let (w, h, n, offsets) =
-            (frame.width(), frame.height(), frame.format().channels(), frame.format().rgb_offsets());
+        let channels = frame.format().interleaved().channels();
+        let (w, h, n, offsets) = (frame.width(), frame.height(), channels[0].step, channels.map(|c| c.offset));
         let taps = bicubic_taps(w.max(h), side);
-        let weights = std::slice::from_raw_parts_mut(self.scratch.at_mut(SCRATCH - taps).cast::<i32>(), taps);
+        let room = COLUMNS * taps;
+        let weights = std::slice::from_raw_parts_mut(self.scratch.at_mut(SCRATCH - room).cast::<i32>(), room);
+        let seen = std::slice::from_raw_parts_mut(self.scratch.at_mut(SCRATCH - 2 * room), room);
         let first_row = bicubic(self.rows.0, h, side, weights).0;
         let (last, count) = bicubic(self.rows.1 - 1, h, side, weights);
         let lines =
             std::slice::from_raw_parts_mut(self.scratch.ptr().cast::<u8>(), (last + count - first_row) * side * 3);
-        for x in 0..side {
-            let (first, count) = bicubic(x, w, side, weights);
+        for left in (0..side).step_by(COLUMNS) {
+            let mut all = [(0, 0); COLUMNS];
+            let filters = &mut all[..COLUMNS.min(side - left)];
+            for (i, (filter, weights)) in filters.iter_mut().zip(weights.chunks_mut(taps)).enumerate() {
+                *filter = bicubic(left + i, w, side, weights);
+            }
+            let (start, (last, count)) = (filters[0].0, filters[filters.len() - 1]);
             for (y, line) in lines.chunks_mut(side * 3).enumerate() {
-                let row = &frame.row(first_row + y)[first * n..];
-                let mut sums = [0i32; 3];
-                for (pixel, &weight) in row.chunks_exact(n).zip(&weights[..count]) {
-                    for c in 0..3 {
-                        sums[c] += i32::from(pixel[offsets[c]]) * weight;
+                let row = frame.pixels(first_row + y, start..last + count, seen);
+                let columns = filters.iter().zip(weights.chunks(taps)).zip(line[left * 3..].chunks_exact_mut(3));
+                for ((&(first, count), weights), out) in columns {
+                    let mut sums = [0i32; 3];
+                    for (pixel, &weight) in row[(first - start) * n..].chunks_exact(n).zip(&weights[..count]) {
+                        for c in 0..3 {
+                            sums[c] += i32::from(pixel[offsets[c]]) * weight;
+                        }
                     }
-                }
-                for c in 0..3 {
-                    line[x * 3 + c] = byte(sums[c]);
+                    for c in 0..3 {
+                        out[c] = byte(sums[c]);
+                    }
                 }
             }
         }
@@ -62,16 +76,40 @@ impl Kernel for Bicubic<'_> {
     }
 }
 
+/// Output rows for which there is scratch at a time.
+fn rows_at_once(width: usize, height: usize, side: usize) -> Option<usize> {
+    let taps = bicubic_taps(width.max(height), side);
+    let lines = |rows: usize| (rows * height.div_ceil(side) + taps) * side * 3;
+    (1..=32).rev().find(|&rows| lines(rows).div_ceil(4) + 2 * COLUMNS * taps <= SCRATCH)
+}
+
 impl Cpu {
     pub(super) fn bicubic(&self, out: F32, frame: &Frame<'_>, side: usize) {
-        let taps = bicubic_taps(frame.width().max(frame.height()), side);
-        let bytes = |rows: usize| (rows * frame.height().div_ceil(side) + taps) * side * 3;
-        // As many rows at a time as there is scratch for.
-        let rows = (1..=32).rev().find(|&rows| bytes(rows).div_ceil(4) + taps <= SCRATCH);
+        let rows = rows_at_once(frame.width(), frame.height(), side);
         let rows = rows.unwrap_or_else(|| panic!("preprocess: {}x{} to {side}", frame.width(), frame.height()));
         self.parallel(side.div_ceil(rows), |task, scratch| {
             let rows = (task * rows, ((task + 1) * rows).min(side));
             Bicubic { rows, frame, out, side, scratch }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::MAX_SIDE;
+
+    #[test]
+    fn there_is_scratch_for_any_picture() {
+        for side in (32..=4096).step_by(32) {
+            for (w, h) in [(MAX_SIDE, MAX_SIDE), (MAX_SIDE, 1), (1, MAX_SIDE), (1, 1), (side + 1, side - 1)] {
+                assert!(rows_at_once(w, h, side).is_some(), "{w}x{h} to {side}");
+                // What the filters of `COLUMNS` columns see of a row has room, 3 bytes a pixel.
+                let taps = bicubic_taps(w.max(h), side);
+                let weights = &mut vec![0; taps];
+                let (start, (last, count)) = (bicubic(0, w, side, weights).0, bicubic(COLUMNS - 1, w, side, weights));
+                assert!((last + count - start) * 3 <= COLUMNS * taps * 4, "{w}x{h} to {side}");
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32, SCRATCH};
 use crate::backend::Filter;
-use crate::frame::{Frame, MaskData, MaskOut, PixelFormat};
+use crate::frame::{Frame, MaskData, MaskOut};
 use crate::resample::{Triangle, bilinear};
 use crate::tensor::Tensor;
 
@@ -19,36 +19,44 @@ struct Resize<'a> {
     /// (side, side, 3)
     out: F32,
     side: usize,
-    /// A mixed row, then the filters along it: weights, `taps` for each output pixel.
+    /// A mixed row; the filters along it: weights, `taps` for each output pixel; then a piece of a source row.
     scratch: F32,
     taps: usize,
 }
+
+/// Pixels of a source row that are looked at together.
+const PIECE: usize = 512;
 
 impl Kernel for Resize<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
         let (w, h, format, side) = (self.frame.width(), self.frame.height(), self.frame.format(), self.side);
-        let (n, offsets) = (format.channels(), format.rgb_offsets());
+        let channels = format.interleaved().channels();
+        let (n, offsets) = (channels[0].step, channels.map(|c| c.offset));
         let mixed = std::slice::from_raw_parts_mut(self.scratch.ptr(), w * n);
         let weights = std::slice::from_raw_parts_mut(self.scratch.at_mut(w * n), side * self.taps);
+        let piece = std::slice::from_raw_parts_mut(self.scratch.at_mut(w * n + side * self.taps), PIECE * 3);
         for (x, weights) in weights.chunks_mut(self.taps).enumerate() {
             let filter = Triangle::new(x, w, side);
             (0..filter.count).for_each(|j| weights[j] = filter.weight(j));
         }
         for y in self.rows.0..self.rows.1 {
             let filter = Triangle::new(y, h, side);
-            let unit = if format == PixelFormat::RgbF32 { 1.0 } else { 1.0 / 255.0 };
+            let unit = if format.is_float() { 1.0 } else { 1.0 / 255.0 };
             mixed.fill(0.0);
             for j in 0..filter.count {
                 let weight = filter.weight(j) * unit;
-                let row = self.frame.row(filter.first + j);
-                if format == PixelFormat::RgbF32 {
-                    for (m, &v) in mixed.iter_mut().zip(bytemuck::cast_slice::<u8, f32>(row)) {
-                        *m += weight * v;
-                    }
-                } else {
-                    for (m, &v) in mixed.iter_mut().zip(row) {
-                        *m += weight * v as f32;
+                for (i, mixed) in mixed.chunks_mut(PIECE * n).enumerate() {
+                    let columns = i * PIECE..i * PIECE + mixed.len() / n;
+                    let pixels = self.frame.pixels(filter.first + j, columns, piece);
+                    if format.is_float() {
+                        for (m, &v) in mixed.iter_mut().zip(bytemuck::cast_slice::<u8, f32>(pixels)) {
+                            *m += weight * v;
+                        }
+                    } else {
+                        for (m, &v) in mixed.iter_mut().zip(pixels) {
+                            *m += weight * v as f32;
+                        }
                     }
                 }
             }
@@ -150,13 +158,14 @@ impl Cpu {
         let side = out.dim(0);
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
         self.count(&[out]);
-        self.count_bytes(frame.width() * frame.height() * frame.format().bytes());
+        self.count_bytes(frame.bytes());
         let out = F32::of(out);
-        if filter == Filter::Bicubic && frame.format() != PixelFormat::RgbF32 {
+        if filter == Filter::Bicubic && !frame.format().is_float() {
             return self.bicubic(out, frame, side);
         }
         let taps = Triangle::most(frame.width(), side);
-        assert!(frame.width() * frame.format().channels() + side * taps <= SCRATCH, "preprocess: {}", frame.width());
+        let values = frame.width() * frame.format().interleaved().channels()[0].step;
+        assert!(values + side * taps + PIECE * 3 <= SCRATCH, "preprocess: {}", frame.width());
         const ROWS: usize = 32;
         self.parallel(side.div_ceil(ROWS), |task, scratch| {
             let rows = (task * ROWS, ((task + 1) * ROWS).min(side));

@@ -5,7 +5,7 @@ use super::ppm;
 use super::survey::{Survey, survey};
 use crate::error::{Error, Result};
 use crate::ffmpeg::{Ffmpeg, Process, Running};
-use crate::frame::PixelFormat;
+use crate::format::PixelFormat;
 use crate::picture::Picture;
 use std::collections::VecDeque;
 use std::ffi::OsString;

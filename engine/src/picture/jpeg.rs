@@ -11,7 +11,7 @@ mod tests;
 mod upsample;
 
 use super::{Picture, Refusal, buffer, check_size};
-use crate::frame::PixelFormat;
+use crate::format::PixelFormat;
 use bits::Bytes;
 use colour::Colours;
 use huffman::Huffman;

@@ -1,7 +1,7 @@
 //! Where the frames of a video come from, and how long they are kept.
 
 use crate::error::{Error, Result, try_zeros};
-use crate::frame::{Frame, Pixels};
+use crate::frame::Frame;
 use crate::frames::Frames;
 use crate::picture::Picture;
 use std::collections::VecDeque;
@@ -145,14 +145,17 @@ impl Pushed {
     }
 }
 
-/// A copy of a frame in the host's memory; none of one that is elsewhere.
+/// A copy of a frame in the host's memory, interleaved and rows from the top; none of one that is elsewhere.
 pub(super) fn copy(frame: &Frame<'_>) -> Result<Option<Arc<Picture>>> {
-    if let Pixels::Device(_) = frame.pixels() {
+    if frame.is_device() {
         return Ok(None);
     }
-    let (width, height, format) = (frame.width(), frame.height(), frame.format());
-    let row = width * format.bytes();
+    let (width, height, format) = (frame.width(), frame.height(), frame.format().interleaved());
+    let row = format.row_bytes(0, width);
     let mut pixels = try_zeros::<u8>(row * height, "a frame")?;
-    pixels.chunks_mut(row).enumerate().for_each(|(y, out)| out.copy_from_slice(frame.row(y)));
+    let mut buffer = try_zeros::<f32>(width * 3, "a frame")?;
+    for (y, out) in pixels.chunks_mut(row).enumerate() {
+        out.copy_from_slice(frame.pixels(y, 0..width, &mut buffer));
+    }
     Ok(Some(Arc::new(Picture { pixels, width, height, format })))
 }

@@ -8,7 +8,8 @@ use super::object::{Object, Output};
 use super::predictor::VideoPredictor;
 use super::source::{Kept, Pushed, Source};
 use crate::error::{Error, Result, try_zeros};
-use crate::frame::{MAX_SIDE, PixelFormat};
+use crate::format::PixelFormat;
+use crate::frame::MAX_SIDE;
 use crate::picture::Picture;
 use crate::prompt::Point;
 use safetensors::{Dtype, SafeTensors};
@@ -267,7 +268,7 @@ impl VideoPredictor {
                             let pixels = tensor(file, &format!("frame.{i}"), Dtype::U8)?.to_vec();
                             let picture = Picture { pixels, width, height, format: *format };
                             picture.frame().map_err(|e| wrong(e.to_string()))?;
-                            if picture.pixels.len() != width * height * format.bytes() {
+                            if picture.pixels.len() != format.row_bytes(0, width) * height {
                                 return Err(wrong(format!("frame.{i} is not of {width}x{height} pixels")));
                             }
                             Some(Arc::new(picture))

@@ -5,7 +5,7 @@ use super::pass::{GivenActs, StepActs, floats, ints, memories, tokens, upload_pa
 use crate::arena::Arena;
 use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection, StageTime};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskOut, Pixels};
+use crate::frame::{Frame, MaskOut};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{Batch, FIRST_MASK_TOKEN, OUTPUT_TOKENS};
@@ -390,7 +390,7 @@ impl<B: Backend> VideoWorker for Tracker<B> {
     }
 
     fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()> {
-        if !self.b.takes_device_memory() && matches!(frame.pixels(), Pixels::Device(_)) {
+        if !self.b.takes_device_memory() && frame.is_device() {
             return Err(on_the_cpu("picture"));
         }
         self.current = None;
