@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sam2::engine::backend::*;
 use sam2::engine::cpu::Cpu;
 use sam2::engine::tensor::{DType, Tensor};
-use sam2::engine::{MaskData, MaskOut};
+use sam2::engine::{MaskBuffer, MaskOut};
 use sam2::{Frame, LoadOptions, PixelFormat, Plane, PredictOptions, Prompt, Yuv, YuvMatrix, YuvRange};
 use std::hint::black_box;
 
@@ -108,11 +108,22 @@ fn operations(c: &mut Criterion) {
     rig.bench(c, "upscale_masks 8 prompts", |b| b.upscale_masks(masks, keys, hyper, high, image, &dc1, norm, &dc2));
 
     let selected = rig.ints(&[0; 8]).view(&[p, 1]);
-    let mut bits = vec![0u8; p * 1280 * 720];
-    let bits = std::cell::RefCell::new(&mut bits);
+    let mut binary = vec![0u8; p * 1280 * 720];
+    let binary = std::cell::RefCell::new(&mut binary);
     rig.bench(c, "write_masks 8 masks of 1280x720", |b| {
-        let data = MaskData::Binary(&mut bits.borrow_mut(), 0.0);
-        b.write_masks(MaskOut { data, height: 720, width: 1280 }, masks, Some(selected))
+        let mut binary = binary.borrow_mut();
+        let buffer = MaskBuffer::binary(&mut binary);
+        b.write_masks(MaskOut::new(buffer, 0.0, 720, 1280), masks, Some(selected))
+    });
+    let (measures, measure) =
+        (rig.ints(&[0; 56]).view(&[p, 7]), Measure { threshold: 0.0, offset: 1.0, height: 720, width: 1280 });
+    rig.bench(c, "measure_masks 8 masks of 1280x720", |b| b.measure_masks(measures, masks, Some(selected), measure));
+    let mut map = vec![0u16; 1280 * 720];
+    let map = std::cell::RefCell::new(&mut map);
+    rig.bench(c, "write_labels 8 masks of 1280x720", |b| {
+        let mut map = map.borrow_mut();
+        let buffer = MaskBuffer::labels(&mut map);
+        b.write_labels(MaskOut::new(buffer, 0.0, 720, 1280), masks, Some(selected))
     });
     let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
     let areas = rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]);

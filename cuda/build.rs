@@ -13,6 +13,7 @@ const FAMILIES: &[&str] = &[
     "attention",
     "image_attention",
     "linear",
+    "mask_out",
     "masks",
     "memory_attention",
     "norm",

@@ -6,11 +6,11 @@
 pub use sam2_engine as engine;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
-    Channel, Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
-    ImagePredictorOptions, KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, Masks, Model, PixelFormat, Pixels, Plane,
-    Point, Precision, PredictOptions, Prediction, PredictionBuffers, Probe, Prompt, Result, Retention, StageTime,
-    VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg,
-    labels, manifest, mask_logits, parse_prompts, picture, rle,
+    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
+    ImagePredictorOptions, KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks, Model,
+    PixelFormat, Pixels, Plane, Point, Precision, PredictOptions, Prediction, PredictionBuffers, Probe, Prompt, Result,
+    Retention, StageTime, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Yuv, YuvMatrix, YuvRange, check,
+    checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts, picture, rle,
 };
 
 mod doctor;

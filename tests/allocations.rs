@@ -34,7 +34,7 @@ fn nothing_allocates_after_the_warm_up() {
         for prompts in [&clicks[..], &mixed, &clicks[..3]] {
             let m = prompts.len() * 3;
             let out = PredictionBuffers {
-                masks: Some(MaskBuffer::Binary(&mut masks[..m * picture.width * picture.height])),
+                masks: Some(MaskBuffer::binary(&mut masks[..m * picture.width * picture.height])),
                 iou_predictions: &mut iou[..m],
                 low_res_masks: Some(&mut low[..m * side * side]),
                 object_score_logits: Some(&mut scores[..prompts.len()]),

@@ -250,7 +250,7 @@ fn prompts_that_cannot_be_meant() {
     // Buffers of the wrong size.
     let (mut iou, mut masks) = ([0.0; 3], vec![0u8; 7]);
     let out = PredictionBuffers {
-        masks: Some(MaskBuffer::Binary(&mut masks)),
+        masks: Some(MaskBuffer::binary(&mut masks)),
         iou_predictions: &mut iou,
         low_res_masks: None,
         object_score_logits: None,

@@ -7,8 +7,8 @@ use sam2::engine::Model;
 use sam2::engine::backend::{Backend, Memory};
 use sam2::engine::tensor::Tensor;
 use sam2::{
-    Checkpoint, Config, DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, Masks, Precision, PredictOptions,
-    Prediction, PredictionBuffers, Prompt, Variant,
+    Checkpoint, Config, DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, MaskFormat, Masks, Precision,
+    PredictOptions, Prediction, PredictionBuffers, Prompt, Variant,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
@@ -246,7 +246,7 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     // Once the picture was read the caller may have other uses for its memory.
     stream.copy_in(input.addr(), zeros.ptr(), zeros.bytes()).unwrap();
     let mut iou = [0.0; 3];
-    for masks in [MaskBuffer::DeviceBinary(binary), MaskBuffer::DeviceLogits(floats)] {
+    for masks in [MaskBuffer::device(MaskFormat::Binary, binary), MaskBuffer::device(MaskFormat::Logits, floats)] {
         let (low_res_masks, object_score_logits) = (None, None);
         let out =
             PredictionBuffers { masks: Some(masks), iou_predictions: &mut iou, low_res_masks, object_score_logits };
@@ -270,7 +270,7 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let mut cpu = demo().image_predictor(Default::default()).unwrap();
     assert!(matches!(cpu.set_image(&frame), Err(Error::Input(_))));
     cpu.set_image(&picture.frame().unwrap()).unwrap();
-    let masks = Some(MaskBuffer::DeviceBinary(binary));
+    let masks = Some(MaskBuffer::device(MaskFormat::Binary, binary));
     let out = PredictionBuffers { masks, iou_predictions: &mut iou, low_res_masks: None, object_score_logits: None };
     assert!(matches!(cpu.predict_into(prompts, Default::default(), out), Err(Error::Input(_))));
 }

@@ -2,11 +2,12 @@
 
 mod common;
 
+use common::masks::*;
 use common::*;
 use sam2::engine::backend::Memory;
 use sam2::{
-    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, Model, Precision, Prompt, Retention,
-    Variant, VideoPredictor, VideoPredictorOptions, picture::Picture,
+    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, MaskFormat, Model, Precision, Prompt,
+    Retention, Variant, VideoPredictor, VideoPredictorOptions, picture::Picture,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
@@ -64,6 +65,8 @@ fn replay_equals_eager(device: impl Device) {
     assert_eq!(run(&mut stream(&model, offload), &frames, &objects()), replayed);
     let last = replayed.last().unwrap();
     assert_eq!(last.obj_ids, [1, 2]);
+    let size = (frames[0].height, frames[0].width);
+    replayed.iter().for_each(|got| assert_measured(&format!("frame {}", got.frame_idx), got, &got.masks, size));
     assert!(last.masks != replayed[2].masks && last.masks.iter().any(|&v| v > 0.0));
 }
 
@@ -147,11 +150,29 @@ fn device_memory(device: impl Device) {
     let (w, h) = (frames[0].width, frames[0].height);
     let up = stream_of_ours.pinned(w * h * 3).unwrap();
     let input = stream_of_ours.alloc(w * h * 3, "a frame").unwrap();
-    let masks = stream_of_ours.alloc(w * h, "masks").unwrap();
-    let down = stream_of_ours.pinned(w * h).unwrap();
+    let masks = stream_of_ours.alloc(w * h * 4, "masks").unwrap();
+    let down = stream_of_ours.pinned(w * h * 4).unwrap();
     let queue = stream_of_ours.stream() as *mut std::ffi::c_void;
     // SAFETY: memory of these sizes, which outlives the calls.
     let of = |m: &dyn Memory| unsafe { DeviceSlice::new(m.addr(), m.bytes(), queue) };
+    let to = |format: MaskFormat, flipped: bool| {
+        // SAFETY: no more than the memory.
+        let slice = unsafe { DeviceSlice::new(masks.addr(), format.bytes(1, h, w), queue) };
+        let buffer = MaskBuffer::device(format, slice);
+        if flipped { buffer.flipped() } else { buffer }
+    };
+    // What is there now is `want`'s mask.
+    let look = |got: &FrameMasks, want: &FrameMasks, format: MaskFormat, flipped: bool| {
+        let what = format!("frame {}, {format:?}, {flipped}", got.frame_idx);
+        assert!(got.masks.is_empty() && got.scores == want.scores, "{what}");
+        assert_measured(&what, got, &want.masks, (h, w));
+        let bytes = format.bytes(1, h, w);
+        stream_of_ours.copy_out(down.ptr(), masks.addr(), bytes).unwrap();
+        stream_of_ours.sync().unwrap();
+        // SAFETY: pinned memory of no less.
+        let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), bytes) };
+        assert!(bytes == formed(&want.masks, (h, w), 0.0, format, flipped), "{what}");
+    };
     for (i, picture) in frames.iter().enumerate() {
         assert_eq!(picture.pixels.len(), up.bytes());
         // SAFETY: pinned memory of that size; the copy is waited for by the call.
@@ -160,20 +181,24 @@ fn device_memory(device: impl Device) {
             stream_of_ours.copy_in(input.addr(), up.ptr(), up.bytes()).unwrap();
         }
         let frame = Frame::device(picture.format, of(&input), w, h, w * 3).unwrap();
-        let out = of(&masks);
         if i == 0 {
             p.push_frame(&frame).unwrap();
             let (id, prompt) = &objects()[0];
-            p.add_new_points_or_box(0, *id, prompt, true, true).unwrap();
+            let want = p.fork().add_new_points_or_box(0, *id, prompt, true, true).unwrap();
+            let out = to(MaskFormat::Labels, true);
+            let got = p.add_new_points_or_box_into(0, *id, prompt, true, true, out).unwrap();
+            look(&got, &want, MaskFormat::Labels, true);
             continue;
         }
-        let got = p.push_frame_into(&frame, MaskBuffer::DeviceBinary(out)).unwrap();
-        assert_eq!(got.scores, want[i].scores);
-        stream_of_ours.copy_out(down.ptr(), masks.addr(), masks.bytes()).unwrap();
-        stream_of_ours.sync().unwrap();
-        // SAFETY: pinned memory of that size.
-        let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), down.bytes()) };
-        assert!(bytes.iter().zip(&want[i].masks).all(|(&b, &v)| b == (v > 0.0) as u8), "frame {i}");
+        let forms: &[_] = if i == 1 { &[(MaskFormat::Bits, true)] } else { &[(MaskFormat::Logits, true)] };
+        for &(format, flipped) in forms.iter().chain([&(MaskFormat::Binary, false)]) {
+            let mut fork = p.fork();
+            let got = fork.push_frame_into(&frame, to(format, flipped)).unwrap();
+            look(&got, &want[i], format, flipped);
+            if format == MaskFormat::Binary {
+                p = fork;
+            }
+        }
     }
     // Nobody keeps such frames, so that a frame before the last is gone, and said so.
     let gone = p.add_new_points_or_box(1, 5, &objects()[1].1, true, true);
@@ -184,7 +209,7 @@ fn device_memory(device: impl Device) {
     assert!(matches!(cpu.push_frame(&frame), Err(Error::Input(_))));
     cpu.push_frame(&frames[0].frame().unwrap()).unwrap();
     cpu.add_new_points_or_box(0, 1, &objects()[0].1, true, true).unwrap();
-    let out = MaskBuffer::DeviceBinary(of(&masks));
+    let out = to(MaskFormat::Binary, false);
     assert!(matches!(cpu.push_frame_into(&frames[1].frame().unwrap(), out), Err(Error::Input(_))));
     assert_eq!(cpu.num_frames(), 1);
 }

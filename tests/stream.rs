@@ -302,13 +302,13 @@ fn frames_that_do_not_fit() {
     let nan = p.push_frame(&Frame::rgb_f32(&floats, first.width, first.height).unwrap());
     assert!(matches!(&nan, Err(Error::Input(e)) if e.contains("not a finite number")), "{nan:?}");
     let mut short = vec![0u8; 7];
-    let into = p.push_frame_into(&first.frame().unwrap(), MaskBuffer::Binary(&mut short));
-    assert!(matches!(&into, Err(Error::Input(e)) if e.contains("elements needed")), "{into:?}");
+    let into = p.push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut short));
+    assert!(matches!(&into, Err(Error::Input(e)) if e.contains("bytes needed")), "{into:?}");
     assert_eq!(p.num_frames(), 1);
 
     // Into a buffer: the same, as ones and zeros.
     let mut binary = vec![9u8; first.width * first.height];
-    let got = p.fork().push_frame_into(&first.frame().unwrap(), MaskBuffer::Binary(&mut binary)).unwrap();
+    let got = p.fork().push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut binary)).unwrap();
     assert!(got.masks.is_empty() && got.scores == want.scores);
     assert!(binary.iter().zip(&want.masks).all(|(&b, &v)| b == (v > 0.0) as u8));
     assert_eq!(p.push_frame(&first.frame().unwrap()).unwrap(), want);

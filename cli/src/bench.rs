@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let name = if n == 1 { "1 click".into() } else { format!("{n} clicks") };
         rows.push(measure(args, &mut predictor, &name, |p| {
             let out = PredictionBuffers {
-                masks: (!args.low_res).then(|| MaskBuffer::Binary(&mut masks)),
+                masks: (!args.low_res).then(|| MaskBuffer::binary(&mut masks)),
                 iou_predictions: &mut iou,
                 low_res_masks: Some(&mut low),
                 object_score_logits: None,

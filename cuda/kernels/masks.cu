@@ -1,5 +1,4 @@
-// What happens to logits: which mask of a prompt is taken, small areas mended, and the way out to the caller's size.
-// Not yet measured on a GPU.
+// What happens to logits: which mask of a prompt is taken, and small areas mended. Not yet measured on a GPU.
 
 #include "common.cuh"
 
@@ -121,40 +120,4 @@ KERNEL(clean_write, CleanArgs, 256) {
     else
         v = area <= a.hole ? a.threshold + a.margin : v;
     a.out[i] = v;
-}
-
-struct WriteArgs {
-    void* out;            // (count, out_h, out_w): f32, or u8 where binary
-    const float* masks;   // (p, n, h, w)
-    const int* selected;  // (count), or null: all masks in order
-    int count, per, n, h, w, out_h, out_w, binary;
-    float limit;  // threshold of a binary mask, bound of logits
-};
-
-// The two samples around output sample i, and the weight of the second (PyTorch's bilinear, corners not aligned).
-DEVICE void sample(int i, int from, int to, int* first, float* weight) {
-    float x = fmaxf((i + 0.5f) * (static_cast<float>(from) / static_cast<float>(to)) - 0.5f, 0.0f);
-    *first = min(static_cast<int>(x), from - 1);
-    *weight = x - *first;
-}
-
-// Grid: (pixels of a mask by 256, count).
-KERNEL(write_masks, WriteArgs, 256) {
-    int i = block_x() * 256 + thread_x(), mask = block_y(), pixels = a.out_h * a.out_w;
-    if (i >= pixels) return;
-    int plane = a.selected ? mask / a.per * a.n + a.selected[mask] : mask;
-    const float* from = a.masks + static_cast<size_t>(plane) * a.h * a.w;
-    int x, y;
-    float tx, ty;
-    sample(i % a.out_w, a.w, a.out_w, &x, &tx);
-    sample(i / a.out_w, a.h, a.out_h, &y, &ty);
-    int x1 = min(x + 1, a.w - 1), y1 = min(y + 1, a.h - 1);
-    float top = from[y * a.w + x] * (1.0f - tx) + from[y * a.w + x1] * tx;
-    float bottom = from[y1 * a.w + x] * (1.0f - tx) + from[y1 * a.w + x1] * tx;
-    float v = top * (1.0f - ty) + bottom * ty;
-    size_t out = static_cast<size_t>(mask) * pixels + i;
-    if (a.binary)
-        static_cast<uint8_t*>(a.out)[out] = v > a.limit;
-    else
-        static_cast<float*>(a.out)[out] = fminf(fmaxf(v, -a.limit), a.limit);
 }

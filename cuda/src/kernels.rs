@@ -47,7 +47,8 @@ kernels! {
     update_image_bf16_64 128 update_image_bf16_128 128 update_image_bf16_256 128
     update_image_f16_64 128 update_image_f16_128 128 update_image_f16_256 128
     upscale_norm 256 upscale_masks 256
-    select_masks 256 clean_start 256 clean_join 256 clean_count 256 clean_write 256 write_masks 256
+    select_masks 256 clean_start 256 clean_join 256 clean_count 256 clean_write 256
+    write_masks 256 write_labels 256 measure_masks 256 measure_merge 32
     gather_memories 256 remember 256 pick_rows 256 hide_absent 256 memory_mask 256 depthwise_conv7x7 256
     preprocess_columns 256 preprocess_rows 256 bicubic_rows 256 bicubic_columns 256
 }

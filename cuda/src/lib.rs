@@ -12,6 +12,7 @@ mod driver;
 pub mod emulator;
 mod kernels;
 mod linear;
+mod mask_out;
 mod masks;
 mod memory_attention;
 mod pixels;

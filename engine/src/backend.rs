@@ -6,7 +6,8 @@
 //! Weights are float32 on the host and whatever suits the device once loaded.
 
 use crate::error::Result;
-use crate::frame::{Frame, MaskOut};
+use crate::frame::Frame;
+use crate::mask_out::MaskOut;
 use crate::precision::Precision;
 use crate::tensor::Tensor;
 
@@ -279,9 +280,15 @@ pub trait Backend: Sized + Send + 'static {
         areas: Tensor<'_>,
         cleaning: Cleaning,
     );
-    /// The chosen masks of (p, 4, h, w), or all of (p, n, h, w) where `selected` is none, resized (bilinear, corners
-    /// not aligned, no widening) to each entry of `out`, in order.
+    /// The chosen masks of (p, n, h, w), `selected` (p, ..), or all where that is none, resized (bilinear, corners not
+    /// aligned, no widening) to each entry of `out`, in order.
     fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+    /// `out` is the map of labels of the masks that [`Backend::write_masks`] would write, to the bit.
+    fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+    /// `out` (count, 7) i32, of each mask that [`Backend::write_masks`] would write, to the bit: pixels above threshold,
+    /// above threshold + offset and above threshold - offset; left, top, right and bottom of the outermost pixels above
+    /// threshold, 0 where there are none.
+    fn measure_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>, measure: Measure);
 }
 
 /// Every operation with its arguments, for devices that pass them on: `operations!(make)` calls `make!` with the list.
@@ -316,6 +323,8 @@ macro_rules! operations {
             select_masks(out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection);
             clean_masks(out: Tensor<'_>, masks: Tensor<'_>, selected: Tensor<'_>, labels: Tensor<'_>, areas: Tensor<'_>, cleaning: Cleaning);
             write_masks(out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+            write_labels(out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+            measure_masks(out: Tensor<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>, measure: Measure);
         }
     };
 }

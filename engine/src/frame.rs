@@ -1,4 +1,4 @@
-//! What crosses the edge of the engine: pictures in, masks out.
+//! Pictures on their way in, and memory of the caller's.
 
 use crate::error::{Error, Result};
 use crate::format::{Channel, PixelFormat, rgb};
@@ -268,60 +268,6 @@ impl<'a> Frame<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// Where masks go, all of one size, one after another.
-pub struct MaskOut<'a> {
-    /// The caller's buffer.
-    pub data: MaskData<'a>,
-    /// Height of a mask.
-    pub height: usize,
-    /// Width of a mask.
-    pub width: usize,
-}
-
-/// The buffer of a [`MaskOut`].
-pub enum MaskData<'a> {
-    /// One byte a pixel: 1 where the logit is above the threshold, else 0.
-    Binary(&'a mut [u8], f32),
-    /// Logits, clamped to plus or minus the bound.
-    Logits(&'a mut [f32], f32),
-    /// As `Binary`, in the memory of the GPU that the model runs on.
-    DeviceBinary(DeviceSlice, f32),
-    /// As `Logits`, in the memory of the GPU that the model runs on.
-    DeviceLogits(DeviceSlice, f32),
-}
-
-impl MaskData<'_> {
-    /// Room for so many pixels.
-    pub fn pixels(&self) -> usize {
-        match self {
-            MaskData::Binary(data, _) => data.len(),
-            MaskData::Logits(data, _) => data.len(),
-            MaskData::DeviceBinary(d, _) => d.bytes,
-            MaskData::DeviceLogits(d, _) => d.bytes / 4,
-        }
-    }
-
-    /// `count` pixels from pixel `first`.
-    pub(crate) fn part(&mut self, first: usize, count: usize) -> MaskData<'_> {
-        let within = |d: &DeviceSlice, size: usize| DeviceSlice {
-            address: d.address + (first * size) as u64,
-            bytes: count * size,
-            stream: d.stream,
-        };
-        match self {
-            MaskData::Binary(data, t) => MaskData::Binary(&mut data[first..][..count], *t),
-            MaskData::Logits(data, t) => MaskData::Logits(&mut data[first..][..count], *t),
-            MaskData::DeviceBinary(d, t) => MaskData::DeviceBinary(within(d, 1), *t),
-            MaskData::DeviceLogits(d, t) => MaskData::DeviceLogits(within(d, 4), *t),
-        }
-    }
-
-    /// In a GPU's memory.
-    pub(crate) fn is_device(&self) -> bool {
-        matches!(self, MaskData::DeviceBinary(..) | MaskData::DeviceLogits(..))
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::backend::{Cleaning, Counters, KernelTime, Probe, Selection};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
-use crate::frame::{DeviceSlice, Frame, MaskData};
+use crate::frame::Frame;
+use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
 use crate::prompt::Prompt;
 use crate::worker::{Feature, ImageWorker, Job};
 
@@ -76,7 +77,8 @@ impl Prediction {
 
 /// The caller's buffers for the results of a call; see [`Prediction`] for their contents.
 pub struct PredictionBuffers<'a> {
-    /// (prompts, n, height, width), binary or logits.
+    /// (prompts, n, height, width) in the buffer's format; labels, (height, width), are 1 + the prompt's place, and need one
+    /// mask per prompt (`multimask_output` false).
     pub masks: Option<MaskBuffer<'a>>,
     /// (prompts, n)
     pub iou_predictions: &'a mut [f32],
@@ -84,39 +86,6 @@ pub struct PredictionBuffers<'a> {
     pub low_res_masks: Option<&'a mut [f32]>,
     /// (prompts)
     pub object_score_logits: Option<&'a mut [f32]>,
-}
-
-/// The full-size masks of [`PredictionBuffers`].
-pub enum MaskBuffer<'a> {
-    /// One byte a pixel.
-    Binary(&'a mut [u8]),
-    /// One f32 a pixel.
-    Logits(&'a mut [f32]),
-    /// As `Binary`, in the memory of the GPU that the model runs on.
-    DeviceBinary(DeviceSlice),
-    /// As `Logits`, in the memory of the GPU that the model runs on, aligned to 4 bytes.
-    DeviceLogits(DeviceSlice),
-}
-
-impl<'a> MaskBuffer<'a> {
-    /// The buffer for `pixels` pixels, with what lies above `threshold` as 1 where it is binary.
-    pub(crate) fn data(self, threshold: f32, pixels: usize) -> Result<MaskData<'a>> {
-        if let MaskBuffer::DeviceLogits(d) = &self
-            && (!d.address.is_multiple_of(4) || !d.bytes.is_multiple_of(4))
-        {
-            return Err(Error::input("buffer masks: not aligned to 4 bytes"));
-        }
-        let data = match self {
-            MaskBuffer::Binary(data) => MaskData::Binary(data, threshold),
-            MaskBuffer::Logits(data) => MaskData::Logits(data, f32::INFINITY),
-            MaskBuffer::DeviceBinary(d) => MaskData::DeviceBinary(d, threshold),
-            MaskBuffer::DeviceLogits(d) => MaskData::DeviceLogits(d, f32::INFINITY),
-        };
-        match data.pixels() {
-            n if n == pixels => Ok(data),
-            n => Err(Error::input(format!("buffer masks: {pixels} elements needed, got {n}"))),
-        }
-    }
 }
 
 /// Encodes pictures, then makes masks for prompts on them.
@@ -224,8 +193,13 @@ impl ImagePredictor {
     ) -> Result<()> {
         let (height, width) = self.the_image()?;
         let n = prompts.len() * self.selection(options).masks();
-        let (low, full) = (n * self.mask_side * self.mask_side, n * height * width);
-        let masks = out.masks.map(|m| m.data(self.options.mask_threshold, full)).transpose()?;
+        let low = n * self.mask_side * self.mask_side;
+        if let Some(masks) = &out.masks {
+            if masks.format() == MaskFormat::Labels && options.multimask_output {
+                return Err(Error::input("buffer masks: labels are for one mask per prompt, without multimask_output"));
+            }
+            masks.check(n, height, width)?;
+        }
         for (name, need, got) in [
             ("iou_predictions", n, Some(out.iou_predictions.len())),
             ("low_res_masks", low, out.low_res_masks.as_ref().map(|d| d.len())),
@@ -238,9 +212,7 @@ impl ImagePredictor {
         let mut jobs = [Job {
             prompts,
             extent: self.extent((height, width), options),
-            height,
-            width,
-            masks,
+            masks: out.masks.map(|masks| MaskOut::new(masks, self.options.mask_threshold, height, width)),
             low_res: out.low_res_masks,
             iou: out.iou_predictions,
             scores: out.object_score_logits,
@@ -333,11 +305,9 @@ impl ImagePredictor {
             .map(|(p, prompts)| Job {
                 prompts,
                 extent: self.extent((p.height, p.width), options),
-                height: p.height,
-                width: p.width,
                 masks: Some(match &mut p.masks {
-                    Masks::Binary(data) => MaskData::Binary(data, threshold),
-                    Masks::Logits(data) => MaskData::Logits(data, f32::INFINITY),
+                    Masks::Binary(data) => MaskOut::new(MaskBuffer::binary(data), threshold, p.height, p.width),
+                    Masks::Logits(data) => MaskOut::new(MaskBuffer::logits(data), threshold, p.height, p.width),
                 }),
                 low_res: Some(&mut p.low_res_masks),
                 iou: &mut p.iou_predictions,

@@ -17,6 +17,7 @@ mod frame;
 mod frames;
 mod image_predictor;
 pub mod labels;
+mod mask_out;
 mod model;
 mod model_handle;
 pub mod null;
@@ -37,11 +38,12 @@ pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use format::{Channel, PixelFormat, Yuv, YuvMatrix, YuvNumbers, YuvRange};
-pub use frame::{DeviceSlice, Frame, MAX_SIDE, MaskData, MaskOut, Pixels, Plane};
+pub use frame::{DeviceSlice, Frame, MAX_SIDE, Pixels, Plane};
 pub use frames::Frames;
 pub use image_predictor::{
-    ImagePredictor, ImagePredictorOptions, MaskBuffer, Masks, PredictOptions, Prediction, PredictionBuffers,
+    ImagePredictor, ImagePredictorOptions, Masks, PredictOptions, Prediction, PredictionBuffers,
 };
+pub use mask_out::{MaskBuffer, MaskFormat, MaskMemory, MaskOut};
 pub use model::{check, manifest};
 pub use model_handle::Model;
 pub use precision::{Policy, Precision};

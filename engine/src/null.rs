@@ -4,7 +4,8 @@
 
 use crate::backend::*;
 use crate::error::Result;
-use crate::frame::{Frame, MaskOut};
+use crate::frame::Frame;
+use crate::mask_out::MaskOut;
 use crate::operations;
 use crate::precision::Precision;
 use crate::tensor::Tensor;

@@ -293,3 +293,16 @@ pub struct Cleaning {
     /// What is filled gets this much more than the threshold, what is removed as much less.
     pub margin: f32,
 }
+
+/// What [`Backend::measure_masks`] counts, and at which size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measure {
+    /// What is above it is on the object.
+    pub threshold: f32,
+    /// How far above and below the threshold pixels are counted as well.
+    pub offset: f32,
+    /// Height that masks are resized to.
+    pub height: usize,
+    /// Width that masks are resized to.
+    pub width: usize,
+}

@@ -3,7 +3,8 @@
 use crate::arena::{Arena, Carver};
 use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskData, MaskOut};
+use crate::frame::Frame;
+use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{self, Batch, OUTPUT_TOKENS};
@@ -51,10 +52,8 @@ pub(crate) struct Job<'a> {
     pub prompts: &'a [Prompt<'a>],
     /// Width and height of the image in the units of the prompts' coordinates.
     pub extent: [f32; 2],
-    pub height: usize,
-    pub width: usize,
-    /// (prompts, masks, height, width)
-    pub masks: Option<MaskData<'a>>,
+    /// Of every prompt's masks; or, where there is one job, a map of their labels.
+    pub masks: Option<MaskOut<'a>>,
     /// (prompts, masks, mask_side, mask_side), clamped to +-32
     pub low_res: Option<&'a mut [f32]>,
     /// (prompts, masks)
@@ -77,6 +76,8 @@ struct Staging {
     iou: Vec<f32>,
     scores: Vec<f32>,
     selected: Vec<i32>,
+    /// Zeros, of a full pass.
+    first: Vec<i32>,
 }
 
 /// The worker of image predictors on a backend.
@@ -88,6 +89,8 @@ pub(crate) struct Worker<B: Backend> {
     scratch: Arena<B>,
     /// Features of the current pictures.
     features: Arena<B>,
+    /// The masks of a call that wants their labels, until all are there.
+    labelled: Arena<B>,
     /// Pictures there is room for.
     capacity: usize,
     images: usize,
@@ -116,6 +119,20 @@ impl<'a> CleanActs<'a> {
     }
 }
 
+/// Masks that wait to be labelled.
+struct LabelActs<'a> {
+    /// (prompts, 1, side, side)
+    masks: Tensor<'a>,
+    /// (prompts of a pass) i32: 0.
+    first: Tensor<'a>,
+}
+
+impl<'a> LabelActs<'a> {
+    fn carve(c: &mut Carver<'a>, prompts: usize, pass: usize, side: usize) -> Self {
+        LabelActs { masks: c.take(DType::F32, &[prompts, 1, side, side]), first: c.take(DType::I32, &[pass]) }
+    }
+}
+
 impl<B: Backend> Worker<B> {
     pub fn new(net: Arc<Network<B>>, b: B, guard: bool) -> Self {
         Worker {
@@ -123,6 +140,7 @@ impl<B: Backend> Worker<B> {
             b,
             scratch: Arena::new(guard),
             features: Arena::new(guard),
+            labelled: Arena::new(guard),
             capacity: 0,
             images: 0,
             pending: false,
@@ -172,6 +190,7 @@ impl<B: Backend> Worker<B> {
         let batch = self.staging.fill(jobs, range.clone(), self.net.config.image_size as f32);
         self.reserve_decode(batch, cleaning.is_some())?;
         let (net, b, s) = (&*self.net, &self.b, &mut self.staging);
+        let (side, total) = (net.config.mask_side(), jobs.iter().map(|job| job.prompts.len()).sum());
         self.scratch.poison(b);
         let mut carver = self.scratch.carve();
         let a = mask_decoder::Acts::carve(&mut carver, &net.config, net.policy, batch);
@@ -218,24 +237,34 @@ impl<B: Backend> Worker<B> {
             let (first, at, count) = (part.start - range.start, part.start - own.start, part.len());
             let (low, chosen) = (a.masks.slice(first, count), selected.slice(first, count));
             if let Some(out) = &mut job.masks {
-                let size = n * job.height * job.width;
-                let data = out.part(at * size, count * size);
-                let out = MaskOut { data, height: job.height, width: job.width };
-                match &clean {
-                    Some((_, clean)) => b.write_masks(out, clean.masks.slice(first, count), None),
-                    None => b.write_masks(out, low, Some(chosen)),
+                let (masks, chosen) = match &clean {
+                    Some((_, clean)) => (clean.masks.slice(first, count), None),
+                    None => (low, Some(chosen)),
+                };
+                if out.buffer.format() == MaskFormat::Labels {
+                    let acts = LabelActs::carve(&mut self.labelled.carve(), total, b.prompts_per_pass(), side);
+                    s.first.resize(b.prompts_per_pass(), 0);
+                    b.upload(acts.first, bytemuck::cast_slice(&s.first));
+                    let rows = chosen.map_or(acts.first.prefix(&[count]), |chosen| chosen.view(&[count]));
+                    let to = acts.masks.slice(at, count).view(&[count, side * side]);
+                    b.pick_rows(to, masks.view(&[count, masks.dim(1), side * side]), 0, rows);
+                    if range.end == total {
+                        b.write_labels(out.lend(), acts.masks, None);
+                    }
+                } else {
+                    b.write_masks(out.part(at * n, count * n), masks, chosen);
                 }
             }
             if let Some(out) = &mut job.low_res {
-                let side = net.config.mask_side();
                 let size = n * side * side;
-                let data = MaskData::Logits(&mut out[at * size..][..count * size], 32.0);
-                b.write_masks(MaskOut { data, height: side, width: side }, low, Some(chosen));
+                let buffer = MaskBuffer::logits(&mut out[at * size..][..count * size]);
+                b.write_masks(MaskOut { buffer, limit: 32.0, height: side, width: side }, low, Some(chosen));
             }
         }
         self.pending = false;
         b.sync()?;
         self.scratch.check(b)?;
+        self.labelled.check(b)?;
 
         let (mut p, mut start) = (0, 0);
         for job in jobs {
@@ -370,11 +399,24 @@ impl<B: Backend> ImageWorker for Worker<B> {
     }
 
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()> {
-        let device = jobs.iter().any(|job| job.masks.as_ref().is_some_and(MaskData::is_device));
-        if device && !self.b.takes_device_memory() {
+        let mut outs = jobs.iter().filter_map(|job| job.masks.as_ref());
+        if outs.clone().any(|out| out.buffer.is_device()) && !self.b.takes_device_memory() {
             return Err(on_the_cpu("buffer for masks"));
         }
         let total = jobs.iter().map(|job| job.prompts.len()).sum();
+        if outs.any(|out| out.buffer.format() == MaskFormat::Labels) {
+            let (b, side) = (&self.b, self.net.config.mask_side());
+            self.labelled.reserve(b, "masks to be labelled", |c| {
+                LabelActs::carve(c, total, b.prompts_per_pass(), side);
+            })?;
+            self.labelled.poison(b);
+            if let ([Job { masks: Some(out), .. }], 0) = (&mut *jobs, total) {
+                // A map without labels.
+                let acts = LabelActs::carve(&mut self.labelled.carve(), 0, b.prompts_per_pass(), side);
+                b.write_labels(out.lend(), acts.masks, None);
+                return b.sync();
+            }
+        }
         for first in (0..total).step_by(self.b.prompts_per_pass()) {
             self.pass(jobs, first..(first + self.b.prompts_per_pass()).min(total), selection, cleaning)?;
         }
@@ -421,6 +463,6 @@ impl<B: Backend> ImageWorker for Worker<B> {
     }
 
     fn bytes(&self) -> usize {
-        self.scratch.bytes() + self.features.bytes()
+        self.scratch.bytes() + self.features.bytes() + self.labelled.bytes()
     }
 }

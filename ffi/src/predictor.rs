@@ -6,7 +6,9 @@ use crate::model::{MODELS, put, sam2_model};
 use crate::options::{Sized32, read};
 use crate::prompts::{prompt, sam2_prompt};
 use crate::status::{Failure, Result, call, sam2_status};
-use engine::{DeviceSlice, ImagePredictor, ImagePredictorOptions, MaskBuffer, PredictOptions, PredictionBuffers};
+use engine::{
+    DeviceSlice, ImagePredictor, ImagePredictorOptions, MaskBuffer, MaskFormat, PredictOptions, PredictionBuffers,
+};
 use std::ffi::c_void;
 
 /// Encodes a picture, then makes masks for prompts on it. One thread uses it at a time.
@@ -103,16 +105,16 @@ pub(crate) unsafe fn mask_buffer<'a>(buffer: *const sam2_mask_buffer) -> Result<
     Ok(Some(unsafe {
         match (b.memory, b.kind) {
             (crate::SAM2_MEMORY_HOST, SAM2_MASK_U8) => {
-                MaskBuffer::Binary(std::slice::from_raw_parts_mut(b.data.cast(), bytes))
+                MaskBuffer::binary(std::slice::from_raw_parts_mut(b.data.cast(), bytes))
             }
             (crate::SAM2_MEMORY_HOST, SAM2_MASK_LOGITS) => {
-                MaskBuffer::Logits(std::slice::from_raw_parts_mut(b.data.cast(), bytes / 4))
+                MaskBuffer::logits(std::slice::from_raw_parts_mut(b.data.cast(), bytes / 4))
             }
             (crate::SAM2_MEMORY_CUDA, SAM2_MASK_U8) => {
-                MaskBuffer::DeviceBinary(DeviceSlice::new(b.data as u64, bytes, stream))
+                MaskBuffer::device(MaskFormat::Binary, DeviceSlice::new(b.data as u64, bytes, stream))
             }
             (crate::SAM2_MEMORY_CUDA, SAM2_MASK_LOGITS) => {
-                MaskBuffer::DeviceLogits(DeviceSlice::new(b.data as u64, bytes, stream))
+                MaskBuffer::device(MaskFormat::Logits, DeviceSlice::new(b.data as u64, bytes, stream))
             }
             _ => return Err(Failure::argument(format!("mask buffer: no memory {} or kind {}", b.memory, b.kind))),
         }

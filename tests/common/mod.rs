@@ -1,6 +1,7 @@
 //! What several tests need: goldens, comparison, models of the test data.
 #![allow(dead_code)] // each test takes a part of it
 
+pub mod masks;
 pub mod parity;
 
 use sam2::{Checkpoint, Device, ImagePredictor, LoadOptions, Model, Variant};

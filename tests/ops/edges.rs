@@ -1,56 +1,8 @@
-//! Pictures in, masks out.
+//! Pictures in.
 
 use crate::rig::*;
 use sam2::engine::backend::*;
-use sam2::engine::{MaskData, MaskOut};
 use sam2::{Frame, PixelFormat};
-
-/// Bilinear samples as PyTorch takes them.
-fn resized(x: &[f32], (h, w): (usize, usize), (oh, ow): (usize, usize)) -> Vec<f64> {
-    let pair = |i: usize, from: usize, to: usize| {
-        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
-        let first = (at as usize).min(from - 1);
-        (first, (first + 1).min(from - 1), at - first as f64)
-    };
-    (0..oh * ow)
-        .map(|i| {
-            let ((y0, y1, ty), (x0, x1, tx)) = (pair(i / ow, h, oh), pair(i % ow, w, ow));
-            let at = |y: usize, x_: usize| x[y * w + x_] as f64;
-            let line = |y: usize| at(y, x0) * (1.0 - tx) + at(y, x1) * tx;
-            line(y0) * (1.0 - ty) + line(y1) * ty
-        })
-        .collect()
-}
-
-pub fn masks_out<B: Backend>(b: &B) {
-    let mut r = Random(9);
-    let (p, h, w) = (2, 8, 6);
-    let masks: Vec<f32> = r.floats(p * 4 * h * w).iter().map(|v| v * 40.0).collect();
-    let (tm, ts) = (Owned::new(b, &[p, 4, h, w], &masks), Owned::ints(b, &[3, 1, 0, 2]));
-    for (oh, ow) in [(8, 6), (1, 1), (131, 57), (3, 70)] {
-        let mut want = Vec::new();
-        for plane in [3, 1, 4, 6] {
-            want.extend(resized(&masks[plane * h * w..][..h * w], (h, w), (oh, ow)));
-        }
-        let mut logits = vec![f32::NAN; want.len()];
-        let out = MaskOut { data: MaskData::Logits(&mut logits, 32.0), height: oh, width: ow };
-        b.write_masks(out, tm.at(), Some(ts.at().view(&[p, 2])));
-        b.sync().unwrap();
-        let clamped: Vec<f64> = want.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
-        check(&format!("write_masks {oh}x{ow}"), &logits, &clamped, 1e-5);
-        let mut bits = vec![9u8; want.len()];
-        let out = MaskOut { data: MaskData::Binary(&mut bits, 1.5), height: oh, width: ow };
-        b.write_masks(out, tm.at(), Some(ts.at().view(&[p, 2])));
-        b.sync().unwrap();
-        for (bit, v) in bits.iter().zip(&want) {
-            assert!(*bit == (*v > 1.5) as u8 || (v - 1.5).abs() < 1e-3, "{oh}x{ow}: {bit} for {v}");
-        }
-    }
-    let mut all = vec![f32::NAN; masks.len()];
-    b.write_masks(MaskOut { data: MaskData::Logits(&mut all, f32::INFINITY), height: h, width: w }, tm.at(), None);
-    b.sync().unwrap();
-    assert_eq!(all, masks, "write_masks of one size copies");
-}
 
 pub fn preprocess<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(10);

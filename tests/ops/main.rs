@@ -9,6 +9,7 @@ mod decoder;
 mod edges;
 mod formats;
 mod linear;
+mod masks;
 mod memory;
 mod rig;
 mod tracking;
@@ -30,7 +31,7 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     decoder::prompts(b, numbers);
     decoder::selection(b);
     decoder::cleaning(b);
-    edges::masks_out(b);
+    masks::masks_out(b);
     edges::preprocess(b, numbers);
     formats::formats(b, numbers, None);
     memory::memory_attention(b, numbers);

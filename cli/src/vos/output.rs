@@ -106,8 +106,7 @@ mod tests {
         };
         output.create(&[]).ok().unwrap();
         let mut put = |obj_ids: &[i64], masks: &[f32], more| {
-            let masks =
-                FrameMasks { frame_idx: 0, obj_ids: obj_ids.to_vec(), masks: masks.to_vec(), scores: Vec::new() };
+            let masks = FrameMasks { obj_ids: obj_ids.to_vec(), masks: masks.to_vec(), ..Default::default() };
             output.put(&masks, more).ok().unwrap();
             output.is_complete(&[])
         };

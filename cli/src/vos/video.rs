@@ -57,7 +57,7 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
 fn write_blank(output: &mut Output<'_>, objects: &[i64], frames: std::ops::Range<usize>) -> Result<(), Failure> {
     let n = objects.len() * output.height * output.width;
     let masks = try_collect(n, "masks", std::iter::repeat_n(NO_OBJECT, n))?;
-    let mut blank = FrameMasks { frame_idx: 0, obj_ids: objects.to_vec(), masks, scores: Vec::new() };
+    let mut blank = FrameMasks { obj_ids: objects.to_vec(), masks, ..Default::default() };
     for frame in frames {
         blank.frame_idx = frame;
         output.put(&blank, false)?;

@@ -27,6 +27,7 @@ mod attention;
 mod bicubic;
 mod image_attention;
 mod linear;
+mod masks;
 mod math;
 mod memory;
 mod norm;
@@ -41,7 +42,8 @@ mod upscale;
 
 use crate::backend::*;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, MaskOut};
+use crate::frame::Frame;
+use crate::mask_out::MaskOut;
 use crate::operations;
 use crate::precision::Precision;
 use crate::tensor::{DType, Tensor, bf16};

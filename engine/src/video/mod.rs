@@ -5,10 +5,12 @@ mod object;
 mod pass;
 mod predictor;
 mod propagate;
+mod show;
 mod source;
 mod state;
 mod worker;
 
-pub use predictor::{FrameMasks, VideoPredictor, VideoPredictorOptions};
+pub use predictor::{VideoPredictor, VideoPredictorOptions};
+pub use show::FrameMasks;
 pub use source::Retention;
 pub(crate) use worker::{Tracker, VideoWorker};

@@ -107,6 +107,34 @@ impl<'a> GivenActs<'a> {
     }
 }
 
+/// How many masks are shown, and how many there are: all that were found, and others.
+#[derive(Clone, Copy)]
+pub(super) struct ShownSize {
+    pub planes: usize,
+    pub shown: usize,
+}
+
+/// The masks to be shown, those that were found first.
+pub(super) struct ShownActs<'a> {
+    /// (planes, 1, mask_side, mask_side)
+    pub masks: Tensor<'a>,
+    /// (shown) i32: which of the masks each is.
+    pub order: Tensor<'a>,
+    /// (shown, 7) i32
+    pub measures: Tensor<'a>,
+}
+
+impl<'a> ShownActs<'a> {
+    pub fn carve(c: &mut Carver<'a>, config: &Config, size: ShownSize) -> Self {
+        let side = config.mask_side();
+        ShownActs {
+            masks: c.take(DType::F32, &[size.planes, 1, side, side]),
+            order: c.take(DType::I32, &[size.shown]),
+            measures: c.take(DType::I32, &[size.shown, 7]),
+        }
+    }
+}
+
 /// Integers as bytes of a tensor.
 pub(super) fn ints(values: &[i32]) -> &[u8] {
     bytemuck::cast_slice(values)

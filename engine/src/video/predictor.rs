@@ -4,13 +4,14 @@
 
 use super::bank::slot_bytes;
 use super::object::{Object, Output, Place, reach};
+use super::show::FrameMasks;
 use super::source::{Retention, Source};
-use super::worker::{How, Past, Seen, Shown, Step, VideoWorker};
+use super::worker::{How, Past, Seen, Show, Step, VideoWorker};
 use crate::backend::{Counters, Probe, Selection, StageTime};
 use crate::config::Config;
-use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{MaskData, MaskOut};
+use crate::error::{Error, Result, try_from_fn};
 use crate::frames::Frames;
+use crate::mask_out::MaskBuffer;
 use crate::prompt::{Point, Prompt, resize_mask};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,20 +30,6 @@ pub struct VideoPredictorOptions {
     pub legacy_corrections: bool,
     /// Memories are kept in the host's memory and brought to the device when needed. Frames always are in the host's.
     pub offload_state_to_cpu: bool,
-}
-
-/// Masks of every object on one frame.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FrameMasks {
-    /// The frame's number.
-    pub frame_idx: usize,
-    /// The objects, in the order they were first named.
-    pub obj_ids: Vec<i64>,
-    /// (objects, height, width): logits at the video's size; above 0 is on the object. Empty where they went to a buffer of
-    /// the caller's.
-    pub masks: Vec<f32>,
-    /// (objects): above 0 where the object is to be seen; NaN where nothing is known of it on this frame.
-    pub scores: Vec<f32>,
 }
 
 /// Follows objects through a video.
@@ -111,7 +98,34 @@ impl VideoPredictor {
         clear_old_points: bool,
         normalize_coords: bool,
     ) -> Result<FrameMasks> {
+        self.add_points(frame_idx, obj_id, prompt, clear_old_points, normalize_coords, None)
+    }
+
+    /// As [`VideoPredictor::add_new_points_or_box`] with the masks in a buffer of the caller's: one of all objects, a new one
+    /// too.
+    pub fn add_new_points_or_box_into(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        prompt: &Prompt<'_>,
+        clear_old_points: bool,
+        normalize_coords: bool,
+        masks: MaskBuffer<'_>,
+    ) -> Result<FrameMasks> {
+        self.add_points(frame_idx, obj_id, prompt, clear_old_points, normalize_coords, Some(masks))
+    }
+
+    fn add_points(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        prompt: &Prompt<'_>,
+        clear_old_points: bool,
+        normalize_coords: bool,
+        masks: Option<MaskBuffer<'_>>,
+    ) -> Result<FrameMasks> {
         self.source.check(frame_idx)?;
+        self.check_buffer(&masks, Some(obj_id), self.size)?;
         let (height, width) = self.size;
         let extent = if normalize_coords { [width as f32, height as f32] } else { [1.0, 1.0] };
         prompt.check(extent, self.config.mask_side())?;
@@ -151,7 +165,7 @@ impl VideoPredictor {
         let selection = self.selection(points.len(), initial);
         let step = Step::new(past, Seen::Points(&points, fed_back.as_deref()), false);
         let out = self.find(frame_idx, step, selection)?;
-        self.change(frame_idx, obj_id, |object| {
+        self.change(frame_idx, obj_id, masks, |object| {
             object.points.insert(frame_idx, points);
             object.temp[!cond as usize].put(frame_idx, out);
         })
@@ -167,7 +181,33 @@ impl VideoPredictor {
         height: usize,
         width: usize,
     ) -> Result<FrameMasks> {
+        self.add_mask(frame_idx, obj_id, mask, height, width, None)
+    }
+
+    /// As [`VideoPredictor::add_new_mask`] with the masks in a buffer of the caller's: one of all objects, a new one too.
+    pub fn add_new_mask_into(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        mask: &[u8],
+        height: usize,
+        width: usize,
+        masks: MaskBuffer<'_>,
+    ) -> Result<FrameMasks> {
+        self.add_mask(frame_idx, obj_id, mask, height, width, Some(masks))
+    }
+
+    fn add_mask(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        mask: &[u8],
+        height: usize,
+        width: usize,
+        masks: Option<MaskBuffer<'_>>,
+    ) -> Result<FrameMasks> {
         self.source.check(frame_idx)?;
+        self.check_buffer(&masks, Some(obj_id), self.size)?;
         if height == 0 || width == 0 || height.checked_mul(width) != Some(mask.len()) {
             return Err(Error::input(format!("a mask of {} values for {width}x{height} pixels", mask.len())));
         }
@@ -194,7 +234,7 @@ impl VideoPredictor {
             let step = Step::new(past, Seen::Points(&[], Some(&logits)), false);
             self.find(frame_idx, step, self.selection(0, initial))?
         };
-        self.change(frame_idx, obj_id, |object| {
+        self.change(frame_idx, obj_id, masks, |object| {
             object.points.remove(&frame_idx);
             object.temp[!cond as usize].put(frame_idx, out);
         })
@@ -202,9 +242,24 @@ impl VideoPredictor {
 
     /// Forgets what was said of an object on a frame; returns the masks of all objects there.
     pub fn clear_all_prompts_in_frame(&mut self, frame_idx: usize, obj_id: i64) -> Result<FrameMasks> {
+        self.clear_prompts(frame_idx, obj_id, None)
+    }
+
+    /// As [`VideoPredictor::clear_all_prompts_in_frame`] with the masks in a buffer of the caller's.
+    pub fn clear_all_prompts_in_frame_into(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        masks: MaskBuffer<'_>,
+    ) -> Result<FrameMasks> {
+        self.clear_prompts(frame_idx, obj_id, Some(masks))
+    }
+
+    fn clear_prompts(&mut self, frame_idx: usize, obj_id: i64, masks: Option<MaskBuffer<'_>>) -> Result<FrameMasks> {
         self.source.check(frame_idx)?;
         self.known(obj_id)?;
-        self.change(frame_idx, obj_id, |object| object.clear(frame_idx))
+        self.check_buffer(&masks, None, self.size)?;
+        self.change(frame_idx, obj_id, masks, |object| object.clear(frame_idx))
     }
 
     /// Removes an object.
@@ -269,8 +324,8 @@ impl VideoPredictor {
         [device, host]
     }
 
-    /// What an object takes at most in a stream that keeps a window: bytes of memories and pointers (on the device, but for
-    /// memories that are offloaded) and of masks on the host, with one conditioning frame and a correction of every frame that
+    /// What an object takes at most in a stream that keeps a window: bytes of memories, pointers and the mask that is shown (on
+    /// the device, but for memories that are offloaded) and of masks on the host, with one conditioning frame and a correction of every frame that
     /// is kept; a further conditioning frame takes one of each more. The bank that memories and pointers of all objects lie
     /// in grows by doubling, and does not shrink. None where everything is kept.
     pub fn object_bytes(&self) -> Option<[usize; 2]> {
@@ -283,7 +338,7 @@ impl VideoPredictor {
         let count = |reach: usize| kept.saturating_add(reach + 2);
         let (maps, pointers) = (count(maps), count(maps.max(pointers)).saturating_add(kept));
         let low = self.config.mask_side() * self.config.mask_side() * 4;
-        let device = maps.saturating_mul(map).saturating_add(pointers.saturating_mul(pointer));
+        let device = maps.saturating_mul(map).saturating_add(pointers.saturating_mul(pointer)).saturating_add(low);
         Some([device, kept.saturating_add(count(0)).saturating_mul(low)])
     }
 
@@ -313,7 +368,13 @@ impl VideoPredictor {
 
     /// Changes what is known of an object, which is new where it was not known, and returns the masks of all objects on a
     /// frame; nothing is changed where there is no memory for them.
-    fn change(&mut self, frame: usize, obj_id: i64, change: impl FnOnce(&mut Object)) -> Result<FrameMasks> {
+    fn change(
+        &mut self,
+        frame: usize,
+        obj_id: i64,
+        masks: Option<MaskBuffer<'_>>,
+        change: impl FnOnce(&mut Object),
+    ) -> Result<FrameMasks> {
         let known = self.ids.iter().position(|&id| id == obj_id);
         let index = known.unwrap_or_else(|| {
             self.ids.push(obj_id);
@@ -322,14 +383,14 @@ impl VideoPredictor {
         });
         let before = self.objects[index].clone();
         change(&mut self.objects[index]);
-        let masks = self.masks_on(frame);
-        if masks.is_err() {
+        let shown = self.masks_on(frame, masks);
+        if shown.is_err() {
             self.objects[index] = before;
             let count = self.ids.len() - known.is_none() as usize;
             self.ids.truncate(count);
             self.objects.truncate(count);
         }
-        masks
+        shown
     }
 
     /// What an object that was tracked on a frame remembers.
@@ -378,38 +439,9 @@ impl VideoPredictor {
     /// Finds one object on a frame.
     fn find(&self, frame: usize, step: Step<'_>, selection: Selection) -> Result<Output> {
         let mut steps = [step];
-        self.on(frame)?.find(&mut steps, self.how(selection, false), &[], None)?;
+        self.on(frame)?.find(&mut steps, self.how(selection, false), Show::default())?;
         let [step] = steps;
         let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
         Ok(Output { low_res: step.low_res, score: step.score, pointer, memory: None })
-    }
-
-    /// The masks of all objects on a frame, at the video's size.
-    fn masks_on(&mut self, frame: usize) -> Result<FrameMasks> {
-        let (height, width) = self.size;
-        let low = self.config.mask_side() * self.config.mask_side();
-        let nothing = try_from_fn(low, "a mask", |_| NO_OBJECT)?;
-        let outputs: Vec<Option<&Output>> = self.objects.iter().map(|o| o.shown(frame)).collect();
-        let shown: Vec<Shown<'_>> =
-            outputs.iter().map(|out| Shown::Known(out.map_or(&nothing, |out| &out.low_res))).collect();
-        let mut masks = try_zeros::<f32>(self.objects.len() * height * width, "masks")?;
-        let out = MaskOut { data: MaskData::Logits(&mut masks, f32::INFINITY), height, width };
-        self.lock().find(&mut [], self.how(Selection::Single, false), &shown, Some(out))?;
-        let scores = outputs.iter().map(|out| out.map_or(f32::NAN, |out| out.score)).collect();
-        self.without_overlap(&mut masks);
-        Ok(FrameMasks { frame_idx: frame, obj_ids: self.ids.clone(), masks, scores })
-    }
-
-    /// Where the configuration says so: of every pixel, the highest logit stays; the others become -10 at most.
-    pub(super) fn without_overlap(&self, masks: &mut [f32]) {
-        let (n, pixels) = (self.objects.len(), self.size.0 * self.size.1);
-        if !self.config.memory.non_overlap_masks || n < 2 {
-            return;
-        }
-        for i in 0..pixels {
-            let best =
-                (1..n).fold(0, |best, k| if masks[k * pixels + i] > masks[best * pixels + i] { k } else { best });
-            (0..n).filter(|&k| k != best).for_each(|k| masks[k * pixels + i] = masks[k * pixels + i].min(-10.0));
-        }
     }
 }

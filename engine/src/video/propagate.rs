@@ -1,20 +1,13 @@
 //! From frame to frame: objects are followed through frames that are there, or as they come.
 
 use super::object::Output;
-use super::predictor::{FrameMasks, NO_OBJECT, VideoPredictor};
+use super::predictor::{NO_OBJECT, VideoPredictor};
+use super::show::FrameMasks;
 use super::source::{Retention, Source, copy};
-use super::worker::{Seen, Shown, Step};
-use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskData, MaskOut};
-use crate::image_predictor::MaskBuffer;
-
-/// Where the masks of a frame go.
-enum Out<'a> {
-    /// Logits on the host.
-    Host(&'a mut [f32]),
-    /// As the caller wants them.
-    Buffer(MaskData<'a>),
-}
+use super::worker::{Seen, Show, Shown, Step};
+use crate::error::{Error, Result, try_from_fn};
+use crate::frame::Frame;
+use crate::mask_out::MaskBuffer;
 
 impl VideoPredictor {
     /// Follows all objects from `start_frame_idx` (by default the first frame that anything was said of) over at most
@@ -27,6 +20,34 @@ impl VideoPredictor {
         reverse: bool,
         mut each: impl FnMut(FrameMasks) -> bool,
     ) -> Result<()> {
+        let each = |frame: FrameMasks, _: &Option<MaskBuffer<'_>>| each(frame);
+        self.propagate(start_frame_idx, max_frame_num_to_track, reverse, None, each)
+    }
+
+    /// As [`VideoPredictor::propagate_in_video`] with the masks of a frame in a buffer of the caller's by the time that `each`
+    /// is called, which is shown it too.
+    pub fn propagate_in_video_into(
+        &mut self,
+        start_frame_idx: Option<usize>,
+        max_frame_num_to_track: Option<usize>,
+        reverse: bool,
+        masks: MaskBuffer<'_>,
+        mut each: impl FnMut(FrameMasks, &MaskBuffer<'_>) -> bool,
+    ) -> Result<()> {
+        let each =
+            |frame: FrameMasks, masks: &Option<MaskBuffer<'_>>| masks.as_ref().is_some_and(|masks| each(frame, masks));
+        self.propagate(start_frame_idx, max_frame_num_to_track, reverse, Some(masks), each)
+    }
+
+    fn propagate(
+        &mut self,
+        start_frame_idx: Option<usize>,
+        max_frame_num_to_track: Option<usize>,
+        reverse: bool,
+        mut masks: Option<MaskBuffer<'_>>,
+        mut each: impl FnMut(FrameMasks, &Option<MaskBuffer<'_>>) -> bool,
+    ) -> Result<()> {
+        self.check_buffer(&masks, None, self.size)?;
         self.preflight()?;
         if let Some(i) = self.objects.iter().position(|o| o.cond.is_empty()) {
             let id = self.ids[i];
@@ -44,7 +65,8 @@ impl VideoPredictor {
             false => (start..=start.saturating_add(count).min(n - 1)).collect(),
         };
         for frame in order {
-            if !each(self.track_to_host(frame, reverse, None)?) {
+            let found = self.track(frame, reverse, masks.as_mut().map(MaskBuffer::lend), None)?;
+            if !each(found, &masks) {
                 break;
             }
         }
@@ -58,25 +80,15 @@ impl VideoPredictor {
     /// A frame in the memory of a GPU is encoded now, and is not kept: things can be said of it until the next one comes,
     /// here or in a fork, also one that fails.
     pub fn push_frame(&mut self, frame: &Frame<'_>) -> Result<FrameMasks> {
-        self.push(frame, |predictor, index, given| predictor.track_to_host(index, false, given))
+        self.push(frame, None)
     }
 
-    /// As [`VideoPredictor::push_frame`] with the masks in a buffer of the caller's, (objects, height, width). Not where
-    /// the configuration wants masks that do not overlap.
+    /// As [`VideoPredictor::push_frame`] with the masks in a buffer of the caller's.
     pub fn push_frame_into(&mut self, frame: &Frame<'_>, masks: MaskBuffer<'_>) -> Result<FrameMasks> {
-        let wanted = self.objects.len() * frame.height() * frame.width();
-        let data = masks.data(0.0, wanted)?;
-        if self.config.memory.non_overlap_masks {
-            return Err(Error::input("masks that do not overlap (model.non_overlap_masks) need push_frame"));
-        }
-        self.push(frame, |predictor, index, given| predictor.track(index, false, Out::Buffer(data), given))
+        self.push(frame, Some(masks))
     }
 
-    fn push(
-        &mut self,
-        frame: &Frame<'_>,
-        track: impl FnOnce(&mut Self, usize, Option<&Frame<'_>>) -> Result<FrameMasks>,
-    ) -> Result<FrameMasks> {
+    fn push(&mut self, frame: &Frame<'_>, masks: Option<MaskBuffer<'_>>) -> Result<FrameMasks> {
         let Source::Pushed(pushed) = &self.source else {
             return Err(Error::input("this video's frames were given; only a stream takes more"));
         };
@@ -85,6 +97,7 @@ impl VideoPredictor {
             let ((h, w), (height, width)) = (self.size, size);
             return Err(Error::input(format!("a frame of {width}x{height} pixels, the first had {w}x{h}")));
         }
+        self.check_buffer(&masks, None, size)?;
         frame.check_finite()?;
         let picture = copy(frame)?;
         let given = picture.is_none().then_some(frame);
@@ -95,7 +108,7 @@ impl VideoPredictor {
             pushed.push(picture);
         }
         self.size = size;
-        let result = track(self, index, given);
+        let result = self.track(index, false, masks, given);
         let Source::Pushed(pushed) = &mut self.source else { return result };
         match &result {
             Err(_) => {
@@ -148,24 +161,15 @@ impl VideoPredictor {
         Ok(())
     }
 
-    /// Follows all objects to a frame, with their logits on the host.
-    fn track_to_host(&mut self, frame: usize, reverse: bool, given: Option<&Frame<'_>>) -> Result<FrameMasks> {
-        let mut masks = try_zeros::<f32>(self.objects.len() * self.size.0 * self.size.1, "masks")?;
-        let found = self.track(frame, reverse, Out::Host(&mut masks), given)?;
-        self.without_overlap(&mut masks);
-        Ok(FrameMasks { masks, ..found })
-    }
-
     /// Finds every object on a frame by its past, but where something was said of it, and shows them all. `given`: the
     /// frame, where nobody keeps it.
     fn track(
         &mut self,
         frame_idx: usize,
         reverse: bool,
-        out: Out<'_>,
+        masks: Option<MaskBuffer<'_>>,
         given: Option<&Frame<'_>>,
     ) -> Result<FrameMasks> {
-        let (height, width) = self.size;
         let due: Vec<usize> = (0..self.objects.len())
             .filter(|&i| {
                 let object = &self.objects[i];
@@ -187,23 +191,22 @@ impl VideoPredictor {
                 _ => Shown::Known(&nothing),
             })
             .collect();
-        let data = match out {
-            Out::Host(masks) => MaskData::Logits(masks, f32::INFINITY),
-            Out::Buffer(data) => data,
-        };
         let how = self.how(self.selection(0, false), true);
-        if let Some(frame) = given {
-            let (key, mut worker) = (self.source.key(frame_idx)?, self.lock());
-            if let Err(e) = worker.encode(key, frame) {
-                // The caller's memory is theirs again after the call.
-                let _ = worker.find(&mut [], how, &[], None);
-                return Err(e);
+        let mut worker = match given {
+            Some(frame) => {
+                let (key, mut worker) = (self.source.key(frame_idx)?, self.lock());
+                if let Err(e) = worker.encode(key, frame) {
+                    // The caller's memory is theirs again after the call.
+                    let _ = worker.find(&mut [], how, Show::default());
+                    return Err(e);
+                }
+                worker
             }
-            worker.find(&mut steps, how, &shown, Some(MaskOut { data, height, width }))?;
-        } else {
-            let mut worker = if due.is_empty() { self.lock() } else { self.on(frame_idx)? };
-            worker.find(&mut steps, how, &shown, Some(MaskOut { data, height, width }))?;
-        }
+            None if due.is_empty() => self.lock(),
+            None => self.on(frame_idx)?,
+        };
+        let found = self.show(&mut **worker, frame_idx, &mut steps, how, &shown, masks)?;
+        drop(worker);
         for (step, &i) in steps.into_iter().zip(&due) {
             let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
             let out = Output { low_res: step.low_res, score: step.score, pointer, memory: step.memory };
@@ -219,6 +222,6 @@ impl VideoPredictor {
             }
         }
         let scores = self.objects.iter().map(|o| o.shown(frame_idx).map_or(f32::NAN, |out| out.score)).collect();
-        Ok(FrameMasks { frame_idx, obj_ids: self.ids.clone(), masks: Vec::new(), scores })
+        Ok(FrameMasks { scores, ..found })
     }
 }

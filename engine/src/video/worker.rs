@@ -1,11 +1,14 @@
 //! A queue on a device with what the objects of a video leave behind: features of the current frame, memories.
 
 use super::bank::{Bank, Kind, Slot};
-use super::pass::{GivenActs, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts};
+use super::pass::{
+    GivenActs, ShownActs, ShownSize, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts,
+};
 use crate::arena::Arena;
-use crate::backend::{Backend, Cleaning, Counters, Filter, Probe, Selection, StageTime};
+use crate::backend::{Backend, Cleaning, Counters, Filter, Measure, Probe, Selection, StageTime};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
-use crate::frame::{Frame, MaskOut};
+use crate::frame::Frame;
+use crate::mask_out::{Extent, MaskFormat, MaskOut};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{Batch, FIRST_MASK_TOKEN, OUTPUT_TOKENS};
@@ -13,7 +16,6 @@ use crate::model::memory_attention::Memories;
 use crate::model::tracking::Tracking;
 use crate::prompt::Point;
 use crate::stage::Stage;
-use crate::tensor::{DType, Tensor};
 use crate::worker::on_the_cpu;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -85,15 +87,26 @@ pub(crate) enum Shown<'a> {
     Known(&'a [f32]),
 }
 
+/// Masks to be shown, and how.
+#[derive(Default)]
+pub(crate) struct Show<'a, 'o> {
+    pub masks: &'a [Shown<'a>],
+    /// Height and width of the video: masks are measured at this size.
+    pub size: (usize, usize),
+    /// Where they go, all to each, of the right size.
+    pub outs: Vec<MaskOut<'o>>,
+}
+
 /// What a predictor asks of a worker, whatever the device.
 pub(crate) trait VideoWorker: Send {
     /// The frame whose features are there.
     fn current(&self) -> Option<u64>;
     /// Makes a frame the current one, known by a number of the caller's.
     fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()>;
-    /// Finds objects on the current frame, all with a past or all without, and shows masks, one after another in `out`;
-    /// waits once.
-    fn find(&mut self, steps: &mut [Step<'_>], how: How, shown: &[Shown<'_>], out: Option<MaskOut<'_>>) -> Result<()>;
+    /// Whether masks may go to a GPU's memory.
+    fn takes_device_memory(&self) -> bool;
+    /// Finds objects on the current frame, all with a past or all without, and shows masks; waits once.
+    fn find(&mut self, steps: &mut [Step<'_>], how: How, show: Show<'_, '_>) -> Result<Vec<Extent>>;
     /// Remembers masks (mask_side, mask_side) of the current frame with their scores; with `binary`, their outlines
     /// alone.
     fn remember(&mut self, masks: &[(&[f32], f32)], binary: bool) -> Result<Vec<Slot>>;
@@ -117,6 +130,8 @@ pub(crate) struct Tracker<B: Backend> {
     scratch: Arena<B>,
     /// Of the current frame.
     features: Arena<B>,
+    /// The masks to be shown, until all are there.
+    shown: Arena<B>,
     bank: Bank<B>,
     current: Option<u64>,
     encode: Stage<B, ()>,
@@ -173,6 +188,7 @@ impl<B: Backend> Tracker<B> {
             net,
             scratch: Arena::new(guard),
             features: Arena::new(guard),
+            shown: Arena::new(guard),
             bank: Bank::new(offload),
             current: None,
             encode: Stage::default(),
@@ -209,14 +225,15 @@ impl<B: Backend> Tracker<B> {
         })
     }
 
-    /// Finds some of the objects; what comes out is there after the next wait.
+    /// Finds some of the objects; what comes out is there after the next wait. `first`: objects found before in this call,
+    /// where they are to be shown.
     fn pass(
         &mut self,
         steps: &[Step<'_>],
         how: How,
         low_res: &mut [f32],
         scores: &mut [f32],
-        shown: &mut dyn FnMut(&B, Tensor<'_>),
+        shown: Option<(usize, ShownSize)>,
     ) -> Result<()> {
         let net = self.net.clone();
         let (config, tracking, p) = (&net.config, Self::tracking(&net)?, steps.len());
@@ -329,7 +346,13 @@ impl<B: Backend> Tracker<B> {
         }
         b.download(bytemuck::cast_slice_mut(scores), a.decoder.scores);
         b.download(bytemuck::cast_slice_mut(low_res), a.low);
-        self.profile.stage(b, "masks", || shown(b, a.low));
+        if let Some((first, size)) = shown {
+            let acts = ShownActs::carve(&mut self.shown.carve(), config, size);
+            let pixels = config.mask_side() * config.mask_side();
+            let (to, from) = (acts.masks.slice(first, p).view(&[p, pixels]), a.low.view(&[p, 1, pixels]));
+            // Image 0, as everywhere here, so that this copies.
+            b.pick_rows(to, from, 0, a.decoder.image);
+        }
         self.bank.keep(b, config, &new);
         self.scratch.check(b)?;
         self.profile.check()
@@ -340,47 +363,62 @@ impl<B: Backend> Tracker<B> {
         &mut self,
         steps: &[Step<'_>],
         how: How,
-        shown: &[Shown<'_>],
-        mut out: Option<MaskOut<'_>>,
+        show: &mut Show<'_, '_>,
         low_res: &mut [f32],
         scores: &mut [f32],
+        measures: &mut [i32],
     ) -> Result<()> {
-        let side = self.net.config.mask_side();
-        let low = side * side;
+        let net = self.net.clone();
+        let (config, low) = (&net.config, net.config.mask_side() * net.config.mask_side());
+        let known = show.masks.iter().filter(|mask| matches!(mask, Shown::Known(_))).count();
+        let size = ShownSize { planes: steps.len() + known, shown: show.masks.len() };
+        let showing = !show.outs.is_empty();
+        if showing {
+            self.shown.reserve(&self.b, "masks of a frame", |c| {
+                ShownActs::carve(c, config, size);
+            })?;
+            self.shown.poison(&self.b);
+        }
         let per = self.b.objects_per_pass(steps.first().map_or(0, |step| self.bytes_of(step, how)));
         for (i, steps) in steps.chunks(per).enumerate() {
             let (first, n) = (i * per, steps.len());
             let (low_res, scores) = (&mut low_res[first * low..][..n * low], &mut scores[first..][..n]);
-            self.pass(steps, how, low_res, scores, &mut |b, masks| {
-                let Some(MaskOut { data, height, width }) = &mut out else { return };
-                // Neighbours in one go.
-                let at = |row: &usize| match shown[*row] {
-                    Shown::Found(step) if (first..first + n).contains(&step) => Some(step - first),
-                    _ => None,
-                };
-                let rows: Vec<usize> = (0..shown.len()).filter(|row| at(row).is_some()).collect();
-                for run in rows.chunk_by(|x, y| x + 1 == *y && at(x).map(|step| step + 1) == at(y)) {
-                    let (Some(&row), Some(step)) = (run.first(), run.first().and_then(at)) else { continue };
-                    let data = data.part(row * *height * *width, run.len() * *height * *width);
-                    b.write_masks(MaskOut { data, height: *height, width: *width }, masks.slice(step, run.len()), None);
+            self.pass(steps, how, low_res, scores, showing.then_some((first, size)))?;
+        }
+        if showing {
+            self.profile.stage(&self.b, "masks", || self.show(steps.len(), size, show, measures));
+            self.shown.check(&self.b)?;
+        }
+        self.profile.check()
+    }
+
+    /// Shows and measures the masks of `found` objects, and others.
+    fn show(&self, found: usize, size: ShownSize, show: &mut Show<'_, '_>, measures: &mut [i32]) {
+        let b = &self.b;
+        let acts = ShownActs::carve(&mut self.shown.carve(), &self.net.config, size);
+        let (mut order, mut next) = (Vec::with_capacity(size.shown), found);
+        for mask in show.masks {
+            match mask {
+                Shown::Found(step) => order.push(*step as i32),
+                Shown::Known(mask) => {
+                    b.upload(acts.masks.slice(next, 1), floats(mask));
+                    order.push(next as i32);
+                    next += 1;
                 }
-            })?;
+            }
         }
-        let Some(MaskOut { data, height, width }) = &mut out else { return Ok(()) };
-        let known = shown.iter().enumerate().filter_map(|(row, s)| match s {
-            Shown::Known(mask) => Some((row, *mask)),
-            Shown::Found(_) => None,
-        });
-        for (row, mask) in known {
-            self.scratch.reserve(&self.b, SCRATCH, |c| {
-                c.take(DType::F32, &[1, 1, side, side]);
-            })?;
-            let from = self.scratch.carve().take(DType::F32, &[1, 1, side, side]);
-            self.b.upload(from, floats(mask));
-            let data = data.part(row * *height * *width, *height * *width);
-            self.b.write_masks(MaskOut { data, height: *height, width: *width }, from, None);
+        b.upload(acts.order, ints(&order));
+        let side = self.net.config.mask_side();
+        let masks = acts.masks.view(&[1, size.planes, side, side]);
+        let (height, width) = show.size;
+        b.measure_masks(acts.measures, masks, Some(acts.order), Measure { threshold: 0.0, offset: 0.0, height, width });
+        b.download(bytemuck::cast_slice_mut(measures), acts.measures);
+        for out in &mut show.outs {
+            match out.buffer.format() {
+                MaskFormat::Labels => b.write_labels(out.lend(), masks, Some(acts.order)),
+                _ => b.write_masks(out.lend(), masks, Some(acts.order)),
+            }
         }
-        Ok(())
     }
 }
 
@@ -417,10 +455,11 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         Ok(())
     }
 
-    fn find(&mut self, steps: &mut [Step<'_>], how: How, shown: &[Shown<'_>], out: Option<MaskOut<'_>>) -> Result<()> {
-        if out.as_ref().is_some_and(|out| out.data.is_device()) && !self.b.takes_device_memory() {
-            return Err(on_the_cpu("buffer for masks"));
-        }
+    fn takes_device_memory(&self) -> bool {
+        self.b.takes_device_memory()
+    }
+
+    fn find(&mut self, steps: &mut [Step<'_>], how: How, mut show: Show<'_, '_>) -> Result<Vec<Extent>> {
         let net = self.net.clone();
         let low = net.config.mask_side() * net.config.mask_side();
         for step in steps.iter_mut() {
@@ -430,7 +469,8 @@ impl<B: Backend> VideoWorker for Tracker<B> {
             }
         }
         let (mut low_res, mut scores) = (try_zeros::<f32>(steps.len() * low, "masks")?, vec![0.0; steps.len()]);
-        let enqueued = self.enqueue(steps, how, shown, out, &mut low_res, &mut scores);
+        let mut measures = try_zeros::<i32>(show.masks.len() * 7, "masks")?;
+        let enqueued = self.enqueue(steps, how, &mut show, &mut low_res, &mut scores, &mut measures);
         // Also after a failure: what was enqueued goes to memory that is borrowed here.
         let waited = self.b.sync();
         enqueued?;
@@ -438,7 +478,7 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         for ((step, low_res), score) in steps.iter_mut().zip(low_res.chunks(low)).zip(scores) {
             (step.low_res, step.score) = (Arc::new(try_from_fn(low, "a mask", |i| low_res[i])?), score);
         }
-        Ok(())
+        Ok(measures.chunks(7).map(Extent::of).collect())
     }
 
     fn remember(&mut self, masks: &[(&[f32], f32)], binary: bool) -> Result<Vec<Slot>> {
@@ -493,6 +533,6 @@ impl<B: Backend> VideoWorker for Tracker<B> {
 
     fn bytes(&self) -> [usize; 2] {
         let [device, host] = self.bank.bytes();
-        [self.scratch.bytes() + self.features.bytes() + device, host]
+        [self.scratch.bytes() + self.features.bytes() + self.shown.bytes() + device, host]
     }
 }

@@ -1,0 +1,158 @@
+// Masks out: enlarged to the caller's size pixel by pixel, and written, labelled or measured. Every product and sum is
+// spelled out as one operation, so that all of them see the same bits. Not yet measured on a GPU.
+
+#include "common.cuh"
+
+enum { BINARY = 0, BITS = 1, LOGITS = 2 };
+
+// The masks of an operation, in order, and the size that they are enlarged to.
+struct Planes {
+    const float* masks;   // (p, n, h, w)
+    const int* selected;  // (count), or null: all masks in order
+    int count, per, n, h, w, out_h, out_w, pad;
+};
+
+DEVICE const float* plane(const Planes& a, int mask) {
+    int plane = a.selected ? mask / a.per * a.n + a.selected[mask] : mask;
+    return a.masks + static_cast<size_t>(plane) * a.h * a.w;
+}
+
+// The two samples around an output sample, and the weight of the second (PyTorch's bilinear, corners not aligned).
+struct Sample {
+    int first, second;
+    float weight;
+};
+
+DEVICE Sample sample(int i, int from, int to) {
+    float x = fmaxf(fmaf(i + 0.5f, static_cast<float>(from) / static_cast<float>(to), -0.5f), 0.0f);
+    int first = min(static_cast<int>(x), from - 1);
+    return {first, min(first + 1, from - 1), x - first};
+}
+
+DEVICE float mix(float a, float b, float t) { return fmaf(b, t, a * (1.0f - t)); }
+
+DEVICE float enlarged(const float* from, int w, Sample y, Sample x) {
+    const float *top = from + y.first * w, *bottom = from + y.second * w;
+    return mix(mix(top[x.first], top[x.second], x.weight), mix(bottom[x.first], bottom[x.second], x.weight), y.weight);
+}
+
+struct WriteArgs {
+    Planes planes;
+    void* out;           // (count, out_h, items of a row)
+    float limit;         // what is above it is on the object, or the bound of logits
+    int format, flipped;
+    int blocks;          // of a mask
+};
+
+// An item is a pixel, or eight as the bits of a byte. Grid: items of a mask by 256, for each mask.
+KERNEL(write_masks, WriteArgs, 256) {
+    const Planes& p = a.planes;
+    int items = a.format == BITS ? (p.out_w + 7) / 8 : p.out_w, mask = block_x() / a.blocks;
+    int i = block_x() % a.blocks * 256 + thread_x(), row = i / items, item = i % items;
+    if (row >= p.out_h) return;
+    const float* from = plane(p, mask);
+    Sample y = sample(row, p.h, p.out_h);
+    size_t out = (static_cast<size_t>(mask) * p.out_h + (a.flipped ? p.out_h - 1 - row : row)) * items + item;
+    if (a.format == BITS) {
+        int bits = 0;
+        for (int j = 0; j < min(8, p.out_w - item * 8); j++)
+            bits |= (enlarged(from, p.w, y, sample(item * 8 + j, p.w, p.out_w)) > a.limit) << (7 - j);
+        static_cast<uint8_t*>(a.out)[out] = static_cast<uint8_t>(bits);
+        return;
+    }
+    float v = enlarged(from, p.w, y, sample(item, p.w, p.out_w));
+    if (a.format == BINARY)
+        static_cast<uint8_t*>(a.out)[out] = v > a.limit;
+    else
+        static_cast<float*>(a.out)[out] = fminf(fmaxf(v, -a.limit), a.limit);
+}
+
+struct LabelArgs {
+    Planes planes;
+    uint16_t* out;  // (out_h, out_w)
+    float threshold;
+    int flipped;
+};
+
+// Grid: pixels by 256.
+KERNEL(write_labels, LabelArgs, 256) {
+    const Planes& p = a.planes;
+    int i = block_x() * 256 + thread_x(), row = i / p.out_w, column = i % p.out_w;
+    if (row >= p.out_h) return;
+    Sample y = sample(row, p.h, p.out_h), x = sample(column, p.w, p.out_w);
+    float highest = a.threshold;
+    int label = 0;
+    for (int mask = 0; mask < p.count; mask++) {
+        float v = enlarged(plane(p, mask), p.w, y, x);
+        if (v > highest) highest = v, label = mask + 1;
+    }
+    a.out[static_cast<size_t>(a.flipped ? p.out_h - 1 - row : row) * p.out_w + column] = static_cast<uint16_t>(label);
+}
+
+// Pixels above three thresholds; left, top, right and bottom of those above the first.
+struct Measures {
+    int above[3], left, top, right, bottom;
+};
+
+DEVICE Measures nothing() { return {{0, 0, 0}, 0x7fffffff, 0x7fffffff, -1, -1}; }
+
+DEVICE void merge(Measures& a, const Measures& b) {
+    UNROLL for (int i = 0; i < 3; i++) a.above[i] += b.above[i];
+    a.left = min(a.left, b.left), a.top = min(a.top, b.top);
+    a.right = max(a.right, b.right), a.bottom = max(a.bottom, b.bottom);
+}
+
+DEVICE void merge_warp(Measures& a) {
+    UNROLL for (int mask = 16; mask > 0; mask /= 2) {
+        Measures b;
+        UNROLL for (int i = 0; i < 3; i++) b.above[i] = shuffle_xor(a.above[i], mask);
+        b.left = shuffle_xor(a.left, mask), b.top = shuffle_xor(a.top, mask);
+        b.right = shuffle_xor(a.right, mask), b.bottom = shuffle_xor(a.bottom, mask);
+        merge(a, b);
+    }
+}
+
+struct MeasureArgs {
+    Planes planes;
+    Measures* parts;  // (count, blocks)
+    float thresholds[3];
+    int blocks;       // of a mask, 16 rows each
+};
+
+// Grid: 16 rows, for each mask.
+KERNEL(measure_masks, MeasureArgs, 256) {
+    const Planes& p = a.planes;
+    int first = block_x() % a.blocks * 16, last = min(first + 16, p.out_h);
+    const float* from = plane(p, block_x() / a.blocks);
+    Measures all = nothing();
+    for (int column = thread_x(); column < p.out_w; column += 256) {
+        Sample x = sample(column, p.w, p.out_w);
+        for (int row = first; row < last; row++) {
+            float v = enlarged(from, p.w, sample(row, p.h, p.out_h), x);
+            UNROLL for (int i = 0; i < 3; i++) all.above[i] += v > a.thresholds[i];
+            if (v > a.thresholds[0]) merge(all, {{0, 0, 0}, column, row, column, row});
+        }
+    }
+    merge_warp(all);
+    Measures* warps = reinterpret_cast<Measures*>(shared_memory());  // (8)
+    if (thread_x() % 32 == 0) warps[thread_x() / 32] = all;
+    barrier();
+    if (thread_x() > 0) return;
+    for (int i = 1; i < 8; i++) merge(all, warps[i]);
+    a.parts[block_x()] = all;
+}
+
+struct MergeArgs {
+    Measures* out;          // (count)
+    const Measures* parts;  // (count, blocks)
+    int blocks, pad;
+};
+
+// Grid: (count).
+KERNEL(measure_merge, MergeArgs, 32) {
+    Measures all = nothing();
+    for (int i = thread_x(); i < a.blocks; i += 32) merge(all, a.parts[static_cast<size_t>(block_x()) * a.blocks + i]);
+    merge_warp(all);
+    if (all.above[0] == 0) all.left = all.top = all.right = all.bottom = 0;
+    if (thread_x() == 0) a.out[block_x()] = all;
+}

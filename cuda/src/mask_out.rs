@@ -1,0 +1,175 @@
+//! Masks out, written, labelled or measured: `kernels/mask_out.cu`.
+
+use crate::device::Device;
+use crate::{Cuda, Kernel, blocks, plain};
+use bytemuck::NoUninit;
+use sam2_engine::backend::Measure;
+use sam2_engine::tensor::{DType, Tensor};
+use sam2_engine::{MaskFormat, MaskMemory, MaskOut};
+
+/// Rows that a block measures.
+const ROWS: usize = 16;
+/// Bytes of the measures of a mask.
+const MEASURES: usize = 28;
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct Planes {
+    masks: u64,
+    selected: u64,
+    count: i32,
+    per: i32,
+    n: i32,
+    h: i32,
+    w: i32,
+    out_h: i32,
+    out_w: i32,
+    pad: i32,
+}
+
+impl Planes {
+    fn of(masks: Tensor<'_>, selected: Option<Tensor<'_>>, (out_h, out_w): (usize, usize)) -> Planes {
+        let [p, n, h, w] = *masks.dims() else { panic!("masks out: {masks:?}") };
+        let count = selected.map_or(p * n, |s| s.len());
+        assert!(count.is_multiple_of(p.max(1)), "masks out: {masks:?}, {selected:?}");
+        Planes {
+            masks: plain(masks, DType::F32),
+            selected: selected.map_or(0, |s| plain(s, DType::I32)),
+            count: count as i32,
+            per: (count / p.max(1)) as i32,
+            n: n as i32,
+            h: h as i32,
+            w: w as i32,
+            out_h: out_h as i32,
+            out_w: out_w as i32,
+            pad: 0,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Bytes of the masks that are read.
+    fn bytes(&self) -> usize {
+        self.count() * self.h as usize * self.w as usize * 4
+    }
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct WriteArgs {
+    planes: Planes,
+    out: u64,
+    limit: f32,
+    format: i32,
+    flipped: i32,
+    blocks: i32,
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct LabelArgs {
+    planes: Planes,
+    out: u64,
+    threshold: f32,
+    flipped: i32,
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct MeasureArgs {
+    planes: Planes,
+    parts: u64,
+    thresholds: [f32; 3],
+    blocks: i32,
+}
+
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct MergeArgs {
+    out: u64,
+    parts: u64,
+    blocks: i32,
+    pad: i32,
+}
+
+impl<D: Device> Cuda<D> {
+    pub(crate) fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+        let (height, width, limit) = (out.height, out.width, out.limit);
+        let planes = Planes::of(masks, selected, (height, width));
+        let (format, memory, flipped) = out.of("write_masks", planes.count(), false);
+        let (code, items) = match format {
+            MaskFormat::Binary => (0, width),
+            MaskFormat::Bits => (1, width.div_ceil(8)),
+            MaskFormat::Logits => (2, width),
+            MaskFormat::Labels => unreachable!("asserted above"),
+        };
+        self.masks_out(memory, format.bytes(planes.count(), height, width), &planes, |out| {
+            let blocks = blocks(height * items, 256);
+            let (flipped, grid) = (flipped as i32, [planes.count() * blocks, 1, 1]);
+            let args = WriteArgs { planes, out, limit, format: code, flipped, blocks: blocks as i32 };
+            self.launch(Kernel::write_masks, grid, 0, &args);
+        });
+    }
+
+    pub(crate) fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+        let (height, width, threshold) = (out.height, out.width, out.limit);
+        let planes = Planes::of(masks, selected, (height, width));
+        assert!(planes.count() <= MaskFormat::MOST_LABELS, "write_labels: {masks:?}");
+        let (format, memory, flipped) = out.of("write_labels", planes.count(), true);
+        self.masks_out(memory, format.bytes(1, height, width), &planes, |out| {
+            let args = LabelArgs { planes, out, threshold, flipped: flipped as i32 };
+            self.launch(Kernel::write_labels, [blocks(height * width, 256), 1, 1], 0, &args);
+        });
+    }
+
+    /// Launches `write` into memory of the caller's, the host's by way of the device's.
+    fn masks_out(&self, memory: MaskMemory<'_>, bytes: usize, planes: &Planes, write: impl FnOnce(u64)) {
+        self.count(|c| c.bytes += (planes.bytes() + bytes) as u64);
+        if self.failed() || bytes == 0 {
+            return;
+        }
+        match memory {
+            MaskMemory::Host(data) => {
+                let Some(addr) = self.edge(bytes, "masks") else { return };
+                write(addr);
+                if !self.failed() {
+                    self.keep(self.staging.borrow_mut().down(&self.device, data, addr));
+                }
+            }
+            MaskMemory::Device(slice) => {
+                self.keep(self.device.follow(slice.stream()));
+                write(slice.address());
+                if !self.failed() {
+                    self.keep(self.device.lead(slice.stream()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn measure_masks(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Option<Tensor<'_>>,
+        measure: Measure,
+    ) {
+        let Measure { threshold, offset, height, width } = measure;
+        let planes = Planes::of(masks, selected, (height, width));
+        let count = planes.count();
+        assert!(out.dims() == [count, 7], "measure_masks: {out:?} of {masks:?}");
+        self.count_operands(&[out]);
+        self.count(|c| c.bytes += planes.bytes() as u64);
+        let rows = blocks(height, ROWS);
+        let Some(parts) = self.workspace(count * rows * MEASURES) else { return };
+        if count == 0 {
+            return;
+        }
+        let thresholds = [threshold, threshold + offset, threshold - offset];
+        let args = MeasureArgs { planes, parts, thresholds, blocks: rows as i32 };
+        self.launch(Kernel::measure_masks, [count * rows, 1, 1], 8 * MEASURES, &args);
+        let args = MergeArgs { out: plain(out, DType::I32), parts, blocks: rows as i32, pad: 0 };
+        self.launch(Kernel::measure_merge, [count, 1, 1], 0, &args);
+    }
+}

@@ -1,0 +1,95 @@
+//! Masks in every form, made of logits by plain loops.
+
+use sam2::{FrameMasks, MaskBuffer, MaskFormat};
+
+pub const FORMATS: [MaskFormat; 4] = [MaskFormat::Binary, MaskFormat::Bits, MaskFormat::Logits, MaskFormat::Labels];
+
+/// Logits (masks, height, width) as `format`, those above `threshold` being on the object.
+pub fn formed(
+    logits: &[f32],
+    (height, width): (usize, usize),
+    threshold: f32,
+    format: MaskFormat,
+    flipped: bool,
+) -> Vec<u8> {
+    let pixels = height * width;
+    let masks = logits.len() / pixels;
+    let line = |y: usize| if flipped { height - 1 - y } else { y };
+    let mut out = Vec::new();
+    if format == MaskFormat::Labels {
+        for i in (0..height).flat_map(|y| (0..width).map(move |x| line(y) * width + x)) {
+            let (mut label, mut highest) = (0u16, threshold);
+            for k in 0..masks {
+                if logits[k * pixels + i] > highest {
+                    (label, highest) = (k as u16 + 1, logits[k * pixels + i]);
+                }
+            }
+            out.extend(label.to_ne_bytes());
+        }
+        return out;
+    }
+    for mask in logits.chunks(pixels) {
+        for row in (0..height).map(|y| &mask[line(y) * width..][..width]) {
+            match format {
+                MaskFormat::Logits => row.iter().for_each(|v| out.extend(v.to_ne_bytes())),
+                MaskFormat::Binary => out.extend(row.iter().map(|v| (*v > threshold) as u8)),
+                _ => {
+                    let mut bits = vec![0u8; width.div_ceil(8)];
+                    (0..width).filter(|&x| row[x] > threshold).for_each(|x| bits[x / 8] |= 0x80 >> (x % 8));
+                    out.extend(bits);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Pixels of a mask above a threshold, and left, top, right and bottom of the outermost.
+pub fn measured(mask: &[f32], width: usize, threshold: f32) -> (u64, [i32; 4]) {
+    let on: Vec<usize> = (0..mask.len()).filter(|&i| mask[i] > threshold).collect();
+    let x = || on.iter().map(|i| (i % width) as i32);
+    let (Some(&first), Some(&last)) = (on.first(), on.last()) else { return (0, [0; 4]) };
+    (on.len() as u64, [x().min().unwrap(), (first / width) as i32, x().max().unwrap(), (last / width) as i32])
+}
+
+/// Areas and boxes of a frame are those of `masks`, its own or what they would have been.
+pub fn assert_measured(what: &str, got: &FrameMasks, masks: &[f32], (height, width): (usize, usize)) {
+    assert_eq!(masks.len(), got.obj_ids.len() * height * width, "{what}");
+    let want: Vec<_> = masks.chunks(height * width).map(|mask| measured(mask, width, 0.0)).collect();
+    let got: Vec<_> = got.areas.iter().copied().zip(got.boxes.iter().copied()).collect();
+    assert_eq!(got, want, "{what}");
+}
+
+/// Memory on the host for masks of any form, aligned for all; full of nines.
+pub struct Room {
+    words: Vec<u32>,
+    bytes: usize,
+}
+
+impl Room {
+    pub fn new(format: MaskFormat, masks: usize, (height, width): (usize, usize)) -> Room {
+        let bytes = format.bytes(masks, height, width);
+        Room { words: vec![0x0909_0909; bytes.div_ceil(4)], bytes }
+    }
+
+    /// Another length.
+    pub fn cut(&mut self, bytes: usize) {
+        assert!(bytes <= self.words.len() * 4);
+        self.bytes = bytes;
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.bytes]
+    }
+
+    pub fn buffer(&mut self, format: MaskFormat, flipped: bool) -> MaskBuffer<'_> {
+        let bytes = &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes];
+        let buffer = match format {
+            MaskFormat::Binary => MaskBuffer::binary(bytes),
+            MaskFormat::Bits => MaskBuffer::bits(bytes),
+            MaskFormat::Logits => MaskBuffer::logits(bytemuck::cast_slice_mut(bytes)),
+            MaskFormat::Labels => MaskBuffer::labels(bytemuck::cast_slice_mut(bytes)),
+        };
+        if flipped { buffer.flipped() } else { buffer }
+    }
+}

@@ -1,0 +1,281 @@
+//! Masks in every form a caller may want, with areas and boxes: all as plain loops make them of logits.
+
+mod common;
+
+use common::masks::*;
+use common::*;
+use sam2::engine::{backend::Backend, cpu::Cpu};
+use sam2::{
+    Config, Error, FrameMasks, Frames, ImagePredictorOptions, MaskBuffer, MaskFormat, Model, Precision, PredictOptions,
+    Prediction, PredictionBuffers, Prompt, Retention, VideoPredictor,
+};
+use sam2_cuda::{Cuda, emulator::Emulator};
+
+/// Every eighth pixel of the first frames of the sample, of odd sides.
+fn frames() -> Frames {
+    let clip = Frames::folder(file("demo/samples/video1/frames")).unwrap();
+    Frames::pictures(
+        (0..4)
+            .map(|i| {
+                let large = clip.read(i).unwrap();
+                let (width, height) = (large.width / 8 - 1, large.height / 8 | 1);
+                let pixel = |at: usize| &large.pixels[(at / width * 7 * large.width + at % width * 8) * 3..][..3];
+                let pixels = (0..width * height).flat_map(pixel).copied().collect();
+                sam2::picture::Picture { pixels, width, height, format: large.format }
+            })
+            .collect(),
+    )
+}
+
+/// The demo model for inputs of 64 pixels.
+fn small(settings: &[&str], backend: impl Backend) -> Model {
+    let checkpoint = sam2::Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors")).unwrap();
+    let settings: Vec<String> =
+        ["model.image_size=64"].iter().chain(settings).map(|setting| setting.to_string()).collect();
+    let config = Config::parse(sam2::Variant::of(&checkpoint).unwrap().yaml, &settings, true).unwrap();
+    Model::load(backend, &checkpoint, &config, Precision::F32).unwrap()
+}
+
+fn cpu() -> Cpu {
+    Cpu::new(2).unwrap()
+}
+
+/// What every call shows, each with its masks in a buffer where there is a form for them, in order.
+fn calls(p: &mut VideoPredictor, form: Option<(MaskFormat, bool)>) -> Vec<(FrameMasks, Vec<u8>)> {
+    let (size, mut all) = (p.video_size(), Vec::new());
+    let click = Prompt::new().point(26.0, 31.0, 1);
+    let bounds = Prompt::new().bounds([43.0, 22.0, 53.0, 33.0]);
+    let hole: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 > 9 && i / size.1 < 7) as u8).collect();
+    let nothing = vec![0; size.0 * size.1];
+    let room = |objects: usize| form.map(|(format, _)| Room::new(format, objects, size));
+    for (objects, frame, what) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (4, 1, 3), (4, 0, 4), (4, 1, 5)] {
+        let mut room = room(objects);
+        let buffer = room.as_mut().zip(form).map(|(room, (format, flipped))| room.buffer(format, flipped));
+        let got = match (what, buffer) {
+            (0, None) => p.add_new_points_or_box(frame, 7, &click, true, true),
+            (0, Some(to)) => p.add_new_points_or_box_into(frame, 7, &click, true, true, to),
+            (1, None) => p.add_new_points_or_box(frame, 3, &bounds, true, true),
+            (1, Some(to)) => p.add_new_points_or_box_into(frame, 3, &bounds, true, true, to),
+            (2, None) => p.add_new_mask(frame, 9, &hole, size.0, size.1),
+            (2, Some(to)) => p.add_new_mask_into(frame, 9, &hole, size.0, size.1, to),
+            (3, None) => p.add_new_mask(frame, 4, &nothing, size.0, size.1),
+            (3, Some(to)) => p.add_new_mask_into(frame, 4, &nothing, size.0, size.1, to),
+            (_, None) => p.clear_all_prompts_in_frame(frame, 3),
+            (_, Some(to)) => p.clear_all_prompts_in_frame_into(frame, 3, to),
+        };
+        all.push((got.unwrap(), room.map_or(Vec::new(), |room| room.bytes().to_vec())));
+    }
+    p.add_new_points_or_box(1, 3, &bounds, true, true).unwrap();
+    match form {
+        None => p.propagate_in_video(None, None, false, |got| {
+            all.push((got, Vec::new()));
+            true
+        }),
+        Some((format, flipped)) => {
+            let mut room = Room::new(format, 4, size);
+            p.propagate_in_video_into(None, None, false, room.buffer(format, flipped), |got, to| {
+                assert_eq!((to.format(), to.is_flipped()), (format, flipped));
+                all.push((got, to.contents().unwrap().to_vec()));
+                true
+            })
+        }
+    }
+    .unwrap();
+    all
+}
+
+/// Areas and boxes are those of the masks, and every call writes every form.
+fn every_form(model: &Model, frames: &Frames, formats: &[MaskFormat]) {
+    let predictor = || model.guarded_video_predictor(frames.clone(), Default::default()).unwrap();
+    let want = calls(&mut predictor(), None);
+    let size = predictor().video_size();
+    for (got, _) in &want {
+        assert_measured(&format!("frame {}", got.frame_idx), got, &got.masks, size);
+    }
+    let seen = want.iter().flat_map(|(got, _)| &got.areas);
+    assert!(seen.clone().any(|&area| area == 0) && seen.clone().any(|&area| area > 20), "{seen:?}");
+    for &format in formats {
+        for flipped in [false, true] {
+            let got = calls(&mut predictor(), Some((format, flipped)));
+            assert_eq!(got.len(), want.len());
+            for (i, ((got, bytes), (want, _))) in got.iter().zip(&want).enumerate() {
+                let what = format!("call {i}, {format:?}, flipped {flipped}");
+                assert!(got.masks.is_empty() && (&got.areas, &got.boxes) == (&want.areas, &want.boxes), "{what}");
+                let bits = |m: &FrameMasks| m.scores.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!((bits(got), &got.obj_ids), (bits(want), &want.obj_ids), "{what}");
+                assert!(*bytes == formed(&want.masks, size, 0.0, format, flipped), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_form_of_every_call() {
+    every_form(&small(&[], cpu()), &frames(), &FORMATS);
+}
+
+/// Masks that do not overlap: areas and boxes are of what is left, and a map of labels is the same rule.
+#[test]
+fn masks_that_do_not_overlap() {
+    let apart = ["++model.non_overlap_masks=true"];
+    every_form(&small(&apart, cpu()), &frames(), &[MaskFormat::Labels]);
+    // They differ from those that do.
+    let run = |settings: &[&str]| {
+        let mut p = small(settings, cpu()).video_predictor(frames(), Default::default()).unwrap();
+        calls(&mut p, None)
+    };
+    let areas = |all: Vec<(FrameMasks, Vec<u8>)>| all.into_iter().map(|(got, _)| got.areas).collect::<Vec<_>>();
+    assert_ne!(areas(run(&apart)), areas(run(&[])));
+    let mut p = small(&apart, cpu()).video_predictor(frames(), Default::default()).unwrap();
+    let mut room = Room::new(MaskFormat::Bits, 1, p.video_size());
+    let to = room.buffer(MaskFormat::Bits, false);
+    let refused = p.add_new_points_or_box_into(0, 1, &Prompt::new().point(26.0, 31.0, 1), true, true, to);
+    assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("as labels only")), "{refused:?}");
+    assert!(p.obj_ids().is_empty());
+}
+
+/// More objects than one pass finds, some of them known: all are there, each in its place.
+#[test]
+fn more_objects_than_a_pass() {
+    let (model, objects, frames) = (small(&[], cpu()), 19, frames());
+    let picture = |i: usize| frames.read(i).unwrap();
+    let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let nobody = p.push_frame(&picture(0).frame().unwrap()).unwrap();
+    assert!(nobody.areas.is_empty() && nobody.boxes.is_empty());
+    let size = p.video_size();
+    for id in 0..objects {
+        let mask: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 / 3 == id || i / size.1 == id) as u8).collect();
+        p.add_new_mask(0, id as i64, &mask, size.0, size.1).unwrap();
+    }
+    let want = p.fork().push_frame(&picture(1).frame().unwrap()).unwrap();
+    assert_measured("all", &want, &want.masks, size);
+    for format in FORMATS {
+        let mut room = Room::new(format, objects, size);
+        let got = p.fork().push_frame_into(&picture(1).frame().unwrap(), room.buffer(format, true)).unwrap();
+        assert_eq!((got.areas, got.boxes), (want.areas.clone(), want.boxes.clone()), "{format:?}");
+        assert!(room.bytes() == formed(&want.masks, size, 0.0, format, true), "{format:?}");
+    }
+    // One alone, and none.
+    let mut map = Room::new(MaskFormat::Labels, 1, size);
+    p.reset_state();
+    p.push_frame_into(&picture(2).frame().unwrap(), map.buffer(MaskFormat::Labels, false)).unwrap();
+    assert!(map.bytes().iter().all(|&b| b == 0), "a map of nobody");
+}
+
+/// A buffer of the wrong size changes nothing, whatever it was for.
+#[test]
+fn buffers_of_the_wrong_size() {
+    let model = small(&[], cpu());
+    let mut p = model.video_predictor(frames(), Default::default()).unwrap();
+    let (click, size) = (Prompt::new().point(26.0, 31.0, 1), p.video_size());
+    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    let state = |p: &VideoPredictor| {
+        let mut bytes = Vec::new();
+        p.save_state(&mut bytes).unwrap();
+        bytes
+    };
+    let before = state(&p);
+    for format in FORMATS {
+        let bytes = |n: usize| format.bytes(n, size.0, size.1);
+        // Of one object less, and one too many; a map of labels is one map.
+        for (new, len) in [(false, bytes(2) + 4), (false, bytes(1) - 4), (true, bytes(2) - 4), (true, bytes(3) + 4)] {
+            let mut room = Room::new(format, 5, (size.0, size.1 + 8));
+            room.cut(len);
+            let id = if new { 2 } else { 1 };
+            let results = [
+                p.add_new_points_or_box_into(0, id, &click, true, true, room.buffer(format, false)).map(|_| ()),
+                p.add_new_mask_into(0, id, &[1, 0], 1, 2, room.buffer(format, false)).map(|_| ()),
+                match new {
+                    true => Err(Error::Input("bytes needed".into())),
+                    false => p.clear_all_prompts_in_frame_into(0, 1, room.buffer(format, false)).map(|_| ()),
+                },
+                match new {
+                    true => Err(Error::Input("bytes needed".into())),
+                    false => p.propagate_in_video_into(None, None, false, room.buffer(format, false), |_, _| true),
+                },
+            ];
+            for result in results {
+                assert!(
+                    matches!(&result, Err(Error::Input(e)) if e.contains("bytes needed")),
+                    "{format:?}, {len}: {result:?}"
+                );
+            }
+            assert_eq!(state(&p), before, "{format:?}, {len}");
+        }
+    }
+    let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let frame = frames().read(0).unwrap();
+    let mut short = Room::new(MaskFormat::Labels, 1, (size.0, size.1 - 1));
+    let refused = p.push_frame_into(&frame.frame().unwrap(), short.buffer(MaskFormat::Labels, false));
+    assert!(matches!(refused, Err(Error::Input(_))) && p.num_frames() == 0);
+}
+
+/// Pictures in every form, in more passes than one, mended or not.
+fn pictures(model: &Model, mended: bool, n: usize, formats: &[MaskFormat]) {
+    let area = if mended { 20.0 } else { 0.0 };
+    let options = ImagePredictorOptions { mask_threshold: 0.25, max_hole_area: area, max_sprinkle_area: area };
+    let mut p = model.guarded_image_predictor(options).unwrap();
+    let picture = frames().read(0).unwrap();
+    p.set_image(&picture.frame().unwrap()).unwrap();
+    let size = (picture.height, picture.width);
+    let prompts: Vec<Prompt<'_>> =
+        (0..n).map(|i| Prompt::new().point((i * 7 % size.1) as f32, (i * 5 % size.0) as f32, 1)).collect();
+    for multimask_output in [false, true] {
+        let options = PredictOptions { multimask_output, return_logits: true, ..Default::default() };
+        let want: Prediction = p.predict(&prompts, options).unwrap();
+        let sam2::Masks::Logits(logits) = &want.masks else { unreachable!() };
+        let masks = n * want.masks_per_prompt;
+        for (format, flipped) in formats.iter().flat_map(|&format| [(format, false), (format, true)]) {
+            let (mut room, mut iou) = (Room::new(format, masks, size), vec![0.0; masks]);
+            let out = PredictionBuffers {
+                masks: Some(room.buffer(format, flipped)),
+                iou_predictions: &mut iou,
+                low_res_masks: None,
+                object_score_logits: None,
+            };
+            let result = p.predict_into(&prompts, options, out);
+            if multimask_output && format == MaskFormat::Labels {
+                assert!(matches!(&result, Err(Error::Input(e)) if e.contains("one mask per prompt")), "{result:?}");
+                continue;
+            }
+            result.unwrap();
+            assert_eq!(iou, want.iou_predictions);
+            assert!(room.bytes() == formed(logits, size, 0.25, format, flipped), "{format:?}, {flipped}, {mended}");
+        }
+    }
+}
+
+#[test]
+fn pictures_in_every_form() {
+    let model = small(&[], cpu());
+    [false, true].into_iter().for_each(|mended| pictures(&model, mended, 21, &FORMATS));
+}
+
+#[test]
+fn pictures_on_the_emulator() {
+    pictures(&small(&[], Cuda::on(Emulator::new(83))), true, 2, &[MaskFormat::Labels]);
+}
+
+/// As many labels as there are numbers, and no more; none at all.
+#[test]
+fn the_number_of_labels() {
+    let mut p = small(&[], cpu()).image_predictor(Default::default()).unwrap();
+    p.set_image(&frames().read(0).unwrap().frame().unwrap()).unwrap();
+    let (height, width) = p.image_sizes()[0];
+    let options = PredictOptions { multimask_output: false, ..Default::default() };
+    let mut map = vec![9u16; height * width];
+    let mut predict = |n: usize, map: &mut [u16]| {
+        let out = PredictionBuffers {
+            masks: Some(MaskBuffer::labels(map)),
+            iou_predictions: &mut vec![0.0; n],
+            low_res_masks: None,
+            object_score_logits: None,
+        };
+        p.predict_into(&vec![Prompt::new(); n], options, out)
+    };
+    let many = predict(65_536, &mut map);
+    assert!(matches!(&many, Err(Error::Input(e)) if e.contains("labels tell 65535 apart")), "{many:?}");
+    assert!(map.iter().all(|&label| label == 9));
+    predict(0, &mut map).unwrap();
+    assert!(map.iter().all(|&label| label == 0));
+}
