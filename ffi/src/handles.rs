@@ -94,6 +94,8 @@ impl<T> Table<T> {
     ) -> Result<R, E> {
         let object = self.get(handle)?;
         let mut value = object.lock(self.what)?;
+        #[cfg(test)]
+        crate::panics::at(crate::panics::Place::Held);
         work(&mut value, &object)
     }
 

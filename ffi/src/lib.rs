@@ -8,6 +8,8 @@ mod handles;
 mod image;
 mod model;
 mod options;
+#[cfg(test)]
+mod panics;
 mod picture;
 mod predictor;
 mod prompts;

@@ -2,17 +2,10 @@
 
 mod common;
 
-use common::root;
-use libtest_mimic::{Arguments, Trial};
+use common::{root, succeed as run, trial};
+use libtest_mimic::Arguments;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Runs a command that must succeed; what it printed.
-fn run(command: &mut Command) -> String {
-    let out = command.output().unwrap();
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("sam2-{name}-{}", std::process::id()));
@@ -77,16 +70,6 @@ fn cmake() {
 }
 
 fn main() {
-    // What is missing cannot be tested; in CI it must be there.
-    let test = |name: &str, program: &str, run: fn()| {
-        let lacking = Command::new(program).arg("--version").output().is_err() && std::env::var_os("CI").is_none();
-        let ignored = lacking || !cfg!(target_os = "linux");
-        let trial = move || {
-            run();
-            Ok(())
-        };
-        Trial::test(name, trial).with_ignored_flag(ignored)
-    };
-    let tests = vec![test("pkg_config", "pkg-config", pkg_config), test("cmake", "cmake", cmake)];
+    let tests = vec![trial("pkg_config", "pkg-config", pkg_config), trial("cmake", "cmake", cmake)];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -1,16 +1,21 @@
 //! What the fuzz targets call; their corpora are replayed by the tests.
 
 use sam2::rle::Rle;
-use sam2::{Checkpoint, Config, picture};
+use sam2::{Checkpoint, Config, Device, Frame, LoadOptions, Model, PixelFormat, Retention, picture};
+use std::sync::LazyLock;
+
+#[path = "tiny.rs"]
+mod tiny;
 
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, fn(&[u8])); 7] = [
     ("checkpoint", checkpoint),
     ("pickle", pickle),
     ("config", config),
     ("picture", decode),
     ("prompts", prompts),
     ("rle", rle),
+    ("state", state),
 ];
 
 /// A file of any kind, opened and read to the end.
@@ -79,5 +84,30 @@ pub fn rle(data: &[u8]) {
             assert_eq!(Rle::encode(&mask, rle.height, rle.width).area(), rle.area());
         }
         let _ = rle.bbox();
+    }
+}
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let manifest = sam2::manifest(&Config::parse(tiny::YAML, &[], true).expect("a configuration"), true);
+    let checkpoint = tiny::checkpoint(&manifest.expect("a model"));
+    let options = LoadOptions { device: Device::Cpu, threads: 1, image_size: Some(tiny::SIDE), ..Default::default() };
+    let checkpoint = Checkpoint::from_bytes("tiny", checkpoint).expect("a checkpoint");
+    sam2::load_checkpoint(&checkpoint, &Some(tiny::YAML.into()), &options).expect("a model")
+});
+
+/// A saved state of a stream but for its checksum: an error, or a predictor that works.
+pub fn state(data: &[u8]) {
+    let mut video = MODEL.video_stream(Retention::Everything, Default::default()).expect("a stream");
+    if video.load_state(&[data, &crc32fast::hash(data).to_le_bytes()].concat()).is_err() {
+        return;
+    }
+    let mut saved = Vec::new();
+    video.save_state(&mut saved).expect("in memory");
+    video.fork().load_state(&saved).expect("what was just saved");
+    let (height, width) = video.video_size();
+    if (1..=1 << 16).contains(&(height * width)) {
+        let pixels = vec![99; height * width * 3];
+        let frame = Frame::new(PixelFormat::Rgb8, &pixels, width, height, width * 3).expect("a frame");
+        let _ = video.push_frame(&frame);
     }
 }

@@ -1,8 +1,12 @@
 //! Programs in other languages, compiled and run against the library.
 #![allow(dead_code)] // each test takes a part of it
 
+pub mod header;
+
+use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// A compiler by its variable and its usual name, and what it is told.
 pub type Compiler = (&'static str, &'static str, &'static [&'static str]);
@@ -18,46 +22,66 @@ pub fn root() -> PathBuf {
 }
 
 /// The folder with libsam2, built as this test was.
-pub fn library() -> PathBuf {
-    let mut args = vec!["build", "-p", "sam2-ffi", "--message-format=json"];
-    if !cfg!(debug_assertions) {
-        args.push("--release");
-    }
-    let out = Command::new(env!("CARGO")).args(&args).current_dir(root()).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let lines = String::from_utf8(out.stdout).unwrap();
-    let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let files = artifacts.filter(|a| {
-        a["reason"] == "compiler-artifact" && a["package_id"].as_str().is_some_and(|id| id.contains("ffi"))
-    });
-    let files: Vec<String> = files
-        .flat_map(|a| a["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|f| f.as_str().map(String::from))
-        .collect();
-    let shared = files.iter().find(|f| f.ends_with(".so") || f.ends_with(".dylib"));
-    let folder: PathBuf = Path::new(shared.unwrap_or_else(|| panic!("{files:?}"))).parent().unwrap().into();
-    #[cfg(target_os = "linux")]
-    let _ = std::os::unix::fs::symlink("libsam2.so", folder.join("libsam2.so.0"));
-    folder
+pub fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut args = vec!["build", "-p", "sam2-ffi", "--message-format=json"];
+        if !cfg!(debug_assertions) {
+            args.push("--release");
+        }
+        let out = Command::new(env!("CARGO")).args(&args).current_dir(root()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let lines = String::from_utf8(out.stdout).unwrap();
+        let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let files = artifacts.flat_map(|a| a["filenames"].as_array().cloned().unwrap_or_default());
+        let files: Vec<String> = files.filter_map(|f| f.as_str().map(String::from)).collect();
+        let made = files.iter().find(|f| f.ends_with("libsam2_ffi.a")).unwrap_or_else(|| panic!("{files:?}"));
+        let folder = Path::new(made).parent().unwrap().join("c");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (shared, usual) = if cfg!(target_os = "macos") {
+            ("libsam2.0.dylib", "libsam2.dylib")
+        } else {
+            ("libsam2.so.0", "libsam2.so")
+        };
+        succeed(Command::new("ffi/link").arg(made).arg(folder.join(shared)).current_dir(root()));
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::symlink(shared, folder.join(usual));
+        folder
+    })
 }
 
-/// Compiles a program and runs it on arguments; what it printed.
-pub fn run(compiler: Compiler, source: &str, args: &[&str]) -> String {
+/// Runs a command that must succeed; what it printed.
+pub fn succeed(command: &mut Command) -> String {
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{command:?}: {} {said}{}", out.status, String::from_utf8_lossy(&out.stderr));
+    said
+}
+
+/// A test that needs `program`, on Linux. What is missing cannot be tested; in CI it must be there.
+pub fn trial(name: &str, program: &str, test: fn()) -> Trial {
+    let lacking = Command::new(program).arg("--version").output().is_err() && std::env::var_os("CI").is_none();
+    let run = move || {
+        test();
+        Ok(())
+    };
+    Trial::test(name, run).with_ignored_flag(lacking || !cfg!(target_os = "linux"))
+}
+
+/// Compiles a program against the library; where it is.
+pub fn compile(compiler: Compiler, source: &str) -> PathBuf {
     let (variable, usual, flags) = compiler;
     let library = library();
     let kind = flags.concat().replace(|c: char| !c.is_ascii_alphanumeric(), "");
     let program = library.join(format!("test-{kind}-{}", source.replace(['/', '.'], "-")));
-    let compiled = Command::new(std::env::var(variable).unwrap_or(usual.into()))
-        .args(flags)
-        .args(["-Wall", "-Wextra", "-Werror", "-O1", "-Iinclude", "-Ibindings/cpp/include", source])
-        .args(["-o", program.to_str().unwrap(), "-lsam2", "-lm", "-lpthread"])
-        .arg(format!("-L{}", library.display()))
-        .arg(format!("-Wl,-rpath,{}", library.display()))
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    let out = Command::new(&program).args(args).current_dir(root()).output().unwrap();
-    assert!(out.status.success(), "{source}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
+    let command = &mut Command::new(std::env::var(variable).unwrap_or(usual.into()));
+    command.args(flags).args(["-Wall", "-Wextra", "-Werror", "-O1", "-Iinclude", "-Ibindings/cpp/include", source]);
+    command.arg("-o").arg(&program).arg(format!("-L{}", library.display())).args(["-lsam2", "-lm", "-lpthread"]);
+    succeed(command.arg(format!("-Wl,-rpath,{}", library.display())).current_dir(root()));
+    program
+}
+
+/// Compiles a program and runs it on arguments; what it printed.
+pub fn run(compiler: Compiler, source: &str, args: &[&str]) -> String {
+    succeed(Command::new(compile(compiler, source)).args(args).current_dir(root()))
 }

@@ -1,0 +1,348 @@
+//! Bytes as a sequence of calls of the C ABI, for the fuzz target `calls`: handles are alive, stale, null or of another
+//! kind, pointers null or valid, numbers anything that what they count has room for. No call may end in an internal error.
+
+use crate::tiny;
+use engine::Config;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::LazyLock;
+
+use sam2_ffi::*;
+
+#[path = "every.rs"]
+#[macro_use]
+mod every;
+use every::Outcome;
+
+/// Calls of one sequence.
+const CALLS: usize = 48;
+/// Bytes behind every pointer to bytes and floats: more than any count that is drawn asks for.
+const ROOM: usize = 1 << 20;
+/// Sides of pictures and masks, and counts.
+const SMALL: [u32; 8] = [0, 1, 2, 3, 7, 32, 33, 100];
+/// At most as many of what is counted by `usize`.
+const FEW: usize = 4;
+
+static CHECKPOINT: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
+    padded(tiny::checkpoint(&engine::manifest(&Config::parse(tiny::YAML, &[], true).unwrap(), true).unwrap()))
+});
+static YAML: LazyLock<CString> = LazyLock::new(|| CString::new(tiny::YAML).unwrap());
+/// A file that the library may write and read.
+static FILE: LazyLock<CString> = LazyLock::new(|| {
+    let name = format!("sam2-calls-{}.png", std::process::id());
+    CString::new(std::env::temp_dir().join(name).to_str().unwrap()).unwrap()
+});
+
+/// Bytes with room behind them, and how many they are.
+fn padded(mut bytes: Vec<u8>) -> (Vec<u8>, usize) {
+    let n = bytes.len();
+    bytes.resize(n.max(ROOM), 0);
+    (bytes, n)
+}
+
+thread_local! {
+    /// What was saved last.
+    static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// A video predictor that callbacks call.
+    static VIDEO: RefCell<*mut sam2_video_predictor> = const { RefCell::new(null_mut()) };
+}
+
+/// Reads all of a frame, and calls what is in use.
+unsafe extern "C" fn see(user: *mut c_void, frame: *const sam2_frame) -> i32 {
+    // SAFETY: what the header promises of a frame.
+    let sum: f32 = unsafe {
+        let f = &*frame;
+        let objects = f.num_objects as usize;
+        let ids = std::slice::from_raw_parts(f.object_ids, objects);
+        let scores = std::slice::from_raw_parts(f.scores, objects);
+        let pixels = if f.masks.is_null() { 0 } else { objects * f.width as usize * f.height as usize };
+        let masks = if pixels == 0 { &[] } else { std::slice::from_raw_parts(f.masks, pixels) };
+        ids.iter().map(|&i| i as f32).chain(scores.iter().copied()).chain(masks.iter().copied()).sum()
+    };
+    std::hint::black_box(sum);
+    let status = sam2_video_predictor_reset_state(VIDEO.with_borrow(|v| *v));
+    assert_ne!(status, SAM2_ERROR_INTERNAL);
+    i32::from(!user.is_null())
+}
+
+unsafe extern "C" fn save(user: *mut c_void, data: *const u8, size: usize) -> i32 {
+    // SAFETY: what the header promises.
+    SAVED.with_borrow_mut(|saved| saved.extend_from_slice(unsafe { std::slice::from_raw_parts(data, size) }));
+    i32::from(!user.is_null())
+}
+
+/// A sequence in progress.
+struct Run<'a> {
+    bytes: &'a [u8],
+    /// Every handle that there has been, by kind.
+    handles: Vec<(&'static str, usize)>,
+    /// Where the call in progress leaves handles.
+    out: Vec<(&'static str, Box<usize>)>,
+    /// What the pointers of the call in progress point at.
+    memory: Vec<Box<dyn std::any::Any>>,
+    /// How long the bytes are that the call in progress was given.
+    length: Option<usize>,
+}
+
+impl Run<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
+        first
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.byte() as usize % of.len()]
+    }
+
+    /// Keeps a value until the call is over.
+    fn keep<T: 'static>(&mut self, values: Vec<T>) -> *mut T {
+        let mut values = Box::new(values);
+        let at = values.as_mut_ptr();
+        self.memory.push(values);
+        at
+    }
+
+    /// A handle of a kind, the latest as a rule.
+    fn handle(&mut self, kind: &'static str) -> usize {
+        let byte = self.byte() as usize;
+        let of: Vec<usize> = self.handles.iter().rev().filter(|(k, _)| *k == kind).map(|(_, h)| *h).collect();
+        match byte {
+            0..200 => of.get(byte / 50).or(of.first()).copied().unwrap_or(0),
+            200..240 => self.handles.get(byte - 200).map_or(0, |(_, h)| *h),
+            240..250 => 0,
+            _ => [1, 3, 8, usize::MAX, 1 << 56 | 1, 5 << 56 | 1][byte - 250],
+        }
+    }
+
+    /// Structs one after another, each as long as its size says, in room for the longest.
+    fn structs<T: Copy + 'static>(&mut self, whole: usize, draw: impl Fn(&mut Self, u32) -> T) -> *mut T {
+        if self.byte() >= 240 {
+            return null_mut();
+        }
+        let size = self.one(&[whole, whole, whole, whole, whole + 8, whole - 8, 8, 4096, 4, 0]);
+        let memory = self.keep(vec![0u64; FEW * 4096 / 8]).cast::<u8>();
+        for i in 0..FEW {
+            let value = draw(self, size as u32);
+            // SAFETY: there is room for as many of the longest; the next overwrites what is too much.
+            unsafe { memory.add(i * size).cast::<T>().write_unaligned(value) };
+        }
+        memory.cast()
+    }
+}
+
+/// An argument.
+trait Draw {
+    fn draw(run: &mut Run<'_>) -> Self;
+}
+
+macro_rules! handles {
+    ($($kind:ident)*) => {$(
+        impl Draw for *mut $kind {
+            fn draw(run: &mut Run<'_>) -> Self {
+                run.handle(stringify!($kind)) as Self
+            }
+        }
+        impl Draw for *const $kind {
+            fn draw(run: &mut Run<'_>) -> Self {
+                run.handle(stringify!($kind)) as Self
+            }
+        }
+        impl Draw for *mut *mut $kind {
+            fn draw(run: &mut Run<'_>) -> Self {
+                if run.byte() >= 240 {
+                    return null_mut();
+                }
+                run.out.push((stringify!($kind), Box::new(0)));
+                (&raw mut *run.out.last_mut().expect("just put there").1).cast()
+            }
+        }
+    )*};
+}
+handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor);
+
+macro_rules! structs {
+    ($($kind:ident { $($field:ident: $value:expr),* } by $run:ident;)*) => {$(
+        impl Draw for *mut $kind {
+            fn draw(run: &mut Run<'_>) -> Self {
+                run.structs(size_of::<$kind>(), |$run, struct_size| $kind { struct_size, $($field: $value),* })
+            }
+        }
+        impl Draw for *const $kind {
+            fn draw(run: &mut Run<'_>) -> Self {
+                <*mut $kind>::draw(run)
+            }
+        }
+    )*};
+}
+
+structs! {
+    sam2_model_options {
+        device: run.one(&[SAM2_DEVICE_CPU, SAM2_DEVICE_CPU, SAM2_DEVICE_CPU, 9]),
+        device_index: run.one(&[0, 0, -1]),
+        precision: run.one(&[0, 0, 1, 2, 3, 4]),
+        threads: run.one(&[1, 2]),
+        image_size: run.one(&[32, 32, 32, 64, 33]),
+        no_postprocessing: run.byte().into(),
+        no_mmap: run.byte().into(),
+        config_yaml: run.one(&[YAML.as_ptr(), YAML.as_ptr(), YAML.as_ptr(), null(), c"model: [".as_ptr(), c"\xff".as_ptr()]),
+        overrides: run.one(&[null(), null(), c"".as_ptr(), c"model.num_maskmem=3".as_ptr(), c"x=".as_ptr()])
+    } by run;
+    sam2_model_info { image_size: 0, mask_side: 0, precision: 0, device: 0, device_name: [0; 64] } by _run;
+    sam2_image {
+        format: run.one(&[0, 1, 2, 3, 4, 5, 0, 0, 6]),
+        width: run.one(&SMALL),
+        height: run.one(&SMALL),
+        data: <*const f32>::draw(run).cast(),
+        stride: run.one(&[0, 0, 0, 400, 2000, 1, u64::MAX]),
+        memory: run.one(&[0, 0, 0, 0, 1, 2]),
+        has_stream: run.one(&[0, 1]),
+        stream: null_mut()
+    } by run;
+    sam2_image_predictor_options {
+        mask_threshold: f32::draw(run),
+        max_hole_area: f32::draw(run),
+        max_sprinkle_area: f32::draw(run)
+    } by run;
+    sam2_prompt {
+        num_points: run.one(&[1, 1, 2, 0, 3, 1000, 1001, u32::MAX]),
+        points: Draw::draw(run),
+        labels: Draw::draw(run),
+        box_: Draw::draw(run),
+        mask_input: Draw::draw(run)
+    } by run;
+    sam2_mask_buffer {
+        kind: run.one(&[0, 0, 1, 1, 2]),
+        data: <*mut f32>::draw(run).cast(),
+        size: run.one(&[1, 49, 1024, 4096, 10000, 40000, 7, 3 * 1024, 1_000_000]),
+        memory: run.one(&[0, 0, 0, 0, 1, 2]),
+        has_stream: run.one(&[0, 1]),
+        stream: null_mut()
+    } by run;
+    sam2_video_options {
+        window: run.one(&[0, 0, 1, 2, SAM2_RETAIN_EVERYTHING, 1 << 31]),
+        legacy_corrections: run.one(&[0, 1]),
+        offload_state_to_cpu: run.one(&[0, 1])
+    } by run;
+    sam2_video_info { num_objects: 0, num_frames: 0, width: 0, height: 0, device_bytes: 0, host_bytes: 0 } by _run;
+}
+
+macro_rules! numbers {
+    ($($type:ty: $run:ident => $value:expr;)*) => {$(
+        impl Draw for $type {
+            fn draw($run: &mut Run<'_>) -> Self {
+                $value
+            }
+        }
+    )*};
+}
+
+numbers! {
+    // Flags, sides and counts of points.
+    u32: run => run.one(&SMALL);
+    i32: run => run.one(&[0, 1, -1, 2]);
+    u64: run => run.one(&[0, 0, 1, 2, 3, u64::MAX, 1 << 40]);
+    i64: run => run.one(&[1, 1, 2, 0, -1, 3, i64::MIN, i64::MAX]);
+    f32: run => run.one(&[0.0, 1.0, 16.0, 5.5, 31.0, -1.0, 0.5, 1e30, f32::NAN, f32::INFINITY]);
+    usize: run => match (run.length.take(), run.byte()) {
+        (Some(n), 0..200) => n,
+        (Some(n), byte) => n * byte as usize / 255,
+        (None, byte) => byte as usize % (FEW + 1),
+    };
+    *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
+    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), null()]);
+    sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
+    sam2_write_callback: run => run.one(&[Some(save as _), Some(save as _), Some(save as _), None]);
+    *const i32: run => {
+        if run.byte() >= 240 {
+            return null();
+        }
+        let few: [i32; 4] = std::array::from_fn(|_| run.one(&[1, 1, 0, 1, 0, 2, -1, 9]));
+        run.keep(few.repeat(250))
+    };
+    *mut f32: run => if run.byte() < 240 { run.keep(vec![0f32; ROOM / 4]) } else { null_mut() };
+    *const f32: run => {
+        if run.byte() >= 160 {
+            return null();
+        }
+        let mut values = vec![8f32; ROOM / 16];
+        values[..8].fill_with(|| f32::draw(run));
+        run.keep(values)
+    };
+    *const u8: run => {
+        let (bytes, n) = match run.byte() {
+            0..100 => padded(SAVED.with_borrow(Clone::clone)),
+            100..160 => {
+                run.length = Some(CHECKPOINT.1);
+                return CHECKPOINT.0.as_ptr();
+            }
+            160..240 => padded((0..16).map(|_| run.byte()).collect()),
+            _ => return null(),
+        };
+        run.length = Some(n);
+        run.keep(bytes)
+    };
+}
+
+macro_rules! call_one {
+    ($($name:ident($($arg:tt),*))*) => {
+        /// Calls the function of this number; None where there is none.
+        #[allow(unused_unsafe)]
+        fn call_one(run: &mut Run<'_>, number: usize) -> Option<(&'static str, Option<i32>)> {
+            let mut next = 0..;
+            $(if next.next() == Some(number) {
+                // SAFETY: pointers are null or to as much as the functions use.
+                let outcome = unsafe { $name($({
+                    let _ = stringify!($arg);
+                    Draw::draw(run)
+                }),*) };
+                return Some((stringify!($name), outcome.status()));
+            })*
+            None
+        }
+    };
+}
+every_function!(call_one);
+
+/// Does what the bytes say, and lets go of all handles at the end. Returns the functions that succeeded.
+pub fn calls(data: &[u8]) -> Vec<&'static str> {
+    let mut run = Run { bytes: data, handles: Vec::new(), out: Vec::new(), memory: Vec::new(), length: None };
+    SAVED.with_borrow_mut(Vec::clear);
+    let mut succeeded = Vec::new();
+    for _ in 0..CALLS {
+        if run.bytes.is_empty() {
+            break;
+        }
+        let number = run.byte() as usize;
+        let Some((name, status)) = call_one(&mut run, number) else { continue };
+        if status == Some(SAM2_ERROR_INTERNAL) {
+            // SAFETY: this thread's text.
+            panic!("{name}: {:?}", unsafe { CStr::from_ptr(sam2_last_error()) });
+        }
+        if status == Some(SAM2_OK) {
+            succeeded.push(name);
+        }
+        for (kind, handle) in std::mem::take(&mut run.out) {
+            assert!(status == Some(SAM2_OK) || *handle == 0, "{name} failed and wrote a handle");
+            if *handle != 0 {
+                run.handles.push((kind, *handle));
+            }
+            if kind == "sam2_video_predictor" {
+                VIDEO.set(*handle as *mut sam2_video_predictor);
+            }
+        }
+        run.memory.clear();
+        run.length = None;
+    }
+    for (kind, handle) in run.handles {
+        let status = match kind {
+            "sam2_model" => sam2_model_destroy(handle as *mut _),
+            "sam2_picture" => sam2_picture_destroy(handle as *mut _),
+            "sam2_image_predictor" => sam2_image_predictor_destroy(handle as *mut _),
+            _ => sam2_video_predictor_destroy(handle as *mut _),
+        };
+        assert!([SAM2_OK, SAM2_ERROR_INVALID_HANDLE].contains(&status), "{kind}: {status}");
+    }
+    succeeded
+}

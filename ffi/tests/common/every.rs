@@ -1,0 +1,64 @@
+//! Every function of the header, for what must hold of each: `every_function!(m)` is `m!` of this list. `ffi/src/panics.rs`
+//! compares it with the header. New functions go to its end: the corpus of the fuzz target `calls` counts from the start.
+
+macro_rules! every_function {
+    ($do:ident) => {
+        $do! {
+            sam2_model_load(_, _, _)
+            sam2_model_load_memory(_, _, _, _)
+            sam2_model_destroy(_)
+            sam2_model_get_info(_, _)
+            sam2_picture_read(_, _)
+            sam2_picture_destroy(_)
+            sam2_picture_get_image(_, _)
+            sam2_mask_write_png(_, _, _, _)
+            sam2_image_predictor_create(_, _, _)
+            sam2_image_predictor_destroy(_)
+            sam2_image_predictor_reserve(_, _, _)
+            sam2_image_predictor_set_image(_, _)
+            sam2_image_predictor_predict(_, _, _, _, _, _, _, _)
+            sam2_last_error()
+            sam2_abi_version()
+            sam2_version()
+            sam2_video_predictor_open(_, _, _, _)
+            sam2_video_predictor_stream(_, _, _)
+            sam2_video_predictor_fork(_, _)
+            sam2_video_predictor_destroy(_)
+            sam2_video_predictor_add_new_points_or_box(_, _, _, _, _, _, _)
+            sam2_video_predictor_add_new_mask(_, _, _, _, _, _, _, _)
+            sam2_video_predictor_clear_all_prompts_in_frame(_, _, _, _, _)
+            sam2_video_predictor_remove_object(_, _)
+            sam2_video_predictor_reset_state(_)
+            sam2_video_predictor_propagate_in_video(_, _, _, _, _, _)
+            sam2_video_predictor_cancel(_)
+            sam2_video_predictor_push_frame(_, _, _, _, _)
+            sam2_video_predictor_get_info(_, _)
+            sam2_video_predictor_save_state(_, _, _)
+            sam2_video_predictor_load_state(_, _, _)
+        }
+    };
+}
+
+/// What a function returns.
+pub trait Outcome {
+    /// None of a function that cannot fail.
+    fn status(self) -> Option<i32>;
+}
+
+impl Outcome for i32 {
+    fn status(self) -> Option<i32> {
+        Some(self)
+    }
+}
+
+impl Outcome for u32 {
+    fn status(self) -> Option<i32> {
+        None
+    }
+}
+
+impl Outcome for *const std::ffi::c_char {
+    fn status(self) -> Option<i32> {
+        None
+    }
+}

@@ -1,0 +1,116 @@
+//! What programs count on that were linked before: symbols, types, and one such program.
+//!
+//! `SAM2_WRITE_ABI=1 cargo test --release -p sam2-ffi --test stable` says that today's symbols and types are what must stay;
+//! with `SAM2_WRITE_PROGRAM=1` the program is compiled anew.
+
+mod common;
+
+use common::header::{constants, functions, structs};
+use common::{C, compile, library, root, succeed, trial};
+use libtest_mimic::{Arguments, Trial};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file of `ffi/abi`.
+fn file(name: &str) -> PathBuf {
+    root().join("ffi/abi").join(name)
+}
+
+fn writes() -> bool {
+    std::env::var_os("SAM2_WRITE_ABI").is_some()
+}
+
+/// The library exports what the header declares, under the version of the interface, and all that it exported before.
+fn symbols() {
+    let mut nm = Command::new("nm");
+    let nm = nm.args(["-D", "--defined-only", "--with-symbol-versions"]).arg(library().join("libsam2.so"));
+    let nm = succeed(nm);
+    let mut exported: Vec<&str> = nm.lines().filter_map(|l| l.split_once(" T ")).map(|(_, name)| name).collect();
+    exported.sort_unstable();
+    let mut declared: Vec<String> = functions().iter().map(|f| format!("{}@@SAM2_0", f.name)).collect();
+    declared.sort();
+    assert_eq!(exported, declared);
+    let text: String = exported.iter().flat_map(|s| [s, "\n"]).collect();
+    if writes() {
+        std::fs::write(file("symbols"), &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(file("symbols")).unwrap());
+}
+
+/// A library whose debug information says what the header does: functions of its types, with structs as names only;
+/// fields, each as an array of its type that is as long as its offset and one; and constants.
+fn described(folder: &Path) -> PathBuf {
+    let mut opaque = common::header::code();
+    let mut fields = String::from("#include <sam2.h>\n");
+    for s in structs() {
+        let (name, declaration) = (&s.name, &s.declaration);
+        assert!(opaque.contains(declaration), "{declaration}");
+        opaque = opaque.replace(declaration, &format!("typedef struct {name} {name};\n"));
+        for field in &s.fields {
+            writeln!(fields, "__typeof__((({name} *)0)->{field}) (*{name}_{field})[offsetof({name}, {field}) + 1];")
+                .unwrap();
+        }
+    }
+    for name in constants() {
+        writeln!(fields, "enum of_{name} {{ is_{name} = {name} }} the_{name};").unwrap();
+    }
+    for function in functions() {
+        writeln!(opaque, "{} {{ __builtin_trap(); }}", function.declaration).unwrap();
+    }
+    std::fs::write(folder.join("functions.c"), opaque).unwrap();
+    std::fs::write(folder.join("fields.c"), fields).unwrap();
+    let out = folder.join("described.so");
+    let include = format!("-I{}", root().join("include").canonicalize().unwrap().display());
+    let mut cc = Command::new(std::env::var("CC").unwrap_or("cc".into()));
+    cc.args(["-std=gnu11", "-g", "-shared", "-fPIC", "functions.c", "fields.c", "-o", "described.so"]).arg(include);
+    succeed(cc.current_dir(folder));
+    out
+}
+
+/// Nothing is gone or means something else; functions, fields at the end and constants may be added.
+fn types() {
+    let folder = std::env::temp_dir().join(format!("sam2-abi-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let described = described(&folder);
+    if writes() {
+        let plain = ["comp-dir-path", "corpus-path", "show-locs", "elf-needed", "parameter-names"];
+        let mut abidw = Command::new("abidw");
+        abidw.args(plain.map(|what| format!("--no-{what}"))).arg("--drop-undefined-syms");
+        succeed(abidw.arg("--out-file").arg(file("sam2.abi")).arg(&described));
+    }
+    let mut abidiff = Command::new("abidiff");
+    abidiff.args(["--no-added-syms", "--harmless", "--suppressions"]).arg(file("breaks.suppr"));
+    succeed(abidiff.arg(file("sam2.abi")).arg(described));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+const ARGUMENTS: [&str; 3] = ["demo", "demo/pictures/astronaut.png", "demo/samples/video1/frames"];
+
+/// A program that was compiled when the interface had this version says what it would say if it were compiled today.
+fn program() {
+    let old = file(&format!("program-{}", sam2_ffi::sam2_abi_version()));
+    if std::env::var_os("SAM2_WRITE_PROGRAM").is_some() {
+        let small = ["-std=c11", "-Os", "-s", "-no-pie", "-fno-asynchronous-unwind-tables", "-Iinclude"];
+        let mut cc = Command::new(std::env::var("CC").unwrap_or("cc".into()));
+        cc.args(small).arg("-Wl,--build-id=none,--hash-style=gnu,-z,norelro,-z,noseparate-code,--as-needed");
+        cc.arg(file("program.c")).arg("-o").arg(&old).arg(format!("-L{}", library().display())).arg("-lsam2");
+        succeed(cc.current_dir(root()));
+    }
+    let said = |program: &Path| {
+        let mut program = Command::new(program);
+        succeed(program.args(ARGUMENTS).current_dir(root()).env("LD_LIBRARY_PATH", library()))
+    };
+    assert_eq!(said(&old), said(&compile(C, "ffi/abi/program.c")));
+}
+
+fn main() {
+    let elsewhere = !cfg!(all(target_arch = "x86_64", target_os = "linux"));
+    let program = Trial::test("program", || {
+        program();
+        Ok(())
+    });
+    let tests =
+        vec![trial("symbols", "nm", symbols), trial("types", "abidiff", types), program.with_ignored_flag(elsewhere)];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}

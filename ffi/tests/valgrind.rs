@@ -1,0 +1,25 @@
+//! A few rounds of `endurance.c` under valgrind: no invalid access, and nothing lost.
+
+mod common;
+
+use common::{C, compile, root, succeed, trial};
+use libtest_mimic::Arguments;
+use std::process::Command;
+
+fn nothing_is_lost() {
+    // Not whether values are initialised: compilers decide early on values that are not used then.
+    let checks = [
+        "--undef-value-errors=no",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=9",
+        "--quiet",
+    ];
+    let program = compile(C, "ffi/tests/endurance.c");
+    succeed(Command::new("valgrind").args(checks).arg(program).args(["demo", "2", "2"]).current_dir(root()));
+}
+
+fn main() {
+    let tests = vec![trial("nothing_is_lost", "valgrind", nothing_is_lost)];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
