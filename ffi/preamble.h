@@ -14,14 +14,20 @@
  * every handle once, in any order, on any thread; what another handle needs of it stays.
  *
  * Threads. A model may be used by any number of threads at once. A predictor is for one at a time: a call on one that is in
- * use returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the exception. A video predictor and its
- * forks take the device in turns.
+ * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
+ * exception. A video predictor and its forks take the device in turns.
+ *
+ * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library's. A job
+ * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time.
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
- * length of the call and not after. Sizes of buffers are said with each call.
+ * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
+ *
+ * CUDA. Pictures and masks may be in the memory of the GPU that the model runs on, in its primary context; a stream orders the
+ * library's work with the caller's. The context that is current is so after each call.
  *
  * Units. Coordinates are pixels, (0, 0) the top left corner, or 0..1 where a flag says so; boxes are left, top, right, bottom.
- * Masks and pictures are row by row from the top. Logits above 0 are on the object.
+ * Masks and pictures are row by row from the top, where nothing else is said. Logits above 0 are on the object.
  *
  * Structs that begin with struct_size grow in later versions: begin with SAM2_..._INIT and set what you need.
  */

@@ -8,38 +8,40 @@
  *   #include <stdio.h>
  *   #include <stdlib.h>
  *
- *   static int fail(const char *what) {
- *       fprintf(stderr, "%s: %s\n", what, sam2_last_error());
- *       return 1;
+ *   static void check(int status) {
+ *       if (status != SAM2_OK) fprintf(stderr, "%s\n", sam2_last_error()), exit(1);
  *   }
  *
- *   // usage MODEL PICTURE X Y MASK.png: the mask of what is at pixel (X, Y)
+ *   static int32_t show(void *user, const sam2_frame *f) {
+ *       return printf("%s %d: %d pixels\n", (char *)user, (int)f->frame_idx, (int)f->areas[0]) < 0;
+ *   }
+ *
+ *   // usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture; then follows it through frames
  *   int main(int argc, char **argv) {
- *       if (argc != 6) return 2;
- *       sam2_model *model;
- *       sam2_picture *picture;
- *       sam2_image_predictor *predictor;
- *       if (sam2_model_load(argv[1], NULL, &model)) return fail("model");
- *       if (sam2_picture_read(argv[2], &picture)) return fail("picture");
- *       if (sam2_image_predictor_create(model, NULL, &predictor)) return fail("predictor");
- *
+ *       if (argc != 7) return 2;
+ *       sam2_model *model ;
+ *       sam2_picture *picture ;
+ *       sam2_image_predictor *predictor ;
+ *       sam2_video_predictor *video ;
+ *       check(sam2_model_load(argv[1], NULL, &model));
+ *       check(sam2_picture_read(argv[2], &picture));
+ *       check(sam2_image_predictor_create(model, NULL, &predictor));
  *       sam2_image image = SAM2_IMAGE_INIT;
- *       sam2_picture_get_image(picture, &image);
- *       if (sam2_image_predictor_set_image(predictor, &image)) return fail("set_image");
- *
- *       float at[2] = {(float)atof(argv[3]), (float)atof(argv[4])}, iou;
- *       int32_t label = 1;
+ *       check(sam2_picture_get_image(picture, &image));
+ *       check(sam2_image_predictor_set_image(predictor, &image));
+ *       float at[2] = {(float)atof(argv[4]), (float)atof(argv[5])}, iou;
  *       sam2_prompt click = SAM2_PROMPT_INIT;
- *       click.num_points = 1, click.points = at, click.labels = &label;
+ *       click.num_points = 1, click.points = at, click.labels = (int32_t[]){1};
  *       sam2_mask_buffer mask = SAM2_MASK_BUFFER_INIT;
  *       mask.size = (uint64_t)image.width * image.height, mask.data = malloc(mask.size);
- *       if (sam2_image_predictor_predict(predictor, &click, 1, 0, &mask, &iou, NULL, NULL)) return fail("predict");
- *       if (sam2_mask_write_png(argv[5], mask.data, image.width, image.height)) return fail("mask");
- *       printf("%.6f\n", iou);
- *
- *       free(mask.data);
- *       sam2_image_predictor_destroy(predictor), sam2_picture_destroy(picture), sam2_model_destroy(model);
- *       return 0;
+ *       check(sam2_image_predictor_predict(predictor, &click, 1, 0, &mask, &iou, NULL, NULL));
+ *       check(sam2_mask_write_png(argv[6], mask.data, image.width, image.height));
+ *       printf("predicted IoU %.6f\n", iou);
+ *       check(sam2_video_predictor_open(model, argv[3], NULL, &video));
+ *       check(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, NULL, NULL, NULL));
+ *       check(sam2_video_predictor_propagate_in_video(video, -1, -1, 0, NULL, show, "frame"));
+ *       sam2_video_predictor_destroy(video), sam2_image_predictor_destroy(predictor), free(mask.data);
+ *       return sam2_picture_destroy(picture) | sam2_model_destroy(model);
  *   }
  *
  * Status. Functions return SAM2_OK (0) or another SAM2_ERROR_...; sam2_last_error() says it in words, to the thread that
@@ -50,14 +52,20 @@
  * every handle once, in any order, on any thread; what another handle needs of it stays.
  *
  * Threads. A model may be used by any number of threads at once. A predictor is for one at a time: a call on one that is in
- * use returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the exception. A video predictor and its
- * forks take the device in turns.
+ * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
+ * exception. A video predictor and its forks take the device in turns.
+ *
+ * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library's. A job
+ * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time.
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
- * length of the call and not after. Sizes of buffers are said with each call.
+ * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
+ *
+ * CUDA. Pictures and masks may be in the memory of the GPU that the model runs on, in its primary context; a stream orders the
+ * library's work with the caller's. The context that is current is so after each call.
  *
  * Units. Coordinates are pixels, (0, 0) the top left corner, or 0..1 where a flag says so; boxes are left, top, right, bottom.
- * Masks and pictures are row by row from the top. Logits above 0 are on the object.
+ * Masks and pictures are row by row from the top, where nothing else is said. Logits above 0 are on the object.
  *
  * Structs that begin with struct_size grow in later versions: begin with SAM2_..._INIT and set what you need.
  */
@@ -86,11 +94,77 @@
 // Red, green, blue as float in 0..1.
 #define SAM2_FORMAT_RGB_F32 5
 
+// As RGB_F32 in three planes: red, green, blue.
+#define SAM2_FORMAT_RGB_F32_PLANAR 6
+
+// Two planes of bytes: Y of every pixel; U and V, interleaved, of every 2x2 pixels, sides rounded up.
+#define SAM2_FORMAT_NV12 7
+
+// Y, U, Y, V of every two pixels of a row, 8 bits each; where the width is odd the last two are there whole.
+#define SAM2_FORMAT_YUYV 8
+
+// As YUYV: U, Y, V, Y.
+#define SAM2_FORMAT_UYVY 9
+
+// Colours of ITU-R BT.709, of high definition.
+#define SAM2_MATRIX_BT709 0
+
+// Colours of ITU-R BT.601, of standard definition and of JPEG.
+#define SAM2_MATRIX_BT601 1
+
+// Black is 16 and white 235, as in most video.
+#define SAM2_RANGE_LIMITED 0
+
+// Black is 0 and white 255, as of most cameras.
+#define SAM2_RANGE_FULL 1
+
 // In the host's memory.
 #define SAM2_MEMORY_HOST 0
 
 // In the memory of the GPU that the model runs on.
 #define SAM2_MEMORY_CUDA 1
+
+// (d, side / 16, side / 16): what the mask decoder reads; the reference's image embedding.
+#define SAM2_FEATURE_IMAGE_EMBEDDING 0
+
+// (d / 4, side / 8, side / 8)
+#define SAM2_FEATURE_HIGH_RES_1 1
+
+// (d / 8, side / 4, side / 4)
+#define SAM2_FEATURE_HIGH_RES_0 2
+
+// Three masks of each prompt, for when it is not clear what is meant, instead of one.
+#define SAM2_PREDICT_MULTIMASK 1
+
+// Coordinates are in 0..1, not in pixels.
+#define SAM2_PREDICT_NORMALIZED 2
+
+// No limit to how long to wait.
+#define SAM2_WAIT_FOREVER 18446744073709551615ull
+
+// Something failed in a way that is no caller's fault.
+#define SAM2_LOG_ERROR 1
+
+// Something is not as it should be, and the library goes on.
+#define SAM2_LOG_WARN 2
+
+// What was chosen, once: a model's device, its precision.
+#define SAM2_LOG_INFO 3
+
+// What is done seldom: allocations, recordings.
+#define SAM2_LOG_DEBUG 4
+
+// One byte a pixel: 1 on the object, else 0.
+#define SAM2_MASK_U8 0
+
+// Logits as float; above the threshold is on the object.
+#define SAM2_MASK_LOGITS 1
+
+// One bit a pixel, rows in whole bytes, the first pixel in the highest bit: height * ((width + 7) / 8) bytes.
+#define SAM2_MASK_BITS 2
+
+// One uint16_t a pixel, for all masks together: 0, or 1 + the place of the object with the highest logit there.
+#define SAM2_MASK_LABELS 3
 
 // The first GPU where CUDA works, otherwise the CPU.
 #define SAM2_DEVICE_AUTO 0
@@ -113,29 +187,23 @@
 // float16.
 #define SAM2_PRECISION_F16 3
 
-// One byte a pixel: 1 on the object, else 0.
-#define SAM2_MASK_U8 0
-
-// Logits as float; above the threshold is on the object.
-#define SAM2_MASK_LOGITS 1
-
-// Three masks of each prompt, for when it is not clear what is meant, instead of one.
-#define SAM2_PREDICT_MULTIMASK 1
-
-// Coordinates are in 0..1, not in pixels.
-#define SAM2_PREDICT_NORMALIZED 2
-
-// Everything is kept: anything may be said of any frame.
-#define SAM2_RETAIN_EVERYTHING 4294967295
-
 // Keep what was said of the frame's points before.
 #define SAM2_PROMPT_KEEP_POINTS 1
 
 // Coordinates are in 0..1, not in pixels.
 #define SAM2_PROMPT_NORMALIZED 2
 
+// Everything is kept: anything may be said of any frame.
+#define SAM2_RETAIN_EVERYTHING 4294967295
+
+// A tensor with its owner, as dlpack.h declares it.
+typedef struct DLManagedTensorVersioned DLManagedTensorVersioned;
+
 // Encodes a picture, then makes masks for prompts on it. One thread uses it at a time.
 typedef struct sam2_image_predictor sam2_image_predictor;
+
+// A call in progress, or one that has ended. Any number of threads may wait for it.
+typedef struct sam2_job sam2_job;
 
 // A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
 // so that it may be destroyed before them.
@@ -149,6 +217,139 @@ typedef struct sam2_video_predictor sam2_video_predictor;
 
 // How a call ended: `SAM2_OK`, or what went wrong; `sam2_last_error` says it in words.
 typedef int32_t sam2_status;
+
+// A GPU of this machine. Begin with SAM2_GPU_INFO_INIT.
+typedef struct {
+    // sizeof(sam2_gpu_info)
+    uint32_t struct_size;
+    // Compute capability, 90 for 9.0.
+    uint32_t capability;
+    // Bytes of memory.
+    uint64_t memory;
+    // Not 0: models can run on it.
+    int32_t usable;
+    // Not used.
+    int32_t reserved;
+    // As nvidia-smi prints it, for sam2_model_options.
+    char uuid[48];
+    // Its name, cut to its length.
+    char name[64];
+} sam2_gpu_info;
+
+// A picture of the caller's, borrowed for the length of a call, or of a job. Begin with SAM2_IMAGE_INIT.
+typedef struct {
+    // sizeof(sam2_image)
+    uint32_t struct_size;
+    // SAM2_FORMAT_...
+    int32_t format;
+    // Pixels across, 1 to 32768.
+    uint32_t width;
+    // Pixels down, 1 to 32768.
+    uint32_t height;
+    // The first byte in memory of each plane that the format has; most have one.
+    const void *planes[3];
+    // Bytes from row to row of each plane; 0: rows without gaps.
+    uint64_t strides[3];
+    // SAM2_MEMORY_...
+    int32_t memory;
+    // Not 0: `stream` is the CUDA stream on which the caller uses the memory; null is the default stream. The library comes
+    // after what is enqueued there, and what is enqueued there after the call comes after the library. Otherwise the
+    // memory is ready, and stays so until masks have come back.
+    int32_t has_stream;
+    // A CUstream or cudaStream_t.
+    void *stream;
+    // SAM2_MATRIX_..., of formats with Y, U and V.
+    int32_t matrix;
+    // SAM2_RANGE_..., of formats with Y, U and V.
+    int32_t range;
+    // Not 0: the lowest row comes first in memory. Points and boxes are seen from the top all the same.
+    int32_t flip;
+    // Not used.
+    int32_t reserved;
+    // The caller's own, as of a clock: comes back with what is found on the frame.
+    int64_t timestamp;
+} sam2_image;
+
+// A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin with SAM2_MASK_BUFFER_INIT.
+typedef struct {
+    // sizeof(sam2_mask_buffer)
+    uint32_t struct_size;
+    // SAM2_MASK_...
+    int32_t kind;
+    // Null: no masks.
+    void *data;
+    // Bytes of `data`: exactly as many as the masks take.
+    uint64_t size;
+    // SAM2_MEMORY_...
+    int32_t memory;
+    // As of sam2_image.
+    int32_t has_stream;
+    // As of sam2_image.
+    void *stream;
+    // Not 0: the lowest row comes first.
+    int32_t flip;
+    // Not used.
+    int32_t reserved;
+} sam2_mask_buffer;
+
+// How masks are made of logits. Begin with SAM2_IMAGE_PREDICTOR_OPTIONS_INIT.
+typedef struct {
+    // sizeof(sam2_image_predictor_options)
+    uint32_t struct_size;
+    // Logits above it are foreground.
+    float mask_threshold;
+    // Holes of up to this many pixels of the low-resolution mask are filled; 0: none.
+    float max_hole_area;
+    // Specks of up to this many pixels of the low-resolution mask are removed; 0: none.
+    float max_sprinkle_area;
+    // Memory to work in instead of allocating: of the host where the model runs on the CPU, else of its GPU; there until the
+    // predictor is destroyed. Enough is what `device_bytes` of a predictor like this says after its reserve, and
+    // 4 KiB; where it is too small calls fail with SAM2_ERROR_OUT_OF_MEMORY. Null: none.
+    void *workspace;
+    // Bytes of it.
+    uint64_t workspace_size;
+} sam2_image_predictor_options;
+
+// Gets the caller's pointer and how a job ended, on a thread of the library's. It may make calls, but not wait for that job.
+typedef void (*sam2_done_callback)(void *user, sam2_status status);
+
+// What a predictor holds. Begin with SAM2_IMAGE_PREDICTOR_INFO_INIT.
+typedef struct {
+    // sizeof(sam2_image_predictor_info)
+    uint32_t struct_size;
+    // Pictures that are set.
+    uint32_t num_images;
+    // Pixels across of the picture asked for; 0: there is none.
+    uint32_t width;
+    // Pixels down of it.
+    uint32_t height;
+    // Bytes of the device held beside the model's weights.
+    uint64_t device_bytes;
+} sam2_image_predictor_info;
+
+// A prompt for one object: points, a box, a mask, or several of these together. Begin with SAM2_PROMPT_INIT.
+typedef struct {
+    // sizeof(sam2_prompt)
+    uint32_t struct_size;
+    // Points; at most 1000.
+    uint32_t num_points;
+    // (num_points, 2): across and down, in pixels of the picture, or in 0..1 where the call's options say so.
+    const float *points;
+    // (num_points): 1 on the object, 0 not.
+    const int32_t *labels;
+    // (4): left, top, right, bottom; null: none.
+    const float *box_;
+    // (mask_side, mask_side): logits of an earlier mask; null: none. Pictures only.
+    const float *mask_input;
+    // Which picture of a batch it is for.
+    uint32_t image;
+    // Not used.
+    uint32_t reserved;
+} sam2_prompt;
+
+// Gets the caller's pointer, SAM2_LOG_... and a text, which is there until it returns; on any thread, several at once.
+// What the library would say of calls made from there is not said.
+typedef void (*sam2_log_callback)(void *user, int32_t level, const char *message);
 
 // How to load a model. Begin with SAM2_MODEL_OPTIONS_INIT.
 typedef struct {
@@ -172,6 +373,15 @@ typedef struct {
     const char *config_yaml;
     // Changes of the configuration, "model.image_size=512", one per line; null: none.
     const char *overrides;
+    // Which GPU, "GPU-" and its UUID as nvidia-smi prints it, in place of `device` and `device_index`; null: these.
+    const char *device_uuid;
+    // (num_cpus): CPUs that the library's threads are bound to, in turn; the thread that makes a call works too, and stays
+    // where it is. Linux alone. Null: none.
+    const uint32_t *cpus;
+    // CPUs in `cpus`, at most 1024.
+    uint32_t num_cpus;
+    // Not used.
+    uint32_t reserved;
 } sam2_model_options;
 
 // What a model is. Begin with SAM2_MODEL_INFO_INIT.
@@ -188,77 +398,61 @@ typedef struct {
     int32_t device;
     // The device's name, cut to its length.
     char device_name[64];
+    // Bytes of the GPU's memory that nobody uses now; 0 on the CPU.
+    uint64_t free_memory;
+    // Bytes of the GPU's memory; 0 on the CPU.
+    uint64_t memory;
 } sam2_model_info;
 
-// A picture of the caller's, rows from the top, borrowed for the length of a call. Begin with SAM2_IMAGE_INIT.
+// What was found on a frame, there until the callback that gets it returns.
 typedef struct {
-    // sizeof(sam2_image)
+    // sizeof(sam2_frame) as the library knows it; what comes later than the caller knows may be left alone.
     uint32_t struct_size;
-    // SAM2_FORMAT_...
-    int32_t format;
-    // Pixels across, 1 to 32768.
+    // Objects.
+    uint32_t num_objects;
+    // The frame's number, from 0.
+    uint64_t frame_idx;
+    // Of the picture that was pushed; else 0.
+    int64_t timestamp;
+    // Pixels across of a mask.
     uint32_t width;
-    // Pixels down, 1 to 32768.
+    // Pixels down of a mask.
     uint32_t height;
-    // The first pixel.
-    const void *data;
-    // Bytes from row to row; 0: rows without gaps.
-    uint64_t stride;
-    // SAM2_MEMORY_...
-    int32_t memory;
-    // Not 0: `stream` is the CUDA stream on which the caller uses the memory; null is the default stream. The library comes
-    // after what is enqueued there, and what is enqueued there after the call comes after the library. Otherwise the
-    // memory is ready, and stays so until masks have come back.
-    int32_t has_stream;
-    // A CUstream or cudaStream_t.
-    void *stream;
-} sam2_image;
+    // (num_objects): the numbers that the caller knows them by.
+    const int64_t *object_ids;
+    // (num_objects): above 0 where the object is to be seen; NaN where nothing is known of it on this frame.
+    const float *scores;
+    // (num_objects): 1 where the object is not to be seen, or nothing is known of it; else 0.
+    const uint8_t *lost;
+    // (num_objects, 4): left, top, right and bottom of the mask's outermost pixels; zeros where it is empty.
+    const int32_t *boxes;
+    // (num_objects): pixels of the mask.
+    const uint64_t *areas;
+    // (num_objects, height, width): logits; above 0 is on the object. Null where they went to a buffer of the caller's.
+    const float *masks;
+} sam2_frame;
 
-// How masks are made of logits. Begin with SAM2_IMAGE_PREDICTOR_OPTIONS_INIT.
-typedef struct {
-    // sizeof(sam2_image_predictor_options)
-    uint32_t struct_size;
-    // Logits above it are foreground.
-    float mask_threshold;
-    // Holes of up to this many pixels of the low-resolution mask are filled; 0: none.
-    float max_hole_area;
-    // Specks of up to this many pixels of the low-resolution mask are removed; 0: none.
-    float max_sprinkle_area;
-} sam2_image_predictor_options;
+// Gets the caller's pointer and a frame; returns 0 to go on. It runs on the thread that made the call, of a job on one of the
+// library's, and may make calls, but none on that predictor.
+typedef int32_t (*sam2_frame_callback)(void *user, const sam2_frame *frame);
 
-// A prompt for one object: points, a box, a mask, or several of these together. Begin with SAM2_PROMPT_INIT.
+// A frame of one of several cameras. Begin with SAM2_PUSH_INIT.
 typedef struct {
-    // sizeof(sam2_prompt)
+    // sizeof(sam2_push)
     uint32_t struct_size;
-    // Points; at most 1000.
-    uint32_t num_points;
-    // (num_points, 2): across and down, in pixels of the picture, or in 0..1 where the call's options say so.
-    const float *points;
-    // (num_points): 1 on the object, 0 not.
-    const int32_t *labels;
-    // (4): left, top, right, bottom; null: none.
-    const float *box_;
-    // (mask_side, mask_side): logits of an earlier mask; null: none. Pictures only.
-    const float *mask_input;
-} sam2_prompt;
-
-// A buffer of the caller's for masks of the picture's size, one after another. Begin with SAM2_MASK_BUFFER_INIT.
-typedef struct {
-    // sizeof(sam2_mask_buffer)
-    uint32_t struct_size;
-    // SAM2_MASK_...
-    int32_t kind;
-    // Null: no masks.
-    void *data;
-    // Bytes of `data`: exactly as many as the masks take.
-    uint64_t size;
-    // SAM2_MEMORY_...
-    int32_t memory;
-    // As of sam2_image.
-    int32_t has_stream;
-    // As of sam2_image.
-    void *stream;
-} sam2_mask_buffer;
+    // Is written: how it ended.
+    sam2_status status;
+    // The camera's stream.
+    sam2_video_predictor *video;
+    // Its frame.
+    const sam2_image *image;
+    // As of `sam2_video_predictor_push_frame`.
+    const sam2_mask_buffer *masks;
+    // As of `sam2_video_predictor_push_frame`; on any thread.
+    sam2_frame_callback each;
+    // For `each`.
+    void *user;
+} sam2_push;
 
 // How a video predictor keeps what it learns. Begin with SAM2_VIDEO_OPTIONS_INIT.
 typedef struct {
@@ -270,30 +464,13 @@ typedef struct {
     int32_t legacy_corrections;
     // Not 0: memories are kept in the host's memory.
     int32_t offload_state_to_cpu;
+    // Memory to work in instead of allocating: of the host where the model runs on the CPU, else of its GPU; there until the
+    // predictor and all its forks are destroyed. Enough is what `device_bytes` of a predictor like this says after its reserve, and
+    // 4 KiB; where it is too small calls fail with SAM2_ERROR_OUT_OF_MEMORY. Null: none.
+    void *workspace;
+    // Bytes of it.
+    uint64_t workspace_size;
 } sam2_video_options;
-
-// What was found on a frame, there until the callback that gets it returns.
-typedef struct {
-    // The frame's number, from 0.
-    uint64_t frame_idx;
-    // Objects.
-    uint32_t num_objects;
-    // Pixels across of a mask.
-    uint32_t width;
-    // Pixels down of a mask.
-    uint32_t height;
-    // Not used.
-    uint32_t reserved;
-    // (num_objects): the numbers that the caller knows them by.
-    const int64_t *object_ids;
-    // (num_objects): above 0 where the object is to be seen; NaN where nothing is known of it on this frame.
-    const float *scores;
-    // (num_objects, height, width): logits; above 0 is on the object. Null where they went to a buffer of the caller's.
-    const float *masks;
-} sam2_frame;
-
-// Gets the caller's pointer and a frame; returns 0 to go on.
-typedef int32_t (*sam2_frame_callback)(void *user, const sam2_frame *frame);
 
 // What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
 typedef struct {
@@ -311,6 +488,10 @@ typedef struct {
     uint64_t device_bytes;
     // Bytes of the host held for memories, masks and frames.
     uint64_t host_bytes;
+    // Bytes of the device that an object takes at most in a stream with a window; 0: it grows with the frames.
+    uint64_t object_device_bytes;
+    // Bytes of the host that an object takes at most in such a stream.
+    uint64_t object_host_bytes;
 } sam2_video_info;
 
 // Gets the caller's pointer and bytes to store; returns 0 to go on.
@@ -325,7 +506,7 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 // A handle is stale, of another kind, or none.
 #define SAM2_ERROR_INVALID_HANDLE 2
 
-// Another thread is using the handle.
+// Somebody else is using the handle: another thread, or a job in progress.
 #define SAM2_ERROR_BUSY 3
 
 // A file or folder cannot be opened, read or written; or is damaged, as a picture, a video or a saved state.
@@ -340,7 +521,7 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 // There was not enough memory; what existed before the call still works.
 #define SAM2_ERROR_OUT_OF_MEMORY 7
 
-// A callback said to stop, or `sam2_cancel` did.
+// A callback said to stop, or `sam2_video_predictor_cancel` did.
 #define SAM2_ERROR_CANCELLED 8
 
 // A defect of the library; please report it.
@@ -349,6 +530,201 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Counts the NVIDIA GPUs of this machine; 0 where their driver is not installed, of which `sam2_last_error` tells.
+//
+// Pointers:
+// `count` is writable.
+sam2_status sam2_gpu_count(uint32_t *count);
+
+// Writes what GPU `index`, in the driver's order, is; where models cannot run on it, `sam2_last_error` tells why.
+//
+// Pointers:
+// `info` points at as many writable bytes as its `struct_size` says.
+sam2_status sam2_gpu_get_info(uint32_t index, sam2_gpu_info *info);
+
+// Describes a tensor as an image: (height, width) or (height, width, 1, 3 or 4) of uint8, (height, width, 3) of float32, or
+// (3, height, width) of float32; red, green, blue. Rows may have gaps between them. The tensor stays the caller's, and must be
+// there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
+//
+// Pointers:
+// `tensor` is a tensor; `image` points at as many writable bytes as its `struct_size` says.
+sam2_status sam2_image_from_dlpack(const DLManagedTensorVersioned *tensor,
+                                   sam2_image *image);
+
+// Describes a tensor without gaps as a buffer for masks: uint8 or bool as SAM2_MASK_U8, float32 as SAM2_MASK_LOGITS, uint16 as
+// SAM2_MASK_LABELS. The tensor stays the caller's, as of `sam2_image_from_dlpack`.
+//
+// Pointers:
+// `tensor` is a tensor; `buffer` points at as many writable bytes as its `struct_size` says.
+sam2_status sam2_mask_buffer_from_dlpack(const DLManagedTensorVersioned *tensor,
+                                         sam2_mask_buffer *buffer);
+
+// Makes a tensor for masks of `kind` (SAM2_MASK_U8, SAM2_MASK_LOGITS or SAM2_MASK_LABELS), (dims[0], ..., dims[num_dims - 1]),
+// 1 to 4 of them, in `memory`: the host's, where it is zeros, or that of the model's GPU. It is the caller's, who hands it on, or
+// deletes it by its own `deleter`; it outlives the model.
+//
+// Pointers:
+// `dims` has `num_dims` values; `out` is writable.
+sam2_status sam2_tensor_create(const sam2_model *model,
+                               int32_t kind,
+                               int32_t memory,
+                               const int64_t *dims,
+                               uint32_t num_dims,
+                               DLManagedTensorVersioned **out);
+
+// Makes a predictor. `options` may be null. On success `*out` is to be given to `sam2_image_predictor_destroy`.
+//
+// Pointers:
+// `options` is null or readable; `out` is writable.
+sam2_status sam2_image_predictor_create(const sam2_model *model,
+                                        const sam2_image_predictor_options *options,
+                                        sam2_image_predictor **out);
+
+// Lets go of a predictor.
+sam2_status sam2_image_predictor_destroy(sam2_image_predictor *predictor);
+
+// Allocates what calls on `images` pictures at once need, with prompts of up to `max_points` points (a box is two), and masks
+// as prompts or not, so that none of them allocates. Room for more pictures than there ever was forgets the current ones.
+sam2_status sam2_image_predictor_reserve(sam2_image_predictor *predictor,
+                                         uint32_t images,
+                                         uint32_t max_points,
+                                         int32_t mask_input);
+
+// Encodes a picture; the ones of before are forgotten. On a GPU this returns once it is enqueued.
+//
+// Pointers:
+// `image` describes what is there.
+sam2_status sam2_image_predictor_set_image(sam2_image_predictor *predictor, const sam2_image *image);
+
+// As `sam2_image_predictor_set_image`, of several pictures, of any sizes, one struct after another. A prompt says by its
+// `image` which of them it is for.
+//
+// Pointers:
+// `images` describe what is there.
+sam2_status sam2_image_predictor_set_image_batch(sam2_image_predictor *predictor,
+                                                 const sam2_image *images,
+                                                 size_t num_images);
+
+// As `sam2_image_predictor_set_image_batch`, as a job: the pictures must be there until it has ended.
+//
+// Pointers:
+// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is writable.
+sam2_status sam2_image_predictor_set_image_async(sam2_image_predictor *predictor,
+                                                 const sam2_image *images,
+                                                 size_t num_images,
+                                                 sam2_done_callback done,
+                                                 void *user,
+                                                 sam2_job **job);
+
+// Forgets the pictures.
+sam2_status sam2_image_predictor_reset(sam2_image_predictor *predictor);
+
+// Writes what a predictor holds, and the size of picture `image` of those that are set.
+//
+// Pointers:
+// `info` points at as many writable bytes as its `struct_size` says.
+sam2_status sam2_image_predictor_get_info(const sam2_image_predictor *predictor,
+                                          uint32_t image,
+                                          sam2_image_predictor_info *info);
+
+// Writes the features SAM2_FEATURE_... of picture `image` of those that are set: `shape`, (3), is channels, rows and columns.
+// `values` has room for `size` floats, which must be their product; null: only the shape is asked for.
+//
+// Pointers:
+// `values` is null or has `size` floats; `shape` has 3.
+sam2_status sam2_image_predictor_get_features(sam2_image_predictor *predictor,
+                                              int32_t feature,
+                                              uint32_t image,
+                                              float *values,
+                                              size_t size,
+                                              uint32_t *shape);
+
+// Makes masks of prompts on the pictures that are set: n per prompt, 3 with SAM2_PREDICT_MULTIMASK and else 1. Prompts are in
+// the order of their pictures.
+//
+// `masks`: (num_prompts, n, height, width) with the sizes of the prompts' pictures, or as its kind says; null: none.
+// `iou_predictions`: (num_prompts, n), how well the model thinks each mask fits, about 0 to 1. `low_res_masks`: (num_prompts, n,
+// mask_side, mask_side), logits within +-32, to be given as `mask_input`; null: none. `object_scores`: (num_prompts), above 0
+// where there is an object; null: none.
+//
+// Pointers:
+// All pointers are null where that is allowed, or point at as much as is said here.
+sam2_status sam2_image_predictor_predict(sam2_image_predictor *predictor,
+                                         const sam2_prompt *prompts,
+                                         size_t num_prompts,
+                                         uint32_t flags,
+                                         const sam2_mask_buffer *masks,
+                                         float *iou_predictions,
+                                         float *low_res_masks,
+                                         float *object_scores);
+
+// As `sam2_image_predictor_predict`, as a job: whatever pointers point at, but for structs, must be there until it has ended.
+//
+// Pointers:
+// As of `sam2_image_predictor_predict`, until the job has ended; `job` is writable.
+sam2_status sam2_image_predictor_predict_async(sam2_image_predictor *predictor,
+                                               const sam2_prompt *prompts,
+                                               size_t num_prompts,
+                                               uint32_t flags,
+                                               const sam2_mask_buffer *masks,
+                                               float *iou_predictions,
+                                               float *low_res_masks,
+                                               float *object_scores,
+                                               sam2_done_callback done,
+                                               void *user,
+                                               sam2_job **job);
+
+// Waits for the end of a job, at most so many milliseconds (0: only asks), and writes how it ended; `sam2_last_error` then
+// says why. Returns SAM2_ERROR_BUSY where it goes on.
+//
+// Pointers:
+// `status` is writable.
+sam2_status sam2_job_wait(const sam2_job *job,
+                          uint64_t milliseconds,
+                          sam2_status *status);
+
+// Lets go of a job, once it has ended: waits for it.
+sam2_status sam2_job_destroy(sam2_job *job);
+
+// The version of this interface. It changes only when something is taken away or changes its meaning.
+uint32_t sam2_abi_version(void);
+
+// The version of the library, as "0.1.0".
+const char *sam2_version(void);
+
+// What the library was built for, as "sam2 0.1.0, x86_64-linux, CUDA kernels for 80, 90a"; it never changes.
+const char *sam2_build_info(void);
+
+// Says who gets what the library has to say, up to `level`, at any time, before there is a model too. `each` null: nobody, as
+// in the beginning. After it returns the one before is not called any more. Not from within a callback.
+sam2_status sam2_set_log_callback(int32_t level,
+                                  sam2_log_callback each,
+                                  void *user);
+
+// Writes a mask (height, width) as a PNG, white where it is not 0.
+//
+// Pointers:
+// `path` ends in 0; `mask` has width times height bytes.
+sam2_status sam2_mask_write_png(const char *path, const uint8_t *mask, uint32_t width, uint32_t height);
+
+// Writes a mask (height, width), not 0 on the object, as the text of COCO's run lengths, with its end. `*size` is the room
+// in `text_` before, and what the text takes after; where the room is too small the call fails, and where `text_` is null it
+// only asks.
+//
+// Pointers:
+// `mask` has width times height bytes; `text_` is null or has `*size` bytes.
+sam2_status sam2_mask_encode_rle(const uint8_t *mask,
+                                 uint32_t width,
+                                 uint32_t height,
+                                 char *text_,
+                                 size_t *size);
+
+// Reads the text of COCO's run lengths into a mask (height, width), 1 on the object.
+//
+// Pointers:
+// `text_` ends in 0; `mask` has width times height bytes.
+sam2_status sam2_mask_decode_rle(const char *text_, uint32_t width, uint32_t height, uint8_t *mask);
 
 // Loads a checkpoint, a .safetensors or .pt file or a folder that holds one, onto a device.
 //
@@ -366,6 +742,17 @@ sam2_status sam2_model_load_memory(const uint8_t *data,
                                    size_t size,
                                    const sam2_model_options *options_,
                                    sam2_model **out);
+
+// As `sam2_model_load`, of part of an open file, as of a game's archive: `size` bytes from `offset`, or to its end where `size`
+// is 0. The descriptor stays the caller's, and is not needed after the call. Not on Windows.
+//
+// Pointers:
+// `out` is writable.
+sam2_status sam2_model_load_fd(int32_t fd,
+                               uint64_t offset,
+                               uint64_t size,
+                               const sam2_model_options *options_,
+                               sam2_model **out);
 
 // Lets go of a model.
 sam2_status sam2_model_destroy(sam2_model *model);
@@ -391,61 +778,121 @@ sam2_status sam2_picture_destroy(sam2_picture *picture);
 // `image` points at as many writable bytes as its `struct_size` says.
 sam2_status sam2_picture_get_image(const sam2_picture *picture, sam2_image *image);
 
-// Writes a mask (height, width) as a PNG, white where it is not 0.
-//
-// Pointers:
-// `path` ends in 0; `mask` has width times height bytes.
-sam2_status sam2_mask_write_png(const char *path, const uint8_t *mask, uint32_t width, uint32_t height);
-
-// Makes a predictor. `options` may be null. On success `*out` is to be given to `sam2_image_predictor_destroy`.
-//
-// Pointers:
-// `options` is null or readable; `out` is writable.
-sam2_status sam2_image_predictor_create(const sam2_model *model,
-                                        const sam2_image_predictor_options *options,
-                                        sam2_image_predictor **out);
-
-// Lets go of a predictor.
-sam2_status sam2_image_predictor_destroy(sam2_image_predictor *predictor);
-
-// Allocates what calls with prompts of up to `max_points` points (a box is two), and masks as prompts or not, will need, so
-// that none of them allocates.
-sam2_status sam2_image_predictor_reserve(sam2_image_predictor *predictor,
-                                         uint32_t max_points,
-                                         int32_t mask_input);
-
-// Encodes a picture; the one before is forgotten. On a GPU this returns once it is enqueued.
-//
-// Pointers:
-// `image` describes what is there.
-sam2_status sam2_image_predictor_set_image(sam2_image_predictor *predictor, const sam2_image *image);
-
-// Makes masks of prompts on the picture: n per prompt, 3 with SAM2_PREDICT_MULTIMASK and else 1.
-//
-// `masks`: (num_prompts, n, height, width); null: none. `iou_predictions`: (num_prompts, n), how well the model thinks each
-// mask fits, about 0 to 1. `low_res_masks`: (num_prompts, n, mask_side, mask_side), logits within +-32, to be given as
-// `mask_input`; null: none. `object_scores`: (num_prompts), above 0 where there is an object; null: none.
-//
-// Pointers:
-// All pointers are null where that is allowed, or point at as much as is said here.
-sam2_status sam2_image_predictor_predict(sam2_image_predictor *predictor,
-                                         const sam2_prompt *prompts,
-                                         size_t num_prompts,
-                                         uint32_t flags,
-                                         const sam2_mask_buffer *masks,
-                                         float *iou_predictions,
-                                         float *low_res_masks,
-                                         float *object_scores);
-
 // What went wrong in the last call of this thread that failed; an empty text if none has. The text is the thread's own,
 // and changes with its next call that fails.
 const char *sam2_last_error(void);
 
-// The version of this interface. It changes only when something is taken away or changes its meaning.
-uint32_t sam2_abi_version(void);
+// Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
+// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
+//
+// Pointers:
+// `prompt` is readable, and what it points at; `masks` describes what is there.
+sam2_status sam2_video_predictor_add_new_points_or_box(sam2_video_predictor *video,
+                                                       uint64_t frame_idx,
+                                                       int64_t object_id,
+                                                       const sam2_prompt *prompt,
+                                                       uint32_t flags,
+                                                       const sam2_mask_buffer *masks,
+                                                       sam2_frame_callback each,
+                                                       void *user);
 
-// The version of the library, as "0.1.0".
-const char *sam2_version(void);
+// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not. An empty mask says that it is
+// not there. `masks`, `each`, `user`: as of `sam2_video_predictor_add_new_points_or_box`.
+//
+// Pointers:
+// `mask` has height times width bytes; `masks` describes what is there.
+sam2_status sam2_video_predictor_add_new_mask(sam2_video_predictor *video,
+                                              uint64_t frame_idx,
+                                              int64_t object_id,
+                                              const uint8_t *mask,
+                                              uint32_t width,
+                                              uint32_t height,
+                                              const sam2_mask_buffer *masks,
+                                              sam2_frame_callback each,
+                                              void *user);
+
+// Forgets what was said of an object on a frame. `masks`, `each`, `user`: as of `sam2_video_predictor_add_new_points_or_box`.
+//
+// Pointers:
+// `masks` describes what is there.
+sam2_status sam2_video_predictor_clear_all_prompts_in_frame(sam2_video_predictor *video,
+                                                            uint64_t frame_idx,
+                                                            int64_t object_id,
+                                                            const sam2_mask_buffer *masks,
+                                                            sam2_frame_callback each,
+                                                            void *user);
+
+// Removes an object.
+sam2_status sam2_video_predictor_remove_object(sam2_video_predictor *video, int64_t object_id);
+
+// Removes all objects.
+sam2_status sam2_video_predictor_reset_state(sam2_video_predictor *video);
+
+// Follows all objects from frame `start` (negative: the first that anything was said of) over at most `count` further frames
+// (negative: to the end), towards the first frame where `reverse` is not 0. `each` gets what is found frame by frame; where it
+// returns anything but 0, or `sam2_video_predictor_cancel` is called meanwhile, the call ends with SAM2_ERROR_CANCELLED, and
+// what was found so far is kept. `masks`: where the masks of each frame go before `each` is called, as of
+// `sam2_video_predictor_add_new_points_or_box`.
+//
+// Pointers:
+// `masks` describes what is there.
+sam2_status sam2_video_predictor_propagate_in_video(sam2_video_predictor *video,
+                                                    int64_t start,
+                                                    int64_t count,
+                                                    int32_t reverse,
+                                                    const sam2_mask_buffer *masks,
+                                                    sam2_frame_callback each,
+                                                    void *user);
+
+// As `sam2_video_predictor_propagate_in_video`, as a job: `each` is called on a thread of the library's, with the same `user`
+// as `done`.
+//
+// Pointers:
+// As of `sam2_video_predictor_propagate_in_video`, until the job has ended; `job` is writable.
+sam2_status sam2_video_predictor_propagate_in_video_async(sam2_video_predictor *video,
+                                                          int64_t start,
+                                                          int64_t count,
+                                                          int32_t reverse,
+                                                          const sam2_mask_buffer *masks,
+                                                          sam2_frame_callback each,
+                                                          sam2_done_callback done,
+                                                          void *user,
+                                                          sam2_job **job);
+
+// Ends the propagation that another thread, or a job, has in progress after its current frame. Never waits.
+sam2_status sam2_video_predictor_cancel(const sam2_video_predictor *video);
+
+// The next frame of a stream: follows all objects to it. After a failure the frame does not count. `masks`, `each`, `user`: as
+// of `sam2_video_predictor_add_new_points_or_box`.
+//
+// Pointers:
+// `image` and `masks` describe what is there.
+sam2_status sam2_video_predictor_push_frame(sam2_video_predictor *video,
+                                            const sam2_image *image,
+                                            const sam2_mask_buffer *masks,
+                                            sam2_frame_callback each,
+                                            void *user);
+
+// As `sam2_video_predictor_push_frame`, as a job: the picture and the buffer must be there until it has ended. `each` is called on
+// a thread of the library's, with the same `user` as `done`.
+//
+// Pointers:
+// As of `sam2_video_predictor_push_frame`, until the job has ended; `job` is writable.
+sam2_status sam2_video_predictor_push_frame_async(sam2_video_predictor *video,
+                                                  const sam2_image *image,
+                                                  const sam2_mask_buffer *masks,
+                                                  sam2_frame_callback each,
+                                                  sam2_done_callback done,
+                                                  void *user,
+                                                  sam2_job **job);
+
+// Pushes a frame each of several cameras, one struct after another: on a GPU at the same time, on the CPU one by one. Each goes on
+// whatever becomes of the others; the call returns the first failure's status.
+//
+// Pointers:
+// `pushes` are `count` structs, whose pointers are as of `sam2_video_predictor_push_frame`.
+sam2_status sam2_push_frames(sam2_push *pushes,
+                             size_t count);
 
 // Opens a folder of frames named by their numbers (00000.jpg, ...), or a video file, which needs the program `ffmpeg`.
 // `options` may be null. On success `*out` is to be given to `sam2_video_predictor_destroy`.
@@ -474,76 +921,27 @@ sam2_status sam2_video_predictor_fork(const sam2_video_predictor *video, sam2_vi
 // Lets go of a predictor.
 sam2_status sam2_video_predictor_destroy(sam2_video_predictor *video);
 
-// Says where an object is on a frame, by points, a box or both; `each` gets the masks of all objects there, and may be
-// null.
-//
-// Pointers:
-// `prompt` is readable, and what it points at.
-sam2_status sam2_video_predictor_add_new_points_or_box(sam2_video_predictor *video,
-                                                       uint64_t frame_idx,
-                                                       int64_t object_id,
-                                                       const sam2_prompt *prompt_,
-                                                       uint32_t flags,
-                                                       sam2_frame_callback each,
-                                                       void *user);
-
-// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not. An empty mask says that it is
-// not there.
-//
-// Pointers:
-// `mask` has height times width bytes.
-sam2_status sam2_video_predictor_add_new_mask(sam2_video_predictor *video,
-                                              uint64_t frame_idx,
-                                              int64_t object_id,
-                                              const uint8_t *mask,
-                                              uint32_t height,
-                                              uint32_t width,
-                                              sam2_frame_callback each,
-                                              void *user);
-
-// Forgets what was said of an object on a frame; `each` gets the masks of all objects there, and may be null.
-sam2_status sam2_video_predictor_clear_all_prompts_in_frame(sam2_video_predictor *video,
-                                                            uint64_t frame_idx,
-                                                            int64_t object_id,
-                                                            sam2_frame_callback each,
-                                                            void *user);
-
-// Removes an object.
-sam2_status sam2_video_predictor_remove_object(sam2_video_predictor *video, int64_t object_id);
-
-// Removes all objects.
-sam2_status sam2_video_predictor_reset_state(sam2_video_predictor *video);
-
-// Follows all objects from frame `start` (negative: the first that anything was said of) over at most `count` further frames
-// (negative: to the end), towards the first frame where `reverse` is not 0. `each` gets the masks frame by frame; where it
-// returns anything but 0, or `sam2_video_predictor_cancel` is called meanwhile, the call ends with SAM2_ERROR_CANCELLED, and
-// what was found so far is kept.
-sam2_status sam2_video_predictor_propagate_in_video(sam2_video_predictor *video,
-                                                    int64_t start,
-                                                    int64_t count,
-                                                    int32_t reverse,
-                                                    sam2_frame_callback each,
-                                                    void *user);
-
-// Ends the propagation that another thread has in progress after its current frame. Never waits.
-sam2_status sam2_video_predictor_cancel(const sam2_video_predictor *video);
-
-// The next frame of a stream: follows all objects to it. `each` gets their masks, and may be null. `masks`: where masks go
-// instead, (objects, height, width); null: to `each`. After a failure the frame does not count.
-//
-// Pointers:
-// `image` and `masks` describe what is there.
-sam2_status sam2_video_predictor_push_frame(sam2_video_predictor *video,
-                                            const sam2_image *image,
-                                            const sam2_mask_buffer *masks,
-                                            sam2_frame_callback each,
-                                            void *user);
-
 // Writes what a video is, as much as `info->struct_size` says there is room for.
 //
 // Pointers:
 // `info` points at as many writable bytes as its `struct_size` says.
 sam2_status sam2_video_predictor_get_info(const sam2_video_predictor *video, sam2_video_info *info);
+
+// Writes the numbers that the caller knows the objects by, in the order of their masks. `*count` is the room in `ids` before,
+// and how many there are after; where the room is too small the call fails, and where `ids` is null it only asks.
+//
+// Pointers:
+// `ids` is null or has `*count` numbers.
+sam2_status sam2_video_predictor_get_object_ids(const sam2_video_predictor *video,
+                                                int64_t *ids,
+                                                size_t *count);
+
+// Allocates what following `num_objects` objects in frames of this size needs, and does what is done only once, so that the
+// first frames take no longer than the others.
+sam2_status sam2_video_predictor_reserve(sam2_video_predictor *video,
+                                         uint32_t num_objects,
+                                         uint32_t width,
+                                         uint32_t height);
 
 // Writes everything that is known of the objects, and the frames of a stream that are kept: `write` gets it piece by piece.
 //
@@ -569,21 +967,27 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #endif  /* SAM2_H */
 
 #ifdef __cplusplus
+#define SAM2_GPU_INFO_INIT ([] { sam2_gpu_info v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_IMAGE_INIT ([] { sam2_image v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT ([] { sam2_image_predictor_options v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_IMAGE_PREDICTOR_INFO_INIT ([] { sam2_image_predictor_info v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_MASK_BUFFER_INIT ([] { sam2_mask_buffer v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_MODEL_OPTIONS_INIT ([] { sam2_model_options v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_MODEL_INFO_INIT ([] { sam2_model_info v = {}; v.struct_size = sizeof v; return v; }())
-#define SAM2_IMAGE_INIT ([] { sam2_image v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_PROMPT_INIT ([] { sam2_prompt v = {}; v.struct_size = sizeof v; return v; }())
-#define SAM2_MASK_BUFFER_INIT ([] { sam2_mask_buffer v = {}; v.struct_size = sizeof v; return v; }())
-#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT ([] { sam2_image_predictor_options v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_PUSH_INIT ([] { sam2_push v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_VIDEO_OPTIONS_INIT ([] { sam2_video_options v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_VIDEO_INFO_INIT ([] { sam2_video_info v = {}; v.struct_size = sizeof v; return v; }())
 #else
+#define SAM2_GPU_INFO_INIT {.struct_size = sizeof(sam2_gpu_info)}
+#define SAM2_IMAGE_INIT {.struct_size = sizeof(sam2_image)}
+#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT {.struct_size = sizeof(sam2_image_predictor_options)}
+#define SAM2_IMAGE_PREDICTOR_INFO_INIT {.struct_size = sizeof(sam2_image_predictor_info)}
+#define SAM2_MASK_BUFFER_INIT {.struct_size = sizeof(sam2_mask_buffer)}
 #define SAM2_MODEL_OPTIONS_INIT {.struct_size = sizeof(sam2_model_options)}
 #define SAM2_MODEL_INFO_INIT {.struct_size = sizeof(sam2_model_info)}
-#define SAM2_IMAGE_INIT {.struct_size = sizeof(sam2_image)}
 #define SAM2_PROMPT_INIT {.struct_size = sizeof(sam2_prompt)}
-#define SAM2_MASK_BUFFER_INIT {.struct_size = sizeof(sam2_mask_buffer)}
-#define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT {.struct_size = sizeof(sam2_image_predictor_options)}
+#define SAM2_PUSH_INIT {.struct_size = sizeof(sam2_push)}
 #define SAM2_VIDEO_OPTIONS_INIT {.struct_size = sizeof(sam2_video_options)}
 #define SAM2_VIDEO_INFO_INIT {.struct_size = sizeof(sam2_video_info)}
 #endif

@@ -1,37 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+/// What the engine has to say goes through this crate, to whichever logger the program has.
+pub use log;
 /// The engine underneath, for its own tests and benchmarks: operations trust their operands, so what is safe to call
 /// there keeps memory safe only with tensors and indices that fit.
 #[doc(hidden)]
 pub use sam2_engine as engine;
+pub use sam2_engine::backend::Memory;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
     Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
     ImagePredictorOptions, KernelTime, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks, Model,
     PixelFormat, Pixels, Plane, Point, Precision, PredictOptions, Prediction, PredictionBuffers, Probe, Prompt, Result,
-    Retention, StageTime, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Yuv, YuvMatrix, YuvRange, check,
-    checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts, picture, rle,
+    Retention, StageTime, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Workspace, Yuv, YuvMatrix,
+    YuvRange, check, checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts, picture, rle,
 };
 
+mod devices;
 mod doctor;
 
+pub use devices::{Device, Gpu, cuda_architectures, gpus};
 pub use doctor::{Finding, diagnose};
 
 use sam2_engine::cpu;
 
 use std::path::{Path, PathBuf};
-
-/// Where a model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Device {
-    /// The first NVIDIA GPU where CUDA works, otherwise the CPU; [`Model::device`] says which, [`diagnose`] why.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA GPU, by its place in the driver's order.
-    Cuda(usize),
-}
 
 /// How to load a model.
 #[derive(Clone, Debug)]
@@ -40,8 +33,11 @@ pub struct LoadOptions {
     pub device: Device,
     /// What it computes in.
     pub precision: Precision,
-    /// Threads of the CPU; 0: as many as the machine offers.
+    /// Threads of the CPU; 0: as many as the machine offers, or one for each of `cpus`.
     pub threads: usize,
+    /// CPUs that the engine's threads are bound to, in turn, as the system numbers them; none: wherever the system puts them.
+    /// The thread that makes a call works too, and stays where it is. Linux alone.
+    pub cpus: Vec<usize>,
     /// A configuration file in the reference's structure; without one the model is recognised by its tensors, or a
     /// folder's only YAML file is taken.
     pub config: Option<PathBuf>,
@@ -61,6 +57,7 @@ impl Default for LoadOptions {
             device: Device::Auto,
             precision: Precision::Auto,
             threads: 0,
+            cpus: Vec::new(),
             config: None,
             overrides: Vec::new(),
             image_size: None,
@@ -89,13 +86,18 @@ pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: 
     let mut overrides = options.overrides.clone();
     overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
     let config = Config::parse(yaml, &overrides, options.postprocessing)?;
-    let load_cpu = || Model::load(cpu::Cpu::new(options.threads)?, checkpoint, &config, options.precision);
+    let load_cpu =
+        || Model::load(cpu::Cpu::on_cpus(options.threads, &options.cpus)?, checkpoint, &config, options.precision);
     match options.device {
         Device::Auto => match gpu(0) {
             Ok(gpu) => Model::load(gpu, checkpoint, &config, options.precision),
-            Err(_) => load_cpu(),
+            Err(why) => {
+                log::info!("on the CPU: {why}");
+                load_cpu()
+            }
         },
         Device::Cpu => load_cpu(),
+        Device::Uuid(uuid) => Model::load(gpu(devices::find(uuid)?)?, checkpoint, &config, options.precision),
         Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, &config, options.precision),
     }
 }

@@ -58,9 +58,11 @@ func call(f func() C.sam2_status) error {
 type Options struct {
 	Device           int // Auto, CPU or CUDA
 	DeviceIndex      int
-	Precision        int // PrecisionAuto, F32, BF16 or F16
-	Threads          int // of the CPU; 0: as many as there are
-	ImageSize        int // 0: the configuration's
+	DeviceUUID       string   // in place of both: "GPU-..." as nvidia-smi prints it
+	CPUs             []uint32 // that threads are bound to; none: wherever the system puts them
+	Precision        int      // PrecisionAuto, F32, BF16 or F16
+	Threads          int      // of the CPU; 0: as many as there are
+	ImageSize        int      // 0: the configuration's
 	Overrides        string
 	NoPostprocessing bool
 }
@@ -87,12 +89,22 @@ func Load(path string, o Options) (*Model, error) {
 	name, overrides := C.CString(path), C.CString(o.Overrides)
 	defer C.free(unsafe.Pointer(name))
 	defer C.free(unsafe.Pointer(overrides))
+	var pin runtime.Pinner
+	defer pin.Unpin()
 	var c C.sam2_model_options
 	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
 	c.device, c.device_index, c.precision = C.int32_t(o.Device), C.int32_t(o.DeviceIndex), C.int32_t(o.Precision)
 	c.threads, c.image_size, c.overrides = C.uint32_t(o.Threads), C.uint32_t(o.ImageSize), overrides
 	if o.NoPostprocessing {
 		c.no_postprocessing = 1
+	}
+	if o.DeviceUUID != "" {
+		c.device_uuid = C.CString(o.DeviceUUID)
+		defer C.free(unsafe.Pointer(c.device_uuid))
+	}
+	if len(o.CPUs) > 0 {
+		pin.Pin(&o.CPUs[0])
+		c.cpus, c.num_cpus = (*C.uint32_t)(&o.CPUs[0]), C.uint32_t(len(o.CPUs))
 	}
 	m := new(Model)
 	if err := call(func() C.sam2_status { return C.sam2_model_load(name, &c, &m.p) }); err != nil {
@@ -127,6 +139,8 @@ type Point struct {
 type Prompt struct {
 	Points []Point
 	Box    *[4]float32 // left, top, right, bottom
+	Mask   []float32   // logits of an earlier mask, Prediction.LowRes; pictures only
+	Image  int         // which picture of a batch it is for
 }
 
 // flat is a prompt in memory of C's.
@@ -156,6 +170,7 @@ func flatten(p Prompt) *flat {
 		box = p.Box[:]
 	}
 	f.c.num_points, f.c.points, f.c.box_ = C.uint32_t(len(labels)), floats(xy), floats(box)
+	f.c.mask_input, f.c.image = floats(p.Mask), C.uint32_t(p.Image)
 	if len(labels) > 0 {
 		m := C.malloc(C.size_t(4 * len(labels)))
 		f.kept = append(f.kept, m)
@@ -171,29 +186,92 @@ func (f *flat) free() {
 	}
 }
 
-// withImage describes a picture to C for the length of a call; RGBA and gray pictures are not copied.
-func withImage(picture image.Image, f func(*C.sam2_image) error) error {
-	var c C.sam2_image
-	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
-	bounds := picture.Bounds()
-	if bounds.Empty() {
-		return &Error{InvalidArgument, "an empty picture"}
+// withImages describes pictures to C for the length of a call; RGBA and gray pictures are not copied.
+func withImages(pictures []image.Image, f func(*C.sam2_image) error) error {
+	if len(pictures) == 0 {
+		return &Error{InvalidArgument, "no picture"}
 	}
-	var pixels []uint8
-	switch p := picture.(type) {
-	case *image.RGBA:
-		pixels, c.stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], C.uint64_t(p.Stride), C.SAM2_FORMAT_RGBA8
-	case *image.Gray:
-		pixels, c.stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], C.uint64_t(p.Stride), C.SAM2_FORMAT_GRAY8
-	default:
-		copied := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), bounds.Dy()))
-		draw.Draw(copied, copied.Bounds(), picture, bounds.Min, draw.Src)
-		pixels, c.stride, c.format = copied.Pix, C.uint64_t(copied.Stride), C.SAM2_FORMAT_RGBA8
-	}
-	c.width, c.height = C.uint32_t(bounds.Dx()), C.uint32_t(bounds.Dy())
 	var pin runtime.Pinner
 	defer pin.Unpin()
-	pin.Pin(&pixels[0])
-	c.data = unsafe.Pointer(&pixels[0])
-	return f(&c)
+	all := make([]C.sam2_image, len(pictures))
+	for i, picture := range pictures {
+		c, bounds := &all[i], picture.Bounds()
+		c.struct_size = C.uint32_t(unsafe.Sizeof(*c))
+		if bounds.Empty() {
+			return &Error{InvalidArgument, "an empty picture"}
+		}
+		var pixels []uint8
+		var stride int
+		switch p := picture.(type) {
+		case *image.RGBA:
+			pixels, stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], p.Stride, C.SAM2_FORMAT_RGBA8
+		case *image.Gray:
+			pixels, stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], p.Stride, C.SAM2_FORMAT_GRAY8
+		default:
+			copied := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), bounds.Dy()))
+			draw.Draw(copied, copied.Bounds(), picture, bounds.Min, draw.Src)
+			pixels, stride, c.format = copied.Pix, copied.Stride, C.SAM2_FORMAT_RGBA8
+		}
+		c.width, c.height = C.uint32_t(bounds.Dx()), C.uint32_t(bounds.Dy())
+		pin.Pin(&pixels[0])
+		c.planes[0], c.strides[0] = unsafe.Pointer(&pixels[0]), C.uint64_t(stride)
+	}
+	pin.Pin(&all[0])
+	return f(&all[0])
+}
+
+// BuildInfo says what the library was built for.
+func BuildInfo() string { return C.GoString(C.sam2_build_info()) }
+
+// GPU is a GPU of this machine.
+type GPU struct {
+	Name, UUID string
+	Memory     uint64 // bytes
+	Usable     bool   // models can run on it
+}
+
+// GPUs lists the NVIDIA GPUs of this machine; none where their driver is not installed.
+func GPUs() ([]GPU, error) {
+	var count C.uint32_t
+	if err := call(func() C.sam2_status { return C.sam2_gpu_count(&count) }); err != nil {
+		return nil, err
+	}
+	var all []GPU
+	for i := C.uint32_t(0); i < count; i++ {
+		var c C.sam2_gpu_info
+		c.struct_size = C.uint32_t(unsafe.Sizeof(c))
+		if err := call(func() C.sam2_status { return C.sam2_gpu_get_info(i, &c) }); err != nil {
+			return nil, err
+		}
+		all = append(all, GPU{C.GoString(&c.name[0]), C.GoString(&c.uuid[0]), uint64(c.memory), c.usable != 0})
+	}
+	return all, nil
+}
+
+// EncodeRLE gives a mask, not 0 on the object, as the text of COCO's run lengths.
+func EncodeRLE(mask *image.Gray) (string, error) {
+	w, h := mask.Rect.Dx(), mask.Rect.Dy()
+	pixels, size := tight(mask), C.size_t(0)
+	encode := func(text *C.char) error {
+		return call(func() C.sam2_status {
+			return C.sam2_mask_encode_rle((*C.uint8_t)(&pixels[0]), C.uint32_t(w), C.uint32_t(h), text, &size)
+		})
+	}
+	if err := encode(nil); err != nil {
+		return "", err
+	}
+	text := (*C.char)(C.malloc(size))
+	defer C.free(unsafe.Pointer(text))
+	err := encode(text)
+	return C.GoString(text), err
+}
+
+// tight is a mask without gaps between its rows, and a byte more, so that there is a first.
+func tight(mask *image.Gray) []uint8 {
+	w, h := mask.Rect.Dx(), mask.Rect.Dy()
+	out := make([]uint8, w*h+1)
+	for y := 0; y < h; y++ {
+		copy(out[y*w:(y+1)*w], mask.Pix[mask.PixOffset(mask.Rect.Min.X, mask.Rect.Min.Y+y):])
+	}
+	return out
 }

@@ -21,8 +21,12 @@ type Frame struct {
 	Index         int
 	Width, Height int
 	Objects       []int64
-	Scores        []float32   // above 0 where the object is to be seen
-	Masks         [][]float32 // (height, width) of each object: logits; above 0 is on it
+	Timestamp     int64             // of the picture that was pushed
+	Scores        []float32         // above 0 where the object is to be seen
+	Lost          []bool            // it is not
+	Boxes         []image.Rectangle // of the masks; empty where they are
+	Areas         []uint64          // pixels of the masks
+	Masks         [][]float32       // (height, width) of each object: logits; above 0 is on it
 }
 
 // VideoOptions say how a video predictor keeps what it learns; the zero value is the default.
@@ -107,10 +111,19 @@ func (v *VideoPredictor) frames(each func(*Frame) bool, f func(C.sam2_frame_call
 //export sam2GoFrame
 func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 	n, pixels := int(c.num_objects), int(c.width)*int(c.height)
-	f := &Frame{Index: int(c.frame_idx), Width: int(c.width), Height: int(c.height)}
+	f := &Frame{Index: int(c.frame_idx), Width: int(c.width), Height: int(c.height), Timestamp: int64(c.timestamp)}
 	if n > 0 {
 		f.Objects = append(f.Objects, unsafe.Slice((*int64)(c.object_ids), n)...)
 		f.Scores = append(f.Scores, unsafe.Slice((*float32)(c.scores), n)...)
+		f.Areas = append(f.Areas, unsafe.Slice((*uint64)(c.areas), n)...)
+		boxes, lost := unsafe.Slice((*int32)(c.boxes), 4*n), unsafe.Slice((*uint8)(c.lost), n)
+		for i := 0; i < n; i++ {
+			box := image.Rectangle{}
+			if b := boxes[4*i:]; f.Areas[i] > 0 {
+				box = image.Rect(int(b[0]), int(b[1]), int(b[2])+1, int(b[3])+1)
+			}
+			f.Boxes, f.Lost = append(f.Boxes, box), append(f.Lost, lost[i] != 0)
+		}
 	}
 	if c.masks != nil {
 		all := append([]float32(nil), unsafe.Slice((*float32)(c.masks), n*pixels)...)
@@ -146,27 +159,23 @@ func (v *VideoPredictor) AddNewPointsOrBox(frame int, object int64, said Prompt,
 		flags = C.SAM2_PROMPT_KEEP_POINTS
 	}
 	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_add_new_points_or_box(v.p, C.uint64_t(frame), C.int64_t(object), &f.c, flags, each, user)
+		return C.sam2_video_predictor_add_new_points_or_box(v.p, C.uint64_t(frame), C.int64_t(object), &f.c, flags, nil, each, user)
 	})
 }
 
 // AddNewMask says where an object is on a frame by a mask, 0 where it is not.
 func (v *VideoPredictor) AddNewMask(frame int, object int64, mask *image.Gray) (*Frame, error) {
-	w, h := mask.Rect.Dx(), mask.Rect.Dy()
-	tight := make([]uint8, w*h+1)
-	for y := 0; y < h; y++ {
-		copy(tight[y*w:(y+1)*w], mask.Pix[mask.PixOffset(mask.Rect.Min.X, mask.Rect.Min.Y+y):])
-	}
+	w, h, pixels := mask.Rect.Dx(), mask.Rect.Dy(), tight(mask)
 	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
 		return C.sam2_video_predictor_add_new_mask(
-			v.p, C.uint64_t(frame), C.int64_t(object), (*C.uint8_t)(&tight[0]), C.uint32_t(h), C.uint32_t(w), each, user)
+			v.p, C.uint64_t(frame), C.int64_t(object), (*C.uint8_t)(&pixels[0]), C.uint32_t(w), C.uint32_t(h), nil, each, user)
 	})
 }
 
 // ClearAllPromptsInFrame forgets what was said of an object on a frame.
 func (v *VideoPredictor) ClearAllPromptsInFrame(frame int, object int64) (*Frame, error) {
 	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_clear_all_prompts_in_frame(v.p, C.uint64_t(frame), C.int64_t(object), each, user)
+		return C.sam2_video_predictor_clear_all_prompts_in_frame(v.p, C.uint64_t(frame), C.int64_t(object), nil, each, user)
 	})
 }
 
@@ -191,7 +200,7 @@ func (v *VideoPredictor) PropagateInVideo(start, count int, reverse bool, each f
 		ended = !each(f)
 		return !ended
 	}, func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_propagate_in_video(v.p, C.int64_t(start), C.int64_t(count), back, each, user)
+		return C.sam2_video_predictor_propagate_in_video(v.p, C.int64_t(start), C.int64_t(count), back, nil, each, user)
 	})
 	if ended {
 		return nil
@@ -204,9 +213,22 @@ func (v *VideoPredictor) Cancel() error {
 	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
 }
 
+// Reserve allocates what following so many objects needs, and does what is done once, before the first frame.
+func (v *VideoPredictor) Reserve(objects, width, height int) error {
+	return call(func() C.sam2_status {
+		return C.sam2_video_predictor_reserve(v.p, C.uint32_t(objects), C.uint32_t(width), C.uint32_t(height))
+	})
+}
+
 // PushFrame gives a stream its next frame; returns the masks of all objects there.
-func (v *VideoPredictor) PushFrame(picture image.Image) (out *Frame, err error) {
-	err = withImage(picture, func(c *C.sam2_image) error {
+func (v *VideoPredictor) PushFrame(picture image.Image) (*Frame, error) {
+	return v.PushFrameAt(picture, 0)
+}
+
+// PushFrameAt is PushFrame with a time of the caller's, which comes back with the masks.
+func (v *VideoPredictor) PushFrameAt(picture image.Image, timestamp int64) (out *Frame, err error) {
+	err = withImages([]image.Image{picture}, func(c *C.sam2_image) error {
+		c.timestamp = C.int64_t(timestamp)
 		out, err = v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
 			return C.sam2_video_predictor_push_frame(v.p, c, nil, each, user)
 		})

@@ -19,8 +19,8 @@ pub struct ModelArgs {
     /// Do not choose single masks by stability (the reference's apply_postprocessing=False)
     #[arg(long)]
     pub no_postprocessing: bool,
-    /// Where to run: auto, cpu, cuda or cuda:N
-    #[arg(long, value_parser = device, default_value = "auto")]
+    /// Where to run: auto, cpu, cuda, cuda:N or cuda:GPU-UUID
+    #[arg(long, default_value = "auto")]
     pub device: Device,
     /// What to compute in: auto, f32, bf16 or f16
     #[arg(long, value_parser = precision, default_value = "auto")]
@@ -28,21 +28,12 @@ pub struct ModelArgs {
     /// Threads of the CPU; 0: as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// CPUs to bind threads to, such as 0,2,4; by default the system puts them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub cpus: Vec<usize>,
     /// Side of the model's input in pixels, a multiple of 32
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
-}
-
-fn device(text: &str) -> Result<Device, String> {
-    match text {
-        "auto" => Ok(Device::Auto),
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => Ok(Device::Cuda(0)),
-        _ => match text.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(n)) => Ok(Device::Cuda(n)),
-            _ => Err("expected auto, cpu, cuda or cuda:N".into()),
-        },
-    }
 }
 
 fn precision(text: &str) -> Result<Precision, String> {
@@ -56,6 +47,7 @@ impl ModelArgs {
             device: self.device,
             precision: self.precision,
             threads: self.threads,
+            cpus: self.cpus.clone(),
             config: self.config.clone(),
             overrides: self.overrides.clone(),
             image_size: self.image_size,

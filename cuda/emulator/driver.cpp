@@ -92,6 +92,10 @@ EXPORT int cuGetErrorString(int e, const char** s) {
 EXPORT int cuDeviceGetCount(int* n) { return *n = 1, OK; }
 EXPORT int cuDeviceGet(int* d, int i) { return *d = i, i == 0 ? OK : 101; }
 EXPORT int cuDeviceGetName(char* s, int n, int) { return snprintf(s, size_t(n), "Stand-in"), OK; }
+EXPORT int cuDeviceGetUuid_v2(uint8_t* u, int) {
+    for (int i = 0; i < 16; i++) u[i] = static_cast<uint8_t>(i * 17);
+    return OK;
+}
 EXPORT int cuDeviceTotalMem_v2(size_t* n, int) { return *n = size_t(8) << 30, OK; }
 EXPORT int cuDeviceGetAttribute(int* v, int which, int) {
     *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : 1;
@@ -173,6 +177,10 @@ EXPORT int cuMemAlloc_v2(uint64_t* p, size_t n) {
     const char* most = getenv("STAND_IN_ALLOCATIONS");
     if (most && ++allocations > atol(most)) return OUT_OF_MEMORY;
     return *p = reinterpret_cast<uint64_t>(sam2_emulator_alloc(n)), alive++, OK;
+}
+EXPORT int cuMemGetInfo_v2(size_t* free, size_t* all) {
+    ENTERED;
+    return *free = *all = size_t(8) << 30, OK;
 }
 EXPORT int cuMemFree_v2(uint64_t p) {
     ENTERED;

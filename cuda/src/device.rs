@@ -91,6 +91,10 @@ pub trait Device: Sized + Send + 'static {
 
     /// The device's name.
     fn name(&self) -> String;
+    /// Its place in the driver's order.
+    fn index(&self) -> usize;
+    /// Bytes of its memory that nobody uses, and all of them.
+    fn memory(&self) -> Result<[u64; 2]>;
     /// Another queue on the same device.
     fn fork(&self) -> Result<Self>;
     /// Memory whose contents are undefined.

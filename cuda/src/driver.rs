@@ -307,6 +307,17 @@ impl Device for Driver {
         self.context.card.name.clone()
     }
 
+    fn index(&self) -> usize {
+        self.context.card.index
+    }
+
+    fn memory(&self) -> Result<[u64; 2]> {
+        let _current = self.context.enter()?;
+        let (mut free, mut all) = (0, 0);
+        call!(cuMemGetInfo_v2(&mut free, &mut all))?;
+        Ok([free as u64, all as u64])
+    }
+
     fn fork(&self) -> Result<Driver> {
         Driver::on(self.context.clone())
     }

@@ -256,6 +256,14 @@ impl Device for Emulator {
         "emulator".into()
     }
 
+    fn index(&self) -> usize {
+        0
+    }
+
+    fn memory(&self) -> Result<[u64; 2]> {
+        Ok([1 << 33; 2])
+    }
+
     fn fork(&self) -> Result<Self> {
         let (until_failure, until_fault) = (self.until_failure.clone(), self.until_fault.clone());
         Ok(Emulator { until_failure, until_fault, library: self.library, ..Emulator::new(self.next()) })

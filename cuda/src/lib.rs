@@ -231,6 +231,14 @@ impl<D: Device> Backend for Cuda<D> {
         self.device.name()
     }
 
+    fn index(&self) -> usize {
+        self.device.index()
+    }
+
+    fn memory(&self) -> Result<Option<[u64; 2]>> {
+        self.device.memory().map(Some)
+    }
+
     fn takes_device_memory(&self) -> bool {
         true
     }

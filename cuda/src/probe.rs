@@ -105,6 +105,8 @@ pub struct Card {
     pub index: usize,
     /// Its name.
     pub name: String,
+    /// What it is called wherever it is plugged in.
+    pub uuid: [u8; 16],
     /// Compute capability.
     pub capability: (i32, i32),
     /// Bytes of memory.
@@ -122,6 +124,7 @@ const FUNCTIONS: &[&str] = &[
     "cuDeviceGetCount",
     "cuDeviceGet",
     "cuDeviceGetName",
+    "cuDeviceGetUuid_v2",
     "cuDeviceTotalMem_v2",
     "cuDeviceGetAttribute",
     "cuDevicePrimaryCtxRetain",
@@ -137,6 +140,7 @@ const FUNCTIONS: &[&str] = &[
     "cuLaunchKernel",
     "cuMemAlloc_v2",
     "cuMemFree_v2",
+    "cuMemGetInfo_v2",
     "cuMemHostAlloc",
     "cuMemFreeHost",
     "cuMemcpyHtoDAsync_v2",
@@ -225,6 +229,7 @@ pub fn cards() -> Result<Vec<Card>, Unavailable> {
 
 unsafe fn card(index: i32) -> Result<Card, CUresult> {
     let (mut device, mut memory, mut name) = (0, 0, [0u8; 256]);
+    let mut uuid = sys::CUuuid { bytes: [0; 16] };
     let attribute = |which, device| {
         let mut value = 0;
         // SAFETY: writes one number.
@@ -234,12 +239,14 @@ unsafe fn card(index: i32) -> Result<Card, CUresult> {
     unsafe {
         check(sys::cuDeviceGet(&mut device, index))?;
         check(sys::cuDeviceGetName(name.as_mut_ptr().cast(), 255, device))?;
+        check(sys::cuDeviceGetUuid_v2(&mut uuid, device))?;
         check(sys::cuDeviceTotalMem_v2(&mut memory, device))?;
     }
     use CUdevice_attribute::*;
     Ok(Card {
         index: index as usize,
         name: CStr::from_bytes_until_nul(&name).map_or("unnamed".into(), |n| n.to_string_lossy().into_owned()),
+        uuid: uuid.bytes.map(|b| b as u8),
         capability: (
             attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)?,
             attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)?,

@@ -3,6 +3,7 @@
 use crate::backend::{Backend, Memory};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
+use crate::workspace::{Lent, Workspace};
 use std::cell::RefCell;
 
 /// Every carve-out starts at a multiple of this, which suits the widest vectors and TMA.
@@ -14,28 +15,52 @@ const ZONE: usize = 256;
 /// What a guarded arena is filled with: a NaN as f32, and a wild index as i32.
 const POISON: u32 = 0x7fc0_dead;
 
+/// Where an arena takes its memory, and whether it is checked.
+#[derive(Clone, Default)]
+pub struct Place {
+    /// A poisoned red zone comes after every carve-out.
+    pub guard: bool,
+    /// The caller's memory; none: the device's.
+    pub workspace: Option<Workspace>,
+}
+
+/// Memory of an arena.
+enum Block<M> {
+    Own(M),
+    Lent(Lent),
+}
+
+impl<M: Memory> Block<M> {
+    fn get(&self) -> &dyn Memory {
+        match self {
+            Block::Own(m) => m,
+            Block::Lent(m) => m,
+        }
+    }
+}
+
 /// A block of memory that carve-outs share. It grows when asked and never shrinks.
 pub struct Arena<B: Backend> {
-    memory: Option<B::Memory>,
-    guard: bool,
+    memory: Option<Block<B::Memory>>,
+    place: Place,
     /// Where the red zones of the last layout are.
     zones: RefCell<Vec<usize>>,
 }
 
 impl<B: Backend> Arena<B> {
-    /// An empty arena. A guarded one puts a poisoned red zone after every carve-out.
-    pub fn new(guard: bool) -> Self {
-        Arena { memory: None, guard, zones: RefCell::new(Vec::new()) }
+    /// An empty arena.
+    pub fn new(place: &Place) -> Self {
+        Arena { memory: None, place: place.clone(), zones: RefCell::new(Vec::new()) }
     }
 
     /// Where it is; 0: nowhere yet.
     pub fn addr(&self) -> u64 {
-        self.memory.as_ref().map_or(0, |m| m.addr())
+        self.memory.as_ref().map_or(0, |m| m.get().addr())
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.memory.as_ref().map_or(0, |m| m.bytes())
+        self.memory.as_ref().map_or(0, |m| m.get().bytes())
     }
 
     /// Bytes that `layout` takes.
@@ -47,13 +72,16 @@ impl<B: Backend> Arena<B> {
 
     /// Makes room for `layout`. What was in the arena is gone if it had to grow.
     pub fn reserve(&mut self, b: &B, what: &'static str, layout: impl FnOnce(&mut Carver<'_>)) -> Result<()> {
-        let bytes = Self::measure(self.guard, layout);
+        let bytes = Self::measure(self.place.guard, layout);
         if bytes > self.bytes() {
             if self.memory.is_some() {
                 b.sync()?; // what is enqueued may use it
             }
             self.memory = None; // first, so that both never exist at once
-            self.memory = Some(b.alloc(bytes, what)?);
+            self.memory = Some(match &self.place.workspace {
+                None => Block::Own(b.alloc(bytes, what)?),
+                Some(space) => Block::Lent(space.take(bytes).ok_or(Error::OutOfMemory { what, bytes })?),
+            });
         }
         Ok(())
     }
@@ -65,28 +93,30 @@ impl<B: Backend> Arena<B> {
             base: self.addr(),
             offset: 0,
             limit: self.bytes().saturating_sub(TAIL),
-            guard: self.guard,
+            guard: self.place.guard,
             zones: Some(&self.zones),
         }
     }
 
     /// Of a guarded arena: fills everything with poison.
     pub fn poison(&self, b: &B) {
-        if let (true, Some(m)) = (self.guard, &self.memory) {
-            let words = vec![POISON; m.bytes() / 4];
+        if self.place.guard && self.memory.is_some() {
+            let words = vec![POISON; self.bytes() / 4];
             // SAFETY: the whole of the arena's memory.
-            let all = unsafe { Tensor::new(m.addr(), DType::I32, &[words.len()]) };
+            let all = unsafe { Tensor::new(self.addr(), DType::I32, &[words.len()]) };
             b.upload(all, bytemuck::cast_slice(&words));
         }
     }
 
     /// Of a guarded arena: fails when a red zone of the last layout was written to.
     pub fn check(&self, b: &B) -> Result<()> {
-        let Some(m) = self.memory.as_ref().filter(|_| self.guard) else { return Ok(()) };
+        if !self.place.guard || self.memory.is_none() {
+            return Ok(());
+        }
         for (i, &zone) in self.zones.borrow().iter().enumerate() {
             let mut words = [0u32; ZONE / 4];
             // SAFETY: a zone lies within the arena.
-            let t = unsafe { Tensor::new(m.addr() + zone as u64, DType::I32, &[ZONE / 4]) };
+            let t = unsafe { Tensor::new(self.addr() + zone as u64, DType::I32, &[ZONE / 4]) };
             b.download(bytemuck::cast_slice_mut(&mut words), t);
             b.sync()?;
             if words.iter().any(|&w| w != POISON) {

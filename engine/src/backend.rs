@@ -94,6 +94,14 @@ pub trait Backend: Sized + Send + 'static {
 
     /// The device's name.
     fn name(&self) -> String;
+    /// The device's place among its like.
+    fn index(&self) -> usize {
+        0
+    }
+    /// Bytes of the device's memory that nobody uses, and all of them; none where the device has no memory of its own.
+    fn memory(&self) -> Result<Option<[u64; 2]>> {
+        Ok(None)
+    }
     /// True where pictures and masks may be in the caller's device memory.
     fn takes_device_memory(&self) -> bool {
         false

@@ -88,6 +88,13 @@ pub struct PredictionBuffers<'a> {
     pub object_score_logits: Option<&'a mut [f32]>,
 }
 
+/// Takes the first `n` values off a slice.
+fn front<'a>(all: &mut &'a mut [f32], n: usize) -> &'a mut [f32] {
+    let (first, rest) = std::mem::take(all).split_at_mut(n);
+    *all = rest;
+    first
+}
+
 /// Encodes pictures, then makes masks for prompts on them.
 ///
 /// One thread uses a predictor at a time; any number of predictors share a model.
@@ -177,10 +184,7 @@ impl ImagePredictor {
 
     /// As [`ImagePredictor::predict`] for every picture of a batch, all in one go: `prompts[i]` are for picture `i`.
     pub fn predict_batch(&mut self, prompts: &[&[Prompt<'_>]], options: PredictOptions) -> Result<Vec<Prediction>> {
-        if prompts.len() != self.sizes.len() {
-            let what = format!("prompts for {} pictures, {} are set", prompts.len(), self.sizes.len());
-            return Err(Error::input(what));
-        }
+        self.check_pictures(prompts.len())?;
         self.predict_all(prompts, options)
     }
 
@@ -191,33 +195,72 @@ impl ImagePredictor {
         options: PredictOptions,
         out: PredictionBuffers<'_>,
     ) -> Result<()> {
-        let (height, width) = self.the_image()?;
-        let n = prompts.len() * self.selection(options).masks();
-        let low = n * self.mask_side * self.mask_side;
-        if let Some(masks) = &out.masks {
-            if masks.format() == MaskFormat::Labels && options.multimask_output {
-                return Err(Error::input("buffer masks: labels are for one mask per prompt, without multimask_output"));
-            }
-            masks.check(n, height, width)?;
+        self.the_image()?;
+        self.predict_batch_into(&[prompts], options, out)
+    }
+
+    /// As [`ImagePredictor::predict_batch`], into buffers of the caller's: what is of one picture comes after what is of the one
+    /// before. A map of labels is of one picture only.
+    pub fn predict_batch_into(
+        &mut self,
+        prompts: &[&[Prompt<'_>]],
+        options: PredictOptions,
+        out: PredictionBuffers<'_>,
+    ) -> Result<()> {
+        self.check_pictures(prompts.len())?;
+        let (n, side) = (self.selection(options).masks(), self.mask_side);
+        let PredictionBuffers { mut masks, iou_predictions, low_res_masks, object_score_logits } = out;
+        let total: usize = prompts.iter().map(|p| p.len()).sum();
+        if masks.as_ref().is_some_and(|m| m.format() == MaskFormat::Labels) && (n > 1 || prompts.len() != 1) {
+            let what = "labels are for one mask per prompt, without multimask_output, on one picture";
+            return Err(Error::input(format!("buffer masks: {what}")));
         }
         for (name, need, got) in [
-            ("iou_predictions", n, Some(out.iou_predictions.len())),
-            ("low_res_masks", low, out.low_res_masks.as_ref().map(|d| d.len())),
-            ("object_score_logits", prompts.len(), out.object_score_logits.as_ref().map(|d| d.len())),
+            ("iou_predictions", total * n, Some(iou_predictions.len())),
+            ("low_res_masks", total * n * side * side, low_res_masks.as_ref().map(|d| d.len())),
+            ("object_score_logits", total, object_score_logits.as_ref().map(|d| d.len())),
         ] {
             if got.is_some_and(|got| got != need) {
                 return Err(Error::input(format!("buffer {name}: {need} elements needed, got {got:?}")));
             }
         }
-        let mut jobs = [Job {
-            prompts,
-            extent: self.extent((height, width), options),
-            masks: out.masks.map(|masks| MaskOut::new(masks, self.options.mask_threshold, height, width)),
-            low_res: out.low_res_masks,
-            iou: out.iou_predictions,
-            scores: out.object_score_logits,
-        }];
+        let (mut iou, mut low, mut scores) = (iou_predictions, low_res_masks, object_score_logits);
+        let mut jobs = Vec::with_capacity(prompts.len());
+        for (i, (prompts, &(height, width))) in prompts.iter().zip(&self.sizes).enumerate() {
+            let count = prompts.len() * n;
+            let own = match masks.take() {
+                // The last takes what is left, and says so where that is not its size.
+                Some(all) if i + 1 < self.sizes.len() => {
+                    let (own, rest) = all.split(count, height, width)?;
+                    masks = Some(rest);
+                    Some(own)
+                }
+                all => all,
+            };
+            if let Some(own) = &own {
+                own.check(count, height, width)?;
+            }
+            jobs.push(Job {
+                prompts,
+                extent: self.extent((height, width), options),
+                masks: own.map(|own| MaskOut::new(own, self.options.mask_threshold, height, width)),
+                low_res: low.as_mut().map(|all| front(all, count * side * side)),
+                iou: front(&mut iou, count),
+                scores: scores.as_mut().map(|all| front(all, prompts.len())),
+            });
+        }
         self.decode(&mut jobs, options)
+    }
+
+    fn check_pictures(&self, given: usize) -> Result<()> {
+        let set = self.sizes.len();
+        if set == 0 {
+            return Err(Error::input("no picture is set: call set_image first"));
+        }
+        if given != set {
+            return Err(Error::input(format!("prompts for {given} pictures, {set} are set")));
+        }
+        Ok(())
     }
 
     /// The features of picture `image`, as (channels, height, width): values, then that shape.

@@ -32,6 +32,7 @@ pub mod tensor;
 mod variant;
 mod video;
 mod worker;
+mod workspace;
 
 pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
@@ -51,3 +52,4 @@ pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
 pub use variant::{VARIANTS, Variant};
 pub use video::{FrameMasks, Retention, VideoPredictor, VideoPredictorOptions};
 pub use worker::Feature;
+pub use workspace::Workspace;

@@ -64,6 +64,18 @@ pub struct MaskBuffer<'a> {
 }
 
 impl<'a> MaskBuffer<'a> {
+    /// Bytes as a format has them. Fails where they are not aligned to the size of a value.
+    pub fn new(format: MaskFormat, memory: MaskMemory<'a>) -> Result<Self> {
+        let address = match &memory {
+            MaskMemory::Host(data) => data.as_ptr() as u64,
+            MaskMemory::Device(d) => d.address,
+        };
+        if !address.is_multiple_of(format.alignment() as u64) {
+            return Err(Error::input(format!("buffer masks: not aligned to {} bytes", format.alignment())));
+        }
+        Ok(MaskBuffer { format, memory, flipped: false })
+    }
+
     /// For [`MaskFormat::Binary`].
     pub fn binary(data: &'a mut [u8]) -> Self {
         MaskBuffer { format: MaskFormat::Binary, memory: MaskMemory::Host(data), flipped: false }
@@ -117,6 +129,25 @@ impl<'a> MaskBuffer<'a> {
     /// The memory.
     pub fn into_memory(self) -> MaskMemory<'a> {
         self.memory
+    }
+
+    /// The buffer of the first so many masks, and that of the others.
+    pub(crate) fn split(self, masks: usize, height: usize, width: usize) -> Result<(MaskBuffer<'a>, MaskBuffer<'a>)> {
+        let (first, all) = (self.format.bytes(masks, height, width), self.len());
+        if first > all {
+            return Err(Error::input(format!("buffer masks: {first} bytes and more needed, got {all}")));
+        }
+        let (a, b) = match self.memory {
+            MaskMemory::Host(data) => {
+                let (a, b) = data.split_at_mut(first);
+                (MaskMemory::Host(a), MaskMemory::Host(b))
+            }
+            MaskMemory::Device(d) => {
+                let rest = DeviceSlice { address: d.address + first as u64, bytes: all - first, ..d };
+                (MaskMemory::Device(DeviceSlice { bytes: first, ..d }), MaskMemory::Device(rest))
+            }
+        };
+        Ok((MaskBuffer { memory: a, ..self }, MaskBuffer { memory: b, ..self }))
     }
 
     /// The same buffer, lent for a while.

@@ -1,6 +1,6 @@
 //! A queue on a device with its scratch memory and recordings, used by one predictor at a time.
 
-use crate::arena::{Arena, Carver};
+use crate::arena::{Arena, Carver, Place};
 use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::Frame;
@@ -134,13 +134,13 @@ impl<'a> LabelActs<'a> {
 }
 
 impl<B: Backend> Worker<B> {
-    pub fn new(net: Arc<Network<B>>, b: B, guard: bool) -> Self {
+    pub fn new(net: Arc<Network<B>>, b: B, place: &Place) -> Self {
         Worker {
             net,
             b,
-            scratch: Arena::new(guard),
-            features: Arena::new(guard),
-            labelled: Arena::new(guard),
+            scratch: Arena::new(place),
+            features: Arena::new(place),
+            labelled: Arena::new(place),
             capacity: 0,
             images: 0,
             pending: false,

@@ -62,8 +62,8 @@ int main(int argc, char **argv) {
     ok(sam2_model_destroy(model));
     at[0] = 208, at[1] = 249;
     int frames = 0;
-    ok(sam2_video_predictor_add_new_points_or_box(video, 0, 7, prompts, 0, each, &frames));
-    ok(sam2_video_predictor_propagate_in_video(video, 0, 3, 0, each, &frames));
+    ok(sam2_video_predictor_add_new_points_or_box(video, 0, 7, prompts, 0, NULL, each, &frames));
+    ok(sam2_video_predictor_propagate_in_video(video, 0, 3, 0, NULL, each, &frames));
     sam2_video_info about = SAM2_VIDEO_INFO_INIT;
     ok(sam2_video_predictor_get_info(video, &about));
     printf("%d of %llu frames, %u objects\n", frames, (unsigned long long)about.num_frames, about.num_objects);

@@ -30,7 +30,7 @@ fn through_rust(c: &mut Criterion) {
     c.bench_function("predict through Rust", |b| {
         b.iter(|| {
             let out = PredictionBuffers {
-                masks: Some(MaskBuffer::Binary(&mut masks)),
+                masks: Some(MaskBuffer::binary(&mut masks)),
                 iou_predictions: &mut iou,
                 low_res_masks: None,
                 object_score_logits: None,
@@ -40,61 +40,34 @@ fn through_rust(c: &mut Criterion) {
     });
 }
 
+/// A struct as SAM2_..._INIT begins it.
+fn begun<T>() -> T {
+    // SAFETY: of numbers and pointers, the first of them its size.
+    unsafe {
+        let mut value: T = std::mem::zeroed();
+        (&raw mut value).cast::<u32>().write(size_of::<T>() as u32);
+        value
+    }
+}
+
 fn through_c(c: &mut Criterion) {
     let (bytes, yaml) = (checkpoint(), std::ffi::CString::new(tiny::YAML).unwrap());
-    let size = |n: usize| n as u32;
     let options = sam2_model_options {
-        struct_size: size(size_of::<sam2_model_options>()),
         device: SAM2_DEVICE_CPU,
-        device_index: 0,
-        precision: SAM2_PRECISION_AUTO,
         threads: 1,
-        image_size: size(tiny::SIDE),
-        no_postprocessing: 0,
-        no_mmap: 0,
+        image_size: tiny::SIDE as u32,
         config_yaml: yaml.as_ptr(),
-        overrides: null(),
+        ..begun()
     };
     let pixels = [99u8; SIDE * SIDE * 3];
-    let image = sam2_image {
-        struct_size: size(size_of::<sam2_image>()),
-        format: SAM2_FORMAT_RGB8,
-        width: size(SIDE),
-        height: size(SIDE),
-        data: pixels.as_ptr().cast(),
-        stride: 0,
-        memory: SAM2_MEMORY_HOST,
-        has_stream: 0,
-        stream: null_mut(),
-    };
+    let planes = [pixels.as_ptr().cast(), null(), null()];
+    let image = sam2_image { width: SIDE as u32, height: SIDE as u32, planes, ..begun() };
     let (point, label) = ([9f32, 7.0], 1);
-    let prompt = sam2_prompt {
-        struct_size: size(size_of::<sam2_prompt>()),
-        num_points: 1,
-        points: point.as_ptr(),
-        labels: &label,
-        box_: null(),
-        mask_input: null(),
-    };
+    let prompt = sam2_prompt { num_points: 1, points: point.as_ptr(), labels: &label, ..begun() };
     let (mut mask, mut iou) = ([0u8; SIDE * SIDE], 0f32);
-    let masks = sam2_mask_buffer {
-        struct_size: size(size_of::<sam2_mask_buffer>()),
-        kind: SAM2_MASK_U8,
-        data: mask.as_mut_ptr().cast(),
-        size: mask.len() as u64,
-        memory: SAM2_MEMORY_HOST,
-        has_stream: 0,
-        stream: null_mut(),
-    };
+    let masks = sam2_mask_buffer { data: mask.as_mut_ptr().cast(), size: mask.len() as u64, ..begun() };
     let (mut model, mut predictor) = (null_mut(), null_mut());
-    let mut info = sam2_model_info {
-        struct_size: size(size_of::<sam2_model_info>()),
-        image_size: 0,
-        mask_side: 0,
-        precision: 0,
-        device: 0,
-        device_name: [0; 64],
-    };
+    let mut info: sam2_model_info = begun();
     // SAFETY: everything is where its pointer says.
     unsafe {
         assert_eq!(sam2_model_load_memory(bytes.as_ptr(), bytes.len(), &options, &mut model), SAM2_OK);
@@ -108,7 +81,9 @@ fn through_c(c: &mut Criterion) {
             })
         });
         c.bench_function("get_info", |b| b.iter(|| assert_eq!(sam2_model_get_info(model, &mut info), SAM2_OK)));
-        c.bench_function("reserve", |b| b.iter(|| assert_eq!(sam2_image_predictor_reserve(predictor, 1, 0), SAM2_OK)));
+        c.bench_function("reserve", |b| {
+            b.iter(|| assert_eq!(sam2_image_predictor_reserve(predictor, 1, 1, 0), SAM2_OK))
+        });
         assert_eq!(sam2_image_predictor_destroy(predictor), SAM2_OK);
         c.bench_function("a stale handle", |b| {
             b.iter(|| assert_eq!(sam2_image_predictor_destroy(black_box(predictor)), SAM2_ERROR_INVALID_HANDLE))

@@ -1,7 +1,8 @@
 //! Handles: numbers that look like pointers. They are looked up and never followed, so that a stale one is an error.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a handle is of no use.
 pub(crate) enum Lookup {
@@ -20,31 +21,7 @@ pub(crate) struct Table<T> {
 
 struct Slot<T> {
     generation: u32,
-    object: Option<Arc<Object<T>>>,
-}
-
-/// Something that a caller holds.
-pub(crate) struct Object<T> {
-    value: Mutex<T>,
-    /// The work in progress, or the next, is to stop.
-    pub cancelled: AtomicBool,
-}
-
-impl<T> Object<T> {
-    /// Its value, for one thread at a time.
-    pub fn lock(&self, what: &'static str) -> Result<MutexGuard<'_, T>, Lookup> {
-        match self.value.try_lock() {
-            Ok(value) => Ok(value),
-            // A panic was caught and told; what it left is whole, since values change after all that can fail.
-            Err(TryLockError::Poisoned(value)) => Ok(value.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(Lookup::Busy(what)),
-        }
-    }
-
-    /// Whether it is to stop; asked once.
-    pub fn take_cancel(&self) -> bool {
-        self.cancelled.swap(false, Ordering::AcqRel)
-    }
+    object: Option<Arc<T>>,
 }
 
 impl<T> Table<T> {
@@ -56,9 +33,9 @@ impl<T> Table<T> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds a value; returns its handle, which is not null.
-    pub fn insert<H>(&self, value: T) -> *mut H {
-        let object = Some(Arc::new(Object { value: Mutex::new(value), cancelled: AtomicBool::new(false) }));
+    /// Holds something; returns its handle, which is not null.
+    pub fn insert<H>(&self, object: T) -> *mut H {
+        let object = Some(Arc::new(object));
         let mut slots = self.slots();
         let index = slots.iter().position(|s| s.object.is_none()).unwrap_or_else(|| {
             slots.push(Slot { generation: 0, object: None });
@@ -80,40 +57,78 @@ impl<T> Table<T> {
     }
 
     /// What a handle stands for.
-    pub fn get<H>(&self, handle: *const H) -> Result<Arc<Object<T>>, Lookup> {
+    pub fn get<H>(&self, handle: *const H) -> Result<Arc<T>, Lookup> {
         let slots = self.slots();
         let index = self.index(&slots, handle)?;
         slots[index].object.clone().ok_or(Lookup::Stale(self.what))
     }
 
-    /// Does something with what a handle stands for, alone.
-    pub fn with<H, R, E: From<Lookup>>(
-        &self,
-        handle: *const H,
-        work: impl FnOnce(&mut T, &Object<T>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let object = self.get(handle)?;
-        let mut value = object.lock(self.what)?;
-        #[cfg(test)]
-        crate::panics::at(crate::panics::Place::Held);
-        work(&mut value, &object)
-    }
-
-    /// Looks at what a handle stands for, which others may do meanwhile; shortly.
-    pub fn look<H, R>(&self, handle: *const H, work: impl FnOnce(&T) -> R) -> Result<R, Lookup> {
-        let object = self.get(handle)?;
-        let value = object.value.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(work(&value))
-    }
-
-    /// Lets go of a value; what still uses it ends first, on its own thread.
-    pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
+    /// Lets go of it; what still uses it ends first, on its own thread.
+    pub fn remove<H>(&self, handle: *const H) -> Result<Arc<T>, Lookup> {
         let mut slots = self.slots();
         let index = self.index(&slots, handle)?;
         slots[index].generation = slots[index].generation.wrapping_add(1);
-        let object = slots[index].object.take();
-        drop(slots);
-        drop(object);
-        Ok(())
+        slots[index].object.take().ok_or(Lookup::Stale(self.what))
+    }
+}
+
+impl<T> Table<Exclusive<T>> {
+    /// What a handle stands for, for one user at a time.
+    pub fn lease<H>(&self, handle: *const H) -> Result<Lease<T>, Lookup> {
+        let of = self.get(handle)?;
+        let value = of.value().take();
+        let lease = Lease { value: Some(value.ok_or(Lookup::Busy(self.what))?), of };
+        #[cfg(test)]
+        crate::panics::at(crate::panics::Place::Held);
+        Ok(lease)
+    }
+}
+
+/// Something that one user has at a time.
+pub(crate) struct Exclusive<T> {
+    /// None while somebody has it.
+    value: Mutex<Option<Box<T>>>,
+    /// The work in progress is to stop.
+    pub cancelled: AtomicBool,
+}
+
+impl<T> Exclusive<T> {
+    pub fn new(value: T) -> Self {
+        Exclusive { value: Mutex::new(Some(Box::new(value))), cancelled: AtomicBool::new(false) }
+    }
+
+    fn value(&self) -> MutexGuard<'_, Option<Box<T>>> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is to stop; asked once.
+    pub fn take_cancel(&self) -> bool {
+        self.cancelled.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// The only user's access, which may go from thread to thread. After a panic too the value is there again: it is whole, since
+/// values change after all that can fail.
+pub(crate) struct Lease<T> {
+    value: Option<Box<T>>,
+    pub of: Arc<Exclusive<T>>,
+}
+
+impl<T> Deref for Lease<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Lease<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("there until it is dropped")
+    }
+}
+
+impl<T> Drop for Lease<T> {
+    fn drop(&mut self) {
+        *self.of.value() = self.value.take();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::options::{Sized32, read};
 use crate::status::{Failure, Result};
-use engine::{DeviceSlice, Frame, PixelFormat};
+use engine::{DeviceSlice, Frame, PixelFormat, Plane, Yuv, YuvMatrix, YuvRange};
 use std::ffi::c_void;
 
 /// Red, green, blue, 8 bits each.
@@ -17,13 +17,31 @@ pub const SAM2_FORMAT_BGRA8: i32 = 3;
 pub const SAM2_FORMAT_GRAY8: i32 = 4;
 /// Red, green, blue as float in 0..1.
 pub const SAM2_FORMAT_RGB_F32: i32 = 5;
+/// As RGB_F32 in three planes: red, green, blue.
+pub const SAM2_FORMAT_RGB_F32_PLANAR: i32 = 6;
+/// Two planes of bytes: Y of every pixel; U and V, interleaved, of every 2x2 pixels, sides rounded up.
+pub const SAM2_FORMAT_NV12: i32 = 7;
+/// Y, U, Y, V of every two pixels of a row, 8 bits each; where the width is odd the last two are there whole.
+pub const SAM2_FORMAT_YUYV: i32 = 8;
+/// As YUYV: U, Y, V, Y.
+pub const SAM2_FORMAT_UYVY: i32 = 9;
+
+/// Colours of ITU-R BT.709, of high definition.
+pub const SAM2_MATRIX_BT709: i32 = 0;
+/// Colours of ITU-R BT.601, of standard definition and of JPEG.
+pub const SAM2_MATRIX_BT601: i32 = 1;
+
+/// Black is 16 and white 235, as in most video.
+pub const SAM2_RANGE_LIMITED: i32 = 0;
+/// Black is 0 and white 255, as of most cameras.
+pub const SAM2_RANGE_FULL: i32 = 1;
 
 /// In the host's memory.
 pub const SAM2_MEMORY_HOST: i32 = 0;
 /// In the memory of the GPU that the model runs on.
 pub const SAM2_MEMORY_CUDA: i32 = 1;
 
-/// A picture of the caller's, rows from the top, borrowed for the length of a call. Begin with SAM2_IMAGE_INIT.
+/// A picture of the caller's, borrowed for the length of a call, or of a job. Begin with SAM2_IMAGE_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
@@ -36,10 +54,10 @@ pub struct sam2_image {
     pub width: u32,
     /// Pixels down, 1 to 32768.
     pub height: u32,
-    /// The first pixel.
-    pub data: *const c_void,
-    /// Bytes from row to row; 0: rows without gaps.
-    pub stride: u64,
+    /// The first byte in memory of each plane that the format has; most have one.
+    pub planes: [*const c_void; 3],
+    /// Bytes from row to row of each plane; 0: rows without gaps.
+    pub strides: [u64; 3],
     /// SAM2_MEMORY_...
     pub memory: i32,
     /// Not 0: `stream` is the CUDA stream on which the caller uses the memory; null is the default stream. The library comes
@@ -48,6 +66,16 @@ pub struct sam2_image {
     pub has_stream: i32,
     /// A CUstream or cudaStream_t.
     pub stream: *mut c_void,
+    /// SAM2_MATRIX_..., of formats with Y, U and V.
+    pub matrix: i32,
+    /// SAM2_RANGE_..., of formats with Y, U and V.
+    pub range: i32,
+    /// Not 0: the lowest row comes first in memory. Points and boxes are seen from the top all the same.
+    pub flip: i32,
+    /// Not used.
+    pub reserved: i32,
+    /// The caller's own, as of a clock: comes back with what is found on the frame.
+    pub timestamp: i64,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -57,25 +85,52 @@ unsafe impl Sized32 for sam2_image {
         format: SAM2_FORMAT_RGB8,
         width: 0,
         height: 0,
-        data: std::ptr::null(),
-        stride: 0,
+        planes: [std::ptr::null(); 3],
+        strides: [0; 3],
         memory: SAM2_MEMORY_HOST,
         has_stream: 0,
         stream: std::ptr::null_mut(),
+        matrix: SAM2_MATRIX_BT709,
+        range: SAM2_RANGE_LIMITED,
+        flip: 0,
+        reserved: 0,
+        timestamp: 0,
     };
     const NAME: &'static str = "sam2_image";
 }
 
-/// The picture that `image` describes.
+/// The pictures that `images` describe, which follow each other by the size that the caller knows of the struct.
 ///
 /// # Safety
-/// `image` is null or readable, and what it describes is there for `'a`.
-pub(crate) unsafe fn frame<'a>(image: *const sam2_image) -> Result<Frame<'a>> {
-    if image.is_null() {
+/// `images` is null or readable, and what they describe is there until the frames are used.
+pub(crate) unsafe fn frames(images: *const sam2_image, count: usize) -> Result<Vec<Frame<'static>>> {
+    if images.is_null() {
         return Err(Failure::argument("image is null"));
     }
-    // SAFETY: the caller's promise.
-    let i = unsafe { read(image) }?;
+    let (mut out, mut at) = (Vec::new(), images.cast::<u8>());
+    for _ in 0..count {
+        // SAFETY: the caller's promise.
+        let i = unsafe { read(at.cast::<sam2_image>()) }?;
+        at = at.wrapping_add(i.struct_size as usize);
+        // SAFETY: as above.
+        out.push(unsafe { frame(&i) }?);
+    }
+    Ok(out)
+}
+
+unsafe fn frame(i: &sam2_image) -> Result<Frame<'static>> {
+    let wrong = |what: String| Err(Failure::argument(format!("image: {what}")));
+    let matrix = match i.matrix {
+        SAM2_MATRIX_BT709 => YuvMatrix::Bt709,
+        SAM2_MATRIX_BT601 => YuvMatrix::Bt601,
+        other => return wrong(format!("no matrix {other}")),
+    };
+    let range = match i.range {
+        SAM2_RANGE_LIMITED => YuvRange::Limited,
+        SAM2_RANGE_FULL => YuvRange::Full,
+        other => return wrong(format!("no range {other}")),
+    };
+    let yuv = Yuv { matrix, range };
     let format = match i.format {
         SAM2_FORMAT_RGB8 => PixelFormat::Rgb8,
         SAM2_FORMAT_BGR8 => PixelFormat::Bgr8,
@@ -83,30 +138,38 @@ pub(crate) unsafe fn frame<'a>(image: *const sam2_image) -> Result<Frame<'a>> {
         SAM2_FORMAT_BGRA8 => PixelFormat::Bgra8,
         SAM2_FORMAT_GRAY8 => PixelFormat::Gray8,
         SAM2_FORMAT_RGB_F32 => PixelFormat::RgbF32,
-        other => return Err(Failure::argument(format!("image: no format {other}"))),
+        SAM2_FORMAT_RGB_F32_PLANAR => PixelFormat::RgbF32Planar,
+        SAM2_FORMAT_NV12 => PixelFormat::Nv12(yuv),
+        SAM2_FORMAT_YUYV => PixelFormat::Yuyv(yuv),
+        SAM2_FORMAT_UYVY => PixelFormat::Uyvy(yuv),
+        other => return wrong(format!("no format {other}")),
     };
-    if i.data.is_null() {
-        return Err(Failure::argument("image: data is null"));
-    }
     let (width, height) = (i.width as usize, i.height as usize);
-    let row = format.row_bytes(0, width);
-    let stride = if i.stride == 0 { row } else { usize::try_from(i.stride).unwrap_or(usize::MAX) };
-    // What the caller says is there: all rows, the last one without its gap.
-    let bytes = stride.checked_mul(height.saturating_sub(1)).and_then(|n| n.checked_add(row));
-    let bytes = bytes.filter(|&n| n <= isize::MAX as usize);
-    let bytes = bytes.ok_or_else(|| Failure::argument(format!("image: {height} rows of {stride} bytes")))?;
-    match i.memory {
-        SAM2_MEMORY_HOST => {
-            // SAFETY: the caller's promise.
-            let pixels = unsafe { std::slice::from_raw_parts(i.data.cast::<u8>(), bytes) };
-            Ok(Frame::new(format, pixels, width, height, stride)?)
+    let mut planes = Vec::with_capacity(3);
+    for p in 0..format.planes() {
+        if i.planes[p].is_null() {
+            return wrong(format!("planes[{p}] is null"));
         }
-        SAM2_MEMORY_CUDA => {
-            let stream = if i.has_stream != 0 { i.stream } else { std::ptr::null_mut() };
-            // SAFETY: the caller's promise.
-            let pixels = unsafe { DeviceSlice::new(i.data as u64, bytes, stream) };
-            Ok(Frame::device(format, pixels, width, height, stride)?)
-        }
-        other => Err(Failure::argument(format!("image: no memory {other}"))),
+        let row = format.row_bytes(p, width);
+        let stride = if i.strides[p] == 0 { row } else { usize::try_from(i.strides[p]).unwrap_or(usize::MAX) };
+        // What the caller says is there: all rows, the last one without its gap.
+        let rows = format.rows(p, height);
+        let bytes = stride.checked_mul(rows.saturating_sub(1)).and_then(|n| n.checked_add(row));
+        let Some(bytes) = bytes.filter(|&n| n <= isize::MAX as usize) else {
+            return wrong(format!("{rows} rows of {stride} bytes"));
+        };
+        // SAFETY: the caller's promise.
+        planes.push(unsafe {
+            match i.memory {
+                SAM2_MEMORY_HOST => Plane::new(std::slice::from_raw_parts(i.planes[p].cast::<u8>(), bytes), stride),
+                SAM2_MEMORY_CUDA => {
+                    let stream = if i.has_stream != 0 { i.stream } else { std::ptr::null_mut() };
+                    Plane::device(DeviceSlice::new(i.planes[p] as u64, bytes, stream), stride)
+                }
+                other => return wrong(format!("no memory {other}")),
+            }
+        });
     }
+    let frame = Frame::planes(format, &planes, width, height)?;
+    Ok(if i.flip != 0 { frame.flipped() } else { frame })
 }

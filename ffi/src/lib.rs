@@ -4,22 +4,34 @@
 //! either copied into memory of theirs or a handle; nothing that they hold points into the library, but for texts that never
 //! change.
 
+mod device;
+mod dlpack;
 mod handles;
 mod image;
+mod image_predictor;
+mod job;
+mod library;
+mod masks;
 mod model;
 mod options;
 #[cfg(test)]
 mod panics;
 mod picture;
-mod predictor;
 mod prompts;
 mod status;
+mod track;
 mod video;
 
+pub use device::*;
+pub use dlpack::*;
 pub use image::*;
+pub use image_predictor::*;
+pub use job::*;
+pub use library::*;
+pub use masks::*;
 pub use model::*;
 pub use picture::*;
-pub use predictor::*;
 pub use prompts::*;
 pub use status::*;
+pub use track::*;
 pub use video::*;

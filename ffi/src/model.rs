@@ -1,10 +1,12 @@
 //! `sam2_model`
 
+use crate::device::copy_text;
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, sam2_status};
-use engine::{Checkpoint, Device, LoadOptions, Model, Precision};
-use std::ffi::{CStr, c_char};
+use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
+use std::ffi::{CStr, c_char, c_void};
+use std::ops::Range;
 
 /// A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
 /// so that it may be destroyed before them.
@@ -54,6 +56,15 @@ pub struct sam2_model_options {
     pub config_yaml: *const c_char,
     /// Changes of the configuration, "model.image_size=512", one per line; null: none.
     pub overrides: *const c_char,
+    /// Which GPU, "GPU-" and its UUID as nvidia-smi prints it, in place of `device` and `device_index`; null: these.
+    pub device_uuid: *const c_char,
+    /// (num_cpus): CPUs that the library's threads are bound to, in turn; the thread that makes a call works too, and stays
+    /// where it is. Linux alone. Null: none.
+    pub cpus: *const u32,
+    /// CPUs in `cpus`, at most 1024.
+    pub num_cpus: u32,
+    /// Not used.
+    pub reserved: u32,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -69,11 +80,29 @@ unsafe impl Sized32 for sam2_model_options {
         no_mmap: 0,
         config_yaml: std::ptr::null(),
         overrides: std::ptr::null(),
+        device_uuid: std::ptr::null(),
+        cpus: std::ptr::null(),
+        num_cpus: 0,
+        reserved: 0,
     };
     const NAME: &'static str = "sam2_model_options";
 }
 
 pub(crate) static MODELS: Table<Model> = Table::new("model", 1);
+
+/// A model whose predictors work in memory of the caller's, if there is some.
+///
+/// # Safety
+/// Null, or there as long as the predictors.
+pub(crate) unsafe fn within(model: &Model, workspace: *mut c_void, size: u64) -> Result<Model> {
+    if workspace.is_null() {
+        return Ok(model.clone());
+    }
+    let size = usize::try_from(size).ok().filter(|&n| n <= isize::MAX as usize);
+    let size = size.ok_or_else(|| Failure::argument("workspace_size is too large"))?;
+    // SAFETY: the caller's promise.
+    Ok(model.within(unsafe { Workspace::new(workspace as u64, size) }))
+}
 
 /// A text of the caller's.
 ///
@@ -106,10 +135,16 @@ pub(crate) unsafe fn put<T>(name: &str, out: *mut T, value: impl FnOnce() -> Res
 unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Option<String>)> {
     // SAFETY: the caller's promise.
     let o = unsafe { read(options) }?;
-    let device = match (o.device, usize::try_from(o.device_index)) {
-        (SAM2_DEVICE_AUTO, _) => Device::Auto,
-        (SAM2_DEVICE_CPU, _) => Device::Cpu,
-        (SAM2_DEVICE_CUDA, Ok(index)) => Device::Cuda(index),
+    // SAFETY: the caller's promise.
+    let uuid = unsafe { text("device_uuid", o.device_uuid) }?;
+    let by_uuid = |uuid: &str| format!("cuda:{uuid}").parse().ok().filter(|d| matches!(d, Device::Uuid(_)));
+    let device = match (uuid, o.device, usize::try_from(o.device_index)) {
+        (Some(uuid), ..) => {
+            by_uuid(uuid).ok_or_else(|| Failure::argument(format!("device_uuid is no UUID: {uuid}")))?
+        }
+        (_, SAM2_DEVICE_AUTO, _) => Device::Auto,
+        (_, SAM2_DEVICE_CPU, _) => Device::Cpu,
+        (_, SAM2_DEVICE_CUDA, Ok(index)) => Device::Cuda(index),
         _ => return Err(Failure::argument(format!("no device {} with index {}", o.device, o.device_index))),
     };
     let precision = match o.precision {
@@ -121,11 +156,17 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
     };
     // SAFETY: the caller's promise.
     let (yaml, overrides) = unsafe { (text("config_yaml", o.config_yaml)?, text("overrides", o.overrides)?) };
+    if o.num_cpus > 1024 || (o.num_cpus > 0 && o.cpus.is_null()) {
+        return Err(Failure::argument(format!("cpus: {} of them, at most 1024", o.num_cpus)));
+    }
+    // SAFETY: the caller's promise.
+    let cpus = (0..o.num_cpus as usize).map(|i| unsafe { o.cpus.add(i).read() } as usize).collect();
     let lines = overrides.unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
     let options = LoadOptions {
         device,
         precision,
         threads: o.threads as usize,
+        cpus,
         config: None,
         overrides: lines.map(String::from).collect(),
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
@@ -194,10 +235,54 @@ pub unsafe extern "C" fn sam2_model_load_memory(
     })
 }
 
+/// As `sam2_model_load`, of part of an open file, as of a game's archive: `size` bytes from `offset`, or to its end where `size`
+/// is 0. The descriptor stays the caller's, and is not needed after the call. Not on Windows.
+///
+/// # Safety
+/// `out` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam2_model_load_fd(
+    fd: i32,
+    offset: u64,
+    size: u64,
+    options_: *const sam2_model_options,
+    out: *mut *mut sam2_model,
+) -> sam2_status {
+    call(|| {
+        // SAFETY: the caller's promise, of both.
+        unsafe {
+            put("out", out, || {
+                let (options, yaml) = options(options_)?;
+                let end = if size == 0 { u64::MAX } else { offset.saturating_add(size) };
+                let checkpoint = of_descriptor(fd, offset..end, options.mmap)?;
+                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?))
+            })
+        }
+    })
+}
+
+#[cfg(unix)]
+fn of_descriptor(fd: i32, range: Range<u64>, mmap: bool) -> Result<Checkpoint> {
+    use std::os::fd::{AsFd, BorrowedFd};
+    let name = format!("file descriptor {fd}");
+    if fd < 0 {
+        return Err(Failure::argument(format!("no {name}")));
+    }
+    // SAFETY: borrowed for this line; one that is not open fails to be duplicated.
+    let own = unsafe { BorrowedFd::borrow_raw(fd) }.as_fd().try_clone_to_owned();
+    let own = own.map_err(|source| engine::Error::Io { path: name.clone(), source })?;
+    Ok(Checkpoint::from_file(&name, &own.into(), range, mmap)?)
+}
+
+#[cfg(not(unix))]
+fn of_descriptor(_: i32, _: Range<u64>, _: bool) -> Result<Checkpoint> {
+    Err(Failure::argument("file descriptors are not of this system"))
+}
+
 /// Lets go of a model.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_model_destroy(model: *mut sam2_model) -> sam2_status {
-    call(|| Ok(MODELS.remove(model)?))
+    call(|| Ok(drop(MODELS.remove(model)?)))
 }
 
 /// What a model is. Begin with SAM2_MODEL_INFO_INIT.
@@ -217,6 +302,10 @@ pub struct sam2_model_info {
     pub device: i32,
     /// The device's name, cut to its length.
     pub device_name: [c_char; 64],
+    /// Bytes of the GPU's memory that nobody uses now; 0 on the CPU.
+    pub free_memory: u64,
+    /// Bytes of the GPU's memory; 0 on the CPU.
+    pub memory: u64,
 }
 
 // SAFETY: integers, its size first.
@@ -228,6 +317,8 @@ unsafe impl Sized32 for sam2_model_info {
         precision: 0,
         device: 0,
         device_name: [0; 64],
+        free_memory: 0,
+        memory: 0,
     };
     const NAME: &'static str = "sam2_model_info";
 }
@@ -239,24 +330,23 @@ unsafe impl Sized32 for sam2_model_info {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_get_info(model: *const sam2_model, info: *mut sam2_model_info) -> sam2_status {
     call(|| {
-        MODELS.look(model, |model| {
-            // SAFETY: the caller's promise.
-            unsafe {
-                fill(info, |info| {
-                    info.image_size = model.config().image_size as u32;
-                    info.mask_side = model.config().mask_side() as u32;
-                    info.precision = match model.precision() {
-                        Precision::F32 => SAM2_PRECISION_F32,
-                        Precision::Bf16 => SAM2_PRECISION_BF16,
-                        Precision::F16 => SAM2_PRECISION_F16,
-                        _ => SAM2_PRECISION_AUTO,
-                    };
-                    info.device = if model.device() == "CPU" { SAM2_DEVICE_CPU } else { SAM2_DEVICE_CUDA };
-                    for (to, from) in info.device_name[..63].iter_mut().zip(model.device().bytes()) {
-                        *to = from as c_char;
-                    }
-                })
-            }
-        })?
+        let model = MODELS.get(model)?;
+        let [free, all] = model.memory()?.unwrap_or_default();
+        // SAFETY: the caller's promise.
+        unsafe {
+            fill(info, |info| {
+                info.image_size = model.config().image_size as u32;
+                info.mask_side = model.config().mask_side() as u32;
+                info.precision = match model.precision() {
+                    Precision::F32 => SAM2_PRECISION_F32,
+                    Precision::Bf16 => SAM2_PRECISION_BF16,
+                    Precision::F16 => SAM2_PRECISION_F16,
+                    _ => SAM2_PRECISION_AUTO,
+                };
+                info.device = if model.device() == "CPU" { SAM2_DEVICE_CPU } else { SAM2_DEVICE_CUDA };
+                copy_text(&mut info.device_name, model.device());
+                (info.free_memory, info.memory) = (free, all);
+            })
+        }
     })
 }

@@ -75,8 +75,8 @@ fn a_handle_works_after_a_panic() {
     let (mut model, mut predictor, mut video) =
         (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut::<sam2_video_predictor>());
     let pixels = [99u8; 16 * 16 * 3];
-    let data = pixels.as_ptr().cast();
-    let image = sam2_image { width: 16, height: 16, data, ..options::Sized32::INIT };
+    let planes = [pixels.as_ptr().cast(), std::ptr::null(), std::ptr::null()];
+    let image = sam2_image { width: 16, height: 16, planes, ..options::Sized32::INIT };
     // SAFETY: everything is where its pointer says.
     unsafe {
         assert_eq!(sam2_model_load(demo, &options, &mut model), SAM2_OK);

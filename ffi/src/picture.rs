@@ -4,7 +4,7 @@ use crate::handles::Table;
 use crate::image::{SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB8, SAM2_MEMORY_HOST, sam2_image};
 use crate::model::{put, text};
 use crate::options::fill;
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, call, sam2_status};
 use engine::PixelFormat;
 use engine::picture::{self, Picture};
 use std::ffi::{c_char, c_void};
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn sam2_picture_read(path: *const c_char, out: *mut *mut s
 /// Lets go of a picture.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_picture_destroy(picture: *mut sam2_picture) -> sam2_status {
-    call(|| Ok(PICTURES.remove(picture)?))
+    call(|| Ok(drop(PICTURES.remove(picture)?)))
 }
 
 /// Describes a picture as an image; its pixels are there until the picture is destroyed.
@@ -47,51 +47,18 @@ pub extern "C" fn sam2_picture_destroy(picture: *mut sam2_picture) -> sam2_statu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_picture_get_image(picture: *const sam2_picture, image: *mut sam2_image) -> sam2_status {
     call(|| {
-        PICTURES.look(picture, |picture| {
-            // SAFETY: the caller's promise.
-            unsafe {
-                fill(image, |image| {
-                    image.format = match picture.format {
-                        PixelFormat::Gray8 => SAM2_FORMAT_GRAY8,
-                        _ => SAM2_FORMAT_RGB8,
-                    };
-                    (image.width, image.height) = (picture.width as u32, picture.height as u32);
-                    image.data = picture.pixels.as_ptr().cast::<c_void>();
-                    (image.stride, image.memory, image.has_stream) = (0, SAM2_MEMORY_HOST, 0);
-                })
-            }
-        })?
-    })
-}
-
-/// Writes a mask (height, width) as a PNG, white where it is not 0.
-///
-/// # Safety
-/// `path` ends in 0; `mask` has width times height bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_mask_write_png(
-    path: *const c_char,
-    mask: *const u8,
-    width: u32,
-    height: u32,
-) -> sam2_status {
-    call(|| {
-        // SAFETY: the caller's promise, of both.
+        let picture = PICTURES.get(picture)?;
+        // SAFETY: the caller's promise.
         unsafe {
-            let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
-            let size = (width as usize).checked_mul(height as usize).filter(|&n| n > 0 && n <= isize::MAX as usize);
-            let size = size.filter(|_| !mask.is_null()).ok_or_else(|| Failure::argument("no mask"))?;
-            write(path, std::slice::from_raw_parts(mask, size), width as usize, height as usize)
+            fill(image, |image| {
+                image.format = match picture.format {
+                    PixelFormat::Gray8 => SAM2_FORMAT_GRAY8,
+                    _ => SAM2_FORMAT_RGB8,
+                };
+                (image.width, image.height) = (picture.width as u32, picture.height as u32);
+                image.planes = [picture.pixels.as_ptr().cast::<c_void>(), std::ptr::null(), std::ptr::null()];
+                (image.strides, image.memory, image.has_stream) = ([0; 3], SAM2_MEMORY_HOST, 0);
+            })
         }
     })
-}
-
-fn write(path: &str, mask: &[u8], width: usize, height: usize) -> Result<()> {
-    let mut pixels = Vec::new();
-    let full = |_| engine::Error::OutOfMemory { what: "a mask", bytes: mask.len() };
-    pixels.try_reserve_exact(mask.len()).map_err(full)?;
-    pixels.extend(mask.iter().map(|&v| if v != 0 { 255 } else { 0 }));
-    let png = picture::encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 })?;
-    let io = |source| engine::Error::Io { path: path.into(), source };
-    Ok(std::fs::write(path, png).map_err(io)?)
 }

@@ -21,6 +21,10 @@ pub struct sam2_prompt {
     pub box_: *const f32,
     /// (mask_side, mask_side): logits of an earlier mask; null: none. Pictures only.
     pub mask_input: *const f32,
+    /// Which picture of a batch it is for.
+    pub image: u32,
+    /// Not used.
+    pub reserved: u32,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -32,20 +36,52 @@ unsafe impl Sized32 for sam2_prompt {
         labels: std::ptr::null(),
         box_: std::ptr::null(),
         mask_input: std::ptr::null(),
+        image: 0,
+        reserved: 0,
     };
     const NAME: &'static str = "sam2_prompt";
 }
 
-/// The prompt at `prompt`, and the size by which the caller knows the struct.
+/// Prompts, and which picture each is for.
+#[derive(Default)]
+pub(crate) struct Prompts {
+    pub prompts: Vec<Prompt<'static>>,
+    images: Vec<usize>,
+}
+
+/// The prompts at `list`, which follow each other by the size that the caller knows of the struct.
 ///
 /// # Safety
-/// `prompt` is readable, and so is what it points at, for `'a`; a mask has `mask_side` times `mask_side` values.
-pub(crate) unsafe fn prompt<'a>(prompt: *const sam2_prompt, mask_side: usize) -> Result<(Prompt<'a>, usize)> {
-    if prompt.is_null() {
-        return Err(Failure::argument("prompt is null"));
+/// `list` is readable, and so is what it points at, until the prompts are used; a mask has `mask_side` times `mask_side`
+/// values.
+pub(crate) unsafe fn prompts(list: *const sam2_prompt, count: usize, mask_side: usize) -> Result<Prompts> {
+    if list.is_null() {
+        return Err(Failure::argument("prompts is null"));
     }
-    // SAFETY: the caller's promise.
-    let p = unsafe { read(prompt) }?;
+    let (mut out, mut at) = (Prompts::default(), list.cast::<u8>());
+    for _ in 0..count {
+        // SAFETY: the caller's promise.
+        let p = unsafe { read(at.cast::<sam2_prompt>()) }?;
+        at = at.wrapping_add(p.struct_size as usize);
+        // SAFETY: as above.
+        out.prompts.push(unsafe { prompt(&p, mask_side) }?);
+        out.images.push(p.image as usize);
+    }
+    Ok(out)
+}
+
+/// How many prompts there are for each of so many pictures.
+pub(crate) fn by_picture(list: &Prompts, images: usize) -> Result<Vec<usize>> {
+    if let Some(i) = list.images.iter().find(|&&i| i >= images) {
+        return Err(Failure::argument(format!("a prompt for picture {i}: {images} are set")));
+    }
+    if !list.images.is_sorted() {
+        return Err(Failure::argument("prompts must be in the order of their pictures"));
+    }
+    Ok((0..images).map(|i| list.images.iter().filter(|&&image| image == i).count()).collect())
+}
+
+unsafe fn prompt(p: &sam2_prompt, mask_side: usize) -> Result<Prompt<'static>> {
     let n = p.num_points as usize;
     if n > engine::MAX_POINTS || (n > 0 && (p.points.is_null() || p.labels.is_null())) {
         return Err(Failure::argument(format!(
@@ -68,5 +104,5 @@ pub(crate) unsafe fn prompt<'a>(prompt: *const sam2_prompt, mask_side: usize) ->
         // SAFETY: the caller's promise.
         out.mask_input = Some(unsafe { std::slice::from_raw_parts(p.mask_input, mask_side * mask_side) });
     }
-    Ok((out, p.struct_size as usize))
+    Ok(out)
 }

@@ -16,7 +16,7 @@ pub const SAM2_OK: sam2_status = 0;
 pub const SAM2_ERROR_INVALID_ARGUMENT: sam2_status = 1;
 /// A handle is stale, of another kind, or none.
 pub const SAM2_ERROR_INVALID_HANDLE: sam2_status = 2;
-/// Another thread is using the handle.
+/// Somebody else is using the handle: another thread, or a job in progress.
 pub const SAM2_ERROR_BUSY: sam2_status = 3;
 /// A file or folder cannot be opened, read or written; or is damaged, as a picture, a video or a saved state.
 pub const SAM2_ERROR_IO: sam2_status = 4;
@@ -26,7 +26,7 @@ pub const SAM2_ERROR_MODEL: sam2_status = 5;
 pub const SAM2_ERROR_DEVICE: sam2_status = 6;
 /// There was not enough memory; what existed before the call still works.
 pub const SAM2_ERROR_OUT_OF_MEMORY: sam2_status = 7;
-/// A callback said to stop, or `sam2_cancel` did.
+/// A callback said to stop, or `sam2_video_predictor_cancel` did.
 pub const SAM2_ERROR_CANCELLED: sam2_status = 8;
 /// A defect of the library; please report it.
 pub const SAM2_ERROR_INTERNAL: sam2_status = 99;
@@ -41,19 +41,23 @@ thread_local! {
 
 /// Why a call fails.
 pub(crate) struct Failure {
-    status: sam2_status,
+    pub status: sam2_status,
     message: String,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
+    pub fn new(status: sam2_status, message: impl Into<String>) -> Failure {
+        Failure { status, message: message.into() }
+    }
+
     pub fn argument(message: impl Into<String>) -> Failure {
-        Failure { status: SAM2_ERROR_INVALID_ARGUMENT, message: message.into() }
+        Failure::new(SAM2_ERROR_INVALID_ARGUMENT, message)
     }
 
     pub fn cancelled() -> Failure {
-        Failure { status: SAM2_ERROR_CANCELLED, message: "cancelled".into() }
+        Failure::new(SAM2_ERROR_CANCELLED, "cancelled")
     }
 }
 
@@ -85,7 +89,7 @@ impl From<Lookup> for Failure {
 }
 
 /// Keeps a message for `sam2_last_error`, cut to its buffer at the end of a character.
-fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     let mut end = message.len().min(MESSAGE - 1);
     while !message.is_char_boundary(end) {
         end -= 1;
@@ -98,26 +102,29 @@ fn say(message: &str) {
     });
 }
 
-/// Does the work of a call. No panic gets past it.
+/// Does the work of a call; how it failed, if it did. No panic gets past it.
+pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Option<(sam2_status, String)> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => None,
+        Ok(Err(Failure { status, message })) => Some((status, message)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Some((SAM2_ERROR_INTERNAL, format!("internal error: {text}; please report this")))
+        }
+    }
+}
+
+/// Does the work of a call, and keeps what went wrong for `sam2_last_error`.
 pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
     let work = || {
         #[cfg(test)]
         crate::panics::at(crate::panics::Place::Begin);
         work()
     };
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => SAM2_OK,
-        Ok(Err(Failure { status, message })) => {
-            say(&message);
-            status
-        }
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            say(&format!("internal error: {text}; please report this"));
-            SAM2_ERROR_INTERNAL
-        }
-    }
+    let Some((status, message)) = outcome(work) else { return SAM2_OK };
+    say(&message);
+    status
 }
 
 /// What went wrong in the last call of this thread that failed; an empty text if none has. The text is the thread's own,
@@ -125,18 +132,6 @@ pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_last_error() -> *const c_char {
     LAST.try_with(|last| last.as_ptr() as *const c_char).unwrap_or(c"".as_ptr())
-}
-
-/// The version of this interface. It changes only when something is taken away or changes its meaning.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_abi_version() -> u32 {
-    0
-}
-
-/// The version of the library, as "0.1.0".
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_version() -> *const c_char {
-    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr() as *const c_char
 }
 
 #[cfg(test)]

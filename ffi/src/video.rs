@@ -1,13 +1,10 @@
-//! `sam2_video_predictor`
+//! `sam2_video_predictor`: what it is and what it holds; `track.rs` has what it does.
 
-use crate::handles::{Object, Table};
-use crate::image::{frame, sam2_image};
-use crate::model::{MODELS, put, sam2_model, text};
-use crate::options::{Sized32, read};
-use crate::predictor::{mask_buffer, sam2_mask_buffer};
-use crate::prompts::{prompt, sam2_prompt};
+use crate::handles::{Exclusive, Table};
+use crate::model::{MODELS, put, sam2_model, text, within};
+use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, sam2_status};
-use engine::{FrameMasks, Frames, Retention, VideoPredictor, VideoPredictorOptions};
+use engine::{Frames, Retention, VideoPredictor, VideoPredictorOptions};
 use std::ffi::{c_char, c_void};
 
 /// Follows objects through a video. One thread uses it at a time.
@@ -16,13 +13,14 @@ pub struct sam2_video_predictor {
     _opaque: [u8; 0],
 }
 
-/// A predictor, and the side of the masks it takes.
+/// A predictor, and what is known of its model.
 pub(crate) struct Video {
-    predictor: VideoPredictor,
-    mask_side: usize,
+    pub predictor: VideoPredictor,
+    pub mask_side: usize,
+    pub on_gpu: bool,
 }
 
-pub(crate) static VIDEOS: Table<Video> = Table::new("video predictor", 3);
+pub(crate) static VIDEOS: Table<Exclusive<Video>> = Table::new("video predictor", 3);
 
 /// Everything is kept: anything may be said of any frame.
 pub const SAM2_RETAIN_EVERYTHING: u32 = 0xffff_ffff;
@@ -40,6 +38,12 @@ pub struct sam2_video_options {
     pub legacy_corrections: i32,
     /// Not 0: memories are kept in the host's memory.
     pub offload_state_to_cpu: i32,
+    /// Memory to work in instead of allocating: of the host where the model runs on the CPU, else of its GPU; there until the
+    /// predictor and all its forks are destroyed. Enough is what `device_bytes` of a predictor like this says after its reserve, and
+    /// 4 KiB; where it is too small calls fail with SAM2_ERROR_OUT_OF_MEMORY. Null: none.
+    pub workspace: *mut c_void,
+    /// Bytes of it.
+    pub workspace_size: u64,
 }
 
 // SAFETY: integers, its size first.
@@ -49,56 +53,15 @@ unsafe impl Sized32 for sam2_video_options {
         window: 0,
         legacy_corrections: 0,
         offload_state_to_cpu: 0,
+        workspace: std::ptr::null_mut(),
+        workspace_size: 0,
     };
     const NAME: &'static str = "sam2_video_options";
 }
 
-/// What was found on a frame, there until the callback that gets it returns.
-#[repr(C)]
-#[allow(non_camel_case_types)]
-pub struct sam2_frame {
-    /// The frame's number, from 0.
-    pub frame_idx: u64,
-    /// Objects.
-    pub num_objects: u32,
-    /// Pixels across of a mask.
-    pub width: u32,
-    /// Pixels down of a mask.
-    pub height: u32,
-    /// Not used.
-    pub reserved: u32,
-    /// (num_objects): the numbers that the caller knows them by.
-    pub object_ids: *const i64,
-    /// (num_objects): above 0 where the object is to be seen; NaN where nothing is known of it on this frame.
-    pub scores: *const f32,
-    /// (num_objects, height, width): logits; above 0 is on the object. Null where they went to a buffer of the caller's.
-    pub masks: *const f32,
-}
-
-/// Gets the caller's pointer and a frame; returns 0 to go on.
-#[allow(non_camel_case_types)]
-pub type sam2_frame_callback = Option<unsafe extern "C" fn(user: *mut c_void, frame: *const sam2_frame) -> i32>;
-
 /// Gets the caller's pointer and bytes to store; returns 0 to go on.
 #[allow(non_camel_case_types)]
 pub type sam2_write_callback = Option<unsafe extern "C" fn(user: *mut c_void, data: *const u8, size: usize) -> i32>;
-
-/// Shows a frame to the caller; whether to go on.
-fn show(each: sam2_frame_callback, user: *mut c_void, masks: &FrameMasks, (height, width): (usize, usize)) -> bool {
-    let Some(each) = each else { return true };
-    let frame = sam2_frame {
-        frame_idx: masks.frame_idx as u64,
-        num_objects: masks.obj_ids.len() as u32,
-        width: width as u32,
-        height: height as u32,
-        reserved: 0,
-        object_ids: masks.obj_ids.as_ptr(),
-        scores: masks.scores.as_ptr(),
-        masks: if masks.masks.is_empty() { std::ptr::null() } else { masks.masks.as_ptr() },
-    };
-    // SAFETY: the caller's function; what it gets lives until it returns.
-    unsafe { each(user, &frame) == 0 }
-}
 
 unsafe fn create(
     model: *const sam2_model,
@@ -120,12 +83,14 @@ unsafe fn create(
                     n => Retention::Window(n as usize),
                 };
                 let frames = frames()?;
-                let model = MODELS.look(model, Clone::clone)?;
+                let model = MODELS.get(model)?;
+                let model = within(&model, o.workspace, o.workspace_size)?;
                 let predictor = match frames {
                     Some(frames) => model.video_predictor(frames, options)?,
                     None => model.video_stream(retention, options)?,
                 };
-                Ok(VIDEOS.insert(Video { predictor, mask_side: model.config().mask_side() }))
+                let (mask_side, on_gpu) = (model.config().mask_side(), model.device() != "CPU");
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, mask_side, on_gpu })))
             })
         }
     })
@@ -179,10 +144,8 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
         // SAFETY: the caller's promise.
         unsafe {
             put("out", out, || {
-                let fork = VIDEOS.with(video, |v, _| {
-                    Ok::<_, Failure>(Video { predictor: v.predictor.fork(), mask_side: v.mask_side })
-                })?;
-                Ok(VIDEOS.insert(fork))
+                let v = VIDEOS.lease(video)?;
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor: v.predictor.fork(), ..*v })))
             })
         }
     })
@@ -191,174 +154,7 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
 /// Lets go of a predictor.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_destroy(video: *mut sam2_video_predictor) -> sam2_status {
-    call(|| Ok(VIDEOS.remove(video)?))
-}
-
-/// Does something with a predictor, and shows the masks that come back.
-fn shown(
-    video: *const sam2_video_predictor,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-    work: impl FnOnce(&mut Video) -> Result<FrameMasks>,
-) -> sam2_status {
-    call(|| {
-        VIDEOS.with(video, |v, _| {
-            let masks = work(v)?;
-            show(each, user, &masks, v.predictor.video_size());
-            Ok(())
-        })
-    })
-}
-
-/// Keep what was said of the frame's points before.
-pub const SAM2_PROMPT_KEEP_POINTS: u32 = 1;
-/// Coordinates are in 0..1, not in pixels.
-pub const SAM2_PROMPT_NORMALIZED: u32 = 2;
-
-/// Says where an object is on a frame, by points, a box or both; `each` gets the masks of all objects there, and may be
-/// null.
-///
-/// # Safety
-/// `prompt` is readable, and what it points at.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_video_predictor_add_new_points_or_box(
-    video: *mut sam2_video_predictor,
-    frame_idx: u64,
-    object_id: i64,
-    prompt_: *const sam2_prompt,
-    flags: u32,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-) -> sam2_status {
-    shown(video, each, user, |v| {
-        if flags & !(SAM2_PROMPT_KEEP_POINTS | SAM2_PROMPT_NORMALIZED) != 0 {
-            return Err(Failure::argument(format!("no flags {flags:#x}")));
-        }
-        // SAFETY: the caller's promise.
-        let (prompt, _) = unsafe { prompt(prompt_, v.mask_side) }?;
-        let (clear, pixels) = (flags & SAM2_PROMPT_KEEP_POINTS == 0, flags & SAM2_PROMPT_NORMALIZED == 0);
-        Ok(v.predictor.add_new_points_or_box(index(frame_idx), object_id, &prompt, clear, pixels)?)
-    })
-}
-
-/// A frame's number; one that there cannot be is told so by the predictor.
-fn index(frame_idx: u64) -> usize {
-    usize::try_from(frame_idx).unwrap_or(usize::MAX)
-}
-
-/// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not. An empty mask says that it is
-/// not there.
-///
-/// # Safety
-/// `mask` has height times width bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_video_predictor_add_new_mask(
-    video: *mut sam2_video_predictor,
-    frame_idx: u64,
-    object_id: i64,
-    mask: *const u8,
-    height: u32,
-    width: u32,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-) -> sam2_status {
-    shown(video, each, user, |v| {
-        if mask.is_null() {
-            return Err(Failure::argument("mask is null"));
-        }
-        let (height, width) = (height as usize, width as usize);
-        // SAFETY: the caller's promise.
-        let mask = unsafe { std::slice::from_raw_parts(mask, height * width) };
-        Ok(v.predictor.add_new_mask(index(frame_idx), object_id, mask, height, width)?)
-    })
-}
-
-/// Forgets what was said of an object on a frame; `each` gets the masks of all objects there, and may be null.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_video_predictor_clear_all_prompts_in_frame(
-    video: *mut sam2_video_predictor,
-    frame_idx: u64,
-    object_id: i64,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-) -> sam2_status {
-    shown(video, each, user, |v| Ok(v.predictor.clear_all_prompts_in_frame(index(frame_idx), object_id)?))
-}
-
-/// Removes an object.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_video_predictor_remove_object(video: *mut sam2_video_predictor, object_id: i64) -> sam2_status {
-    call(|| VIDEOS.with(video, |v, _| Ok(v.predictor.remove_object(object_id)?)))
-}
-
-/// Removes all objects.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_video_predictor_reset_state(video: *mut sam2_video_predictor) -> sam2_status {
-    call(|| {
-        VIDEOS.with(video, |v, _| {
-            v.predictor.reset_state();
-            Ok(())
-        })
-    })
-}
-
-/// Follows all objects from frame `start` (negative: the first that anything was said of) over at most `count` further frames
-/// (negative: to the end), towards the first frame where `reverse` is not 0. `each` gets the masks frame by frame; where it
-/// returns anything but 0, or `sam2_video_predictor_cancel` is called meanwhile, the call ends with SAM2_ERROR_CANCELLED, and
-/// what was found so far is kept.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_video_predictor_propagate_in_video(
-    video: *mut sam2_video_predictor,
-    start: i64,
-    count: i64,
-    reverse: i32,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-) -> sam2_status {
-    call(|| {
-        VIDEOS.with(video, |v, object: &Object<Video>| {
-            object.take_cancel();
-            let (size, mut stopped) = (v.predictor.video_size(), false);
-            let (start, count) = (usize::try_from(start).ok(), usize::try_from(count).ok());
-            v.predictor.propagate_in_video(start, count, reverse != 0, |masks| {
-                stopped = !show(each, user, &masks, size) || object.take_cancel();
-                !stopped
-            })?;
-            if stopped { Err(Failure::cancelled()) } else { Ok(()) }
-        })
-    })
-}
-
-/// Ends the propagation that another thread has in progress after its current frame. Never waits.
-#[unsafe(no_mangle)]
-pub extern "C" fn sam2_video_predictor_cancel(video: *const sam2_video_predictor) -> sam2_status {
-    call(|| {
-        VIDEOS.get(video)?.cancelled.store(true, std::sync::atomic::Ordering::Release);
-        Ok(())
-    })
-}
-
-/// The next frame of a stream: follows all objects to it. `each` gets their masks, and may be null. `masks`: where masks go
-/// instead, (objects, height, width); null: to `each`. After a failure the frame does not count.
-///
-/// # Safety
-/// `image` and `masks` describe what is there.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_video_predictor_push_frame(
-    video: *mut sam2_video_predictor,
-    image: *const sam2_image,
-    masks: *const sam2_mask_buffer,
-    each: sam2_frame_callback,
-    user: *mut c_void,
-) -> sam2_status {
-    shown(video, each, user, |v| {
-        // SAFETY: the caller's promise.
-        let (frame, masks) = unsafe { (frame(image)?, mask_buffer(masks)?) };
-        Ok(match masks {
-            Some(masks) => v.predictor.push_frame_into(&frame, masks)?,
-            None => v.predictor.push_frame(&frame)?,
-        })
-    })
+    call(|| Ok(drop(VIDEOS.remove(video)?)))
 }
 
 /// What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
@@ -380,6 +176,10 @@ pub struct sam2_video_info {
     pub device_bytes: u64,
     /// Bytes of the host held for memories, masks and frames.
     pub host_bytes: u64,
+    /// Bytes of the device that an object takes at most in a stream with a window; 0: it grows with the frames.
+    pub object_device_bytes: u64,
+    /// Bytes of the host that an object takes at most in such a stream.
+    pub object_host_bytes: u64,
 }
 
 // SAFETY: integers, its size first.
@@ -392,6 +192,8 @@ unsafe impl Sized32 for sam2_video_info {
         height: 0,
         device_bytes: 0,
         host_bytes: 0,
+        object_device_bytes: 0,
+        object_host_bytes: 0,
     };
     const NAME: &'static str = "sam2_video_info";
 }
@@ -406,19 +208,66 @@ pub unsafe extern "C" fn sam2_video_predictor_get_info(
     info: *mut sam2_video_info,
 ) -> sam2_status {
     call(|| {
-        VIDEOS.with(video, |v, _| {
-            // SAFETY: the caller's promise.
-            unsafe {
-                crate::options::fill(info, |info| {
-                    let p = &v.predictor;
-                    let ((height, width), [device, host]) = (p.video_size(), p.memory_bytes());
-                    info.num_objects = p.obj_ids().len() as u32;
-                    info.num_frames = p.num_frames() as u64;
-                    (info.width, info.height) = (width as u32, height as u32);
-                    (info.device_bytes, info.host_bytes) = (device as u64, host as u64);
-                })
+        let v = VIDEOS.lease(video)?;
+        let ((height, width), [device, host]) = (v.predictor.video_size(), v.predictor.memory_bytes());
+        let [object_device, object_host] = v.predictor.object_bytes().unwrap_or_default();
+        // SAFETY: the caller's promise.
+        unsafe {
+            fill(info, |info| {
+                info.num_objects = v.predictor.obj_ids().len() as u32;
+                info.num_frames = v.predictor.num_frames() as u64;
+                (info.width, info.height) = (width as u32, height as u32);
+                (info.device_bytes, info.host_bytes) = (device as u64, host as u64);
+                (info.object_device_bytes, info.object_host_bytes) = (object_device as u64, object_host as u64);
+            })
+        }
+    })
+}
+
+/// Writes the numbers that the caller knows the objects by, in the order of their masks. `*count` is the room in `ids` before,
+/// and how many there are after; where the room is too small the call fails, and where `ids` is null it only asks.
+///
+/// # Safety
+/// `ids` is null or has `*count` numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam2_video_predictor_get_object_ids(
+    video: *const sam2_video_predictor,
+    ids: *mut i64,
+    count: *mut usize,
+) -> sam2_status {
+    call(|| {
+        if count.is_null() {
+            return Err(Failure::argument("count is null"));
+        }
+        let v = VIDEOS.lease(video)?;
+        let found = v.predictor.obj_ids();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let room = count.replace(found.len());
+            if ids.is_null() {
+                return Ok(());
             }
-        })
+            if room < found.len() {
+                return Err(Failure::argument(format!("room for {room} objects, there are {}", found.len())));
+            }
+            ids.copy_from_nonoverlapping(found.as_ptr(), found.len());
+        }
+        Ok(())
+    })
+}
+
+/// Allocates what following `num_objects` objects in frames of this size needs, and does what is done only once, so that the
+/// first frames take no longer than the others.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_video_predictor_reserve(
+    video: *mut sam2_video_predictor,
+    num_objects: u32,
+    width: u32,
+    height: u32,
+) -> sam2_status {
+    call(|| {
+        let mut v = VIDEOS.lease(video)?;
+        Ok(v.predictor.reserve(num_objects as usize, height as usize, width as usize)?)
     })
 }
 
@@ -447,7 +296,7 @@ pub unsafe extern "C" fn sam2_video_predictor_save_state(
     }
     call(|| {
         let write = write.ok_or_else(|| Failure::argument("write is null"))?;
-        VIDEOS.with(video, |v, _| Ok(v.predictor.save_state(Out(write, user))?))
+        Ok(VIDEOS.lease(video)?.predictor.save_state(Out(write, user))?)
     })
 }
 
@@ -463,12 +312,11 @@ pub unsafe extern "C" fn sam2_video_predictor_load_state(
     size: usize,
 ) -> sam2_status {
     call(|| {
-        VIDEOS.with(video, |v, _| {
-            if data.is_null() || size == 0 || size > isize::MAX as usize {
-                return Err(Failure::argument("no data"));
-            }
-            // SAFETY: the caller's promise.
-            Ok(v.predictor.load_state(unsafe { std::slice::from_raw_parts(data, size) })?)
-        })
+        if data.is_null() || size == 0 || size > isize::MAX as usize {
+            return Err(Failure::argument("no data"));
+        }
+        // SAFETY: the caller's promise.
+        let data = unsafe { std::slice::from_raw_parts(data, size) };
+        Ok(VIDEOS.lease(video)?.predictor.load_state(data)?)
     })
 }

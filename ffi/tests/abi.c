@@ -1,25 +1,6 @@
 // Every function with nothing, with stale handles and with handles of another kind; then a stream, a fork and a saved state.
+#include "check.h"
 #include "layout.h"
-#include <sam2.h>
-#include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static int checks = 0;
-#define CHECK(what)                                                                           \
-    do {                                                                                      \
-        checks++;                                                                             \
-        if (!(what)) {                                                                        \
-            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__, #what, sam2_last_error()); \
-            exit(1);                                                                          \
-        }                                                                                     \
-    } while (0)
-#define OK(call) CHECK((call) == SAM2_OK)
-
-static int bad(int status) { return status == SAM2_ERROR_INVALID_ARGUMENT || status == SAM2_ERROR_INVALID_HANDLE; }
 
 // What the callbacks saw.
 struct seen {
@@ -59,6 +40,8 @@ static int32_t refuse(void *user, const uint8_t *data, size_t size) {
     return 7;
 }
 
+static void log_nothing(void *user, int32_t level, const char *message) { (void)user, (void)level, (void)message; }
+
 // Handles that are none: null, small, like a pointer, all ones, and `stale`.
 static void nothing(void *stale) {
     int here = 0;
@@ -77,7 +60,7 @@ static void nothing(void *stale) {
         CHECK(bad(sam2_picture_destroy(h)) && bad(sam2_picture_get_image(h, &image)) && bad(sam2_picture_get_image(h, NULL)));
         CHECK(bad(sam2_image_predictor_create(h, NULL, (sam2_image_predictor **)&out)) && out == &here);
         CHECK(bad(sam2_image_predictor_create(h, NULL, NULL)));
-        CHECK(bad(sam2_image_predictor_destroy(h)) && bad(sam2_image_predictor_reserve(h, 3, 1)));
+        CHECK(bad(sam2_image_predictor_destroy(h)) && bad(sam2_image_predictor_reserve(h, 1, 3, 1)));
         CHECK(bad(sam2_image_predictor_set_image(h, &image)) && bad(sam2_image_predictor_set_image(h, NULL)));
         CHECK(bad(sam2_image_predictor_predict(h, &prompt, 1, 0, &masks, &iou, NULL, NULL)));
         CHECK(bad(sam2_image_predictor_predict(h, NULL, 1, 0, NULL, NULL, NULL, NULL)));
@@ -86,23 +69,50 @@ static void nothing(void *stale) {
         CHECK(bad(sam2_video_predictor_stream(h, NULL, (sam2_video_predictor **)&out)) && out == &here);
         CHECK(bad(sam2_video_predictor_fork(h, (sam2_video_predictor **)&out)) && bad(sam2_video_predictor_fork(h, NULL)));
         CHECK(bad(sam2_video_predictor_destroy(h)) && bad(sam2_video_predictor_cancel(h)));
-        CHECK(bad(sam2_video_predictor_add_new_points_or_box(h, 0, 1, &prompt, 0, see, NULL)));
-        CHECK(bad(sam2_video_predictor_add_new_mask(h, 0, 1, NULL, 1, 1, NULL, NULL)));
-        CHECK(bad(sam2_video_predictor_clear_all_prompts_in_frame(h, 0, 1, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_add_new_points_or_box(h, 0, 1, &prompt, 0, NULL, see, NULL)));
+        CHECK(bad(sam2_video_predictor_add_new_mask(h, 0, 1, NULL, 1, 1, NULL, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_clear_all_prompts_in_frame(h, 0, 1, NULL, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_remove_object(h, 1)) && bad(sam2_video_predictor_reset_state(h)));
-        CHECK(bad(sam2_video_predictor_propagate_in_video(h, -1, -1, 0, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_propagate_in_video(h, -1, -1, 0, NULL, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_push_frame(h, &image, NULL, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_get_info(h, &video_info)) && bad(sam2_video_predictor_get_info(h, NULL)));
         CHECK(bad(sam2_video_predictor_save_state(h, append, NULL)) && bad(sam2_video_predictor_save_state(h, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_load_state(h, NULL, 0)));
+        size_t count = 0;
+        uint32_t shape[3];
+        int status, *job = &here;
+        sam2_image_predictor_info held = SAM2_IMAGE_PREDICTOR_INFO_INIT;
+        sam2_push push = SAM2_PUSH_INIT;
+        push.video = h, push.image = &image;
+        CHECK(bad(sam2_image_predictor_set_image_batch(h, &image, 1)) && bad(sam2_image_predictor_set_image_batch(h, NULL, 1)));
+        CHECK(bad(sam2_image_predictor_set_image_async(h, &image, 1, NULL, NULL, (sam2_job **)&job)));
+        CHECK(bad(sam2_image_predictor_set_image_async(h, &image, 1, NULL, NULL, NULL)));
+        CHECK(bad(sam2_image_predictor_predict_async(h, &prompt, 1, 0, NULL, &iou, NULL, NULL, NULL, NULL, (sam2_job **)&job)));
+        CHECK(bad(sam2_image_predictor_reset(h)) && bad(sam2_image_predictor_get_info(h, 0, &held)));
+        CHECK(bad(sam2_image_predictor_get_features(h, 0, 0, NULL, 0, shape)));
+        CHECK(bad(sam2_video_predictor_push_frame_async(h, &image, NULL, NULL, NULL, NULL, (sam2_job **)&job)));
+        CHECK(bad(sam2_video_predictor_propagate_in_video_async(h, 0, 1, 0, NULL, NULL, NULL, NULL, (sam2_job **)&job)));
+        CHECK(bad(sam2_push_frames(&push, 1)) && bad(push.status) && job == &here);
+        CHECK(bad(sam2_video_predictor_get_object_ids(h, NULL, &count)) && bad(sam2_video_predictor_reserve(h, 1, 64, 64)));
+        CHECK(bad(sam2_job_wait(h, 0, &status)) && bad(sam2_job_destroy(h)));
+        int64_t dims[1] = {4};
+        CHECK(bad(sam2_tensor_create(h, SAM2_MASK_U8, SAM2_MEMORY_HOST, dims, 1, (DLManagedTensorVersioned **)&out)));
     }
+    sam2_image image = SAM2_IMAGE_INIT;
+    sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
+    sam2_gpu_info gpu = SAM2_GPU_INFO_INIT;
+    CHECK(bad(sam2_image_from_dlpack(NULL, &image)) && bad(sam2_mask_buffer_from_dlpack(NULL, &buffer)));
+    CHECK(bad(sam2_push_frames(NULL, 1)) && sam2_push_frames(&(sam2_push)SAM2_PUSH_INIT, 0) == SAM2_OK);
+    CHECK(bad(sam2_mask_encode_rle(NULL, 1, 1, NULL, NULL)) && bad(sam2_mask_decode_rle(NULL, 1, 1, NULL)));
+    CHECK(bad(sam2_gpu_count(NULL)) && sam2_gpu_get_info(999, &gpu) != SAM2_OK && bad(sam2_set_log_callback(9, log_nothing, NULL)));
     CHECK(bad(sam2_model_load(NULL, NULL, NULL)) && bad(sam2_model_load("demo", NULL, NULL)));
     void *out;
     CHECK(bad(sam2_model_load(NULL, NULL, (sam2_model **)&out)));
     CHECK(bad(sam2_model_load_memory(NULL, 5, NULL, (sam2_model **)&out)));
+    CHECK(bad(sam2_model_load_fd(-1, 0, 0, NULL, (sam2_model **)&out)) && bad(sam2_model_load_fd(0, 0, 0, NULL, NULL)));
     CHECK(bad(sam2_picture_read(NULL, (sam2_picture **)&out)) && bad(sam2_picture_read("x", NULL)));
     CHECK(bad(sam2_mask_write_png(NULL, NULL, 1, 1)) && bad(sam2_mask_write_png("x", NULL, 1, 1)));
-    CHECK(sam2_abi_version() == 0 && strcmp(sam2_version(), "0.1.0") == 0);
+    CHECK(sam2_abi_version() == 0 && strcmp(sam2_version(), "0.1.0") == 0 && strstr(sam2_build_info(), "sam2 0.1.0, "));
 }
 
 static atomic_int running, stopped;
@@ -116,7 +126,7 @@ static int32_t run(void *user, const sam2_frame *frame) {
 
 static void *follow(void *video) {
     int status;
-    do status = sam2_video_predictor_propagate_in_video(video, 0, -1, 0, run, NULL);
+    do status = sam2_video_predictor_propagate_in_video(video, 0, -1, 0, NULL, run, NULL);
     while (status == SAM2_OK);
     stopped = 1;
     return (void *)(intptr_t)status;
@@ -154,11 +164,11 @@ int main(int argc, char **argv) {
     CHECK(bad(sam2_image_predictor_set_image(predictor, &image)));
     uint8_t pixels[300];
     memset(pixels, 99, sizeof pixels);
-    image.data = pixels, image.width = image.height = 10, image.format = 55;
+    image.planes[0] = pixels, image.width = image.height = 10, image.format = 55;
     CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "no format"));
-    image.format = SAM2_FORMAT_RGB8, image.stride = 29;
+    image.format = SAM2_FORMAT_RGB8, image.strides[0] = 29;
     CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "stride"));
-    image.stride = 30, image.memory = 3;
+    image.strides[0] = 30, image.memory = 3;
     CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "no memory"));
     image.memory = SAM2_MEMORY_CUDA;
     CHECK(bad(sam2_image_predictor_set_image(predictor, &image)) && strstr(sam2_last_error(), "CPU"));
@@ -199,13 +209,13 @@ int main(int argc, char **argv) {
     CHECK(bad(sam2_video_predictor_push_frame(video, &image, NULL, NULL, NULL)));
     struct seen seen = {0};
     at[0] = 208, at[1] = 249;
-    CHECK(bad(sam2_video_predictor_add_new_points_or_box(video, 24, 1, &click, 0, see, &seen)) && seen.frames == 0);
-    OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, see, &seen));
+    CHECK(bad(sam2_video_predictor_add_new_points_or_box(video, 24, 1, &click, 0, NULL, see, &seen)) && seen.frames == 0);
+    OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, NULL, see, &seen));
     CHECK(seen.frames == 1 && seen.objects == 1 && seen.score > 0);
     seen.frames = 0, seen.stop_after = 3;
-    CHECK(sam2_video_predictor_propagate_in_video(video, -1, -1, 0, see, &seen) == SAM2_ERROR_CANCELLED && seen.frames == 3);
+    CHECK(sam2_video_predictor_propagate_in_video(video, -1, -1, 0, NULL, see, &seen) == SAM2_ERROR_CANCELLED && seen.frames == 3);
     seen = (struct seen){0};
-    OK(sam2_video_predictor_propagate_in_video(video, 0, 2, 0, see, &seen));
+    OK(sam2_video_predictor_propagate_in_video(video, 0, 2, 0, NULL, see, &seen));
     CHECK(seen.frames == 3);
     double third = seen.sum;
     pthread_t thread;
@@ -229,7 +239,7 @@ int main(int argc, char **argv) {
         OK(sam2_picture_get_image(picture, &image));
         seen = (struct seen){0};
         OK(sam2_video_predictor_push_frame(video, &image, NULL, see, &seen));
-        if (i == 0) OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, NULL, NULL));
+        if (i == 0) OK(sam2_video_predictor_add_new_points_or_box(video, 0, 1, &click, 0, NULL, NULL, NULL));
         OK(sam2_picture_destroy(picture));
     }
     CHECK(fabs(seen.sum - third) < 1e-3 * fabs(third));  // a video of 24 frames has the same distances

@@ -5,23 +5,34 @@ mod common;
 use common::*;
 use std::path::Path;
 
-/// The program of the header makes the mask that Rust makes.
+/// The program of the header makes the mask that Rust makes, and follows it as Rust does.
 #[test]
 fn the_program_of_the_header() {
     let png = std::env::temp_dir().join(format!("sam2-c-{}.png", std::process::id()));
-    let picture = "demo/pictures/astronaut.png";
-    let said = run(C, "ffi/usage.c", &["demo", picture, "77", "400", png.to_str().unwrap()]);
+    let (picture, frames) = ("demo/samples/video1/frames/00000.jpg", "demo/samples/video1/frames");
+    let said = run(C, "ffi/usage.c", &["demo", picture, frames, "208", "249", png.to_str().unwrap()]);
     let got = engine::picture::read(&png).unwrap();
     std::fs::remove_file(&png).unwrap();
+    assert!(std::fs::read_to_string(root().join("ffi/usage.c")).unwrap().lines().count() < 40);
 
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     predictor.set_image(&engine::picture::read(root().join(picture)).unwrap().frame().unwrap()).unwrap();
     let options = engine::PredictOptions { multimask_output: false, ..Default::default() };
-    let want = predictor.predict(&[engine::Prompt::new().point(77.0, 400.0, 1)], options).unwrap();
-    assert_eq!(said.trim(), format!("{:.6}", want.iou_predictions[0]));
-    let engine::Masks::Binary(mask) = want.masks else { panic!() };
+    let click = engine::Prompt::new().point(208.0, 249.0, 1);
+    let found = predictor.predict(&[click.clone()], options).unwrap();
+    let engine::Masks::Binary(mask) = found.masks else { panic!() };
     assert!(mask.contains(&1) && mask.iter().zip(&got.pixels).all(|(&m, &p)| (m == 1) == (p == 255)));
+    let mut want = format!("predicted IoU {:.6}\n", found.iou_predictions[0]);
+    let frames = engine::Frames::open(root().join(frames)).unwrap();
+    let mut video = model.video_predictor(frames, Default::default()).unwrap();
+    video.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    let each = |found: engine::FrameMasks| {
+        want += &format!("frame {}: {} pixels\n", found.frame_idx, found.areas[0]);
+        true
+    };
+    video.propagate_in_video(None, None, false, each).unwrap();
+    assert_eq!(said, want);
 }
 
 #[test]
@@ -29,14 +40,23 @@ fn everything_wrong_and_then_right() {
     for compiler in [C, C_SANITIZED] {
         let said = run(compiler, "ffi/tests/abi.c", &["demo", "demo/samples/video1/frames"]);
         let checks: usize = said.trim().trim_end_matches(" checks").parse().unwrap();
-        assert!(checks > 300, "{said}");
+        assert!(checks > 500, "{said}");
     }
+}
+
+#[test]
+fn everything_in_every_form() {
+    let png = std::env::temp_dir().join(format!("sam2-forms-{}.png", std::process::id()));
+    for compiler in [C, C_SANITIZED] {
+        run(compiler, "ffi/tests/forms.c", &["demo", "demo/samples/video1/frames", png.to_str().unwrap()]);
+    }
+    std::fs::remove_file(&png).unwrap();
 }
 
 /// All that the header declares is called by the tests.
 #[test]
 fn every_function_is_called() {
-    let tests = ["usage.c", "tests/abi.c"]
+    let tests = ["usage.c", "tests/abi.c", "tests/forms.c"]
         .map(|f| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(f)).unwrap());
     let called = |f: &header::Function| tests.iter().any(|text| text.contains(&format!("{}(", f.name)));
     let missing: Vec<String> = header::functions().into_iter().filter(|f| !called(f)).map(|f| f.name).collect();

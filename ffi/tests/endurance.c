@@ -23,7 +23,7 @@ static sam2_image_predictor *start(const sam2_model *model) {
     sam2_image_predictor *p;
     ok(sam2_image_predictor_create(model, NULL, &p));
     sam2_image image = SAM2_IMAGE_INIT;
-    image.data = pixels, image.width = image.height = 64;
+    image.planes[0] = pixels, image.width = image.height = 64;
     ok(sam2_image_predictor_set_image(p, &image));
     return p;
 }

@@ -3,20 +3,17 @@
 
 use std::path::Path;
 
-/// Structs that a caller begins with their size.
-const SIZED: [&str; 8] = [
-    "sam2_model_options",
-    "sam2_model_info",
-    "sam2_image",
-    "sam2_prompt",
-    "sam2_mask_buffer",
-    "sam2_image_predictor_options",
-    "sam2_video_options",
-    "sam2_video_info",
-];
-
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Structs that a caller begins with their size, in the source's order.
+fn sized() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let source: String = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
+    source.split("\nunsafe impl Sized32 for ").skip(1).map(|s| s.split(' ').next().unwrap().to_string()).collect()
 }
 
 fn generated() -> String {
@@ -25,7 +22,7 @@ fn generated() -> String {
     let mut config = cbindgen::Config::from_root_or_default(env!("CARGO_MANIFEST_DIR"));
     config.header = Some(file("preamble.h").trim_end().replace("@USAGE@", &usage.join("\n")));
     let inits = |form: fn(&str) -> String| -> String {
-        SIZED.iter().map(|name| format!("#define {}_INIT {}\n", name.to_uppercase(), form(name))).collect()
+        sized().iter().map(|name| format!("#define {}_INIT {}\n", name.to_uppercase(), form(name))).collect()
     };
     // Everything else is 0 by default.
     let c = inits(|name| format!("{{.struct_size = sizeof({name})}}"));

@@ -8,8 +8,10 @@
 
 #include <sam2.h>
 
+#include <array>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -106,6 +108,15 @@ template <class T, class F> result<T> give(sam2_status status, F value) {
 
 namespace detail {
 
+// An error found before a call is made.
+template <class T> result<T> wrong(const char* what) {
+#ifdef SAM2_CPP_EXCEPTIONS
+    throw failure({SAM2_ERROR_INVALID_ARGUMENT, what});
+#else
+    return sam2::error{SAM2_ERROR_INVALID_ARGUMENT, what};
+#endif
+}
+
 inline result<void> done(sam2_status status) {
     return give<void>(status, [] {});
 }
@@ -140,6 +151,20 @@ class model : public detail::handle<sam2_model, sam2_model_destroy> {
         sam2_model* p = nullptr;
         return detail::give<model>(sam2_model_load(path.c_str(), &options, &p), [&] { return model(p); });
     }
+    // Of a checkpoint in memory, which is not needed after the call.
+    static result<model> load_memory(
+        span<const std::uint8_t> data, const sam2_model_options& options = SAM2_MODEL_OPTIONS_INIT) {
+        sam2_model* p = nullptr;
+        return detail::give<model>(
+            sam2_model_load_memory(data.data(), data.size(), &options, &p), [&] { return model(p); });
+    }
+    // Of part of an open file; 0 bytes: to its end.
+    static result<model> load_fd(
+        int fd, std::uint64_t offset = 0, std::uint64_t size = 0,
+        const sam2_model_options& options = SAM2_MODEL_OPTIONS_INIT) {
+        sam2_model* p = nullptr;
+        return detail::give<model>(sam2_model_load_fd(fd, offset, size, &options, &p), [&] { return model(p); });
+    }
     static result<model> load(span<const std::uint8_t> checkpoint, const sam2_model_options& options = SAM2_MODEL_OPTIONS_INIT) {
         sam2_model* p = nullptr;
         auto status = sam2_model_load_memory(checkpoint.data(), checkpoint.size(), &options, &p);
@@ -150,6 +175,18 @@ class model : public detail::handle<sam2_model, sam2_model_destroy> {
         return detail::give<sam2_model_info>(sam2_model_get_info(get(), &info), [&] { return info; });
     }
 };
+
+// A GPU of this machine.
+inline result<std::vector<sam2_gpu_info>> gpus() {
+    std::uint32_t count = 0;
+    std::vector<sam2_gpu_info> all;
+    auto status = sam2_gpu_count(&count);
+    for (std::uint32_t i = 0; i < count && status == SAM2_OK; i++) {
+        all.push_back(SAM2_GPU_INFO_INIT);
+        status = sam2_gpu_get_info(i, &all.back());
+    }
+    return detail::give<std::vector<sam2_gpu_info>>(status, [&] { return std::move(all); });
+}
 
 // A decoded PNG or JPEG.
 class picture : public detail::handle<sam2_picture, sam2_picture_destroy> {
@@ -181,6 +218,7 @@ struct prompt {
     std::vector<point> points;
     std::optional<sam2::box> box;
     span<const float> mask_input;  // (mask_side, mask_side), or empty; pictures only
+    std::uint32_t image = 0;       // which picture of a batch it is for
 };
 
 namespace detail {
@@ -198,6 +236,7 @@ class flat_prompt {
         c.points = xy_.data(), c.labels = labels_.data();
         c.box_ = box_.empty() ? nullptr : box_.data();
         c.mask_input = p.mask_input.size() ? p.mask_input.data() : nullptr;
+        c.image = p.image;
     }
     sam2_prompt c;
 
@@ -216,7 +255,61 @@ struct prediction {
     std::vector<float> object_scores;    // (prompts)
 };
 
-// Encodes a picture, then makes masks for prompts on it.
+// A call that goes on while its caller does something else. Destroyed, it waits for the end.
+class job : public detail::handle<sam2_job, sam2_job_destroy> {
+  public:
+    using handle::handle;
+
+    // Waits at most so long; whether it has ended. A failure of the call is one here.
+    result<bool> wait(std::uint64_t milliseconds = SAM2_WAIT_FOREVER) const {
+        sam2_status how = SAM2_OK;
+        auto status = sam2_job_wait(get(), milliseconds, &how);
+        if (status == SAM2_ERROR_BUSY) return false;
+        return detail::give<bool>(status == SAM2_OK ? how : status, [] { return true; });
+    }
+};
+
+// A tensor of DLPack's, which is deleted by its own deleter: include dlpack.h before this header to look into it.
+#ifdef DLPACK_DLPACK_H_
+struct tensor_deleter {
+    void operator()(DLManagedTensorVersioned* t) const { t->deleter(t); }
+};
+using tensor = std::unique_ptr<DLManagedTensorVersioned, tensor_deleter>;
+
+// Memory for masks, (dims...), SAM2_MASK_... in SAM2_MEMORY_...
+inline result<tensor> make_tensor(const model& m, std::int32_t kind, std::int32_t memory, span<const std::int64_t> dims) {
+    DLManagedTensorVersioned* t = nullptr;
+    auto status = sam2_tensor_create(m.get(), kind, memory, dims.data(), static_cast<std::uint32_t>(dims.size()), &t);
+    return detail::give<tensor>(status, [&] { return tensor(t); });
+}
+#endif
+
+// Describes a tensor of DLPack's, which stays its owner's.
+inline result<sam2_image> image_from_dlpack(const DLManagedTensorVersioned* t) {
+    sam2_image image = SAM2_IMAGE_INIT;
+    return detail::give<sam2_image>(sam2_image_from_dlpack(t, &image), [&] { return image; });
+}
+inline result<sam2_mask_buffer> mask_buffer_from_dlpack(const DLManagedTensorVersioned* t) {
+    sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
+    return detail::give<sam2_mask_buffer>(sam2_mask_buffer_from_dlpack(t, &buffer), [&] { return buffer; });
+}
+
+// A mask as the text of COCO's run lengths, and back.
+inline result<std::string> encode_rle(span<const std::uint8_t> mask, std::uint32_t width, std::uint32_t height) {
+    if (mask.size() != std::size_t(width) * height) return detail::wrong<std::string>("a mask of another size");
+    std::size_t size = 0;
+    auto status = sam2_mask_encode_rle(mask.data(), width, height, nullptr, &size);
+    std::string text(size, 0);
+    if (status == SAM2_OK) status = sam2_mask_encode_rle(mask.data(), width, height, text.data(), &size);
+    return detail::give<std::string>(status, [&] { return text.pop_back(), std::move(text); });
+}
+inline result<std::vector<std::uint8_t>> decode_rle(const std::string& text, std::uint32_t width, std::uint32_t height) {
+    std::vector<std::uint8_t> mask(std::size_t(width) * height);
+    auto status = sam2_mask_decode_rle(text.c_str(), width, height, mask.data());
+    return detail::give<std::vector<std::uint8_t>>(status, [&] { return std::move(mask); });
+}
+
+// Encodes pictures, then makes masks for prompts on them.
 class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_predictor_destroy> {
   public:
     static result<image_predictor> create(
@@ -227,28 +320,70 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
         if (status == SAM2_OK) status = sam2_image_predictor_create(m.get(), &options, &p);
         return detail::give<image_predictor>(status, [&] { return image_predictor(p, info.mask_side); });
     }
-    result<void> reserve(std::uint32_t max_points, bool mask_input) {
-        return detail::done(sam2_image_predictor_reserve(get(), max_points, mask_input));
+    result<void> reserve(std::uint32_t max_points, bool mask_input, std::uint32_t images = 1) {
+        return detail::done(sam2_image_predictor_reserve(get(), images, max_points, mask_input));
     }
-    result<void> set_image(const sam2_image& image) {
-        auto status = sam2_image_predictor_set_image(get(), &image);
-        if (status == SAM2_OK) pixels_ = std::size_t(image.width) * image.height;
+    result<void> set_image(const sam2_image& image) { return set_image_batch({&image, 1}); }
+    // Several pictures, of any sizes; a prompt says by its `image` which it is for.
+    result<void> set_image_batch(span<const sam2_image> images) {
+        auto status = sam2_image_predictor_set_image_batch(get(), images.data(), images.size());
+        if (status == SAM2_OK) set(images);
         return detail::done(status);
+    }
+    // As a job: the pictures are there until it has ended.
+    result<job> set_image_async(span<const sam2_image> images) {
+        sam2_job* j = nullptr;
+        auto status = sam2_image_predictor_set_image_async(get(), images.data(), images.size(), nullptr, nullptr, &j);
+        if (status == SAM2_OK) set(images);
+        return detail::give<job>(status, [&] { return job(j); });
+    }
+    result<void> reset() { return detail::done(sam2_image_predictor_reset(get())); }
+    // (channels, height, width) of SAM2_FEATURE_...
+    struct features {
+        std::uint32_t shape[3];
+        std::vector<float> values;
+    };
+    result<features> get_features(std::int32_t feature = SAM2_FEATURE_IMAGE_EMBEDDING, std::uint32_t image = 0) {
+        features out{};
+        auto status = sam2_image_predictor_get_features(get(), feature, image, nullptr, 0, out.shape);
+        out.values.resize(std::size_t(out.shape[0]) * out.shape[1] * out.shape[2]);
+        if (status == SAM2_OK)
+            status = sam2_image_predictor_get_features(
+                get(), feature, image, out.values.data(), out.values.size(), out.shape);
+        return detail::give<features>(status, [&] { return std::move(out); });
+    }
+    result<sam2_image_predictor_info> info(std::uint32_t image = 0) const {
+        sam2_image_predictor_info info = SAM2_IMAGE_PREDICTOR_INFO_INIT;
+        auto status = sam2_image_predictor_get_info(get(), image, &info);
+        return detail::give<sam2_image_predictor_info>(status, [&] { return info; });
     }
     // Three masks per prompt with `multimask`, else one.
     result<prediction> predict(span<const prompt> prompts, bool multimask = true) {
+        std::size_t size = 0;
+        for (const prompt& p : prompts)
+            if (p.image < pixels_.size()) size += pixels_[p.image] * (multimask ? 3 : 1);
+        std::vector<std::uint8_t> masks(size);
+        sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
+        buffer.data = masks.data(), buffer.size = masks.size();
+        auto found = predict_into(prompts, buffer, multimask);
+#ifndef SAM2_CPP_EXCEPTIONS
+        if (found) found->masks = std::move(masks);
+#else
+        found.masks = std::move(masks);
+#endif
+        return found;
+    }
+    // As predict, with the masks in a buffer, which may be in a GPU's memory, or of another kind.
+    result<prediction> predict_into(span<const prompt> prompts, const sam2_mask_buffer& buffer, bool multimask = true) {
         prediction out;
         out.n = multimask ? 3 : 1;
         std::vector<detail::flat_prompt> flat(prompts.begin(), prompts.end());
         std::vector<sam2_prompt> list;
         for (const auto& p : flat) list.push_back(p.c);
         std::size_t masks = prompts.size() * out.n;
-        out.masks.resize(masks * pixels_);
         out.iou_predictions.resize(masks);
         out.low_res_masks.resize(masks * mask_side_ * mask_side_);
         out.object_scores.resize(prompts.size());
-        sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
-        buffer.data = out.masks.data(), buffer.size = out.masks.size();
         auto status = sam2_image_predictor_predict(
             get(), list.data(), list.size(), multimask ? SAM2_PREDICT_MULTIMASK : 0, &buffer, out.iou_predictions.data(),
             out.low_res_masks.data(), out.object_scores.data());
@@ -257,16 +392,25 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
 
   private:
     image_predictor(sam2_image_predictor* p, std::size_t mask_side) : handle(p), mask_side_(mask_side) {}
-    std::size_t mask_side_, pixels_ = 0;
+    void set(span<const sam2_image> images) {
+        pixels_.clear();
+        for (const sam2_image& i : images) pixels_.push_back(std::size_t(i.width) * i.height);
+    }
+    std::size_t mask_side_;
+    std::vector<std::size_t> pixels_;
 };
 
 // What was found on a frame.
 struct frame_masks {
     std::uint64_t frame_idx = 0;
     std::uint32_t width = 0, height = 0;
+    std::int64_t timestamp = 0;  // of the picture that was pushed
     std::vector<std::int64_t> object_ids;
-    std::vector<float> scores;  // above 0 where the object is to be seen
-    std::vector<float> masks;   // (objects, height, width): logits
+    std::vector<float> scores;             // above 0 where the object is to be seen
+    std::vector<std::uint8_t> lost;        // 1 where it is not
+    std::vector<std::array<std::int32_t, 4>> boxes;  // left, top, right, bottom of the outermost pixels
+    std::vector<std::uint64_t> areas;      // pixels
+    std::vector<float> masks;              // (objects, height, width): logits; empty where they went to a buffer
 };
 
 // Follows objects through a video.
@@ -291,23 +435,26 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
         return detail::give<video_predictor>(status, [&] { return video_predictor(p); });
     }
     result<frame_masks> add_new_points_or_box(
-        std::uint64_t frame_idx, std::int64_t object_id, const prompt& said, std::uint32_t flags = 0) {
+        std::uint64_t frame_idx, std::int64_t object_id, const prompt& said, std::uint32_t flags = 0,
+        const sam2_mask_buffer* masks = nullptr) {
         frame_masks out;
         detail::flat_prompt flat(said);
         auto status =
-            sam2_video_predictor_add_new_points_or_box(get(), frame_idx, object_id, &flat.c, flags, keep, &out);
+            sam2_video_predictor_add_new_points_or_box(get(), frame_idx, object_id, &flat.c, flags, masks, keep, &out);
         return detail::give<frame_masks>(status, [&] { return std::move(out); });
     }
     result<frame_masks> add_new_mask(
-        std::uint64_t frame_idx, std::int64_t object_id, const std::uint8_t* mask, std::uint32_t height, std::uint32_t width) {
+        std::uint64_t frame_idx, std::int64_t object_id, const std::uint8_t* mask, std::uint32_t width, std::uint32_t height,
+        const sam2_mask_buffer* masks = nullptr) {
         frame_masks out;
         auto status =
-            sam2_video_predictor_add_new_mask(get(), frame_idx, object_id, mask, height, width, keep, &out);
+            sam2_video_predictor_add_new_mask(get(), frame_idx, object_id, mask, width, height, masks, keep, &out);
         return detail::give<frame_masks>(status, [&] { return std::move(out); });
     }
-    result<frame_masks> clear_all_prompts_in_frame(std::uint64_t frame_idx, std::int64_t object_id) {
+    result<frame_masks> clear_all_prompts_in_frame(
+        std::uint64_t frame_idx, std::int64_t object_id, const sam2_mask_buffer* masks = nullptr) {
         frame_masks out;
-        auto status = sam2_video_predictor_clear_all_prompts_in_frame(get(), frame_idx, object_id, keep, &out);
+        auto status = sam2_video_predictor_clear_all_prompts_in_frame(get(), frame_idx, object_id, masks, keep, &out);
         return detail::give<frame_masks>(status, [&] { return std::move(out); });
     }
     result<void> remove_object(std::int64_t object_id) {
@@ -318,9 +465,11 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     // `each(frame)` gets the masks frame by frame and returns whether to go on; ending so is no error. What it throws comes
     // out of this call.
     template <class F>
-    result<void> propagate_in_video(F each, std::int64_t start = -1, std::int64_t count = -1, bool reverse = false) {
+    result<void> propagate_in_video(
+        F each, std::int64_t start = -1, std::int64_t count = -1, bool reverse = false,
+        const sam2_mask_buffer* masks = nullptr) {
         visit<F> v{each};
-        auto status = sam2_video_predictor_propagate_in_video(get(), start, count, reverse, visit<F>::call, &v);
+        auto status = sam2_video_predictor_propagate_in_video(get(), start, count, reverse, masks, visit<F>::call, &v);
 #ifdef SAM2_CPP_EXCEPTIONS
         if (v.thrown) std::rethrow_exception(v.thrown);
 #endif
@@ -329,16 +478,40 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     // Ends a propagation in progress, from another thread.
     result<void> cancel() const { return detail::done(sam2_video_predictor_cancel(get())); }
 
-    result<frame_masks> push_frame(const sam2_image& image) {
+    // The next frame of a stream; `masks`: a buffer for its masks, which may be in a GPU's memory.
+    result<frame_masks> push_frame(const sam2_image& image, const sam2_mask_buffer* masks = nullptr) {
         frame_masks out;
-        auto status = sam2_video_predictor_push_frame(get(), &image, nullptr, keep, &out);
+        auto status = sam2_video_predictor_push_frame(get(), &image, masks, keep, &out);
         return detail::give<frame_masks>(status, [&] { return std::move(out); });
     }
-    // As push_frame, with the masks in a buffer, which may be in a GPU's memory.
-    result<frame_masks> push_frame_into(const sam2_image& image, const sam2_mask_buffer& masks) {
-        frame_masks out;
-        auto status = sam2_video_predictor_push_frame(get(), &image, &masks, keep, &out);
-        return detail::give<frame_masks>(status, [&] { return std::move(out); });
+    // As a job: picture, buffer and `out`, where what is found goes, are there until it has ended.
+    result<job> push_frame_async(const sam2_image& image, frame_masks& out, const sam2_mask_buffer* masks = nullptr) {
+        sam2_job* j = nullptr;
+        auto status = sam2_video_predictor_push_frame_async(get(), &image, masks, keep, nullptr, &out, &j);
+        return detail::give<job>(status, [&] { return job(j); });
+    }
+    // Frames of several cameras: videos[i] gets images[i].
+    static result<std::vector<frame_masks>> push_frames(span<video_predictor* const> videos, span<const sam2_image> images) {
+        if (videos.size() != images.size()) return detail::wrong<std::vector<frame_masks>>("a picture for each video");
+        std::vector<frame_masks> out(videos.size());
+        std::vector<sam2_push> pushes(videos.size(), SAM2_PUSH_INIT);
+        for (std::size_t i = 0; i < videos.size(); i++) {
+            pushes[i].video = videos[i]->get(), pushes[i].image = &images[i];
+            pushes[i].each = keep, pushes[i].user = &out[i];
+        }
+        auto status = sam2_push_frames(pushes.data(), pushes.size());
+        return detail::give<std::vector<frame_masks>>(status, [&] { return std::move(out); });
+    }
+    // Allocates, and does what is done once, before the first frame.
+    result<void> reserve(std::uint32_t objects, std::uint32_t width, std::uint32_t height) {
+        return detail::done(sam2_video_predictor_reserve(get(), objects, width, height));
+    }
+    result<std::vector<std::int64_t>> object_ids() const {
+        std::size_t count = 0;
+        auto status = sam2_video_predictor_get_object_ids(get(), nullptr, &count);
+        std::vector<std::int64_t> ids(count);
+        if (status == SAM2_OK && count) status = sam2_video_predictor_get_object_ids(get(), ids.data(), &count);
+        return detail::give<std::vector<std::int64_t>>(status, [&] { return std::move(ids); });
     }
     result<sam2_video_info> info() const {
         sam2_video_info info = SAM2_VIDEO_INFO_INIT;
@@ -361,9 +534,16 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
   private:
     static frame_masks copy(const sam2_frame& f) {
         std::size_t n = f.num_objects, pixels = n * f.width * f.height;
-        frame_masks out{f.frame_idx, f.width, f.height, {}, {}, {}};
+        frame_masks out;
+        out.frame_idx = f.frame_idx, out.width = f.width, out.height = f.height, out.timestamp = f.timestamp;
         out.object_ids.assign(f.object_ids, f.object_ids + n);
         out.scores.assign(f.scores, f.scores + n);
+        out.lost.assign(f.lost, f.lost + n);
+        out.areas.assign(f.areas, f.areas + n);
+        for (std::size_t i = 0; i < n; i++) {
+            const std::int32_t* at = f.boxes + 4 * i;
+            out.boxes.push_back({at[0], at[1], at[2], at[3]});
+        }
         if (f.masks) out.masks.assign(f.masks, f.masks + pixels);
         return out;
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::tensor::DType;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -76,28 +77,37 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
         let path = file_of(path.as_ref())?;
         let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-        // SAFETY: the map is read-only; that the file must not shrink is documented above.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| match e.kind() {
-            std::io::ErrorKind::OutOfMemory => Error::OutOfMemory {
-                what: "a map of the checkpoint",
-                bytes: file.metadata().map_or(0, |m| m.len() as usize),
-            },
-            _ => Error::io(&path, e),
-        })?;
-        Checkpoint::parse(path.display().to_string(), Data::Map(map))
+        Checkpoint::from_file(&path.display().to_string(), &file, 0..u64::MAX, true)
     }
 
     /// As [`Checkpoint::open`], but reads the file into memory.
     pub fn read(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        use std::io::Read;
         let path = file_of(path.as_ref())?;
-        let io = |e| Error::io(&path, e);
-        let mut file = File::open(&path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len() as usize;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "the checkpoint", bytes: size })?;
-        file.read_to_end(&mut bytes).map_err(io)?;
-        Checkpoint::parse(path.display().to_string(), Data::Bytes(bytes))
+        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+        Checkpoint::from_file(&path.display().to_string(), &file, 0..u64::MAX, false)
+    }
+
+    /// A checkpoint that is part of an open file, as of a game's archive: `range` in bytes, cut to the file's end; mapped as
+    /// [`Checkpoint::open`] does, or read. `name` is for messages.
+    pub fn from_file(name: &str, file: &File, range: Range<u64>, mmap: bool) -> Result<Checkpoint> {
+        let end = file.metadata().map_err(|e| Error::io(name, e))?.len().min(range.end);
+        let size = usize::try_from(end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let data = if mmap && size > 0 {
+            // SAFETY: the map is read-only; that the file must not shrink is documented above.
+            let map = unsafe { memmap2::MmapOptions::new().offset(range.start).len(size).map(file) };
+            Data::Map(map.map_err(|e| match e.kind() {
+                ErrorKind::OutOfMemory => Error::OutOfMemory { what: "a map of the checkpoint", bytes: size },
+                _ => Error::io(name, e),
+            })?)
+        } else {
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "the checkpoint", bytes: size })?;
+            let mut file = file;
+            file.seek(SeekFrom::Start(range.start)).map_err(|e| Error::io(name, e))?;
+            file.take(size as u64).read_to_end(&mut bytes).map_err(|e| Error::io(name, e))?;
+            Data::Bytes(bytes)
+        };
+        Checkpoint::parse(name.into(), data)
     }
 
     /// A checkpoint held in memory; `name` is for messages.

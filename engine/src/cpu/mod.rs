@@ -83,8 +83,19 @@ impl Cpu {
         Cpu::with_isa(threads, Isa::available()[0])
     }
 
+    /// As [`Cpu::new`] with the threads that the engine starts bound to these CPUs, in turn, as the system numbers them; the
+    /// thread that makes a call works too, wherever it is. `threads` 0: one for each.
+    pub fn on_cpus(threads: usize, cpus: &[usize]) -> Result<Cpu> {
+        let threads = if threads == 0 { cpus.len() } else { threads };
+        Cpu::with(threads, cpus, Isa::available()[0])
+    }
+
     /// As [`Cpu::new`] with a chosen instruction set.
     pub fn with_isa(threads: usize, isa: Isa) -> Result<Cpu> {
+        Cpu::with(threads, &[], isa)
+    }
+
+    fn with(threads: usize, cpus: &[usize], isa: Isa) -> Result<Cpu> {
         if !Isa::available().contains(&isa) {
             return Err(Error::Device(format!("this CPU has no {}", isa.name())));
         }
@@ -93,7 +104,8 @@ impl Cpu {
             1..=1024 => threads,
             _ => return Err(Error::input(format!("{threads} threads: at most 1024"))),
         };
-        let pool = Pool::new(threads).map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        let failed = |e| Error::Device(format!("cannot start {threads} threads on CPUs {cpus:?}: {e}"));
+        let pool = Pool::new(threads, cpus).map_err(failed)?;
         Cpu::on(Arc::new(pool), isa)
     }
 

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
@@ -37,8 +38,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts the workers. Fails when the system gives no more threads.
-    pub fn new(threads: usize) -> std::io::Result<Pool> {
+    /// Starts the workers, each bound to one of `cpus`, in turn, if there are any. Fails when the system gives no more threads,
+    /// or no such CPU.
+    pub fn new(threads: usize, cpus: &[usize]) -> std::io::Result<Pool> {
         let shared = Arc::new(Shared {
             epoch: AtomicU64::new(0),
             job: Mutex::new(None),
@@ -50,11 +52,18 @@ impl Pool {
             wake: Condvar::new(),
         });
         let mut pool = Pool { shared, taken: AtomicBool::new(false), workers: Vec::new() };
+        let (send, bound) = channel();
         for slot in 1..threads {
-            let shared = pool.shared.clone();
-            pool.workers
-                .push(std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(move || work(&shared, slot))?);
+            let (shared, send) = (pool.shared.clone(), send.clone());
+            let cpu = cpus.get(slot % cpus.len().max(1)).copied();
+            let run = move || {
+                let _ = send.send(cpu.map_or(Ok(()), bind));
+                work(&shared, slot);
+            };
+            pool.workers.push(std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(run)?);
         }
+        drop(send);
+        bound.iter().take(pool.workers.len()).collect::<std::io::Result<()>>()?;
         Ok(pool)
     }
 
@@ -106,6 +115,27 @@ impl Drop for Pool {
     }
 }
 
+/// Binds the calling thread to a CPU.
+#[cfg(target_os = "linux")]
+fn bind(cpu: usize) -> std::io::Result<()> {
+    // SAFETY: a set of bits, all clear.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    if cpu >= 8 * size_of_val(&set) {
+        return Err(std::io::Error::other(format!("no CPU {cpu}")));
+    }
+    // SAFETY: within the set, whose size is told.
+    let failed = unsafe {
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
+    };
+    if failed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind(_: usize) -> std::io::Result<()> {
+    Err(std::io::Error::other("threads are bound to CPUs on Linux alone"))
+}
+
 fn drain(s: &Shared, body: Body<'_>, n: usize, slot: usize) {
     loop {
         let task = s.next.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_task_runs_once_whoever_calls() {
-        let pool = Pool::new(4).unwrap();
+        let pool = Pool::new(4, &[]).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -170,9 +200,31 @@ mod tests {
         });
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn threads_are_bound() {
+        // SAFETY: asks for a number.
+        let here = || unsafe { libc::sched_getcpu() };
+        let cpu = here();
+        let pool = Pool::new(3, &[cpu as usize]).unwrap();
+        let (main, seen) = (std::thread::current().id(), Mutex::new(Vec::new()));
+        // Until another thread had a task.
+        while seen.lock().unwrap().is_empty() {
+            pool.run(64, &|_, _| {
+                if std::thread::current().id() != main {
+                    seen.lock().unwrap().push(here());
+                }
+                std::thread::yield_now();
+            });
+        }
+        assert!(seen.into_inner().unwrap().iter().all(|&seen| seen == cpu));
+        assert!(Pool::new(2, &[1023]).is_err());
+        assert!(Pool::new(2, &[usize::MAX]).is_err());
+    }
+
     #[test]
     fn sleeping_workers_wake_and_panics_come_back() {
-        let pool = Pool::new(3).unwrap();
+        let pool = Pool::new(3, &[]).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(50));
         let sum = AtomicUsize::new(0);
         pool.run(10, &|task, _| {

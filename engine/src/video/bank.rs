@@ -1,6 +1,6 @@
 //! Where the memories and pointers of objects are kept.
 
-use crate::arena::{Arena, Carver};
+use crate::arena::{Arena, Carver, Place};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
@@ -53,13 +53,14 @@ impl Pool {
 
     fn grow(&mut self, slots: usize) {
         self.free.lock().unwrap_or_else(PoisonError::into_inner).extend((self.slots..slots).rev());
-        self.slots = slots;
+        self.slots = slots.max(self.slots);
     }
 }
 
 /// Memories of frames and pointers, of all the objects that one queue of work follows.
 pub(crate) struct Bank<B: Backend> {
     arena: Arena<B>,
+    place: Place,
     /// Memories and pointers that the device has room for.
     room: [usize; 2],
     pools: [Pool; 2],
@@ -84,9 +85,9 @@ pub(crate) fn slot_bytes(config: &Config) -> [usize; 2] {
 
 impl<B: Backend> Bank<B> {
     /// With `offload`, memories are kept on the host.
-    pub fn new(offload: bool) -> Self {
-        let host = offload.then(Vec::new);
-        Bank { arena: Arena::new(false), room: [0; 2], pools: Default::default(), host }
+    pub fn new(offload: bool, place: &Place) -> Self {
+        let (host, place) = (offload.then(Vec::new), Place { guard: false, ..place.clone() });
+        Bank { arena: Arena::new(&place), place, room: [0; 2], pools: Default::default(), host }
     }
 
     /// Bytes held on the device and on the host.
@@ -109,18 +110,28 @@ impl<B: Backend> Bank<B> {
         if let Some(slot) = self.pools[kind as usize].take() {
             return Ok(slot);
         }
-        let slots = (self.pools[kind as usize].slots * 2).max(16);
-        match (&mut self.host, kind) {
-            (Some(host), Kind::Map) => {
-                for _ in host.len()..slots {
+        let mut slots = self.pools.each_ref().map(|pool| pool.slots);
+        slots[kind as usize] = (slots[kind as usize] * 2).max(16);
+        self.grow(b, config, slots, 0)?;
+        self.pools[kind as usize].take().ok_or_else(|| Error::Internal("a bank without room".into()))
+    }
+
+    /// Makes room for so many memories and pointers, at least; where memories are on the host, for those of one pass, so many, on
+    /// the device.
+    pub fn grow(&mut self, b: &B, config: &Config, [maps, pointers]: [usize; 2], pass: usize) -> Result<()> {
+        let maps_there = match &mut self.host {
+            Some(host) => {
+                for _ in host.len()..maps {
                     host.push(try_zeros(slot_bytes(config)[0], "memories")?);
                 }
+                pass
             }
-            (_, Kind::Map) => self.make_room(b, config, [slots, self.room[1]])?,
-            (_, Kind::Pointer) => self.make_room(b, config, [self.room[0], slots])?,
-        }
-        self.pools[kind as usize].grow(slots);
-        self.pools[kind as usize].take().ok_or_else(|| Error::Internal("a bank without room".into()))
+            None => maps,
+        };
+        self.make_room(b, config, [maps_there, pointers])?;
+        self.pools[Kind::Map as usize].grow(maps);
+        self.pools[Kind::Pointer as usize].grow(pointers);
+        Ok(())
     }
 
     /// Makes room on the device. What is there goes through the host, once in a while.
@@ -135,7 +146,7 @@ impl<B: Backend> Bank<B> {
         old.iter().zip(&mut kept).for_each(|(t, bytes)| b.download(bytes, *t));
         b.sync()?;
         // Beside the old one, which is not lost if there is no memory for it.
-        let mut grown = Arena::new(false);
+        let mut grown = Arena::new(&self.place);
         grown.reserve(b, "memories of objects", |c| {
             carve(c, config, room);
         })?;

@@ -5,6 +5,7 @@ mod object;
 mod pass;
 mod predictor;
 mod propagate;
+mod reserve;
 mod show;
 mod source;
 mod state;

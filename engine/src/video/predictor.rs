@@ -3,7 +3,7 @@
 //! Behaviour is the reference's `SAM2VideoPredictor`, object by object, with its ways of keeping and losing corrections.
 
 use super::bank::slot_bytes;
-use super::object::{Object, Output, Place, reach};
+use super::object::{Object, Output, Place};
 use super::show::FrameMasks;
 use super::source::{Retention, Source};
 use super::worker::{How, Past, Seen, Show, Step, VideoWorker};
@@ -332,14 +332,10 @@ impl VideoPredictor {
         let Source::Pushed(pushed) = &self.source else { return None };
         let Retention::Window(n) = pushed.retention else { return None };
         let [map, pointer] = slot_bytes(&self.config);
-        let [maps, pointers] = reach(&self.config.memory);
-        let kept = n.saturating_add(1);
-        // A conditioning frame, and one that is new while the oldest is still there.
-        let count = |reach: usize| kept.saturating_add(reach + 2);
-        let (maps, pointers) = (count(maps), count(maps.max(pointers)).saturating_add(kept));
+        let ([maps, pointers], kept) = (self.slots_of_an_object(), n.saturating_add(1));
         let low = self.config.mask_side() * self.config.mask_side() * 4;
         let device = maps.saturating_mul(map).saturating_add(pointers.saturating_mul(pointer)).saturating_add(low);
-        Some([device, kept.saturating_add(count(0)).saturating_mul(low)])
+        Some([device, kept.saturating_mul(2).saturating_add(2).saturating_mul(low)])
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Box<dyn VideoWorker>> {

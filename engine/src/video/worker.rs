@@ -4,7 +4,7 @@ use super::bank::{Bank, Kind, Slot};
 use super::pass::{
     GivenActs, ShownActs, ShownSize, StepActs, floats, ints, memories, tokens, upload_past, upload_prompts,
 };
-use crate::arena::Arena;
+use crate::arena::{Arena, Place};
 use crate::backend::{Backend, Cleaning, Counters, Filter, Measure, Probe, Selection, StageTime};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
 use crate::frame::Frame;
@@ -25,6 +25,12 @@ use std::time::Instant;
 const FILLED: f32 = 0.1;
 /// Why scratch memory is wanted.
 const SCRATCH: &str = "scratch of a predictor";
+/// Likewise, of the current frame's features.
+const FEATURES: &str = "features of a frame";
+/// Likewise, of masks until all are there.
+const SHOWN: &str = "masks of a frame";
+/// Tokens of a prompt that room is made for: points, and the point that says nothing.
+const PROMPT_TOKENS: usize = 9;
 
 /// What an object remembers, as the current frame sees it.
 #[derive(Default)]
@@ -101,6 +107,9 @@ pub(crate) struct Show<'a, 'o> {
 pub(crate) trait VideoWorker: Send {
     /// The frame whose features are there.
     fn current(&self) -> Option<u64>;
+    /// Makes room for so many objects with one conditioning frame each, and for so many memories and pointers; whether work is
+    /// recorded here.
+    fn reserve(&mut self, objects: usize, slots: [usize; 2]) -> Result<bool>;
     /// Makes a frame the current one, known by a number of the caller's.
     fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()>;
     /// Whether masks may go to a GPU's memory.
@@ -181,15 +190,15 @@ struct Key {
 }
 
 impl<B: Backend> Tracker<B> {
-    /// With `offload`, memories are kept on the host; with `guard`, scratch memory is checked.
-    pub fn new(net: Arc<Network<B>>, b: B, offload: bool, guard: bool) -> Self {
+    /// With `offload`, memories are kept on the host.
+    pub fn new(net: Arc<Network<B>>, b: B, offload: bool, place: &Place) -> Self {
         Tracker {
             b,
             net,
-            scratch: Arena::new(guard),
-            features: Arena::new(guard),
-            shown: Arena::new(guard),
-            bank: Bank::new(offload),
+            scratch: Arena::new(place),
+            features: Arena::new(place),
+            shown: Arena::new(place),
+            bank: Bank::new(offload, place),
             current: None,
             encode: Stage::default(),
             track: Stage::default(),
@@ -209,11 +218,16 @@ impl<B: Backend> Tracker<B> {
         if !self.b.records() {
             return Memories { objects: pasts.len(), frames, pointers };
         }
+        let recent = self.net.config.memory.num_maskmem.saturating_sub(1);
+        let full = self.full(pasts.len(), most(&|p| p.frames.iter().filter(|(_, row)| *row == recent).count()));
+        Memories { frames: frames.max(full.frames), pointers: pointers.max(full.pointers), ..full }
+    }
+
+    /// What objects with so many conditioning frames attend to once they were followed for long.
+    fn full(&self, objects: usize, cond: usize) -> Memories {
         let m = &self.net.config.memory;
-        let recent = m.num_maskmem.saturating_sub(1);
-        let cond = most(&|p| p.frames.iter().filter(|(_, row)| *row == recent).count());
-        let pointing = if m.use_obj_ptrs_in_encoder { cond + m.max_obj_ptrs_in_encoder.saturating_sub(1) } else { 0 };
-        Memories { objects: pasts.len(), frames: frames.max(cond + recent), pointers: pointers.max(pointing) }
+        let pointers = if m.use_obj_ptrs_in_encoder { cond + m.max_obj_ptrs_in_encoder.saturating_sub(1) } else { 0 };
+        Memories { objects, frames: cond + m.num_maskmem.saturating_sub(1), pointers }
     }
 
     /// Scratch memory of a pass over one object.
@@ -374,7 +388,7 @@ impl<B: Backend> Tracker<B> {
         let size = ShownSize { planes: steps.len() + known, shown: show.masks.len() };
         let showing = !show.outs.is_empty();
         if showing {
-            self.shown.reserve(&self.b, "masks of a frame", |c| {
+            self.shown.reserve(&self.b, SHOWN, |c| {
                 ShownActs::carve(c, config, size);
             })?;
             self.shown.poison(&self.b);
@@ -427,13 +441,48 @@ impl<B: Backend> VideoWorker for Tracker<B> {
         self.current
     }
 
+    fn reserve(&mut self, objects: usize, slots: [usize; 2]) -> Result<bool> {
+        let net = self.net.clone();
+        let (b, config) = (&self.b, &net.config);
+        self.features.reserve(b, FEATURES, |c| {
+            Features::carve(c, config, net.policy, 1);
+        })?;
+        self.scratch.reserve(b, SCRATCH, |c| {
+            image_encoder::Acts::carve(c, config, net.policy);
+        })?;
+        let step = |objects, tokens, masks| {
+            let batch = Batch { prompts: objects, tokens: OUTPUT_TOKENS + tokens, entries: objects, masks };
+            (batch, Some(self.full(objects, 1)))
+        };
+        // One by one as they are named, then all together; a prompt of some points takes no more than a mask.
+        let named = step(1, PROMPT_TOKENS, 1);
+        let one = Arena::<B>::measure(false, |c| {
+            StepActs::carve(c, &net, named.0, named.1, true, true);
+        });
+        let tracked = step(objects.clamp(1, b.objects_per_pass(one)), 2, 0);
+        for (batch, past) in [named, tracked] {
+            self.scratch.reserve(b, SCRATCH, |c| {
+                StepActs::carve(c, &net, batch, past, batch.masks > 0, true);
+            })?;
+        }
+        self.scratch.reserve(b, SCRATCH, |c| {
+            GivenActs::carve(c, &net, 1);
+        })?;
+        self.shown.reserve(b, SHOWN, |c| {
+            ShownActs::carve(c, config, ShownSize { planes: objects, shown: objects });
+        })?;
+        let pass = tracked.0.prompts * (tracked.1.map_or(0, |past| past.frames) + 1);
+        self.bank.grow(b, config, slots, pass.next_power_of_two())?;
+        Ok(b.records())
+    }
+
     fn encode(&mut self, key: u64, frame: &Frame<'_>) -> Result<()> {
         if !self.b.takes_device_memory() && frame.is_device() {
             return Err(on_the_cpu("picture"));
         }
         self.current = None;
         let (net, b) = (&*self.net, &self.b);
-        self.features.reserve(b, "features of a frame", |c| {
+        self.features.reserve(b, FEATURES, |c| {
             Features::carve(c, &net.config, net.policy, 1);
         })?;
         self.scratch.reserve(b, SCRATCH, |c| {

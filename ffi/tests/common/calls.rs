@@ -15,6 +15,8 @@ use sam2_ffi::*;
 mod every;
 use every::Outcome;
 
+/// Tensors, which are no handles: their own deleter lets go of them.
+const TENSOR: &str = "DLManagedTensorVersioned";
 /// Calls of one sequence.
 const CALLS: usize = 48;
 /// Bytes behind every pointer to bytes and floats: more than any count that is drawn asks for.
@@ -64,6 +66,17 @@ unsafe extern "C" fn see(user: *mut c_void, frame: *const sam2_frame) -> i32 {
     let status = sam2_video_predictor_reset_state(VIDEO.with_borrow(|v| *v));
     assert_ne!(status, SAM2_ERROR_INTERNAL);
     i32::from(!user.is_null())
+}
+
+unsafe extern "C" fn ended(_: *mut c_void, status: i32) {
+    assert_ne!(status, SAM2_ERROR_INTERNAL);
+}
+
+unsafe extern "C" fn hear(_: *mut c_void, level: i32, message: *const c_char) {
+    // SAFETY: what the header promises.
+    std::hint::black_box((level, unsafe { CStr::from_ptr(message) }.to_bytes().len()));
+    let status = sam2_set_log_callback(SAM2_LOG_INFO, None, null_mut());
+    assert_eq!(status, SAM2_ERROR_INVALID_ARGUMENT);
 }
 
 unsafe extern "C" fn save(user: *mut c_void, data: *const u8, size: usize) -> i32 {
@@ -160,13 +173,76 @@ macro_rules! handles {
         }
     )*};
 }
-handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor);
+handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor sam2_job);
+
+/// What dlpack.h declares.
+#[repr(C)]
+struct Tensor {
+    version: [u32; 2],
+    context: *mut c_void,
+    deleter: Option<unsafe extern "C" fn(*mut Tensor)>,
+    flags: u64,
+    data: *mut c_void,
+    device: [i32; 2],
+    ndim: i32,
+    kind: (u8, u8, u16),
+    shape: *mut i64,
+    strides: *mut i64,
+    byte_offset: u64,
+}
+
+impl Draw for *mut *mut DLManagedTensorVersioned {
+    fn draw(run: &mut Run<'_>) -> Self {
+        if run.byte() >= 240 {
+            return null_mut();
+        }
+        run.out.push((TENSOR, Box::new(0)));
+        (&raw mut *run.out.last_mut().expect("just put there").1).cast()
+    }
+}
+
+impl Draw for *const DLManagedTensorVersioned {
+    /// None, the library's, or another's; never one that is gone, which is a pointer.
+    fn draw(run: &mut Run<'_>) -> Self {
+        let made = run.handles.iter().rev().find(|(kind, _)| *kind == TENSOR).map(|(_, h)| *h as Self);
+        match run.byte() {
+            0..20 => null(),
+            20..120 if made.is_some() => made.unwrap_or(null()),
+            _ => {
+                let sizes = |run: &mut Run<'_>, of: &[i64]| -> *mut i64 {
+                    let values = (0..4).map(|_| run.one(of)).collect();
+                    run.keep(values)
+                };
+                let (shape, strides) = (sizes(run, &[3, 3, 8, 16, 1, 0, -1, 4]), sizes(run, &[1, 3, 9, 24, 48, 0, -1]));
+                let tensor = Tensor {
+                    version: [run.one(&[1, 1, 1, 0, 2]), 0],
+                    context: null_mut(),
+                    deleter: None,
+                    flags: run.one(&[0, 0, 0, 1]),
+                    data: <*mut f32>::draw(run).cast(),
+                    device: [run.one(&[1, 1, 1, 3, 2, 13, 77]), 0],
+                    ndim: run.one(&[3, 3, 2, 1, 4, 0, -1, 5]),
+                    kind: (run.one(&[1, 1, 2, 0, 6]), run.one(&[8, 8, 32, 16]), run.one(&[1, 1, 1, 2])),
+                    shape,
+                    strides: run.one(&[null_mut(), null_mut(), strides]),
+                    byte_offset: run.one(&[0, 0, 4, 3]),
+                };
+                run.keep(vec![tensor]).cast_const().cast()
+            }
+        }
+    }
+}
 
 macro_rules! structs {
     ($($kind:ident { $($field:ident: $value:expr),* } by $run:ident;)*) => {$(
         impl Draw for *mut $kind {
             fn draw(run: &mut Run<'_>) -> Self {
-                run.structs(size_of::<$kind>(), |$run, struct_size| $kind { struct_size, $($field: $value),* })
+                run.structs(size_of::<$kind>(), |$run, struct_size| $kind {
+                    struct_size,
+                    $($field: $value,)*
+                    // SAFETY: numbers, pointers and optional functions.
+                    ..unsafe { std::mem::zeroed() }
+                })
             }
         }
         impl Draw for *const $kind {
@@ -189,13 +265,18 @@ structs! {
         config_yaml: run.one(&[YAML.as_ptr(), YAML.as_ptr(), YAML.as_ptr(), null(), c"model: [".as_ptr(), c"\xff".as_ptr()]),
         overrides: run.one(&[null(), null(), c"".as_ptr(), c"model.num_maskmem=3".as_ptr(), c"x=".as_ptr()])
     } by run;
-    sam2_model_info { image_size: 0, mask_side: 0, precision: 0, device: 0, device_name: [0; 64] } by _run;
+    sam2_model_info {} by _run;
+    sam2_image_predictor_info {} by _run;
+    sam2_gpu_info {} by _run;
     sam2_image {
-        format: run.one(&[0, 1, 2, 3, 4, 5, 0, 0, 6]),
+        format: run.one(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 0, 0]),
         width: run.one(&SMALL),
         height: run.one(&SMALL),
-        data: <*const f32>::draw(run).cast(),
-        stride: run.one(&[0, 0, 0, 400, 2000, 1, u64::MAX]),
+        planes: std::array::from_fn(|_| <*const f32>::draw(run).cast()),
+        strides: std::array::from_fn(|_| run.one(&[0, 0, 0, 0, 0, 400, 2000, 1, u64::MAX])),
+        matrix: run.one(&[0, 0, 0, 1, 2]),
+        range: run.one(&[0, 0, 0, 1, 2]),
+        flip: run.one(&[0, 0, 1]),
         memory: run.one(&[0, 0, 0, 0, 1, 2]),
         has_stream: run.one(&[0, 1]),
         stream: null_mut()
@@ -210,12 +291,14 @@ structs! {
         points: Draw::draw(run),
         labels: Draw::draw(run),
         box_: Draw::draw(run),
-        mask_input: Draw::draw(run)
+        mask_input: Draw::draw(run),
+        image: run.one(&[0, 0, 0, 1, 2])
     } by run;
     sam2_mask_buffer {
-        kind: run.one(&[0, 0, 1, 1, 2]),
+        kind: run.one(&[0, 0, 1, 1, 2, 2, 3, 3, 4]),
+        flip: run.one(&[0, 0, 1]),
         data: <*mut f32>::draw(run).cast(),
-        size: run.one(&[1, 49, 1024, 4096, 10000, 40000, 7, 3 * 1024, 1_000_000]),
+        size: run.one(&[1, 49, 1024, 4096, 10000, 40000, 7, 3 * 1024, 1_000_000, 128, 2048, 20000, 98]),
         memory: run.one(&[0, 0, 0, 0, 1, 2]),
         has_stream: run.one(&[0, 1]),
         stream: null_mut()
@@ -225,7 +308,13 @@ structs! {
         legacy_corrections: run.one(&[0, 1]),
         offload_state_to_cpu: run.one(&[0, 1])
     } by run;
-    sam2_video_info { num_objects: 0, num_frames: 0, width: 0, height: 0, device_bytes: 0, host_bytes: 0 } by _run;
+    sam2_video_info {} by _run;
+    sam2_push {
+        video: Draw::draw(run),
+        image: Draw::draw(run),
+        masks: Draw::draw(run),
+        each: Draw::draw(run)
+    } by run;
 }
 
 macro_rules! numbers {
@@ -251,8 +340,29 @@ numbers! {
         (None, byte) => byte as usize % (FEW + 1),
     };
     *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
-    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), null()]);
+    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"`1".as_ptr(), null()]);
     sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
+    sam2_done_callback: run => run.one(&[None, Some(ended as _)]);
+    sam2_log_callback: run => run.one(&[None, Some(hear as _)]);
+    *mut i32: run => if run.byte() < 240 { run.keep(vec![7i32]) } else { null_mut() };
+    *mut u32: run => if run.byte() < 240 { run.keep(vec![7u32; 3]) } else { null_mut() };
+    *mut i64: run => if run.byte() < 160 { run.keep(vec![7i64; ROOM / 8]) } else { null_mut() };
+    *const i64: run => {
+        if run.byte() >= 240 {
+            return null();
+        }
+        let few = (0..4).map(|_| run.one(&[1i64, 7, 32, 1, 0, -1, i64::MAX, 1 << 40])).collect();
+        run.keep(few)
+    };
+    *mut usize: run => {
+        if run.byte() >= 240 {
+            return null_mut();
+        }
+        let room = run.one(&[0usize, 1, 9, ROOM / 8]);
+        run.keep(vec![room])
+    };
+    *mut u8: run => if run.byte() < 240 { run.keep(vec![0u8; ROOM]) } else { null_mut() };
+    *mut c_char: run => if run.byte() < 160 { run.keep(vec![0 as c_char; ROOM]) } else { null_mut() };
     sam2_write_callback: run => run.one(&[Some(save as _), Some(save as _), Some(save as _), None]);
     *const i32: run => {
         if run.byte() >= 240 {
@@ -328,6 +438,13 @@ pub fn calls(data: &[u8]) -> Vec<&'static str> {
             if *handle != 0 {
                 run.handles.push((kind, *handle));
             }
+            if kind == "sam2_job" && *handle != 0 {
+                // What it was lent is gone after this.
+                let mut how = 0;
+                // SAFETY: a number is written.
+                let waited = unsafe { sam2_job_wait(*handle as *const _, SAM2_WAIT_FOREVER, &mut how) };
+                assert!(waited == SAM2_OK && how != SAM2_ERROR_INTERNAL, "{name}: {waited}, {how}");
+            }
             if kind == "sam2_video_predictor" {
                 VIDEO.set(*handle as *mut sam2_video_predictor);
             }
@@ -340,6 +457,12 @@ pub fn calls(data: &[u8]) -> Vec<&'static str> {
             "sam2_model" => sam2_model_destroy(handle as *mut _),
             "sam2_picture" => sam2_picture_destroy(handle as *mut _),
             "sam2_image_predictor" => sam2_image_predictor_destroy(handle as *mut _),
+            "sam2_job" => sam2_job_destroy(handle as *mut _),
+            TENSOR => {
+                // SAFETY: made by the library, and deleted once.
+                unsafe { (*(handle as *mut Tensor)).deleter.map(|delete| delete(handle as *mut Tensor)) };
+                SAM2_OK
+            }
             _ => sam2_video_predictor_destroy(handle as *mut _),
         };
         assert!([SAM2_OK, SAM2_ERROR_INVALID_HANDLE].contains(&status), "{kind}: {status}");

@@ -1,0 +1,196 @@
+//! `sam2_job`: calls that go on while their caller does something else.
+
+use crate::handles::Table;
+use crate::status::{
+    Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome,
+    sam2_status,
+};
+use std::ffi::c_void;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A call in progress, or one that has ended. Any number of threads may wait for it.
+#[allow(non_camel_case_types)]
+pub struct sam2_job {
+    _opaque: [u8; 0],
+}
+
+/// Gets the caller's pointer and how a job ended, on a thread of the library's. It may make calls, but not wait for that job.
+#[allow(non_camel_case_types)]
+pub type sam2_done_callback = Option<unsafe extern "C" fn(user: *mut c_void, status: sam2_status)>;
+
+static JOBS: Table<Arc<Job>> = Table::new("job", 5);
+
+/// How a job ended, once it has, and why.
+#[derive(Default)]
+pub(crate) struct Job {
+    ended: Mutex<Option<(sam2_status, String)>>,
+    told: Condvar,
+}
+
+impl Job {
+    fn ended(&self) -> MutexGuard<'_, Option<(sam2_status, String)>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that has ended so.
+    pub fn ended_with(failure: Option<(sam2_status, String)>) -> Arc<Job> {
+        let job = Job::default();
+        job.end(failure);
+        Arc::new(job)
+    }
+
+    fn end(&self, failure: Option<(sam2_status, String)>) {
+        *self.ended() = Some(failure.unwrap_or_default());
+        self.told.notify_all();
+    }
+
+    /// Waits for the end, and says how it was.
+    pub fn result(&self) -> Result<()> {
+        match self.wait(None) {
+            Some((status, why)) if status != SAM2_OK => Err(Failure::new(status, why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the end, or for so long.
+    fn wait(&self, limit: Option<Duration>) -> Option<(sam2_status, String)> {
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut ended = self.ended();
+        while ended.is_none() {
+            ended = match until {
+                None => self.told.wait(ended).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.told.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        ended.clone()
+    }
+}
+
+/// Something of the caller's that goes to another thread, as they were told.
+pub(crate) struct Sent<T>(T);
+
+// SAFETY: what callers lend to a job is there, and not theirs to touch, until the job has ended.
+unsafe impl<T> Send for Sent<T> {}
+
+impl<T> Sent<T> {
+    /// # Safety
+    /// It may be used by any one thread until the job has ended.
+    pub unsafe fn new(value: T) -> Self {
+        Sent(value)
+    }
+
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads without work. There are as many as there ever were jobs at once.
+static IDLE: Mutex<Vec<Sender<Work>>> = Mutex::new(Vec::new());
+
+fn idle() -> MutexGuard<'static, Vec<Sender<Work>>> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does work on a thread of the library's, which never panics.
+fn enqueue(work: Work) -> Result<()> {
+    let waiting = idle().pop();
+    let thread = match waiting {
+        Some(thread) => thread,
+        None => {
+            let (send, receive) = channel::<Work>();
+            let again = send.clone();
+            let run = move || {
+                while let Ok(work) = receive.recv() {
+                    work();
+                    idle().push(again.clone());
+                }
+            };
+            let started = std::thread::Builder::new().name("sam2-job".into()).spawn(run);
+            started.map_err(|e| Failure::new(SAM2_ERROR_OUT_OF_MEMORY, format!("cannot start a thread: {e}")))?;
+            send
+        }
+    };
+    thread.send(work).map_err(|_| Failure::new(SAM2_ERROR_INTERNAL, "a thread that has ended"))
+}
+
+/// Starts work, which ends the job; `done` is called before that is known.
+pub(crate) fn start(
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+    done: impl FnOnce(sam2_status) + Send + 'static,
+) -> Result<Arc<Job>> {
+    let job = Arc::new(Job::default());
+    let theirs = job.clone();
+    enqueue(Box::new(move || {
+        let ended = outcome(work);
+        done(ended.as_ref().map_or(SAM2_OK, |e| e.0));
+        // Last: whoever waited may take back what they lent.
+        theirs.end(ended);
+    }))?;
+    Ok(job)
+}
+
+/// Begins a job: its handle. Everything that can be found wrong beforehand was.
+pub(crate) fn begin(
+    done: sam2_done_callback,
+    user: *mut c_void,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<*mut sam2_job> {
+    // SAFETY: the caller's pointer is for the library's thread.
+    let user = unsafe { Sent::new(user) };
+    let job = start(work, move |status| {
+        if let Some(done) = done {
+            // SAFETY: the caller's function.
+            unsafe { done(*user.get(), status) };
+        }
+    })?;
+    Ok(JOBS.insert(job))
+}
+
+/// No limit to how long to wait.
+pub const SAM2_WAIT_FOREVER: u64 = 0xffff_ffff_ffff_ffff;
+
+/// Waits for the end of a job, at most so many milliseconds (0: only asks), and writes how it ended; `sam2_last_error` then
+/// says why. Returns SAM2_ERROR_BUSY where it goes on.
+///
+/// # Safety
+/// `status` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam2_job_wait(
+    job: *const sam2_job,
+    milliseconds: u64,
+    status: *mut sam2_status,
+) -> sam2_status {
+    call(|| {
+        if status.is_null() {
+            return Err(Failure::argument("status is null"));
+        }
+        let limit = (milliseconds != SAM2_WAIT_FOREVER).then(|| Duration::from_millis(milliseconds));
+        let ended = JOBS.get(job)?.wait(limit);
+        let (how, why) = ended.ok_or_else(|| Failure::new(SAM2_ERROR_BUSY, "the job goes on"))?;
+        // SAFETY: the caller's promise.
+        unsafe { status.write(how) };
+        if how != SAM2_OK {
+            crate::status::say(&why);
+        }
+        Ok(())
+    })
+}
+
+/// Lets go of a job, once it has ended: waits for it.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_job_destroy(job: *mut sam2_job) -> sam2_status {
+    call(|| {
+        JOBS.remove(job)?.wait(None);
+        Ok(())
+    })
+}
