@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * i >> 5);
     sam2_model *model;
     sam2_model_options options = SAM2_MODEL_OPTIONS_INIT;
-    options.device = SAM2_DEVICE_CPU;
+    options.device = SAM2_DEVICE_CPU, options.image_size = 128;  // quick, where it is watched
     ok(sam2_model_load(argv[1], &options, &model));
     long before = 0, most = 0;
     for (int i = 0; i < cycles; i++) {
