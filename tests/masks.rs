@@ -18,7 +18,7 @@ fn frames() -> Frames {
         (0..4)
             .map(|i| {
                 let large = clip.read(i).unwrap();
-                let (width, height) = (large.width / 8 - 1, large.height / 8 | 1);
+                let (width, height) = (large.width / 8 - 1, (large.height / 8) | 1);
                 let pixel = |at: usize| &large.pixels[(at / width * 7 * large.width + at % width * 8) * 3..][..3];
                 let pixels = (0..width * height).flat_map(pixel).copied().collect();
                 sam2::picture::Picture { pixels, width, height, format: large.format }

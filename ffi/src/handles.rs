@@ -64,11 +64,14 @@ impl<T> Table<T> {
     }
 
     /// Lets go of it; what still uses it ends first, on its own thread.
-    pub fn remove<H>(&self, handle: *const H) -> Result<Arc<T>, Lookup> {
+    pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let mut slots = self.slots();
         let index = self.index(&slots, handle)?;
         slots[index].generation = slots[index].generation.wrapping_add(1);
-        slots[index].object.take().ok_or(Lookup::Stale(self.what))
+        let object = slots[index].object.take();
+        drop(slots);
+        drop(object);
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
 /// Lets go of a predictor.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_destroy(predictor: *mut sam2_image_predictor) -> sam2_status {
-    call(|| Ok(drop(PREDICTORS.remove(predictor)?)))
+    call(|| Ok(PREDICTORS.remove(predictor)?))
 }
 
 /// Allocates what calls on `images` pictures at once need, with prompts of up to `max_points` points (a box is two), and masks

@@ -190,7 +190,9 @@ pub unsafe extern "C" fn sam2_job_wait(
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_job_destroy(job: *mut sam2_job) -> sam2_status {
     call(|| {
-        JOBS.remove(job)?.wait(None);
+        let ending = JOBS.get(job)?;
+        JOBS.remove(job)?;
+        ending.wait(None);
         Ok(())
     })
 }

@@ -282,7 +282,7 @@ fn of_descriptor(_: i32, _: Range<u64>, _: bool) -> Result<Checkpoint> {
 /// Lets go of a model.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_model_destroy(model: *mut sam2_model) -> sam2_status {
-    call(|| Ok(drop(MODELS.remove(model)?)))
+    call(|| Ok(MODELS.remove(model)?))
 }
 
 /// What a model is. Begin with SAM2_MODEL_INFO_INIT.

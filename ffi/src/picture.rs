@@ -37,7 +37,7 @@ pub unsafe extern "C" fn sam2_picture_read(path: *const c_char, out: *mut *mut s
 /// Lets go of a picture.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_picture_destroy(picture: *mut sam2_picture) -> sam2_status {
-    call(|| Ok(drop(PICTURES.remove(picture)?)))
+    call(|| Ok(PICTURES.remove(picture)?))
 }
 
 /// Describes a picture as an image; its pixels are there until the picture is destroyed.

@@ -66,7 +66,7 @@ impl To {
     /// Shows a frame to the caller; whether to go on.
     fn show(&self, found: &FrameMasks, (height, width): (usize, usize)) -> bool {
         let Some(each) = self.each else { return true };
-        let lost: Vec<u8> = found.scores.iter().map(|&s| !(s > 0.0) as u8).collect();
+        let lost: Vec<u8> = found.scores.iter().map(|&s| (s.is_nan() || s <= 0.0) as u8).collect();
         let frame = sam2_frame {
             struct_size: size_of::<sam2_frame>() as u32,
             num_objects: found.obj_ids.len() as u32,

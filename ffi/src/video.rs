@@ -154,7 +154,7 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
 /// Lets go of a predictor.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_destroy(video: *mut sam2_video_predictor) -> sam2_status {
-    call(|| Ok(drop(VIDEOS.remove(video)?)))
+    call(|| Ok(VIDEOS.remove(video)?))
 }
 
 /// What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
