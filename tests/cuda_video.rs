@@ -190,15 +190,14 @@ fn device_memory(device: impl Device) {
             look(&got, &want, MaskFormat::Labels, true);
             continue;
         }
-        let forms: &[_] = if i == 1 { &[(MaskFormat::Bits, true)] } else { &[(MaskFormat::Logits, true)] };
-        for &(format, flipped) in forms.iter().chain([&(MaskFormat::Binary, false)]) {
-            let mut fork = p.fork();
-            let got = fork.push_frame_into(&frame, to(format, flipped)).unwrap();
+        // A fork's frame takes the place of the one before it, of which nothing must be left to remember.
+        let forms: &[_] = if i == 1 { &[] } else { &[(MaskFormat::Bits, true), (MaskFormat::Logits, true)] };
+        for &(format, flipped) in forms {
+            let got = p.fork().push_frame_into(&frame, to(format, flipped)).unwrap();
             look(&got, &want[i], format, flipped);
-            if format == MaskFormat::Binary {
-                p = fork;
-            }
         }
+        let got = p.push_frame_into(&frame, to(MaskFormat::Binary, false)).unwrap();
+        look(&got, &want[i], MaskFormat::Binary, false);
     }
     // Nobody keeps such frames, so that a frame before the last is gone, and said so.
     let gone = p.add_new_points_or_box(1, 5, &objects()[1].1, true, true);

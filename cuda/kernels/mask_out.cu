@@ -142,14 +142,14 @@ KERNEL(measure_masks, MeasureArgs, 256) {
     a.parts[block_x()] = all;
 }
 
-struct MergeArgs {
+struct MeasureMergeArgs {
     Measures* out;          // (count)
     const Measures* parts;  // (count, blocks)
     int blocks, pad;
 };
 
 // Grid: (count).
-KERNEL(measure_merge, MergeArgs, 32) {
+KERNEL(measure_merge, MeasureMergeArgs, 32) {
     Measures all = nothing();
     for (int i = thread_x(); i < a.blocks; i += 32) merge(all, a.parts[static_cast<size_t>(block_x()) * a.blocks + i]);
     merge_warp(all);

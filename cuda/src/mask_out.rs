@@ -87,7 +87,7 @@ struct MeasureArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct MergeArgs {
+struct MeasureMergeArgs {
     out: u64,
     parts: u64,
     blocks: i32,
@@ -169,7 +169,7 @@ impl<D: Device> Cuda<D> {
         let thresholds = [threshold, threshold + offset, threshold - offset];
         let args = MeasureArgs { planes, parts, thresholds, blocks: rows as i32 };
         self.launch(Kernel::measure_masks, [count * rows, 1, 1], 8 * MEASURES, &args);
-        let args = MergeArgs { out: plain(out, DType::I32), parts, blocks: rows as i32, pad: 0 };
+        let args = MeasureMergeArgs { out: plain(out, DType::I32), parts, blocks: rows as i32, pad: 0 };
         self.launch(Kernel::measure_merge, [count, 1, 1], 0, &args);
     }
 }
