@@ -143,12 +143,22 @@ fn more_objects_than_a_pass() {
     let nobody = p.push_frame(&picture(0).frame().unwrap()).unwrap();
     assert!(nobody.areas.is_empty() && nobody.boxes.is_empty());
     let size = p.video_size();
-    for id in 0..objects {
+    let say = |p: &mut VideoPredictor, id: usize| {
         let mask: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 / 3 == id || i / size.1 == id) as u8).collect();
-        p.add_new_mask(0, id as i64, &mask, size.0, size.1).unwrap();
-    }
+        p.add_new_mask(0, id as i64, &mask, size.0, size.1).unwrap()
+    };
+    let said = (0..objects).map(|id| say(&mut p, id)).last().unwrap();
     let want = p.fork().push_frame(&picture(1).frame().unwrap()).unwrap();
+    assert_measured("said", &said, &said.masks, size);
     assert_measured("all", &want, &want.masks, size);
+    for id in 0..objects {
+        let mut alone = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+        alone.push_frame(&picture(0).frame().unwrap()).unwrap();
+        let one = |all: &FrameMasks| all.masks.chunks(size.0 * size.1).nth(id).unwrap().to_vec();
+        assert!(say(&mut alone, id).masks == one(&said), "object {id} as it was said");
+        let found = alone.push_frame(&picture(1).frame().unwrap()).unwrap();
+        assert!(found.masks == one(&want), "object {id} alone");
+    }
     for format in FORMATS {
         let mut room = Room::new(format, objects, size);
         let got = p.fork().push_frame_into(&picture(1).frame().unwrap(), room.buffer(format, true)).unwrap();

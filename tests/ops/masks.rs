@@ -51,7 +51,7 @@ pub fn masks_out<B: Backend>(b: &B) {
     masks.copy_within(h * w..2 * h * w, 6 * h * w);
     let (tm, ts) = (Owned::new(b, &[p, 4, h, w], &masks), Owned::ints(b, &[3, 1, 0, 2]));
     let (all, chosen) = (None, Some(ts.at().view(&[p, 2])));
-    for size in [(8, 6), (1, 1), (131, 57), (3, 70), (17, 300)] {
+    for size in [(8, 6), (1, 1), (131, 57), (3, 70), (17, 300), (530, 3)] {
         let mut want = Vec::new();
         for plane in [3, 1, 4, 6] {
             want.extend(resized(&masks[plane * h * w..][..h * w], (h, w), size));
