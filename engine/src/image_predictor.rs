@@ -195,8 +195,10 @@ impl ImagePredictor {
         options: PredictOptions,
         out: PredictionBuffers<'_>,
     ) -> Result<()> {
-        self.the_image()?;
-        self.predict_batch_into(&[prompts], options, out)
+        let (size, mut out) = (self.the_image()?, out);
+        self.check_buffers(prompts.len(), 1, options, &out)?;
+        let mut jobs = [self.job(prompts, size, options, &mut out, true)?];
+        self.decode(&mut jobs, options)
     }
 
     /// As [`ImagePredictor::predict_batch`], into buffers of the caller's: what is of one picture comes after what is of the one
@@ -208,48 +210,68 @@ impl ImagePredictor {
         out: PredictionBuffers<'_>,
     ) -> Result<()> {
         self.check_pictures(prompts.len())?;
+        let mut out = out;
+        self.check_buffers(prompts.iter().map(|p| p.len()).sum(), prompts.len(), options, &out)?;
+        let each = prompts.iter().zip(&self.sizes).enumerate();
+        let jobs: Result<Vec<Job<'_>>> =
+            each.map(|(i, (p, size))| self.job(p, *size, options, &mut out, i + 1 == prompts.len())).collect();
+        self.decode(&mut jobs?, options)
+    }
+
+    /// Fails where buffers, but for masks, are not of the size that so many prompts take.
+    fn check_buffers(
+        &self,
+        prompts: usize,
+        pictures: usize,
+        options: PredictOptions,
+        out: &PredictionBuffers<'_>,
+    ) -> Result<()> {
         let (n, side) = (self.selection(options).masks(), self.mask_side);
-        let PredictionBuffers { mut masks, iou_predictions, low_res_masks, object_score_logits } = out;
-        let total: usize = prompts.iter().map(|p| p.len()).sum();
-        if masks.as_ref().is_some_and(|m| m.format() == MaskFormat::Labels) && (n > 1 || prompts.len() != 1) {
+        if out.masks.as_ref().is_some_and(|m| m.format() == MaskFormat::Labels) && (n > 1 || pictures != 1) {
             let what = "labels are for one mask per prompt, without multimask_output, on one picture";
             return Err(Error::input(format!("buffer masks: {what}")));
         }
         for (name, need, got) in [
-            ("iou_predictions", total * n, Some(iou_predictions.len())),
-            ("low_res_masks", total * n * side * side, low_res_masks.as_ref().map(|d| d.len())),
-            ("object_score_logits", total, object_score_logits.as_ref().map(|d| d.len())),
+            ("iou_predictions", prompts * n, Some(out.iou_predictions.len())),
+            ("low_res_masks", prompts * n * side * side, out.low_res_masks.as_ref().map(|d| d.len())),
+            ("object_score_logits", prompts, out.object_score_logits.as_ref().map(|d| d.len())),
         ] {
             if got.is_some_and(|got| got != need) {
                 return Err(Error::input(format!("buffer {name}: {need} elements needed, got {got:?}")));
             }
         }
-        let (mut iou, mut low, mut scores) = (iou_predictions, low_res_masks, object_score_logits);
-        let mut jobs = Vec::with_capacity(prompts.len());
-        for (i, (prompts, &(height, width))) in prompts.iter().zip(&self.sizes).enumerate() {
-            let count = prompts.len() * n;
-            let own = match masks.take() {
-                // The last takes what is left, and says so where that is not its size.
-                Some(all) if i + 1 < self.sizes.len() => {
-                    let (own, rest) = all.split(count, height, width)?;
-                    masks = Some(rest);
-                    Some(own)
-                }
-                all => all,
-            };
-            if let Some(own) = &own {
-                own.check(count, height, width)?;
+        Ok(())
+    }
+
+    /// The prompts on one picture, with the first of what is left of the buffers; the last picture's masks are all that is left.
+    fn job<'a>(
+        &self,
+        prompts: &'a [Prompt<'a>],
+        (height, width): (usize, usize),
+        options: PredictOptions,
+        left: &mut PredictionBuffers<'a>,
+        last: bool,
+    ) -> Result<Job<'a>> {
+        let (n, side) = (prompts.len() * self.selection(options).masks(), self.mask_side);
+        let masks = match left.masks.take() {
+            Some(all) if !last => {
+                let (own, rest) = all.split(n, height, width)?;
+                left.masks = Some(rest);
+                Some(own)
             }
-            jobs.push(Job {
-                prompts,
-                extent: self.extent((height, width), options),
-                masks: own.map(|own| MaskOut::new(own, self.options.mask_threshold, height, width)),
-                low_res: low.as_mut().map(|all| front(all, count * side * side)),
-                iou: front(&mut iou, count),
-                scores: scores.as_mut().map(|all| front(all, prompts.len())),
-            });
+            all => all,
+        };
+        if let Some(masks) = &masks {
+            masks.check(n, height, width)?;
         }
-        self.decode(&mut jobs, options)
+        Ok(Job {
+            prompts,
+            extent: self.extent((height, width), options),
+            masks: masks.map(|masks| MaskOut::new(masks, self.options.mask_threshold, height, width)),
+            low_res: left.low_res_masks.as_mut().map(|all| front(all, n * side * side)),
+            iou: front(&mut left.iou_predictions, n),
+            scores: left.object_score_logits.as_mut().map(|all| front(all, prompts.len())),
+        })
     }
 
     fn check_pictures(&self, given: usize) -> Result<()> {
