@@ -1,34 +1,70 @@
-"""What include/sam2.h declares, for ctypes."""
+"""What include/sam2.h declares, for ctypes: constants, structs, functions."""
 
 import ctypes as c
 import ctypes.util
 import os
+import threading
 from pathlib import Path
 
-OK, INVALID_ARGUMENT, INVALID_HANDLE, BUSY, IO, MODEL, DEVICE, OUT_OF_MEMORY, CANCELLED, INTERNAL = *range(9), 99
-FORMATS = {"rgb": 0, "bgr": 1, "rgba": 2, "bgra": 3, "gray": 4, "rgb_f32": 5, "rgb_f32_planar": 6}
-DEVICES = {"auto": 0, "cpu": 1, "cuda": 2}
-PRECISIONS = {"auto": 0, "f32": 1, "bf16": 2, "f16": 3}
-MASK_U8, MASK_LOGITS, MASK_BITS, MASK_LABELS = range(4)
+from ._errors import raised
+
+VERSION = 0
+FORMATS = ("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy")
+MATRICES = ("bt709", "bt601")
+MASKS = ("binary", "logits", "bits", "labels")
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "f32", "bf16", "f16")
+HOST, CUDA = 0, 1
 MULTIMASK, PREDICT_NORMALIZED = 1, 2
 KEEP_POINTS, PROMPT_NORMALIZED = 1, 2
+IMAGE_EMBEDDING = 0
 RETAIN_EVERYTHING = 0xFFFFFFFF
+
+_TYPES = {
+    "u32": c.c_uint32, "i32": c.c_int32, "u64": c.c_uint64, "i64": c.c_int64, "f32": c.c_float, "size": c.c_size_t,
+    "p": c.c_void_p, "s": c.c_char_p, "p3": c.c_void_p * 3, "u64x3": c.c_uint64 * 3, "c48": c.c_char * 48,
+    "c64": c.c_char * 64,
+}  # fmt: skip
 
 
 class Sized(c.Structure):
-    """A struct that begins with its size."""
+    """A struct that begins with its size; the rest is 0 where nothing is said."""
 
     def __init__(self, **values):
         super().__init__(struct_size=c.sizeof(self), **values)
 
 
 def _fields(text):
-    types = {
-        "u32": c.c_uint32, "i32": c.c_int32, "u64": c.c_uint64, "i64": c.c_int64, "f32": c.c_float, "p": c.c_void_p,
-        "s": c.c_char_p, "p3": c.c_void_p * 3, "u64x3": c.c_uint64 * 3, "c64": c.c_char * 64,
-    }  # fmt: skip
-    pairs = [("struct_size", "u32")] + [tuple(word.split(":")) for word in text.split()]
-    return [(name, types[kind]) for name, kind in pairs]
+    return [(name, _TYPES[kind]) for name, kind in (word.split(":") for word in ("struct_size:u32 " + text).split())]
+
+
+class GpuInfo(Sized):
+    _fields_ = _fields("capability:u32 memory:u64 usable:i32 reserved:i32 uuid:c48 name:c64")
+
+
+class Image(Sized):
+    _fields_ = _fields(
+        "format:i32 width:u32 height:u32 planes:p3 strides:u64x3 memory:i32 has_stream:i32 stream:p matrix:i32 range:i32"
+        " flip:i32 reserved:i32 timestamp:i64"
+    )
+
+
+class MaskBuffer(Sized):
+    _fields_ = _fields("kind:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
+
+
+class ImagePredictorOptions(Sized):
+    _fields_ = _fields(
+        "mask_threshold:f32 max_hole_area:f32 max_sprinkle_area:f32 workspace:p workspace_size:u64"
+    )
+
+
+class ImagePredictorInfo(Sized):
+    _fields_ = _fields("num_images:u32 width:u32 height:u32 device_bytes:u64")
+
+
+class Prompt(Sized):
+    _fields_ = _fields("num_points:u32 points:p labels:p box_:p mask_input:p image:u32 reserved:u32")
 
 
 class ModelOptions(Sized):
@@ -44,27 +80,19 @@ class ModelInfo(Sized):
     )
 
 
-class Image(Sized):
+class Frame(c.Structure):
     _fields_ = _fields(
-        "format:i32 width:u32 height:u32 planes:p3 strides:u64x3 memory:i32 has_stream:i32 stream:p matrix:i32 range:i32"
-        " flip:i32 reserved:i32 timestamp:i64"
+        "num_objects:u32 frame_idx:u64 timestamp:i64 width:u32 height:u32 object_ids:p scores:p lost:p boxes:p areas:p"
+        " masks:p"
     )
 
 
-class ImagePredictorOptions(Sized):
-    _fields_ = _fields("mask_threshold:f32 max_hole_area:f32 max_sprinkle_area:f32")
-
-
-class Prompt(Sized):
-    _fields_ = _fields("num_points:u32 points:p labels:p box:p mask_input:p image:u32 reserved:u32")
-
-
-class MaskBuffer(Sized):
-    _fields_ = _fields("kind:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
+class Push(Sized):
+    _fields_ = _fields("status:i32 video:p image:p masks:p each:p user:p")
 
 
 class VideoOptions(Sized):
-    _fields_ = _fields("window:u32 legacy_corrections:i32 offload_state_to_cpu:i32")
+    _fields_ = _fields("window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64")
 
 
 class VideoInfo(Sized):
@@ -74,56 +102,119 @@ class VideoInfo(Sized):
     )
 
 
-class Frame(c.Structure):
-    _fields_ = _fields(
-        "num_objects:u32 frame_idx:u64 timestamp:i64 width:u32 height:u32 object_ids:p scores:p lost:p boxes:p areas:p"
-        " masks:p"
-    )
-
-
 FrameCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(Frame))
 WriteCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_void_p, c.c_size_t)
 
-
-class Sam2Error(RuntimeError):
-    """A call failed: `status` is one of the statuses of sam2.h."""
-
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = status
+# The functions that return a status, and what they take.
+SIGNATURES = """
+    gpu_count p
+    gpu_get_info u32 p
+    image_from_dlpack p p
+    mask_buffer_from_dlpack p p
+    tensor_create p i32 i32 p u32 p
+    model_load s p p
+    model_destroy p
+    model_get_info p p
+    picture_read s p
+    picture_destroy p
+    picture_get_image p p
+    image_predictor_create p p p
+    image_predictor_destroy p
+    image_predictor_reserve p u32 u32 i32
+    image_predictor_set_image_batch p p size
+    image_predictor_reset p
+    image_predictor_get_info p u32 p
+    image_predictor_get_features p i32 u32 p size p
+    image_predictor_predict p p size u32 p p p p
+    video_predictor_open p s p p
+    video_predictor_stream p p p
+    video_predictor_fork p p
+    video_predictor_destroy p
+    video_predictor_get_info p p
+    video_predictor_get_object_ids p p p
+    video_predictor_reserve p u32 u32 u32
+    video_predictor_save_state p p p
+    video_predictor_load_state p s size
+    video_predictor_add_new_points_or_box p u64 i64 p u32 p p p
+    video_predictor_add_new_mask p u64 i64 p u32 u32 p p p
+    video_predictor_clear_all_prompts_in_frame p u64 i64 p p p
+    video_predictor_remove_object p i64
+    video_predictor_reset_state p
+    video_predictor_propagate_in_video p i64 i64 i32 p p p
+    video_predictor_push_frame p p p p p
+    push_frames p size
+"""
 
 
 def _load():
-    name = os.environ.get("SAM2_LIBRARY") or ctypes.util.find_library("sam2")
-    beside = sorted(Path(__file__).parent.glob("libsam2.*"))
-    path = name or (str(beside[0]) if beside else "libsam2.so.0")
-    return c.CDLL(path)
+    beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
+    name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or "libsam2.so.0"
+    try:
+        library = c.CDLL(name)
+    except OSError as error:
+        raise ImportError(f"the library libsam2 is found nowhere; set SAM2_LIBRARY to its path: {error}") from None
+    library.sam2_abi_version.restype = c.c_uint32
+    if library.sam2_abi_version() != VERSION:
+        raise ImportError(f"{name} has version {library.sam2_abi_version()} of the interface, not {VERSION}")
+    for text in ("last_error", "version", "build_info"):
+        getattr(library, "sam2_" + text).restype = c.c_char_p
+    for line in SIGNATURES.split("\n"):
+        for name, *kinds in [line.split()] if line.strip() else []:
+            getattr(library, "sam2_" + name).argtypes = [_TYPES[kind] for kind in kinds]
+    return library
 
 
 lib = _load()
-lib.sam2_last_error.restype = c.c_char_p
-lib.sam2_version.restype = c.c_char_p
-lib.sam2_build_info.restype = c.c_char_p
 
 
 def call(function, *arguments):
-    """Makes a call by its name, without `sam2_`; raises Sam2Error where it fails."""
+    """Makes a call by its name, without `sam2_`; raises a Sam2Error where it fails."""
     status = getattr(lib, "sam2_" + function)(*arguments)
-    if status != OK:
-        raise Sam2Error(status, lib.sam2_last_error().decode(errors="replace"))
+    if status:
+        raise raised(status, lib.sam2_last_error().decode(errors="replace"))
+
+
+def aside(function):
+    """What a function returns, which runs on a thread of its own: Ctrl-C does not cut off callbacks there, and is raised here,
+    once the function has ended, or knows that it is not to begin."""
+    claim, done, outcome = threading.Lock(), threading.Event(), []
+
+    def work():
+        if not claim.acquire(blocking=False):
+            return
+        try:
+            outcome[:] = [function(), None]
+        except BaseException as error:
+            outcome[:] = [None, error]
+        done.set()
+
+    try:
+        threading.Thread(target=work).start()
+        done.wait()
+    except BaseException:
+        if not claim.acquire(blocking=False):
+            done.wait()
+        raise
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value
 
 
 class Handle:
-    """Something of the library's that is destroyed once: by close, as a context manager, or with its last reference."""
+    """Something of the library's that is destroyed once: by close, at the end of a `with`, or with its last reference."""
 
     _kind = ""
+    _h = None
 
     def _create(self, function, *arguments):
+        # Owned before the call returns, so that nothing that is raised meanwhile loses it.
         self._h = c.c_void_p()
         call(function, *arguments, c.byref(self._h))
 
     def close(self):
-        handle, self._h = getattr(self, "_h", None), None
+        """Lets go of it; calls on it fail from now on."""
+        handle, self._h = self._h, None
         if handle:
             call(self._kind + "_destroy", handle)
 
@@ -136,5 +227,5 @@ class Handle:
     def __del__(self):
         try:
             self.close()
-        except Exception:  # at the interpreter's end
+        except Exception:  # the interpreter is ending
             pass

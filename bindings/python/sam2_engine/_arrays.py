@@ -1,122 +1,123 @@
-"""Between numpy, tensors of other libraries, and the library's structs."""
+"""Pictures, prompts and masks as the library's structs. Each comes with what must stay alive while it is used."""
 
 import ctypes as c
 
 import numpy as np
 
 from . import _abi as abi
+from ._dlpack import Borrowed
 
 
 def pointer(array):
     return c.c_void_p(array.ctypes.data)
 
 
-def picture(image, format=None, flip=False):
-    """The struct for a picture, and what must stay alive while it is used.
+def place(names, name, what):
+    """The number of a name."""
+    if name not in names:
+        raise ValueError(f"no {what} {name!r}; there are {', '.join(names)}")
+    return names.index(name)
 
-    A numpy array, (height, width), or (height, width, 3 or 4) uint8, or (height, width, 3) or (3, height, width) float32 in
-    0..1; or whatever has __dlpack__, also in the memory of the model's GPU.
+
+def picture(image, format=None, flip=False, matrix="bt709", full_range=False, stream=0):
+    """The struct for a picture.
+
+    image: an array, (height, width) gray, (height, width, 3 or 4) red, green, blue as uint8, (height, width, 3) or
+    (3, height, width) as float32 in 0..1; a picture of Pillow's; or a tensor that has __dlpack__, also in the memory of the
+    model's GPU, where stream (0: the default one) is the CUDA stream it is used on.
+    format: where the bytes mean something else, "bgr" or "bgra"; "yuyv" or "uyvy", (height, width, 2); "nv12", (height * 3 / 2,
+    width), with an even height; these three with their matrix ("bt709" or "bt601") and range.
+    flip: the lowest row comes first.
     """
-    out = abi.Image()
-    if hasattr(image, "__array__") and not _on_gpu(image):
-        image = np.asarray(image)
-    if isinstance(image, np.ndarray):
-        image, name = _rows(image)
-        name = format or name
-        planar = name.endswith("planar")
-        height, width = image.shape[1:] if planar else image.shape[:2]
-        rows = image.strides[1 if planar else 0]
-        first = image.ctypes.data
-        planes = [first + i * image.strides[0] for i in range(3)] if planar else [first, None, None]
-        out.format, out.width, out.height = abi.FORMATS[name], width, height
-        out.planes, out.strides = (c.c_void_p * 3)(*planes), (c.c_uint64 * 3)(*[rows if p else 0 for p in planes])
-        keep = image
-    else:
-        keep = Tensor(image)
+    out = abi.Image(flip=bool(flip), matrix=place(abi.MATRICES, matrix, "matrix"), range=bool(full_range))
+    if hasattr(image, "__dlpack__") and not isinstance(image, np.ndarray):
+        keep = Borrowed(image, stream)
         abi.call("image_from_dlpack", keep.managed, c.byref(out))
-        if format is not None:
-            out.format = abi.FORMATS[format]
         out.has_stream, out.stream = keep.on_gpu, keep.stream
-    out.flip = flip
+        natural = abi.FORMATS[out.format]
+    else:
+        keep, natural = _describe(np.asarray(image.convert("RGB") if hasattr(image, "convert") else image), out)
+    name = format or natural
+    if name not in _ALIKE.get(natural, (natural,)):
+        raise ValueError(f"no picture: {natural} as {name!r}")
+    out.format = abi.FORMATS.index(name)
+    if name == "nv12":
+        if out.height % 3:
+            raise ValueError(f"nv12 of {out.height} rows; height * 3 / 2, of an even height, is right")
+        out.height = out.height // 3 * 2
+        out.planes[1], out.strides[1] = out.planes[0] + out.height * out.strides[0], out.strides[0]
     return out, keep
 
 
-def _on_gpu(x):
-    return hasattr(x, "__dlpack_device__") and int(x.__dlpack_device__()[0]) not in (1, 3)
+# What else bytes may mean; pairs are of neighbours of a row.
+_ALIKE = {"rgb": ("rgb", "bgr"), "rgba": ("rgba", "bgra"), "gray": ("gray", "nv12"), "pairs": ("yuyv", "uyvy")}
 
 
-def _rows(image):
-    """The array with rows that have no gaps within, and the name of its format."""
-    if image.dtype == np.uint8 and (image.ndim == 2 or image.ndim == 3 and image.shape[2] in (1, 3, 4)):
-        name = {1: "gray", 3: "rgb", 4: "rgba"}[1 if image.ndim == 2 else image.shape[2]]
-    elif image.dtype == np.float32 and image.ndim == 3 and image.shape[2] == 3:
-        name = "rgb_f32"
-    elif image.dtype == np.float32 and image.ndim == 3 and image.shape[0] == 3:
-        name = "rgb_f32_planar"
-    else:
-        raise ValueError(f"no picture: {image.dtype} {image.shape}; (height, width, 3) of uint8 is one")
-    dense = np.ascontiguousarray(image)
-    within = slice(2, None) if name.endswith("planar") else slice(1, None)
-    row = 1 if name.endswith("planar") else 0
-    tight = image.strides[within] == dense.strides[within] and image.strides[row] >= dense.strides[row]
-    return (image if tight else dense), name
+def _describe(image, out):
+    """Writes where an array lies; the array, or its copy, and what it is by its shape."""
+    floats, channels = image.dtype == np.float32, image.shape[2] if image.ndim == 3 else 1
+    planar = floats and channels != 3 and image.ndim == 3 and len(image) == 3
+    names = {3: "rgb_f32"} if floats else {1: "gray", 2: "pairs", 3: "rgb", 4: "rgba"}
+    name = "rgb_f32_planar" if planar else names.get(channels)
+    if image.dtype not in (np.uint8, np.float32) or image.ndim not in (2, 3) or name is None:
+        raise ValueError(f"no picture: {image.dtype} {image.shape}; uint8 (height, width, 3) is one")
+    image = _rows(image, 1 if planar else 0)
+    out.height, out.width = image.shape[1:] if planar else image.shape[:2]
+    for plane in range(3 if planar else 1):
+        out.planes[plane] = image.ctypes.data + plane * image.strides[0]
+        out.strides[plane] = image.strides[1 if planar else 0]
+    return image, name
 
 
-class Tensor:
-    """A tensor taken from its owner by DLPack, and given back with the last reference."""
-
-    def __init__(self, x):
-        device = x.__dlpack_device__()
-        self.on_gpu = int(device[0]) not in (1, 3)
-        # The default stream: the owner makes what it has enqueued come before, and the library's work follows it.
-        self.stream = None
-        arguments = {"max_version": (1, 0)}
-        if self.on_gpu:
-            arguments["stream"] = 1
-        self._capsule = x.__dlpack__(**arguments)
-        name = b"dltensor_versioned"
-        if not _is_valid(self._capsule, name):
-            raise TypeError("a tensor of DLPack 1 is needed: its library is too old")
-        self.managed = c.c_void_p(_get_pointer(self._capsule, name))
+def _rows(array, first):
+    """The array, or a copy of it where there are gaps within its rows; `first` is the dimension of rows."""
+    tight = [array.itemsize * int(np.prod(array.shape[i + 1 :])) for i in range(array.ndim)]
+    within = all(array.strides[i] == tight[i] for i in range(first + 1, array.ndim))
+    return array if within and min(array.strides) > 0 and array.strides[first] >= tight[first] else np.ascontiguousarray(array)
 
 
-_is_valid = c.pythonapi.PyCapsule_IsValid
-_is_valid.argtypes, _is_valid.restype = [c.py_object, c.c_char_p], c.c_int
-_get_pointer = c.pythonapi.PyCapsule_GetPointer
-_get_pointer.argtypes, _get_pointer.restype = [c.py_object, c.c_char_p], c.c_void_p
-
-
-def prompt(points, labels, box, mask_input, image=0):
-    """The struct for a prompt, and what must stay alive while it is used."""
+def prompt(points, labels, box, mask_input, image=0, side=0):
+    """The struct for a prompt; side: of a mask as input."""
     out, keep = abi.Prompt(image=image), []
+
+    def kept(values, kind, *shape):
+        keep.append(np.ascontiguousarray(values, dtype=kind).reshape(shape))
+        return keep[-1]
+
     if (points is None) != (labels is None):
-        raise ValueError("point_coords and point_labels go together")
+        raise ValueError("points and labels go together")
     if points is not None:
-        points = np.ascontiguousarray(points, dtype=np.float32).reshape(-1, 2)
-        labels = np.ascontiguousarray(labels, dtype=np.int32).reshape(-1)
+        points, labels = kept(points, np.float32, -1, 2), kept(labels, np.int32, -1)
         if len(points) != len(labels):
             raise ValueError(f"{len(points)} points with {len(labels)} labels")
         out.num_points, out.points, out.labels = len(points), points.ctypes.data, labels.ctypes.data
-        keep += [points, labels]
     if box is not None:
-        box = np.ascontiguousarray(box, dtype=np.float32).reshape(4)
-        out.box = box.ctypes.data
-        keep.append(box)
+        out.box_ = kept(box, np.float32, 4).ctypes.data
     if mask_input is not None:
-        mask_input = np.ascontiguousarray(mask_input, dtype=np.float32)
-        out.mask_input = mask_input.ctypes.data
-        keep.append(mask_input)
+        out.mask_input = kept(mask_input, np.float32, side, side).ctypes.data
     return out, keep
 
 
-def buffer(array=None, dlpack=None):
-    """The struct for masks that go to a numpy array, or to a tensor by DLPack."""
+def masks_of(kind, count, height, width):
+    """An array for so many masks of a kind of `abi.MASKS`."""
+    place(abi.MASKS, kind, "kind of masks")
+    if kind == "bits":
+        return np.zeros((count, height, (width + 7) // 8), np.uint8)
+    if kind == "labels":
+        return np.zeros((height, width), np.uint16)
+    return np.zeros((count, 1, height, width), np.float32 if kind == "logits" else np.uint8)
+
+
+def mask_buffer(to, kind=None, stream=0):
+    """The struct for masks that go to an array, or to a tensor that has __dlpack__; kind: where uint8 is bits."""
     out = abi.MaskBuffer()
-    if dlpack is not None:
-        tensor = Tensor(dlpack)
-        abi.call("mask_buffer_from_dlpack", tensor.managed, c.byref(out))
-        out.has_stream, out.stream = tensor.on_gpu, tensor.stream
-        return out, tensor
-    kinds = {np.dtype(np.uint8): abi.MASK_U8, np.dtype(np.float32): abi.MASK_LOGITS, np.dtype(np.uint16): abi.MASK_LABELS}
-    out.kind, out.data, out.size = kinds[array.dtype], array.ctypes.data, array.nbytes
-    return out, array
+    if not isinstance(to, np.ndarray):
+        keep = Borrowed(to, stream)
+        abi.call("mask_buffer_from_dlpack", keep.managed, c.byref(out))
+        out.has_stream, out.stream = keep.on_gpu, keep.stream
+        return out, keep
+    kinds = {"uint8": "binary", "bool": "binary", "float32": "logits", "uint16": "labels"}
+    if to.dtype.name not in kinds or not (to.flags.c_contiguous and to.flags.writeable):
+        raise ValueError(f"no array for masks: {to.dtype} {to.shape}; uint8, bool, float32 or uint16 without gaps is one")
+    out.kind, out.data, out.size = abi.MASKS.index(kind or kinds[to.dtype.name]), to.ctypes.data, to.nbytes
+    return out, to

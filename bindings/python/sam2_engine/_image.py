@@ -5,11 +5,11 @@ import ctypes as c
 import numpy as np
 
 from . import _abi as abi
-from ._arrays import buffer, picture, pointer, prompt
+from ._arrays import mask_buffer, picture, pointer, prompt
 
 
 class SAM2ImagePredictor(abi.Handle):
-    """The reference's class of this name."""
+    """The reference's class of this name. One thread uses it at a time; another one gets Busy."""
 
     _kind = "image_predictor"
 
@@ -19,33 +19,36 @@ class SAM2ImagePredictor(abi.Handle):
             mask_threshold=mask_threshold, max_hole_area=max_hole_area, max_sprinkle_area=max_sprinkle_area
         )
         self._create("image_predictor_create", sam_model._h, c.byref(options))
-        self._sizes = []
 
-    def set_image(self, image, format=None, flip=False):
-        """Encodes a picture; see `_arrays.picture` for what one is. format: rgb, bgr, rgba, bgra, ... where it is not plain."""
-        self.set_image_batch([image], format, flip)
+    device = property(lambda self: self.model.device, doc="The model's: \"cpu\" or \"cuda\".")
 
-    def set_image_batch(self, image_list, format=None, flip=False):
+    def reserve(self, images=1, max_points=1, mask_input=False):
+        """Allocates what calls on so many pictures and points of a prompt (a box is two) need."""
+        abi.call("image_predictor_reserve", self._h, images, max_points, mask_input)
+
+    def set_image(self, image, **how):
+        """Encodes a picture; `help(sam2_engine.picture)` tells what may be one, and how."""
+        self.set_image_batch([image], **how)
+
+    def set_image_batch(self, image_list, **how):
         """Encodes several pictures, of any sizes."""
-        self._sizes = []
-        pictures = [picture(image, format, flip) for image in image_list]
+        pictures = [picture(image, **how) for image in image_list]
         structs = (abi.Image * len(pictures))(*[struct for struct, _ in pictures])
-        abi.call("image_predictor_set_image_batch", self._h, structs, c.c_size_t(len(pictures)))
-        self._sizes = [(struct.height, struct.width) for struct, _ in pictures]
+        abi.call("image_predictor_set_image_batch", self._h, structs, len(pictures))
 
     def reset_predictor(self):
         """Forgets the pictures."""
         abi.call("image_predictor_reset", self._h)
-        self._sizes = []
 
-    def get_image_embedding(self, image=0):
-        """(1, channels, height, width) float32, as the reference's."""
-        shape = (c.c_uint32 * 3)()
-        which = (self._h, c.c_int32(0), c.c_uint32(image))
-        abi.call("image_predictor_get_features", *which, None, c.c_size_t(0), shape)
-        values = np.empty((1, *shape), np.float32)
-        abi.call("image_predictor_get_features", *which, pointer(values), c.c_size_t(values.size), shape)
-        return values
+    def get_image_embedding(self):
+        """(pictures, channels, height, width) float32."""
+        shape, count, values = (c.c_uint32 * 3)(), len(self._sizes()), []
+        for image in range(count):
+            which = (self._h, abi.IMAGE_EMBEDDING, image)
+            abi.call("image_predictor_get_features", *which, None, 0, shape)
+            values.append(np.empty(tuple(shape), np.float32))
+            abi.call("image_predictor_get_features", *which, pointer(values[-1]), values[-1].size, shape)
+        return np.stack(values)
 
     def predict(
         self,
@@ -57,24 +60,21 @@ class SAM2ImagePredictor(abi.Handle):
         return_logits=False,
         normalize_coords=True,
         out=None,
+        stream=0,
     ):
-        """Masks (n, height, width) bool or float32, predicted IoUs (n), low-resolution logits (n, side, side).
+        """Masks (n, height, width) as bool, or logits as float32; predicted IoUs (n); low-resolution logits (n, side, side),
+        side being the model's `mask_side`. n is 3, or 1 without multimask_output.
 
-        box: (4), or (boxes, 4) for a mask of each, with results (boxes, n, ...) as of the reference. normalize_coords: coordinates
-        are pixels, else 0..1. out: a tensor of (n, height, width), uint8, bool or float32, that has __dlpack__, for the masks,
-        which may be in the memory of the model's GPU; they are returned as they are.
+        box: (4). Prompts of several objects are points (objects, points, 2) with labels (objects, points), boxes (objects, 4),
+        masks (objects, 1, side, side); results then are (objects, n, ...). normalize_coords: coordinates are pixels, else 0..1.
+        out: where the masks go instead, uint8, bool, float32 (logits) or uint16 (one map of labels), an array or a tensor
+        that has __dlpack__, which may be in the memory of the model's GPU, used on a CUDA stream; it is returned.
         """
-        if len(self._sizes) > 1:
+        sizes = self._sizes()
+        if len(sizes) > 1:
             raise ValueError("several pictures are set: call predict_batch")
-        boxes = None if box is None else np.asarray(box, np.float32).reshape(-1, 4)
-        if boxes is not None and len(boxes) > 1:
-            if point_coords is not None or mask_input is not None:
-                raise ValueError("several boxes go with no points and no mask")
-            prompts = [prompt(None, None, box, None) for box in boxes]
-            return self._predict(prompts, self._sizes, multimask_output, return_logits, normalize_coords, out)
-        prompts = [prompt(point_coords, point_labels, None if boxes is None else boxes[0], mask_input)]
-        found = self._predict(prompts, self._sizes, multimask_output, return_logits, normalize_coords, out)
-        return tuple(x if x is out and out is not None else x[0] for x in found)
+        entry = (point_coords, point_labels, box, mask_input)
+        return tuple(x[0] for x in self._predict(sizes, [entry], multimask_output, return_logits, normalize_coords, out, stream))
 
     def predict_batch(
         self,
@@ -86,40 +86,60 @@ class SAM2ImagePredictor(abi.Handle):
         return_logits=False,
         normalize_coords=True,
     ):
-        """As `predict` of every picture that is set: three lists, an entry for each picture."""
+        """As `predict` of every picture that is set: lists with an entry for each, in three lists. All are decoded together."""
+        sizes = self._sizes()
         lists = [point_coords_batch, point_labels_batch, box_batch, mask_input_batch]
-        lists = [[None] * len(self._sizes) if values is None else values for values in lists]
-        if any(len(values) != len(self._sizes) for values in lists):
-            raise ValueError(f"{len(self._sizes)} pictures are set")
-        prompts = [prompt(*values, image=i) for i, values in enumerate(zip(*lists))]
-        masks, scores, low = [], [], []
-        # All in one call: masks one after another.
-        found = self._predict(prompts, self._sizes, multimask_output, return_logits, normalize_coords, None, flat=True)
-        at, n = 0, 3 if multimask_output else 1
-        for i, (height, width) in enumerate(self._sizes):
-            masks.append(found[0][at : at + n * height * width].reshape(n, height, width))
-            scores.append(found[1][i])
-            low.append(found[2][i])
-            at += n * height * width
-        return masks, scores, low
+        lists = [[None] * len(sizes) if values is None else values for values in lists]
+        if any(len(values) != len(sizes) for values in lists):
+            raise ValueError(f"{len(sizes)} pictures are set")
+        return self._predict(sizes, list(zip(*lists)), multimask_output, return_logits, normalize_coords)
 
-    def _predict(self, prompts, sizes, multimask, logits, pixels, out, flat=False):
-        p, n, side = len(prompts), 3 if multimask else 1, self.model.mask_side
+    def _sizes(self):
+        """(height, width) of the pictures that are set; there is one at least."""
+        info = abi.ImagePredictorInfo()
+        abi.call("image_predictor_get_info", self._h, 0, c.byref(info))
+        sizes = []
+        for image in range(info.num_images):
+            abi.call("image_predictor_get_info", self._h, image, c.byref(info))
+            sizes.append((info.height, info.width))
         if not sizes:
             raise RuntimeError("no picture is set: call set_image first")
-        scores, low = np.empty((p, n), np.float32), np.empty((p, n, side, side), np.float32)
-        dtype = np.float32 if logits else np.uint8
-        if out is not None:
-            masks, (struct, keep) = out, buffer(dlpack=out)
-        else:
-            (height, width), total = sizes[0], n * sum(h * w for h, w in sizes)
-            masks = np.empty(total if flat else (p, n, height, width), dtype)
-            struct, keep = buffer(masks)
-        structs = (abi.Prompt * p)(*[struct for struct, _ in prompts])
+        return sizes
+
+    def _predict(self, sizes, entries, multimask, logits, pixels, out=None, stream=0):
+        """Three lists, of masks, scores and low-resolution logits, an entry for each picture."""
+        n, side = 3 if multimask else 1, self.model.mask_side
+        lists = [_objects(*entry, image, side) for image, entry in enumerate(entries)]
+        prompts = [one for objects in lists for one in objects]
+        shape = (len(prompts), n)
+        scores, low = np.empty(shape, np.float32), np.empty((*shape, side, side), np.float32)
+        masks = out
+        if out is None:
+            total = n * sum(len(objects) * h * w for objects, (h, w) in zip(lists, sizes))
+            masks = np.empty(total, np.float32 if logits else np.bool_)
+        buffer, _keep = mask_buffer(masks, stream=stream)
+        structs = (abi.Prompt * len(prompts))(*[struct for struct, _ in prompts])
         flags = abi.MULTIMASK * bool(multimask) | abi.PREDICT_NORMALIZED * (not pixels)
-        abi.call(
-            "image_predictor_predict",
-            *(self._h, structs, c.c_size_t(p), c.c_uint32(flags), c.byref(struct), pointer(scores), pointer(low), None),
-        )
-        del keep
-        return masks if logits or out is not None else masks.view(np.bool_), scores, low
+        results = (c.byref(buffer), pointer(scores), pointer(low), None)
+        abi.call("image_predictor_predict", self._h, structs, len(prompts), flags, *results)
+        found, first, at = ([], [], []), 0, 0
+        for objects, (height, width) in zip(lists, sizes):
+            last, end = first + len(objects), at + len(objects) * n * height * width
+            own = out if out is not None else masks[at:end].reshape(-1, n, height, width)
+            for to, values in zip(found, (own, scores[first:last], low[first:last])):
+                to.append(values if values is out or len(objects) != 1 else values[0])
+            first, at = last, end
+        return found
+
+
+def _objects(points, labels, box, mask_input, image, side):
+    """The prompts of an entry of `predict`: one, or one for each object where a value has a dimension of objects; values that
+    have none are for all."""
+    given = [(points, np.float32, 3), (labels, np.int32, 2), (box, np.float32, 2), (mask_input, np.float32, 4)]
+    values = [None if value is None else np.asarray(value, dtype) for value, dtype, _ in given]
+    many = [value is not None and value.ndim == ndim for value, (_, _, ndim) in zip(values, given)]
+    counts = {len(value) for value, of_objects in zip(values, many) if of_objects} or {1}
+    if len(counts) > 1:
+        raise ValueError(f"points, labels, boxes and masks of {sorted(counts)} objects")
+    picked = [[v[i] if of_objects else v for v, of_objects in zip(values, many)] for i in range(counts.pop())]
+    return [prompt(*one, image, side) for one in picked]

@@ -1,12 +1,32 @@
 """Models, and how they are loaded."""
 
 import ctypes as c
+import os
 
 from . import _abi as abi
+from ._arrays import place
+from ._dlpack import Tensor
+
+
+def gpus():
+    """The NVIDIA GPUs of this machine: dicts of name, uuid, capability, memory in bytes, usable."""
+    count = c.c_uint32()
+    abi.call("gpu_count", c.byref(count))
+    found = []
+    for index in range(count.value):
+        info = abi.GpuInfo()
+        abi.call("gpu_get_info", index, c.byref(info))
+        texts = {name: getattr(info, name).decode(errors="replace") for name in ("name", "uuid")}
+        found.append({**texts, "capability": info.capability, "memory": info.memory, "usable": bool(info.usable)})
+    return found
 
 
 class Model(abi.Handle):
-    """A model's weights on a device, shared by any number of predictors and threads."""
+    """A model's weights on a device, shared by any number of predictors and threads.
+
+    image_size: the side of its input in pixels; mask_side: that of low-resolution masks; device: "cpu" or "cuda"; device_name;
+    precision.
+    """
 
     _kind = "model"
 
@@ -24,48 +44,59 @@ class Model(abi.Handle):
     ):
         """Loads a checkpoint: a .safetensors or .pt file, or a folder that holds one.
 
-        config: a YAML file in the reference's structure; without one the model is recognised by its tensors.
-        device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID. precision: auto, f32, bf16 or f16.
+        config: a YAML file in the reference's structure; without one the model is recognised by its tensors. overrides:
+        "model.image_size=512", ... device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID. precision: auto, f32, bf16 or f16.
+        threads: of the CPU, 0 for all; cpus: those that they are bound to.
         """
-        kind, _, which = device.partition(":")
+        kind, _, which = str(device).partition(":")
         uuid = which if which.startswith(("GPU-", "MIG-")) else None
-        if kind not in abi.DEVICES or precision not in abi.PRECISIONS or not (uuid or which.isdigit() or not which):
-            raise ValueError(f"no device {device!r} or precision {precision!r}")
+        if not (uuid or which.isdigit() or not which):
+            raise ValueError(f"no device {device!r}")
         yaml = None
         if config is not None:
-            with open(config, "rb") as f:
-                yaml = f.read()
+            with open(config, "rb") as file:
+                yaml = file.read()
         list_of_cpus = (c.c_uint32 * len(cpus))(*cpus)
         options = abi.ModelOptions(
-            device=abi.DEVICES[kind],
+            device=place(abi.DEVICES, kind, "device"),
             device_index=int(which) if which.isdigit() else 0,
-            precision=abi.PRECISIONS[precision],
+            precision=place(abi.PRECISIONS, precision, "precision"),
             threads=threads,
             image_size=image_size,
             no_postprocessing=not apply_postprocessing,
             config_yaml=yaml,
             overrides="\n".join(overrides).encode(),
             device_uuid=uuid and uuid.encode(),
-            cpus=c.cast(list_of_cpus, c.c_void_p),
+            cpus=c.cast(list_of_cpus, c.c_void_p) if len(cpus) else None,
             num_cpus=len(cpus),
         )
-        self._create("model_load", str(path).encode(), c.byref(options))
+        self._create("model_load", os.fsencode(path), c.byref(options))
         info = abi.ModelInfo()
         abi.call("model_get_info", self._h, c.byref(info))
         self.image_size, self.mask_side = info.image_size, info.mask_side
-        self.device = info.device_name.decode(errors="replace")
-        self.precision = next(name for name, number in abi.PRECISIONS.items() if number == info.precision)
+        self.device, self.precision = abi.DEVICES[info.device], abi.PRECISIONS[info.precision]
+        self.device_name = info.device_name.decode(errors="replace")
+
+    def empty(self, shape, kind="binary", on_gpu=False):
+        """A tensor for masks, binary (uint8), logits (float32) or labels (uint16), to be given as `out` and then to another
+        library's from_dlpack, once."""
+        place(abi.MASKS, kind, "kind of masks")
+        return Tensor(self, shape, kind, on_gpu)
 
 
-def build_sam2(ckpt_path, config_file=None, device="auto", hydra_overrides_extra=(), apply_postprocessing=True, **options):
-    """The reference's function of this name; the configuration file may be left out."""
+def build_sam2(
+    config_file, ckpt_path, device="auto", mode="eval", hydra_overrides_extra=(), apply_postprocessing=True, **options
+):
+    """The reference's function of this name. config_file: a file, or None: the model is recognised by its tensors."""
+    if mode != "eval":
+        raise ValueError(f"no mode {mode!r}: models are for inference")
     return Model(
         ckpt_path, config_file, hydra_overrides_extra, device, apply_postprocessing=apply_postprocessing, **options
     )
 
 
-def build_sam2_video_predictor(ckpt_path, config_file=None, **options):
-    """The reference's function of this name."""
+def build_sam2_video_predictor(config_file, ckpt_path, **options):
+    """The reference's function of this name; as `build_sam2`."""
     from ._video import SAM2VideoPredictor
 
-    return SAM2VideoPredictor(build_sam2(ckpt_path, config_file, **options))
+    return SAM2VideoPredictor(build_sam2(config_file, ckpt_path, **options))
