@@ -2,33 +2,19 @@
 
 mod common;
 
-use common::{root, succeed as run, trial};
+use common::{installed, root, succeed, trial};
 use libtest_mimic::Arguments;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("sam2-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-/// The tarball, unpacked.
-fn installed(name: &str) -> PathBuf {
-    let folder = folder(name);
-    let tarball = folder.join("sam2.tar.gz");
-    run(Command::new("ffi/install").arg("--tarball").arg(&tarball).current_dir(root()));
-    run(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(&folder));
-    folder
-}
 
 /// The program of the header, which finds its library where it was told.
 fn works(program: &Path, library: &Path) {
     let mask = program.with_extension("png");
-    let args = ["demo", "demo/pictures/astronaut.png", "77", "400", mask.to_str().unwrap()];
-    let said = run(Command::new(program).args(args).current_dir(root()).env("LD_LIBRARY_PATH", library));
-    assert!(said.trim().parse::<f32>().is_ok_and(|iou| iou > 0.5), "{said}");
+    let (picture, frames) = ("demo/pictures/astronaut.png", "demo/samples/video1/frames");
+    let args = ["demo", picture, frames, "77", "400", mask.to_str().unwrap()];
+    let said = succeed(Command::new(program).args(args).current_dir(root()).env("LD_LIBRARY_PATH", library));
+    let iou = said.lines().next().and_then(|line| line.strip_prefix("predicted IoU ")?.parse::<f32>().ok());
+    assert!(iou.is_some_and(|iou| iou > 0.5) && said.lines().count() == 25, "{said}");
     assert!(engine::picture::read(mask).unwrap().pixels.contains(&255));
 }
 
@@ -36,7 +22,7 @@ fn pkg_config() {
     let folder = installed("pkg-config");
     let prefix = folder.join("sam2");
     let pkg = |args: &[&str]| {
-        run(Command::new("pkg-config").args(args).arg("sam2").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
+        succeed(Command::new("pkg-config").args(args).arg("sam2").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
     };
     assert_eq!(pkg(&["--modversion"]).trim(), env!("CARGO_PKG_VERSION"));
     let source = root().join("ffi/usage.c");
@@ -46,7 +32,7 @@ fn pkg_config() {
     {
         let program = folder.join(name);
         let flags = if name == "static" { flags.replace("-lsam2", "-l:libsam2.a") } else { flags };
-        run(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
+        succeed(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
         works(&program, &if name == "static" { folder.clone() } else { prefix.join("lib") });
     }
     std::fs::remove_dir_all(folder).unwrap();
@@ -63,8 +49,8 @@ fn cmake() {
     std::fs::copy(root().join("bindings/cpp/test.cpp"), folder.join("other.cpp")).unwrap();
     let build = folder.join("build");
     let prefix = format!("-DCMAKE_PREFIX_PATH={}", folder.join("sam2").display());
-    run(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
-    run(Command::new("cmake").arg("--build").arg(&build));
+    succeed(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
+    succeed(Command::new("cmake").arg("--build").arg(&build));
     works(&build.join("usage"), &folder);
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -165,6 +165,9 @@ class Videos(Case):
 
     def test_interrupted(self):
         """Ctrl-C at any moment is raised here, and what is there goes on."""
+        # It is ignored where the tests run in the background of a shell.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         want = self.found(max_frame_num_to_track=2)
         for i in range(30):
             state, timer = self.opened(), threading.Timer(0.002 * (i + 1), os.kill, (os.getpid(), signal.SIGINT))

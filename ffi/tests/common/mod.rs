@@ -85,3 +85,20 @@ pub fn compile(compiler: Compiler, source: &str) -> PathBuf {
 pub fn run(compiler: Compiler, source: &str, args: &[&str]) -> String {
     succeed(Command::new(compile(compiler, source)).args(args).current_dir(root()))
 }
+
+/// A new folder of the system's.
+pub fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("sam2-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A folder of the system's with the tarball, unpacked into `sam2`.
+pub fn installed(name: &str) -> PathBuf {
+    let folder = folder(name);
+    let tarball = folder.join("sam2.tar.gz");
+    succeed(Command::new("ffi/install").arg("--tarball").arg(&tarball).current_dir(root()));
+    succeed(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(&folder));
+    folder
+}

@@ -1,0 +1,99 @@
+// Frames from a folder of pictures, or from a camera, a file or an address by the program ffmpeg.
+#pragma once
+
+#define SAM2_CPP_EXCEPTIONS
+#include <sam2.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+
+// A frame with the memory that it is in.
+struct frame {
+    sam2_image image = SAM2_IMAGE_INIT;
+    std::vector<std::uint8_t> bytes;
+    std::optional<sam2::picture> file;
+};
+
+class source {
+  public:
+    virtual ~source() = default;
+    // Whether there was another one.
+    virtual bool next(frame& into) = 0;
+};
+
+// The pictures of a folder, in the order of their names.
+class folder : public source {
+  public:
+    explicit folder(const std::string& path) {
+        for (const auto& entry : std::filesystem::directory_iterator(path)) files_.push_back(entry.path().string());
+        std::sort(files_.begin(), files_.end());
+    }
+    bool next(frame& into) override {
+        if (at_ == files_.size()) return false;
+        into.file = sam2::picture::read(files_[at_++]);
+        into.image = into.file->image();
+        return true;
+    }
+
+  private:
+    std::vector<std::string> files_;
+    std::size_t at_ = 0;
+};
+
+// What ffmpeg decodes, as NV12 on its standard output: half the bytes of RGB, and the library converts it.
+class ffmpeg : public source {
+  public:
+    ffmpeg(const std::string& what, std::uint32_t width, std::uint32_t height) : width_(width), height_(height) {
+        std::string scale = "scale=" + std::to_string(width) + ":" + std::to_string(height) +
+                            ":out_color_matrix=bt709:out_range=limited";
+        std::vector<const char*> args = {"ffmpeg", "-nostdin", "-v", "error"};
+        if (what.rfind("/dev/video", 0) == 0) args.insert(args.end(), {"-f", "v4l2"});
+        args.insert(args.end(), {"-i", what.c_str(), "-vf", scale.c_str(), "-f", "rawvideo", "-pix_fmt", "nv12", "-", nullptr});
+        int ends[2];
+        if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+        child_ = fork();
+        if (child_ == 0) {
+            dup2(ends[1], STDOUT_FILENO), close(ends[0]), close(ends[1]);
+            execvp("ffmpeg", const_cast<char* const*>(args.data()));
+            _exit(127);
+        }
+        close(ends[1]);
+        if (child_ < 0) close(ends[0]), throw std::runtime_error("no process for ffmpeg");
+        out_ = fdopen(ends[0], "rb");
+    }
+    ffmpeg(const ffmpeg&) = delete;
+    ~ffmpeg() override { end(); }
+
+    bool next(frame& into) override {
+        std::size_t luma = std::size_t(width_) * height_, all = luma + std::size_t((width_ + 1) / 2) * 2 * ((height_ + 1) / 2);
+        into.bytes.resize(all);
+        if (!out_ || std::fread(into.bytes.data(), 1, all, out_) != all) {
+            // The end of the video, unless ffmpeg says otherwise; it has told stderr why.
+            if (end() != 0) throw std::runtime_error("ffmpeg failed");
+            return false;
+        }
+        into.image = SAM2_IMAGE_INIT;
+        into.image.format = SAM2_FORMAT_NV12;
+        into.image.width = width_, into.image.height = height_;
+        into.image.planes[0] = into.bytes.data(), into.image.planes[1] = into.bytes.data() + luma;
+        return true;
+    }
+
+  private:
+    // Ends the program; how it ended.
+    int end() {
+        int status = 0;
+        if (out_) std::fclose(out_), waitpid(child_, &status, 0);
+        out_ = nullptr;
+        return status;
+    }
+    std::uint32_t width_, height_;
+    pid_t child_ = -1;
+    std::FILE* out_ = nullptr;
+};

@@ -1,0 +1,72 @@
+// host MODEL FRAMES COUNT X Y: in place of a game engine. It draws at 60 Hz, gives every picture to the tracker that this takes,
+// and prints what is found; the longest that a call kept it goes to stderr.
+#include "tracker.h"
+
+#include <sam2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+// A picture as a texture, the lowest row first.
+static uint8_t *read_texture(const char *folder, int i, int *width, int *height) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%05d.jpg", folder, i);
+    sam2_picture *picture;
+    sam2_image image = SAM2_IMAGE_INIT;
+    if (sam2_picture_read(path, &picture) || sam2_picture_get_image(picture, &image) || image.format != SAM2_FORMAT_RGB8)
+        fprintf(stderr, "%s: %s\n", path, sam2_last_error()), exit(1);
+    uint64_t row = image.strides[0] ? image.strides[0] : 3ull * image.width;
+    uint8_t *rgba = malloc(4ull * image.width * image.height), *to = rgba;
+    if (!rgba) fprintf(stderr, "no memory\n"), exit(1);
+    for (uint32_t y = image.height; y-- > 0;) {
+        const uint8_t *from = (const uint8_t *)image.planes[0] + y * row;
+        for (uint32_t x = 0; x < image.width; x++, from += 3, to += 4) memcpy(to, from, 3), to[3] = 255;
+    }
+    *width = (int)image.width, *height = (int)image.height;
+    sam2_picture_destroy(picture);
+    return rgba;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) return fprintf(stderr, "host MODEL FRAMES COUNT X Y\n"), 2;
+    int count = atoi(argv[3]), width, height;
+    uint8_t *texture = read_texture(argv[2], 0, &width, &height);
+    tracker *t = tracker_open(argv[1], width, height, 0);
+    if (!t) return fprintf(stderr, "%s\n", tracker_error(NULL)), 1;
+    uint8_t *mask = malloc((size_t)width * (size_t)height);
+    if (!mask) return fprintf(stderr, "no memory\n"), 1;
+    tracker_click(t, (float)atof(argv[4]), (float)atof(argv[5]));
+    double longest = 0;
+    int drawn = 0;
+    for (int next = 0, found = 0; found < count; drawn++) {
+        tracker_result result;
+        double start = now();
+        int pushed = next < count ? tracker_push(t, texture, next) : 0, polled = tracker_poll(t, &result, mask);
+        double took = now() - start;
+        longest = took > longest ? took : longest;
+        if (pushed < 0 || polled < 0) return fprintf(stderr, "%s\n", tracker_error(t)), 1;
+        if (pushed && ++next < count) free(texture), texture = read_texture(argv[2], next, &width, &height);
+        if (polled) {
+            found++;
+            // The mask is seen from below, the box from above.
+            long long pixels = 0, rows = 0;
+            for (int y = 0; y < height; y++)
+                for (int x = 0; x < width; x++)
+                    if (mask[(size_t)y * (size_t)width + (size_t)x]) pixels++, rows += height - 1 - y;
+            printf("%lld %d %d %d %d %d %lld %lld\n", (long long)result.frame, result.found, result.box[0], result.box[1],
+                   result.box[2], result.box[3], pixels, pixels ? rows / pixels : -1);
+        }
+        nanosleep(&(struct timespec){0, 16666667}, NULL);
+    }
+    fprintf(stderr, "%d pictures drawn, %d tracked, a call took %.2f ms at most\n", drawn, count, longest);
+    tracker_close(t);
+    free(texture), free(mask);
+    return 0;
+}

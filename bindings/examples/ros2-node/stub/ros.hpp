@@ -1,0 +1,93 @@
+// NOT ROS: the few names of it that node.cpp uses, so that it is compiled, and run on messages of a test's, where ROS is not
+// installed. Topics are a table; what is published goes to who subscribed, at once. Never install this.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#define RCLCPP_WARN(logger, ...) (std::fprintf(stderr, __VA_ARGS__), std::fputc('\n', stderr), (void)(logger))
+
+namespace std_msgs::msg {
+struct Header {
+    struct {
+        std::int32_t sec = 0;
+        std::uint32_t nanosec = 0;
+    } stamp;
+    std::string frame_id;
+};
+}  // namespace std_msgs::msg
+
+namespace sensor_msgs::msg {
+struct Image {
+    using ConstSharedPtr = std::shared_ptr<const Image>;
+    std_msgs::msg::Header header;
+    std::uint32_t height = 0, width = 0;
+    std::string encoding;
+    std::uint8_t is_bigendian = 0;
+    std::uint32_t step = 0;
+    std::vector<std::uint8_t> data;
+};
+struct RegionOfInterest {
+    using ConstSharedPtr = std::shared_ptr<const RegionOfInterest>;
+    std::uint32_t x_offset = 0, y_offset = 0, height = 0, width = 0;
+    bool do_rectify = false;
+};
+}  // namespace sensor_msgs::msg
+
+namespace geometry_msgs::msg {
+struct PointStamped {
+    using ConstSharedPtr = std::shared_ptr<const PointStamped>;
+    std_msgs::msg::Header header;
+    struct {
+        double x = 0, y = 0, z = 0;
+    } point;
+};
+}  // namespace geometry_msgs::msg
+
+namespace rclcpp {
+
+template <class M> std::multimap<std::string, std::function<void(std::shared_ptr<const M>)>>& topics() {
+    static std::multimap<std::string, std::function<void(std::shared_ptr<const M>)>> all;
+    return all;
+}
+
+template <class M> struct Publisher {
+    using SharedPtr = std::shared_ptr<Publisher>;
+    std::string topic;
+    void publish(const M& message) {
+        auto [first, last] = topics<M>().equal_range(topic);
+        for (auto it = first; it != last; ++it) it->second(std::make_shared<const M>(message));
+    }
+};
+
+template <class M> struct Subscription {
+    using SharedPtr = std::shared_ptr<Subscription>;
+};
+
+class Node {
+  public:
+    explicit Node(const std::string&) {}
+    int get_logger() const { return 0; }
+    template <class M> typename Publisher<M>::SharedPtr create_publisher(const std::string& topic, int) {
+        return std::make_shared<Publisher<M>>(Publisher<M>{topic});
+    }
+    template <class M, class F> typename Subscription<M>::SharedPtr create_subscription(const std::string& topic, int, F f) {
+        topics<M>().emplace(topic, f);
+        return std::make_shared<Subscription<M>>();
+    }
+};
+
+inline void init(int, char**) {}
+inline void shutdown() {}
+inline std::vector<std::string> remove_ros_arguments(int argc, char** argv) {
+    return {argv, argv + argc};
+}
+// What happens while the node spins: the test's.
+void spin(std::shared_ptr<Node> node);
+
+}  // namespace rclcpp
