@@ -73,7 +73,8 @@ def _rows(array, first):
     """The array, or a copy of it where there are gaps within its rows; `first` is the dimension of rows."""
     tight = [array.itemsize * int(np.prod(array.shape[i + 1 :])) for i in range(array.ndim)]
     within = all(array.strides[i] == tight[i] for i in range(first + 1, array.ndim))
-    return array if within and min(array.strides) > 0 and array.strides[first] >= tight[first] else np.ascontiguousarray(array)
+    apart = min(array.strides) > 0 and array.strides[first] >= tight[first]
+    return array if within and apart else np.ascontiguousarray(array)
 
 
 def prompt(points, labels, box, mask_input, image=0, side=0):

@@ -74,7 +74,8 @@ class SAM2ImagePredictor(abi.Handle):
         if len(sizes) > 1:
             raise ValueError("several pictures are set: call predict_batch")
         entry = (point_coords, point_labels, box, mask_input)
-        return tuple(x[0] for x in self._predict(sizes, [entry], multimask_output, return_logits, normalize_coords, out, stream))
+        found = self._predict(sizes, [entry], multimask_output, return_logits, normalize_coords, out, stream)
+        return tuple(of_pictures[0] for of_pictures in found)
 
     def predict_batch(
         self,

@@ -99,6 +99,13 @@ class Videos(Case):
         with self.assertRaises(ValueError):
             self.found(masks="outlines")
 
+    def test_what_is_lost(self):
+        state = self.opened()
+        self.video.add_new_mask(state, 0, 2, np.zeros((36, 48)))
+        found = next(self.video.propagate(state))
+        self.assertEqual(found.lost.tolist(), [False, False, True])
+        self.assertEqual((found.boxes[2].tolist(), int(found.areas[2])), ([0] * 4, 0))
+
     def test_objects_and_prompts(self):
         state = self.opened()
         self.assertEqual(self.video.remove_object(state, 9), ([1, 7], []))
@@ -116,9 +123,11 @@ class Videos(Case):
         self.assertEqual(state.obj_ids, [])
         # A correction is another point, in place of the others or beside them.
         self.video.add_new_points_or_box(state, 0, 1, **CLICK)
+        instead = self.video.add_new_points_or_box(state.fork(), 0, 1, [[300, 200]], [0])
         two = {"points": [[208, 249], [300, 200]], "labels": [1, 0]}
         beside = self.video.add_new_points_or_box(state, 0, 1, [[300, 200]], [0], clear_old_points=False)
         self.assertEqual(beside[2].shape, (1, 1, 360, 480))
+        self.assertTrue((beside[2] != instead[2]).any())
         fresh = self.video.init_state(FRAMES)
         part = (np.array(two["points"]) / [480, 360]).astype(np.float32)
         exact = self.video.add_new_points_or_box(fresh, 0, 1, **two)
