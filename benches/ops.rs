@@ -112,8 +112,8 @@ fn operations(c: &mut Criterion) {
     let binary = std::cell::RefCell::new(&mut binary);
     rig.bench(c, "write_masks 8 masks of 1280x720", |b| {
         let mut binary = binary.borrow_mut();
-        let buffer = MaskBuffer::binary(&mut binary);
-        b.write_masks(MaskOut::new(buffer, 0.0, 720, 1280), masks, Some(selected))
+        let out = MaskOut::new(MaskBuffer::binary(&mut binary), 0.0, 720, 1280);
+        b.write_masks(out, masks, Some(selected))
     });
     let (measures, measure) =
         (rig.ints(&[0; 56]).view(&[p, 7]), Measure { threshold: 0.0, offset: 1.0, height: 720, width: 1280 });
@@ -122,8 +122,8 @@ fn operations(c: &mut Criterion) {
     let map = std::cell::RefCell::new(&mut map);
     rig.bench(c, "write_labels 8 masks of 1280x720", |b| {
         let mut map = map.borrow_mut();
-        let buffer = MaskBuffer::labels(&mut map);
-        b.write_labels(MaskOut::new(buffer, 0.0, 720, 1280), masks, Some(selected))
+        let out = MaskOut::new(MaskBuffer::labels(&mut map), 0.0, 720, 1280);
+        b.write_labels(out, masks, Some(selected))
     });
     let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
     let areas = rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]);

@@ -270,13 +270,14 @@ typedef struct {
     int64_t timestamp;
 } sam2_image;
 
-// A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin with SAM2_MASK_BUFFER_INIT.
+// A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin
+// with SAM2_MASK_BUFFER_INIT.
 typedef struct {
     // sizeof(sam2_mask_buffer)
     uint32_t struct_size;
     // SAM2_MASK_...
     int32_t kind;
-    // Null: no masks.
+    // Null: no buffer.
     void *data;
     // Bytes of `data`: exactly as many as the masks take.
     uint64_t size;
@@ -500,7 +501,7 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 // All went well.
 #define SAM2_OK 0
 
-// An argument is out of its range, or a pointer is null that must not be.
+// An argument is out of its range, or a pointer is null that must not be; or a saved state is damaged, or another model's.
 #define SAM2_ERROR_INVALID_ARGUMENT 1
 
 // A handle is stale, of another kind, or none.
@@ -509,7 +510,7 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 // Somebody else is using the handle: another thread, or a job in progress.
 #define SAM2_ERROR_BUSY 3
 
-// A file or folder cannot be opened, read or written; or is damaged, as a picture, a video or a saved state.
+// A file or folder cannot be opened, read or written; or is damaged, as a picture or a video.
 #define SAM2_ERROR_IO 4
 
 // A checkpoint is damaged, or does not fit its configuration; or a configuration has what is not supported.

@@ -11,15 +11,15 @@ use sam2::{
 };
 use sam2_cuda::{Cuda, emulator::Emulator};
 
-/// Every eighth pixel of the first frames of the sample, of odd sides.
+/// Every eighth pixel of the first frames of the sample, their width no multiple of eight.
 fn frames() -> Frames {
     let clip = Frames::folder(file("demo/samples/video1/frames")).unwrap();
     Frames::pictures(
         (0..4)
             .map(|i| {
                 let large = clip.read(i).unwrap();
-                let (width, height) = (large.width / 8 - 1, (large.height / 8) | 1);
-                let pixel = |at: usize| &large.pixels[(at / width * 7 * large.width + at % width * 8) * 3..][..3];
+                let (width, height) = (large.width / 8 - 1, large.height / 8);
+                let pixel = |at: usize| &large.pixels[(at / width * 8 * large.width + at % width * 8) * 3..][..3];
                 let pixels = (0..width * height).flat_map(pixel).copied().collect();
                 sam2::picture::Picture { pixels, width, height, format: large.format }
             })

@@ -78,6 +78,7 @@ impl<B: Backend> Arena<B> {
                 b.sync()?; // what is enqueued may use it
             }
             self.memory = None; // first, so that both never exist at once
+            log::debug!("{what}: {bytes} bytes");
             self.memory = Some(match &self.place.workspace {
                 None => Block::Own(b.alloc(bytes, what)?),
                 Some(space) => Block::Lent(space.take(bytes).ok_or(Error::OutOfMemory { what, bytes })?),

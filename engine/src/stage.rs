@@ -37,6 +37,7 @@ impl<B: Backend, K: Eq + Hash> Stage<B, K> {
         }
         if let Some(recording) = b.record(&mut || body(b)) {
             self.recordings.insert(key, recording);
+            log::debug!("{} pieces of work recorded", self.recordings.len());
         }
     }
 }

@@ -18,7 +18,8 @@ pub const SAM2_MASK_BITS: i32 = 2;
 /// One uint16_t a pixel, for all masks together: 0, or 1 + the place of the object with the highest logit there.
 pub const SAM2_MASK_LABELS: i32 = 3;
 
-/// A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin with SAM2_MASK_BUFFER_INIT.
+/// A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin
+/// with SAM2_MASK_BUFFER_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
@@ -27,7 +28,7 @@ pub struct sam2_mask_buffer {
     pub struct_size: u32,
     /// SAM2_MASK_...
     pub kind: i32,
-    /// Null: no masks.
+    /// Null: no buffer.
     pub data: *mut c_void,
     /// Bytes of `data`: exactly as many as the masks take.
     pub size: u64,

@@ -12,13 +12,13 @@ pub type sam2_status = i32;
 
 /// All went well.
 pub const SAM2_OK: sam2_status = 0;
-/// An argument is out of its range, or a pointer is null that must not be.
+/// An argument is out of its range, or a pointer is null that must not be; or a saved state is damaged, or another model's.
 pub const SAM2_ERROR_INVALID_ARGUMENT: sam2_status = 1;
 /// A handle is stale, of another kind, or none.
 pub const SAM2_ERROR_INVALID_HANDLE: sam2_status = 2;
 /// Somebody else is using the handle: another thread, or a job in progress.
 pub const SAM2_ERROR_BUSY: sam2_status = 3;
-/// A file or folder cannot be opened, read or written; or is damaged, as a picture, a video or a saved state.
+/// A file or folder cannot be opened, read or written; or is damaged, as a picture or a video.
 pub const SAM2_ERROR_IO: sam2_status = 4;
 /// A checkpoint is damaged, or does not fit its configuration; or a configuration has what is not supported.
 pub const SAM2_ERROR_MODEL: sam2_status = 5;

@@ -465,11 +465,18 @@ int main(int argc, char **argv) {
     OK(sam2_model_load_fd(fd, 0, 0, &options, &model));
     close(fd);
     CHECK(heard.messages == 1 && heard.level == SAM2_LOG_INFO && heard.recursive == 1 && strstr(heard.last, "on CPU"));
+    // What is allocated is said at the level of details, and nothing once nobody listens.
+    OK(sam2_set_log_callback(SAM2_LOG_DEBUG, hear, &heard));
+    sam2_image_predictor *first = make(NULL);
+    OK(sam2_image_predictor_reserve(first, 1, 2, 0));
+    CHECK(heard.level == SAM2_LOG_DEBUG && strstr(heard.last, "bytes"));
+    OK(sam2_image_predictor_destroy(first));
+    int messages = heard.messages;
     OK(sam2_set_log_callback(0, NULL, NULL));
     options.device_uuid = "GPU-1";
     CHECK(bad(sam2_model_load(argv[1], &options, &(sam2_model *){0})));
     options.device_uuid = "GPU-00000000-0000-0000-0000-000000000000";
-    CHECK(sam2_model_load(argv[1], &options, &(sam2_model *){0}) == SAM2_ERROR_DEVICE && heard.messages == 1);
+    CHECK(sam2_model_load(argv[1], &options, &(sam2_model *){0}) == SAM2_ERROR_DEVICE && heard.messages == messages);
     uint32_t gpus = 99;
     OK(sam2_gpu_count(&gpus));
     for (uint32_t i = 0; i < gpus; i++) {
