@@ -38,6 +38,17 @@ fn through_rust(c: &mut Criterion) {
             predictor.predict_into(&[Prompt::new().point(9.0, 7.0, 1)], options, out).unwrap();
         })
     });
+    c.bench_function("predict nothing through Rust", |b| {
+        b.iter(|| {
+            let out = PredictionBuffers {
+                masks: None,
+                iou_predictions: &mut [],
+                low_res_masks: None,
+                object_score_logits: None,
+            };
+            predictor.predict_into(black_box(&[]), options, out).unwrap();
+        })
+    });
 }
 
 /// A struct as SAM2_..._INIT begins it.
@@ -77,6 +88,14 @@ fn through_c(c: &mut Criterion) {
             b.iter(|| {
                 let (low, scores) = (null_mut(), null_mut());
                 let status = sam2_image_predictor_predict(predictor, &prompt, 1, 0, &masks, &mut iou, low, scores);
+                assert_eq!(status, SAM2_OK);
+            })
+        });
+        // All that a prediction through C does more, but for a prompt's numbers.
+        c.bench_function("predict nothing through C", |b| {
+            b.iter(|| {
+                let nothing = null_mut();
+                let status = sam2_image_predictor_predict(predictor, &prompt, 0, 0, null(), &mut iou, nothing, nothing);
                 assert_eq!(status, SAM2_OK);
             })
         });
