@@ -45,7 +45,7 @@ fn calls(p: &mut VideoPredictor, form: Option<(MaskFormat, bool)>) -> Vec<(Frame
     let (size, mut all) = (p.video_size(), Vec::new());
     let click = Prompt::new().point(26.0, 31.0, 1);
     let bounds = Prompt::new().bounds([43.0, 22.0, 53.0, 33.0]);
-    let hole: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 > 9 && i / size.1 < 7) as u8).collect();
+    let over: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 > 20 && i / size.1 > 15) as u8).collect();
     let nothing = vec![0; size.0 * size.1];
     let room = |objects: usize| form.map(|(format, _)| Room::new(format, objects, size));
     for (objects, frame, what) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (4, 1, 3), (4, 0, 4), (4, 1, 5)] {
@@ -56,8 +56,8 @@ fn calls(p: &mut VideoPredictor, form: Option<(MaskFormat, bool)>) -> Vec<(Frame
             (0, Some(to)) => p.add_new_points_or_box_into(frame, 7, &click, true, true, to),
             (1, None) => p.add_new_points_or_box(frame, 3, &bounds, true, true),
             (1, Some(to)) => p.add_new_points_or_box_into(frame, 3, &bounds, true, true, to),
-            (2, None) => p.add_new_mask(frame, 9, &hole, size.0, size.1),
-            (2, Some(to)) => p.add_new_mask_into(frame, 9, &hole, size.0, size.1, to),
+            (2, None) => p.add_new_mask(frame, 9, &over, size.0, size.1),
+            (2, Some(to)) => p.add_new_mask_into(frame, 9, &over, size.0, size.1, to),
             (3, None) => p.add_new_mask(frame, 4, &nothing, size.0, size.1),
             (3, Some(to)) => p.add_new_mask_into(frame, 4, &nothing, size.0, size.1, to),
             (_, None) => p.clear_all_prompts_in_frame(frame, 3),
