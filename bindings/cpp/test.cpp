@@ -1,6 +1,7 @@
 // The C++ header in both its forms: pictures, a video offline and as a stream. Prints what Rust compares.
 #include <sam2.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -18,6 +19,9 @@ inline void taken(sam2::result<void> r) {
 #define TAKE(x) taken(x)
 #define RUN(x) taken(x)
 #endif
+
+#define CHECK(what) \
+    if (!(what)) std::fprintf(stderr, "line %d: %s\n", __LINE__, #what), std::exit(1)
 
 // A sum that hangs by every bit and its place (FNV-1a).
 static std::uint64_t hash(const void* data, std::size_t size) {
@@ -42,6 +46,34 @@ int main(int, char** argv) {
     show("iou", found.iou_predictions);
     show("low_res", found.low_res_masks);
 
+    // The same by other ways: a batch as a job, a mask as text, bits into a buffer, a model in memory.
+    auto picture_image = TAKE(picture.image());
+    sam2_image both[2] = {picture_image, picture_image};
+    auto batch = TAKE(sam2::image_predictor::create(model));
+    RUN(batch.reserve(4, true, 2));
+    {
+        auto job = TAKE(batch.set_image_async({both, 2}));
+        while (!TAKE(job.wait(1))) continue;
+    }
+    std::vector<sam2::prompt> two = {prompts[0], prompts[0]};
+    two[1].image = 1;
+    auto twice = TAKE(batch.predict(two));
+    std::size_t size = std::size_t(picture_image.width) * picture_image.height;
+    CHECK(twice.masks.size() == 6 * size && std::equal(&twice.masks[0], &twice.masks[3 * size], &found.masks[0]));
+    CHECK(std::equal(&twice.masks[3 * size], &twice.masks[3 * size] + 3 * size, &found.masks[0]));
+    CHECK(TAKE(batch.info(1)).num_images == 2 && TAKE(batch.get_features()).values.size() > 0);
+    std::vector<std::uint8_t> mask(found.masks.begin(), found.masks.begin() + static_cast<std::ptrdiff_t>(size));
+    auto text = TAKE(sam2::encode_rle(mask, picture_image.width, picture_image.height));
+    CHECK(TAKE(sam2::decode_rle(text, picture_image.width, picture_image.height)) == mask);
+    std::vector<std::uint8_t> bits(picture_image.height * ((picture_image.width + 7) / 8));
+    sam2_mask_buffer packed = SAM2_MASK_BUFFER_INIT;
+    packed.kind = SAM2_MASK_BITS, packed.data = bits.data(), packed.size = bits.size();
+    RUN(predictor.set_image(picture_image));
+    TAKE(predictor.predict_into({&prompts[1], 1}, packed, false));
+    CHECK(std::count(bits.begin(), bits.end(), 255) > 0);
+    RUN(batch.reset());
+    TAKE(sam2::gpus());
+
     auto video = TAKE(sam2::video_predictor::open(model, argv[3]));
     sam2::prompt click;
     click.points = {{208, 249}};
@@ -64,6 +96,23 @@ int main(int, char** argv) {
         if (i == 0) TAKE(stream.add_new_points_or_box(0, 1, click));
     }
     show("video", last);
+    // Two cameras in one call, and a frame as a job: the same.
+    auto left = TAKE(stream.fork()), right = TAKE(stream.fork()), late = TAKE(stream.fork());
+    RUN(late.reserve(1, 480, 360));
+    auto next = TAKE(sam2::picture::read(argv[3] + std::string("/00004.jpg")));
+    auto image = TAKE(next.image());
+    image.timestamp = 77;
+    auto pair = TAKE(sam2::video_predictor::push_frames(std::array{&left, &right}, std::array{image, image}));
+    sam2::frame_masks seen;
+    {
+        auto job = TAKE(late.push_frame_async(image, seen));
+        CHECK(TAKE(job.wait()));
+    }
+    auto here = TAKE(stream.fork());
+    auto want = TAKE(here.push_frame(image));
+    CHECK(want.timestamp == 77 && want.areas.size() == 1 && want.areas[0] > 0 && want.boxes[0][2] > want.boxes[0][0]);
+    for (const auto* f : {&pair[0], &pair[1], &seen}) CHECK(f->masks == want.masks && f->areas == want.areas && !f->lost[0]);
+    CHECK(TAKE(here.object_ids()) == std::vector<std::int64_t>{1});
     auto other = TAKE(stream.fork());
     RUN(other.remove_object(1));
     RUN(other.load_state(TAKE(stream.save_state())));

@@ -56,7 +56,8 @@ func status(err error) int {
 
 // What a Rust test compares with its own: a PNG, so that both decode the same pixels.
 func TestBits(t *testing.T) {
-	p := must(demo(t).NewImagePredictor())
+	m := demo(t)
+	p := must(m.NewImagePredictor())
 	if err := p.SetImage(read(t, "demo/pictures/astronaut.png")); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +70,25 @@ func TestBits(t *testing.T) {
 		fmt.Printf("BITS %d %016x\n", len(found.Masks), h.Sum64())
 	}
 	show(must(p.Predict(Prompt{Points: []Point{{77, 400, 1}}}, true)))
+	// The same in a batch, and as text.
+	batch := must(m.NewImagePredictor())
+	picture := read(t, "demo/pictures/astronaut.png")
+	if err := batch.SetImageBatch([]image.Image{image.NewGray(image.Rect(0, 0, 50, 40)), picture}); err != nil {
+		t.Fatal(err)
+	}
+	click := Prompt{Points: []Point{{77, 400, 1}}, Image: 1}
+	all := must(batch.PredictAll([]Prompt{{Points: []Point{{7, 7, 1}}}, click}, true))
+	one := must(p.Predict(Prompt{Points: []Point{{77, 400, 1}}}, true))
+	if !reflect.DeepEqual(all[1], one) || all[0].Masks[2].Rect != image.Rect(0, 0, 50, 40) {
+		t.Error("a batch")
+	}
+	again := must(p.Predict(Prompt{Mask: one.LowRes[0]}, false))
+	if len(again.Masks) != 1 || status(errorOf(batch.PredictAll([]Prompt{click, {Points: click.Points}}, true))) != InvalidArgument {
+		t.Error("prompts")
+	}
+	if text := must(EncodeRLE(one.Masks[0])); len(text) < 10 {
+		t.Error(text)
+	}
 	show(must(p.Predict(Prompt{Box: &[4]float32{20, 160, 365, 511}}, false)))
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -77,6 +97,8 @@ func TestBits(t *testing.T) {
 		t.Error("a closed predictor works")
 	}
 }
+
+func errorOf[T any](_ T, err error) error { return err }
 
 func TestStreamEqualsVideo(t *testing.T) {
 	m := demo(t)
@@ -93,6 +115,19 @@ func TestStreamEqualsVideo(t *testing.T) {
 			f = must(stream.AddNewPointsOrBox(0, 1, click, false))
 		}
 		want = append(want, f)
+	}
+	last := want[3]
+	if err := stream.Reserve(1, 480, 360); err != nil {
+		t.Error(err)
+	}
+	if len(last.Areas) != 1 || last.Areas[0] == 0 || last.Lost[0] || last.Boxes[0].Empty() || last.Timestamp != 0 {
+		t.Error(last.Areas, last.Boxes, last.Lost)
+	}
+	if f := must(must(stream.Fork()).PushFrameAt(frames[3], 99)); f.Timestamp != 99 || f.Index != 4 {
+		t.Error(f.Timestamp)
+	}
+	if _, err := GPUs(); err != nil || BuildInfo() == "" {
+		t.Error(err)
 	}
 	again := must(m.NewStream(VideoOptions{Window: -1}))
 	for i, picture := range frames[:2] {
