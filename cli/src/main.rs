@@ -1,6 +1,7 @@
 //! The `sam2` program. Results go to stdout, progress and remarks to stderr.
 
 mod args;
+mod auto;
 mod bench;
 mod convert;
 mod doctor;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Find the mask of an object in a picture
     Segment(segment::Args),
+    /// Find everything in a picture, or in a folder of pictures
+    Auto(auto::Args),
     /// Follow objects through the frames of a video
     Track(track::Args),
     /// Follow the objects of a data set's videos from their given masks: DAVIS, MOSE, LVOS, SA-V
@@ -79,6 +82,7 @@ impl From<Error> for Failure {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
+        Command::Auto(args) => auto::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Vos(args) => vos::run(&args),
         Command::Eval(args) => eval::run(&args),

@@ -170,6 +170,32 @@ impl<'a> Frame<'a> {
         Frame { flipped: !self.flipped, ..self }
     }
 
+    /// The part between left, top, right and bottom, which lies within. Fails where pixels share their chroma.
+    pub(crate) fn cropped(&self, [left, top, right, bottom]: [usize; 4]) -> Result<Frame<'a>> {
+        if [left, top, right, bottom] == [0, 0, self.width, self.height] {
+            return Ok(*self);
+        }
+        if self.format.yuv().is_some() {
+            return Err(Error::input(format!("no crops of pictures in {:?}", self.format)));
+        }
+        let first = if self.flipped { self.height - bottom } else { top };
+        let mut planes = Vec::with_capacity(3);
+        for (i, &Plane { pixels, stride }) in self.memory().iter().enumerate() {
+            let before = first * stride + self.format.row_bytes(i, left);
+            let pixels = match pixels {
+                Pixels::Host(pixels) => Pixels::Host(&pixels[before..]),
+                Pixels::Device(d) => Pixels::Device(DeviceSlice {
+                    address: d.address + before as u64,
+                    bytes: d.bytes - before,
+                    stream: d.stream,
+                }),
+            };
+            planes.push(Plane { pixels, stride });
+        }
+        let part = Frame::planes(self.format, &planes, right - left, bottom - top)?;
+        Ok(Frame { flipped: self.flipped, ..part })
+    }
+
     /// Pixels across.
     pub fn width(&self) -> usize {
         self.width

@@ -1,12 +1,12 @@
 //! Masks of objects in pictures.
 
-use crate::backend::{Cleaning, Counters, KernelTime, Probe, Selection};
+use crate::backend::{Cleaning, Counters, KernelTime, Measure, Probe, Selection};
 use crate::config::Config;
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::Frame;
 use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
 use crate::prompt::Prompt;
-use crate::worker::{Feature, ImageWorker, Job};
+use crate::worker::{Feature, Found, ImageWorker, Job, Survey};
 
 /// How masks are made of logits; the defaults are the reference's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -283,6 +283,27 @@ impl ImagePredictor {
             return Err(Error::input(format!("prompts for {given} pictures, {set} are set")));
         }
         Ok(())
+    }
+
+    /// Looks at many prompts at once, most of whose masks nobody wants: see [`Survey`]. `thresholds`: of masks, and its offset for
+    /// stability.
+    pub(crate) fn survey(
+        &mut self,
+        prompts: &[Prompt<'_>],
+        multimask_output: bool,
+        (threshold, offset): (f32, f32),
+        iou_above: Option<f32>,
+        at_once: usize,
+        keep: &mut dyn FnMut(&Found) -> bool,
+        take: &mut dyn FnMut(&Found, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (height, width) = self.the_image()?;
+        let options = PredictOptions { multimask_output, ..Default::default() };
+        let extent = self.extent((height, width), options);
+        prompts.iter().try_for_each(|prompt| prompt.check(extent, self.mask_side))?;
+        let (selection, cleaning) = (self.selection(options), self.cleaning());
+        let measure = Measure { threshold, offset, height, width };
+        self.worker.survey(&Survey { prompts, extent, selection, cleaning, measure, iou_above, at_once }, keep, take)
     }
 
     /// The features of picture `image`, as (channels, height, width): values, then that shape.

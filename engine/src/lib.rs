@@ -3,6 +3,7 @@
 //! Who may import whom, each only to its right: predictors, worker, model, {backend, tensor, stage, arena, checkpoint,
 //! config}, error. `model` never names a device; `cpu` knows `backend` and `tensor` only.
 
+mod amg;
 pub mod arena;
 pub mod backend;
 pub mod checkpoint;
@@ -34,6 +35,7 @@ mod video;
 mod worker;
 mod workspace;
 
+pub use amg::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks, Progress, Until};
 pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
 pub use config::Config;

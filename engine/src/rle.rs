@@ -33,6 +33,55 @@ impl Rle {
         Rle { height, width, counts }
     }
 
+    /// Encodes a mask of bits, rows in whole bytes with the first pixel in the highest bit, (height, width), that lies at
+    /// (left, top) within a larger one of (full_height, full_width), background around it.
+    ///
+    /// Runs end where a pixel differs from the one above it; of the rows only such places are looked at.
+    pub fn from_bits(
+        bits: &[u8],
+        (height, width): (usize, usize),
+        (left, top): (usize, usize),
+        (full_height, full_width): (usize, usize),
+    ) -> Rle {
+        let row = width.div_ceil(8);
+        assert!(bits.len() == row * height && left + width <= full_width && top + height <= full_height);
+        let at = |y: usize, k: usize| bits[y * row + k];
+        // Of each column the rows where it changes, from background above its first.
+        let mut changes: Vec<Vec<u32>> = vec![Vec::new(); width];
+        for y in 0..=height {
+            for k in 0..row {
+                let above = if y > 0 { at(y - 1, k) } else { 0 };
+                let mut changed = above ^ if y < height { at(y, k) } else { 0 };
+                while changed != 0 {
+                    let bit = changed.leading_zeros() as usize;
+                    changed ^= 0x80 >> bit;
+                    if k * 8 + bit < width {
+                        changes[k * 8 + bit].push(y as u32);
+                    }
+                }
+            }
+        }
+        let mut places: Vec<u64> = Vec::new();
+        for (x, column) in changes.iter().enumerate() {
+            for &y in column {
+                let place = ((left + x) * full_height + top) as u64 + u64::from(y);
+                // A run that ends at the bottom goes on where the next column begins with one.
+                if places.last() == Some(&place) {
+                    places.pop();
+                } else {
+                    places.push(place);
+                }
+            }
+        }
+        let all = (full_height * full_width) as u64;
+        if places.last() != Some(&all) {
+            places.push(all);
+        }
+        let counts =
+            places.iter().scan(0, |from, &place| Some((place - std::mem::replace(from, place)) as u32)).collect();
+        Rle { height: full_height, width: full_width, counts }
+    }
+
     /// The mask as rows, 1 being foreground. Fails when the runs do not add up to the mask's size.
     pub fn decode(&self) -> Result<Vec<u8>> {
         let total: u64 = self.counts.iter().map(|&n| n as u64).sum();
@@ -154,6 +203,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn bits_are_encoded_where_they_lie(h in 1usize..9, w in 1usize..20, at in (0usize..4, 0usize..4), more in (0usize..3, 0usize..3), noise: u64) {
+            let (left, top) = at;
+            let (full_h, full_w) = (h + top + more.0, w + left + more.1);
+            // Runs as well as specks.
+            let on = |x: usize, y: usize| (noise >> ((x * 5 + y * (3 + (noise % 7) as usize)) % 61)) & 3 > 0;
+            let mut bits = vec![0u8; h * w.div_ceil(8)];
+            let mut full = vec![0u8; full_h * full_w];
+            for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))).filter(|&(y, x)| on(x, y)) {
+                bits[y * w.div_ceil(8) + x / 8] |= 0x80 >> (x % 8);
+                full[(y + top) * full_w + x + left] = 1;
+            }
+            let got = Rle::from_bits(&bits, (h, w), (left, top), (full_h, full_w));
+            prop_assert_eq!(got, Rle::encode(&full, full_h, full_w));
+        }
+
         #[test]
         fn masks_survive(w in 1usize..20, h in 1usize..20, bits in proptest::collection::vec(any::<bool>(), 400)) {
             let mask: Vec<u8> = bits[..w * h].iter().map(|&b| b as u8).collect();

@@ -1,5 +1,9 @@
 //! A queue on a device with its scratch memory and recordings, used by one predictor at a time.
 
+mod survey;
+
+pub(crate) use survey::{Found, Survey};
+
 use crate::arena::{Arena, Carver, Place};
 use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
 use crate::error::{Error, Result, try_from_fn, try_zeros};
@@ -33,6 +37,14 @@ pub(crate) trait ImageWorker: Send {
     fn reserve(&mut self, images: usize, points: usize, masks: bool, clean: bool) -> Result<()>;
     /// Encodes pictures; those of before are forgotten.
     fn encode(&mut self, frames: &[Frame<'_>]) -> Result<()>;
+    /// Decodes prompts on the current image, and measures what they find; `keep` says of each mask that is believed in whether
+    /// `take` gets it, as bits.
+    fn survey(
+        &mut self,
+        survey: &Survey<'_>,
+        keep: &mut dyn FnMut(&Found) -> bool,
+        take: &mut dyn FnMut(&Found, &[u8]) -> Result<()>,
+    ) -> Result<()>;
     /// Decodes the prompts of every current image; `jobs[i]` is about image `i`.
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()>;
     /// The features of an image as (c, h, w).
@@ -119,6 +131,27 @@ impl<'a> CleanActs<'a> {
     }
 }
 
+/// What a pass of the decoder works on.
+struct PassActs<'a> {
+    decoder: mask_decoder::Acts<'a>,
+    /// (prompts, masks) i32: which of the four masks of a prompt were chosen.
+    selected: Tensor<'a>,
+    clean: Option<CleanActs<'a>>,
+}
+
+impl<'a> PassActs<'a> {
+    fn carve<B: Backend>(scratch: &'a Arena<B>, net: &Network<B>, batch: Batch, masks: usize, clean: bool) -> Self {
+        let mut carver = scratch.carve();
+        let decoder = mask_decoder::Acts::carve(&mut carver, &net.config, net.policy, batch);
+        let side = net.config.mask_side();
+        PassActs {
+            selected: decoder.selected.prefix(&[batch.prompts, masks]),
+            clean: clean.then(|| CleanActs::carve(&mut carver, batch.prompts, masks, side)),
+            decoder,
+        }
+    }
+}
+
 /// Masks that wait to be labelled.
 struct LabelActs<'a> {
     /// (prompts, 1, side, side)
@@ -179,24 +212,22 @@ impl<B: Backend> Worker<B> {
         })
     }
 
-    /// One pass over prompts `range`, counted through all jobs.
-    fn pass(
+    /// Enqueues the decoding of prompts `range`, counted through all jobs; IoUs, scores and choices are in `staging` after the
+    /// next wait.
+    fn find(
         &mut self,
-        jobs: &mut [Job<'_>],
+        jobs: &[Job<'_>],
         range: Range<usize>,
         selection: Selection,
         cleaning: Option<Cleaning>,
-    ) -> Result<()> {
+    ) -> Result<Batch> {
         let batch = self.staging.fill(jobs, range.clone(), self.net.config.image_size as f32);
         self.reserve_decode(batch, cleaning.is_some())?;
-        let (net, b, s) = (&*self.net, &self.b, &mut self.staging);
-        let (side, total) = (net.config.mask_side(), jobs.iter().map(|job| job.prompts.len()).sum());
+        let (net, b, s, n) = (&*self.net, &self.b, &mut self.staging, selection.masks());
         self.scratch.poison(b);
-        let mut carver = self.scratch.carve();
-        let a = mask_decoder::Acts::carve(&mut carver, &net.config, net.policy, batch);
+        let PassActs { decoder: a, selected, clean } =
+            PassActs::carve(&self.scratch, net, batch, n, cleaning.is_some());
         let features = Features::carve(&mut self.features.carve(), &net.config, net.policy, self.capacity);
-        let n = selection.masks();
-        let clean = cleaning.map(|c| (c, CleanActs::carve(&mut carver, batch.prompts, n, net.config.mask_side())));
         b.upload_all(&[
             (a.points, bytemuck::cast_slice(&s.points)),
             (a.point_labels, bytemuck::cast_slice(&s.labels)),
@@ -212,11 +243,10 @@ impl<B: Backend> Worker<B> {
             b.upload(a.mask_input.slice(i, 1), bytemuck::cast_slice(mask));
         }
 
-        let selected = a.selected.prefix(&[batch.prompts, n]);
         self.decode.run((batch, n, clean.is_some()), b, &[&self.scratch, &self.features], |b| {
             net.mask_decoder.run(b, &a, &net.prompt_encoder, &features, selection);
-            if let Some((cleaning, clean)) = &clean {
-                b.clean_masks(clean.masks, a.masks, selected, clean.labels, clean.areas, *cleaning);
+            if let (Some(cleaning), Some(clean)) = (cleaning, &clean) {
+                b.clean_masks(clean.masks, a.masks, selected, clean.labels, clean.areas, cleaning);
             }
         });
 
@@ -226,6 +256,22 @@ impl<B: Backend> Worker<B> {
         b.download(bytemuck::cast_slice_mut(&mut s.iou), a.iou);
         b.download(bytemuck::cast_slice_mut(&mut s.scores), a.scores);
         b.download(bytemuck::cast_slice_mut(&mut s.selected), selected);
+        Ok(batch)
+    }
+
+    /// One pass over prompts `range`, counted through all jobs.
+    fn pass(
+        &mut self,
+        jobs: &mut [Job<'_>],
+        range: Range<usize>,
+        selection: Selection,
+        cleaning: Option<Cleaning>,
+    ) -> Result<()> {
+        let batch = self.find(jobs, range.clone(), selection, cleaning)?;
+        let (net, b, s, n) = (&*self.net, &self.b, &mut self.staging, selection.masks());
+        let (side, total) = (net.config.mask_side(), jobs.iter().map(|job| job.prompts.len()).sum());
+        let PassActs { decoder: a, selected, clean } =
+            PassActs::carve(&self.scratch, net, batch, n, cleaning.is_some());
         let mut start = 0;
         for job in jobs.iter_mut() {
             let own = start..start + job.prompts.len();
@@ -238,7 +284,7 @@ impl<B: Backend> Worker<B> {
             let (low, chosen) = (a.masks.slice(first, count), selected.slice(first, count));
             if let Some(out) = &mut job.masks {
                 let (masks, chosen) = match &clean {
-                    Some((_, clean)) => (clean.masks.slice(first, count), None),
+                    Some(clean) => (clean.masks.slice(first, count), None),
                     None => (low, Some(chosen)),
                 };
                 if out.buffer.format() == MaskFormat::Labels {
@@ -396,6 +442,15 @@ impl<B: Backend> ImageWorker for Worker<B> {
         b.failure()?;
         self.images = frames.len();
         Ok(())
+    }
+
+    fn survey(
+        &mut self,
+        survey: &Survey<'_>,
+        keep: &mut dyn FnMut(&Found) -> bool,
+        take: &mut dyn FnMut(&Found, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.survey_all(survey, keep, take)
     }
 
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()> {

@@ -14,7 +14,8 @@ $P fixtures.py forms $OUT/weights/mini21.safetensors $OUT/weights
 CLIP=$(mktemp -d)
 $P fixtures.py clip "$CLIP"
 I="--image $OUT/inputs/coffee.png --image2 $OUT/inputs/chelsea.png --video $CLIP"
-$P make_golden.py mini21 $OUT/weights/mini21.safetensors $OUT/golden/mini21 $I --cases image,video
+$P make_golden.py mini21 $OUT/weights/mini21.safetensors $OUT/golden/mini21 $I --cases image,video,amg
+rm $OUT/golden/mini21/amg_*.safetensors
 $P make_golden.py mini20 $OUT/weights/mini20.safetensors $OUT/golden/mini20 $I --cases image
 $P make_golden.py mini20 $OUT/weights/mini20.safetensors $OUT/golden/mini20 $I --cases video --lean --frames 4 --only point,mask,correction_from_start
 $P make_golden.py mini21 $OUT/weights/mini21occ.safetensors $OUT/golden/mini21occ $I --cases video --only point,two_objects,correction_from_next

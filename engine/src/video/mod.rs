@@ -14,4 +14,5 @@ mod worker;
 pub use predictor::{VideoPredictor, VideoPredictorOptions};
 pub use show::FrameMasks;
 pub use source::Retention;
+pub(crate) use source::copy;
 pub(crate) use worker::{Tracker, VideoWorker};

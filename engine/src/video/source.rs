@@ -146,7 +146,7 @@ impl Pushed {
 }
 
 /// A copy of a frame in the host's memory, interleaved and rows from the top; none of one that is elsewhere.
-pub(super) fn copy(frame: &Frame<'_>) -> Result<Option<Arc<Picture>>> {
+pub(crate) fn copy(frame: &Frame<'_>) -> Result<Option<Arc<Picture>>> {
     if frame.is_device() {
         return Ok(None);
     }

@@ -1,0 +1,190 @@
+//! `sam2 auto`
+
+use crate::args::ModelArgs;
+use crate::overlay::{Overlay, mask_png};
+use crate::{Failure, files, note, print, write};
+use sam2::picture::{self, Picture};
+use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `sam2 auto`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Picture, PNG or JPEG; or a folder of them
+    image: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Points along each side of the picture
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    points_per_side: usize,
+    /// Points that are decoded at once, at most
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    points_per_batch: usize,
+    /// Drop masks whose predicted IoU is not above it; 0: none
+    #[arg(long, value_name = "X", default_value_t = 0.8)]
+    pred_iou_thresh: f32,
+    /// Drop masks that are less stable; 0: none
+    #[arg(long, value_name = "X", default_value_t = 0.95)]
+    stability_score_thresh: f32,
+    /// Stability is how much of a mask stays between the threshold plus and minus this
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_hyphen_values = true)]
+    stability_score_offset: f32,
+    /// Logits above it are on the object
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
+    mask_threshold: f32,
+    /// Of masks whose boxes overlap by more than this, the best stays
+    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    box_nms_thresh: f32,
+    /// Layers of crops beside the whole picture
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    crop_n_layers: usize,
+    /// As --box-nms-thresh, between crops
+    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    crop_nms_thresh: f32,
+    /// How much of the shorter side crops overlap by
+    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0)]
+    crop_overlap_ratio: f64,
+    /// Each layer has so many times fewer points per side
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    crop_n_points_downscale_factor: usize,
+    /// Mend holes and specks of up to so many pixels of the low-resolution mask
+    #[arg(long, value_name = "A", default_value_t = 0)]
+    min_mask_region_area: usize,
+    /// Find every mask a second time, from its point and itself
+    #[arg(long)]
+    use_m2m: bool,
+    /// One mask for each point instead of three
+    #[arg(long)]
+    no_multimask_output: bool,
+    /// Write the masks in colours here and the overlay beside it, as NAME.overlay.png; of a folder, a folder of NAME.json
+    /// and NAME.overlay.png, where what is there is not done again
+    #[arg(short, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Print a list of records with the masks in COCO RLE
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    fn options(&self) -> AutomaticMaskGeneratorOptions {
+        AutomaticMaskGeneratorOptions {
+            points_per_side: self.points_per_side,
+            points_per_batch: self.points_per_batch,
+            pred_iou_thresh: self.pred_iou_thresh,
+            stability_score_thresh: self.stability_score_thresh,
+            stability_score_offset: self.stability_score_offset,
+            mask_threshold: self.mask_threshold,
+            box_nms_thresh: self.box_nms_thresh,
+            crop_n_layers: self.crop_n_layers,
+            crop_nms_thresh: self.crop_nms_thresh,
+            crop_overlap_ratio: self.crop_overlap_ratio,
+            crop_n_points_downscale_factor: self.crop_n_points_downscale_factor,
+            point_grids: None,
+            min_mask_region_area: self.min_mask_region_area,
+            use_m2m: self.use_m2m,
+            multimask_output: !self.no_multimask_output,
+        }
+    }
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let folder = args.image.is_dir();
+    if folder && (args.output.is_none() || args.json) {
+        return Err(Failure::Usage("of a folder, results go to the folder that -o names".into()));
+    }
+    let mut generator = args.model.load()?.automatic_mask_generator(args.options())?;
+    if let (true, Some(out)) = (folder, &args.output) {
+        return of_folder(&mut generator, &args.image, out);
+    }
+    let (picture, masks) = find(&mut generator, &args.image)?;
+    if let Some(file) = &args.output {
+        let (map, overlay) = pictures(&picture, &masks)?;
+        write(file, &map)?;
+        write(&file.with_extension("overlay.png"), &overlay)?;
+    }
+    if args.json {
+        return print(&records(&masks));
+    }
+    for (i, m) in masks.iter().enumerate() {
+        let [x, y, w, h] = m.bbox;
+        let scores = format!("predicted IoU {:.4}, stability {:.4}", m.predicted_iou, m.stability_score);
+        print(&format!("mask {i}: {} pixels in {x},{y} {w}x{h}, {scores}", m.area))?;
+    }
+    Ok(())
+}
+
+/// Everything in a picture, with a bar on stderr.
+fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture, Vec<AutomaticMask>), Failure> {
+    let picture = picture::read(file)?;
+    let style = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} points, {msg}");
+    let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    let bar = indicatif::ProgressBar::new(0).with_style(style);
+    let mut progress = |p: sam2::Progress| {
+        bar.set_length(p.of as u64);
+        bar.set_position(p.points as u64);
+        bar.set_message(format!("{} masks", p.masks));
+        true
+    };
+    let found = generator.generate_until(&picture.frame()?, Until { progress: &mut progress, budget: None });
+    bar.finish_and_clear();
+    Ok((picture, found?.masks))
+}
+
+/// The masks in colours, the largest below; and over the picture.
+fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+    let mut order: Vec<&AutomaticMask> = masks.iter().collect();
+    order.sort_by_key(|m| m.area);
+    let decoded = order.iter().map(|m| m.segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
+    let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
+    let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
+    Ok((mask_png(&masks, picture.width, picture.height)?, picture::encode_png(&overlay)?))
+}
+
+/// Records as the reference has them, with masks in COCO RLE.
+fn records(masks: &[AutomaticMask]) -> String {
+    let record = |m: &AutomaticMask| {
+        json!({
+            "segmentation": {"size": [m.segmentation.height, m.segmentation.width], "counts": m.segmentation.to_coco()},
+            "area": m.area,
+            "bbox": m.bbox,
+            "predicted_iou": m.predicted_iou,
+            "point_coords": [m.point_coords],
+            "stability_score": m.stability_score,
+            "crop_box": m.crop_box,
+        })
+    };
+    serde_json::Value::from_iter(masks.iter().map(record)).to_string()
+}
+
+/// All pictures of a folder; one that cannot be read is told of and does not stop the others.
+fn of_folder(generator: &mut AutomaticMaskGenerator, folder: &Path, out: &Path) -> Result<(), Failure> {
+    let mut all = files::entries(folder)?;
+    all.retain(|(name, _)| {
+        let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+        ["png", "jpg", "jpeg"].contains(&ending.as_str())
+    });
+    std::fs::create_dir_all(out).map_err(|e| crate::io(out, e))?;
+    let (mut failed, mut first) = (0, None);
+    for (i, (name, path)) in all.iter().enumerate() {
+        let (json, overlay) = (out.join(format!("{name}.json")), out.join(format!("{name}.overlay.png")));
+        if json.exists() {
+            continue;
+        }
+        note(&format!("{}/{} {name}", i + 1, all.len()));
+        let done = find(generator, path).and_then(|(picture, masks)| {
+            write(&overlay, &pictures(&picture, &masks)?.1)?;
+            // Last: it says that all is done.
+            write(&json, records(&masks).as_bytes())
+        });
+        if let Err(failure) = done {
+            let (code, message) = failure.describe();
+            note(&format!("error: {name}: {message}"));
+            (failed, first) = (failed + 1, first.or(Some(code)));
+        }
+    }
+    match first {
+        Some(code) => Err(Failure::Part { code, message: format!("{failed} of {} pictures failed", all.len()) }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,66 @@
+//! `sam2 auto`: everything in a picture, and in a folder of pictures.
+
+mod common;
+
+use common::*;
+use serde_json::Value;
+
+const SETTINGS: [&str; 8] =
+    ["--model", "demo", "--points-per-side", "8", "--stability-score-thresh", "0.8", "--pred-iou-thresh", "0.6"];
+
+fn auto(picture: &str, more: &[&str]) -> String {
+    stdout(&[&["auto", picture][..], &SETTINGS, more].concat())
+}
+
+fn records(text: &str) -> Vec<Value> {
+    let Value::Array(all) = serde_json::from_str(text).unwrap() else { panic!("{text}") };
+    all
+}
+
+#[test]
+fn a_picture() {
+    let (folder, picture) = (Folder::new("auto"), "demo/samples/images/image1.png");
+    let map = folder.file("all.png");
+    let lines = auto(picture, &["-o", &map]);
+    let found = records(&auto(picture, &["--json"]));
+    assert!(found.len() >= 3 && lines.lines().count() == found.len(), "{lines}");
+    let mut colours = std::collections::HashSet::new();
+    let map = sam2::picture::read(map).unwrap();
+    let overlay = sam2::picture::read(folder.file("all.overlay.png")).unwrap();
+    assert_eq!((map.width, map.height, overlay.width, overlay.height), (480, 360, 480, 360));
+    colours.extend(map.pixels.chunks(3).map(<[u8]>::to_vec));
+    assert!(colours.len() > 3, "{colours:?}");
+    for record in &found {
+        let counts = record["segmentation"]["counts"].as_str().unwrap();
+        let mask = sam2::rle::Rle::from_coco(counts, 360, 480).unwrap();
+        assert_eq!(mask.area(), record["area"].as_u64().unwrap());
+        let [x, y, w, h] = mask.bbox().map(|v| v as f64);
+        let bbox: Vec<f64> = record["bbox"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        assert_eq!(bbox, [x, y, w - 1.0, h - 1.0]);
+        assert!(record["predicted_iou"].as_f64().unwrap() > 0.6 && record["stability_score"].as_f64().unwrap() >= 0.8);
+    }
+    // Settings that keep nothing.
+    assert_eq!(auto(picture, &["--box-nms-thresh", "0.5", "--mask-threshold=99", "--json"]).trim(), "[]");
+    fails(4, "points_per_batch", &["auto", picture, "--model", "demo", "--points-per-batch", "0"]);
+}
+
+#[test]
+fn a_folder_with_a_bad_file() {
+    let folder = Folder::new("auto-folder");
+    let (pictures, out) = (folder.0.join("in"), folder.file("out"));
+    std::fs::create_dir(&pictures).unwrap();
+    std::fs::copy(root().join("demo/samples/images/image1.png"), pictures.join("a.png")).unwrap();
+    std::fs::write(pictures.join("b.jpg"), b"\xff\xd8 no picture").unwrap();
+    std::fs::write(pictures.join("notes.txt"), b"not looked at").unwrap();
+    let args = [&["auto", pictures.to_str().unwrap()][..], &SETTINGS, &["-o", &out]].concat();
+    fails(4, "1 of 2 pictures failed", &args);
+    let done = folder.0.join("out/a.png.json");
+    assert!(records(&std::fs::read_to_string(&done).unwrap()).len() >= 3);
+    assert!(folder.0.join("out/a.png.overlay.png").exists() && !folder.0.join("out/b.jpg.json").exists());
+    // What is there is not done again.
+    std::fs::write(&done, b"[]").unwrap();
+    std::fs::remove_file(pictures.join("b.jpg")).unwrap();
+    stdout(&args);
+    assert_eq!(std::fs::read(&done).unwrap(), b"[]");
+    fails(2, "-o", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
+}

@@ -1,0 +1,65 @@
+//! Where to look: points, and crops of the picture.
+
+/// `n` by `n` points in 0..1, row by row.
+pub(super) fn point_grid(n: usize) -> Vec<[f64; 2]> {
+    let offset = 1.0 / (2.0 * n as f64);
+    let (last, step) = (1.0 - offset, (1.0 - 2.0 * offset) / (n.max(2) - 1) as f64);
+    let place = |i: usize| if i + 1 == n && n > 1 { last } else { offset + step * i as f64 };
+    (0..n * n).map(|i| [place(i % n), place(i / n)]).collect()
+}
+
+/// A part of the picture: left, top, right, bottom; and its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crop {
+    pub bounds: [usize; 4],
+    pub layer: usize,
+}
+
+impl Crop {
+    pub fn width(&self) -> usize {
+        self.bounds[2] - self.bounds[0]
+    }
+
+    pub fn height(&self) -> usize {
+        self.bounds[3] - self.bounds[1]
+    }
+}
+
+/// The picture, then for each layer i from 1 on 2^i by 2^i crops that overlap, column by column, as the reference's
+/// `generate_crop_boxes`.
+pub(super) fn crops(height: usize, width: usize, layers: usize, overlap_ratio: f64) -> Vec<Crop> {
+    let mut all = vec![Crop { bounds: [0, 0, width, height], layer: 0 }];
+    for layer in 1..=layers {
+        let n = 1usize << layer;
+        let overlap = (overlap_ratio * height.min(width) as f64 * (2.0 / n as f64)) as usize;
+        let length = |side: usize| (overlap * (n - 1) + side).div_ceil(n);
+        let (w, h) = (length(width), length(height));
+        for (i, k) in (0..n).flat_map(|i| (0..n).map(move |k| (i, k))) {
+            let (x, y) = ((w - overlap) * i, (h - overlap) * k);
+            all.push(Crop { bounds: [x, y, (x + w).min(width), (y + h).min(height)], layer });
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_where_the_reference_has_them() {
+        assert_eq!(point_grid(1), [[0.5, 0.5]]);
+        assert_eq!(point_grid(2), [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]);
+        assert_eq!(point_grid(0), Vec::<[f64; 2]>::new());
+        assert_eq!(point_grid(32)[1023], [0.984375, 0.984375]);
+    }
+
+    #[test]
+    fn crops_are_where_the_reference_has_them() {
+        // generate_crop_boxes((131, 198), 1, 512 / 1500)
+        let bounds: Vec<[usize; 4]> = crops(131, 198, 1, 512.0 / 1500.0).iter().map(|c| c.bounds).collect();
+        let want = [[0, 0, 198, 131], [0, 0, 121, 88], [0, 44, 121, 131], [77, 0, 198, 88], [77, 44, 198, 131]];
+        assert_eq!(bounds, want);
+        assert_eq!(crops(50, 50, 3, 0.3).iter().filter(|c| c.layer == 3).count(), 64);
+    }
+}

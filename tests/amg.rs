@@ -1,0 +1,188 @@
+//! Automatic masks against the reference, in every setting; and what the reference does not have.
+
+mod common;
+
+use common::*;
+use sam2::{
+    AutomaticMask, AutomaticMaskGeneratorOptions, Error, Frame, Model, PixelFormat, Plane, Progress, Until, Yuv,
+    YuvMatrix, YuvRange, rle::Rle,
+};
+use sam2_cuda::Cuda;
+use sam2_cuda::emulator::Emulator;
+use serde_json::Value;
+use std::time::Duration;
+
+const CASES: [&str; 8] = ["grid8_zero", "grid8", "crops", "crops_downscale", "single", "m2m", "no_filter", "min_area"];
+
+/// A case of the reference's: its options, and what it found.
+fn golden(case: &str) -> (AutomaticMaskGeneratorOptions, Vec<Value>) {
+    let text = std::fs::read_to_string(file(&format!("tests/data/golden/mini21/amg_{case}.json"))).unwrap();
+    let Value::Object(mut all) = serde_json::from_str(&text.replace(": NaN", ": null")).unwrap() else { panic!() };
+    let mut o = AutomaticMaskGeneratorOptions::default();
+    for (name, v) in all["options"].as_object().unwrap() {
+        let (int, real) = (v.as_u64().unwrap_or(0) as usize, v.as_f64().unwrap_or(0.0) as f32);
+        match name.as_str() {
+            "points_per_side" => o.points_per_side = int,
+            "points_per_batch" => o.points_per_batch = int,
+            "pred_iou_thresh" => o.pred_iou_thresh = real,
+            "stability_score_thresh" => o.stability_score_thresh = real,
+            "stability_score_offset" => o.stability_score_offset = real,
+            "mask_threshold" => o.mask_threshold = real,
+            "box_nms_thresh" => o.box_nms_thresh = real,
+            "crop_n_layers" => o.crop_n_layers = int,
+            "crop_n_points_downscale_factor" => o.crop_n_points_downscale_factor = int,
+            "min_mask_region_area" => o.min_mask_region_area = int,
+            "use_m2m" => o.use_m2m = v.as_bool().unwrap(),
+            "multimask_output" => o.multimask_output = v.as_bool().unwrap(),
+            other => panic!("{other}"),
+        }
+    }
+    let Value::Array(records) = all.remove("records").unwrap() else { panic!() };
+    (o, records)
+}
+
+fn numbers(v: &Value) -> Vec<f32> {
+    v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+}
+
+fn iou(a: &Rle, b: &Rle) -> f64 {
+    let (a, b) = (a.decode().unwrap(), b.decode().unwrap());
+    let count = |f: fn(u8, u8) -> bool| a.iter().zip(&b).filter(|(a, b)| f(**a, **b)).count() as f64;
+    let union = count(|a, b| a + b > 0);
+    if union == 0.0 { 1.0 } else { count(|a, b| a * b > 0) / union }
+}
+
+/// The same records in the same order, but for the order of those whose scores are closer than rounding.
+fn agree(case: &str, got: &[AutomaticMask], want: &[Value]) {
+    let boxes = |r: &AutomaticMask| (r.bbox, r.predicted_iou);
+    assert_eq!(got.len(), want.len(), "{case}: {:?}", got.iter().map(boxes).collect::<Vec<_>>());
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let close = |name: &str, got: f32| match w[name].as_f64() {
+            None => assert!(got.is_nan(), "{case} {i}: {name} {got}"),
+            Some(want) => assert!((got - want as f32).abs() <= 1e-3, "{case} {i}: {name} {got}, {want}"),
+        };
+        close("predicted_iou", g.predicted_iou);
+        close("stability_score", g.stability_score);
+        assert_eq!(g.bbox.to_vec(), numbers(&w["bbox"]), "{case} {i}");
+        assert_eq!(g.crop_box.to_vec(), numbers(&w["crop_box"]), "{case} {i}");
+        assert_eq!(g.point_coords.to_vec(), numbers(&w["point_coords"][0]), "{case} {i}");
+        let size = numbers(&w["rle"]["size"]);
+        let counts = w["rle"]["counts"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect();
+        let there = Rle { height: size[0] as usize, width: size[1] as usize, counts };
+        assert!(iou(&g.segmentation, &there) >= 0.999, "{case} {i}: IoU {}", iou(&g.segmentation, &there));
+        assert_eq!(g.area, g.segmentation.area(), "{case} {i}");
+        if g.segmentation == there {
+            assert_eq!(g.segmentation.to_coco(), w["coco"]["counts"].as_str().unwrap(), "{case} {i}");
+        }
+    }
+}
+
+fn find(model: &Model, o: &AutomaticMaskGeneratorOptions, frame: &Frame<'_>) -> Vec<AutomaticMask> {
+    model.automatic_mask_generator(o.clone()).unwrap().generate(frame).unwrap()
+}
+
+#[test]
+fn every_setting_agrees_with_the_reference() {
+    let mini = Mini::load("mini21");
+    let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    for case in CASES {
+        let (options, want) = golden(case);
+        let got = find(&mini.model, &options, &picture.frame().unwrap());
+        agree(case, &got, &want);
+        // However many points at once.
+        let few = AutomaticMaskGeneratorOptions { points_per_batch: 5, ..options };
+        // As text: some scores are not a number.
+        let text = |masks: &[AutomaticMask]| format!("{masks:?}");
+        assert_eq!(text(&find(&mini.model, &few, &picture.frame().unwrap())), text(&got), "{case}");
+    }
+}
+
+#[test]
+fn on_the_emulator() {
+    let mini = Mini::on("mini21", Cuda::on(Emulator::new(3)));
+    let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    let (options, want) = golden("no_filter");
+    agree("no_filter", &find(&mini.model, &options, &picture.frame().unwrap()), &want);
+}
+
+/// Crops of a picture are the same however it is stored.
+#[test]
+fn crops_of_every_format() {
+    let mini = Mini::load("mini21");
+    let (options, _) = golden("crops");
+    let (w, h) = (61usize, 47usize);
+    let gray: Vec<u8> = (0..w * h).map(|i| (i % w * 3 + i / w * 2 + i * i / 37 % 50) as u8).collect();
+    let rgb: Vec<u8> = gray.iter().flat_map(|&v| [v; 3]).collect();
+    let want = find(&mini.model, &options, &Frame::rgb8(&rgb, w, h).unwrap());
+    assert!(want.iter().any(|m| m.crop_box[2] < w as f32), "{want:?}");
+    let upside: Vec<u8> = rgb.chunks(w * 3).rev().flatten().copied().collect();
+    let (chroma, yuv) = (vec![128u8; (h + 1) / 2 * (w + 1)], Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Full });
+    let nv12 = [Plane::new(&gray, w), Plane::new(&chroma, w + 1)];
+    for frame in [
+        Frame::rgb8(&upside, w, h).map(Frame::flipped),
+        Frame::new(PixelFormat::Gray8, &gray, w, h, w),
+        Frame::planes(PixelFormat::Nv12(yuv), &nv12, w, h),
+    ] {
+        assert_eq!(find(&mini.model, &options, &frame.unwrap()), want);
+    }
+}
+
+/// What is looked at can be bounded; what was found so far comes back.
+#[test]
+fn a_search_ends_when_it_should() {
+    let mini = Mini::load("mini21");
+    let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    let (frame, (options, _)) = (picture.frame().unwrap(), golden("min_area"));
+    let all = find(&mini.model, &options, &frame);
+    let mut generator = mini.model.automatic_mask_generator(options).unwrap();
+    let mut seen: Vec<Progress> = Vec::new();
+    let mut progress = |p: Progress| {
+        seen.push(p);
+        true
+    };
+    let whole =
+        generator.generate_until(&frame, Until { progress: &mut progress, budget: Some(Duration::MAX) }).unwrap();
+    assert_eq!((whole.masks, whole.complete), (all.clone(), true));
+    assert_eq!(seen.iter().map(|p| (p.points, p.of)).collect::<Vec<_>>(), [(24, 64), (48, 64), (64, 64)]);
+    assert!(seen[2].masks >= all.len());
+
+    let mut first = |p: Progress| p.points < 24;
+    let part = generator.generate_until(&frame, Until { progress: &mut first, budget: None }).unwrap();
+    assert!(
+        !part.complete && !part.masks.is_empty() && part.masks.iter().all(|m| m.point_coords[1] < 131.0 * 3.0 / 8.0)
+    );
+    let none = Until { progress: &mut |_| true, budget: Some(Duration::ZERO) };
+    assert_eq!(generator.generate_until(&frame, none).unwrap(), part, "one batch at least");
+    assert_eq!(generator.generate(&frame).unwrap(), all, "and afterwards as before");
+}
+
+#[test]
+fn settings_that_keep_nothing_or_mean_nothing() {
+    let mini = Mini::load("mini21");
+    let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    let base = AutomaticMaskGeneratorOptions { points_per_side: 2, ..Default::default() };
+    let strict = AutomaticMaskGeneratorOptions { pred_iou_thresh: 2.0, ..base.clone() };
+    assert_eq!(find(&mini.model, &strict, &picture.frame().unwrap()), []);
+    let grid = |grids: Vec<Vec<[f64; 2]>>| AutomaticMaskGeneratorOptions { point_grids: Some(grids), ..base.clone() };
+    let own = grid(vec![vec![[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]]);
+    assert_eq!(find(&mini.model, &own, &picture.frame().unwrap()), find(&mini.model, &base, &picture.frame().unwrap()));
+    type Change = fn(&mut AutomaticMaskGeneratorOptions);
+    let changes: [Change; 11] = [
+        |o| o.points_per_side = 0,
+        |o| o.points_per_side = 5000,
+        |o| o.points_per_batch = 0,
+        |o| o.pred_iou_thresh = f32::NAN,
+        |o| o.stability_score_offset = f32::INFINITY,
+        |o| o.crop_overlap_ratio = 1.0,
+        |o| o.crop_n_layers = 7,
+        |o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 2),
+        |o| o.crop_n_points_downscale_factor = 0,
+        |o| o.point_grids = Some(vec![vec![]]),
+        |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut options = base.clone();
+        change(&mut options);
+        assert!(matches!(mini.model.automatic_mask_generator(options), Err(Error::Input(_))), "{i}");
+    }
+}
