@@ -116,7 +116,7 @@ fn crops_of_every_format() {
     let want = find(&mini.model, &options, &Frame::rgb8(&rgb, w, h).unwrap());
     assert!(want.iter().any(|m| m.crop_box[2] < w as f32), "{want:?}");
     let upside: Vec<u8> = rgb.chunks(w * 3).rev().flatten().copied().collect();
-    let (chroma, yuv) = (vec![128u8; (h + 1) / 2 * (w + 1)], Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Full });
+    let (chroma, yuv) = (vec![128u8; h.div_ceil(2) * (w + 1)], Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Full });
     let nv12 = [Plane::new(&gray, w), Plane::new(&chroma, w + 1)];
     for frame in [
         Frame::rgb8(&upside, w, h).map(Frame::flipped),
