@@ -199,6 +199,9 @@
 // A tensor with its owner, as dlpack.h declares it.
 typedef struct DLManagedTensorVersioned DLManagedTensorVersioned;
 
+// Finds everything in pictures. One thread uses it at a time.
+typedef struct sam2_automatic_mask_generator sam2_automatic_mask_generator;
+
 // Encodes a picture, then makes masks for prompts on it. One thread uses it at a time.
 typedef struct sam2_image_predictor sam2_image_predictor;
 
@@ -218,23 +221,39 @@ typedef struct sam2_video_predictor sam2_video_predictor;
 // How a call ended: `SAM2_OK`, or what went wrong; `sam2_last_error` says it in words.
 typedef int32_t sam2_status;
 
-// A GPU of this machine. Begin with SAM2_GPU_INFO_INIT.
+// What to look for; names and what SAM2_AUTOMATIC_MASK_OPTIONS_INIT sets are the reference's.
 typedef struct {
-    // sizeof(sam2_gpu_info)
+    // sizeof(sam2_automatic_mask_options)
     uint32_t struct_size;
-    // Compute capability, 90 for 9.0.
-    uint32_t capability;
-    // Bytes of memory.
-    uint64_t memory;
-    // Not 0: models can run on it.
-    int32_t usable;
-    // Not used.
-    int32_t reserved;
-    // As nvidia-smi prints it, for sam2_model_options.
-    char uuid[48];
-    // Its name, cut to its length.
-    char name[64];
-} sam2_gpu_info;
+    // Points along each side of the picture, 1 to 1024.
+    uint32_t points_per_side;
+    // Points that are decoded at once, at most.
+    uint32_t points_per_batch;
+    // Layers of crops beside the whole picture, at most 6; layer i has 4^i.
+    uint32_t crop_n_layers;
+    // Each layer has so many times fewer points per side than the one before.
+    uint32_t crop_n_points_downscale_factor;
+    // Holes and specks of up to so many pixels of the low-resolution mask are mended.
+    uint32_t min_mask_region_area;
+    // Not 0: every mask is found a second time, from its point and itself.
+    int32_t use_m2m;
+    // Not 0: three masks for each point, instead of one.
+    int32_t multimask_output;
+    // Masks whose predicted IoU is not above it are dropped; 0: none are.
+    float pred_iou_thresh;
+    // Masks whose stability is below it are dropped; 0: none are.
+    float stability_score_thresh;
+    // Stability is pixels with logits above `mask_threshold` + this / pixels above `mask_threshold` - this.
+    float stability_score_offset;
+    // Logits above it are on the object.
+    float mask_threshold;
+    // Of two masks of a crop whose boxes overlap by more than this (intersection over union), the better stays.
+    float box_nms_thresh;
+    // As `box_nms_thresh`, of masks of different crops, of which those of smaller crops are better.
+    float crop_nms_thresh;
+    // How much of the shorter side crops of the first layer overlap by, 0..1.
+    double crop_overlap_ratio;
+} sam2_automatic_mask_options;
 
 // A picture of the caller's, borrowed for the length of a call, or of a job. Begin with SAM2_IMAGE_INIT.
 typedef struct {
@@ -269,6 +288,57 @@ typedef struct {
     // The caller's own, as of a clock: comes back with what is found on the frame.
     int64_t timestamp;
 } sam2_image;
+
+// Gets the caller's pointer, how many points were looked at, of how many, and the masks found so far, after every batch of
+// points; returns 0 to go on.
+typedef int32_t (*sam2_progress_callback)(void *user, uint64_t points, uint64_t of, uint64_t masks);
+
+// A mask that was found, there until the callback that gets it returns.
+typedef struct {
+    // sizeof(sam2_automatic_mask) as the library knows it.
+    uint32_t struct_size;
+    // Pixels across of the picture.
+    uint32_t width;
+    // Pixels down of it.
+    uint32_t height;
+    // How well the model thinks it fits, about 0 to 1.
+    float predicted_iou;
+    // How little it hangs by the threshold, 0 to 1; NaN where nothing is near it.
+    float stability_score;
+    // Left, top, width and height of the outermost pixels, from the first to the last: a mask of one pixel is 0 wide.
+    float bbox[4];
+    // The point that found it, in pixels.
+    float point_coords[2];
+    // Left, top, width and height of the crop that it was found in.
+    float crop_box[4];
+    // Not used.
+    uint32_t reserved;
+    // Pixels of the mask.
+    uint64_t area;
+    // The mask as the text of COCO's run lengths, for `sam2_mask_decode_rle`.
+    const char *rle;
+} sam2_automatic_mask;
+
+// Gets the caller's pointer and a mask, best first; returns 0 to see the others.
+typedef int32_t (*sam2_automatic_mask_callback)(void *user, const sam2_automatic_mask *mask);
+
+// A GPU of this machine. Begin with SAM2_GPU_INFO_INIT.
+typedef struct {
+    // sizeof(sam2_gpu_info)
+    uint32_t struct_size;
+    // Compute capability, 90 for 9.0.
+    uint32_t capability;
+    // Bytes of memory.
+    uint64_t memory;
+    // Not 0: models can run on it.
+    int32_t usable;
+    // Not used.
+    int32_t reserved;
+    // As nvidia-smi prints it, for sam2_model_options.
+    char uuid[48];
+    // Its name, cut to its length.
+    char name[64];
+} sam2_gpu_info;
 
 // A buffer of the caller's for masks of the picture's size, one after another, or for one map of labels. Begin
 // with SAM2_MASK_BUFFER_INIT.
@@ -531,6 +601,31 @@ typedef int32_t (*sam2_write_callback)(void *user, const uint8_t *data, size_t s
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Makes a generator. `options` may be null. On success `*out` is to be given to `sam2_automatic_mask_generator_destroy`.
+//
+// Pointers:
+// `options` is null or readable; `out` is writable.
+sam2_status sam2_automatic_mask_generator_create(const sam2_model *model,
+                                                 const sam2_automatic_mask_options *options,
+                                                 sam2_automatic_mask_generator **out);
+
+// Lets go of a generator.
+sam2_status sam2_automatic_mask_generator_destroy(sam2_automatic_mask_generator *generator);
+
+// Finds everything in a picture; `each` gets the masks. It stops when `progress` says so, or after so many milliseconds
+// (SAM2_WAIT_FOREVER: not), with the best of what was found so far; `*complete` is 1 where everything was looked at, else 0.
+// `progress` and `complete` may be null.
+//
+// Pointers:
+// `image` describes what is there; `complete` is null or writable.
+sam2_status sam2_automatic_mask_generator_generate(sam2_automatic_mask_generator *generator,
+                                                   const sam2_image *image,
+                                                   uint64_t milliseconds,
+                                                   sam2_progress_callback progress,
+                                                   sam2_automatic_mask_callback each,
+                                                   void *user,
+                                                   int32_t *complete);
 
 // Counts the NVIDIA GPUs of this machine; 0 where their driver is not installed, of which `sam2_last_error` tells.
 //
@@ -968,6 +1063,7 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #endif  /* SAM2_H */
 
 #ifdef __cplusplus
+#define SAM2_AUTOMATIC_MASK_OPTIONS_INIT ([] { sam2_automatic_mask_options v = {}; v.struct_size = sizeof v; v.points_per_side = 32; v.points_per_batch = 64; v.crop_n_points_downscale_factor = 1; v.multimask_output = 1; v.pred_iou_thresh = 0.8f; v.stability_score_thresh = 0.95f; v.stability_score_offset = 1.0f; v.box_nms_thresh = 0.7f; v.crop_nms_thresh = 0.7f; v.crop_overlap_ratio = 0.3413333333333333; return v; }())
 #define SAM2_GPU_INFO_INIT ([] { sam2_gpu_info v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_IMAGE_INIT ([] { sam2_image v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT ([] { sam2_image_predictor_options v = {}; v.struct_size = sizeof v; return v; }())
@@ -980,6 +1076,7 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #define SAM2_VIDEO_OPTIONS_INIT ([] { sam2_video_options v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_VIDEO_INFO_INIT ([] { sam2_video_info v = {}; v.struct_size = sizeof v; return v; }())
 #else
+#define SAM2_AUTOMATIC_MASK_OPTIONS_INIT {.struct_size = sizeof(sam2_automatic_mask_options), .points_per_side = 32, .points_per_batch = 64, .crop_n_points_downscale_factor = 1, .multimask_output = 1, .pred_iou_thresh = 0.8f, .stability_score_thresh = 0.95f, .stability_score_offset = 1.0f, .box_nms_thresh = 0.7f, .crop_nms_thresh = 0.7f, .crop_overlap_ratio = 0.3413333333333333}
 #define SAM2_GPU_INFO_INIT {.struct_size = sizeof(sam2_gpu_info)}
 #define SAM2_IMAGE_INIT {.struct_size = sizeof(sam2_image)}
 #define SAM2_IMAGE_PREDICTOR_OPTIONS_INIT {.struct_size = sizeof(sam2_image_predictor_options)}

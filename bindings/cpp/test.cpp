@@ -72,6 +72,14 @@ int main(int, char** argv) {
     TAKE(predictor.predict_into({&prompts[1], 1}, packed, false));
     CHECK(std::count(bits.begin(), bits.end(), 255) > 0);
     RUN(batch.reset());
+    sam2_automatic_mask_options grid = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    grid.points_per_side = 4, grid.pred_iou_thresh = 0.5f, grid.stability_score_thresh = 0.5f;
+    auto everything = TAKE(TAKE(sam2::automatic_mask_generator::create(model, grid)).generate(picture_image));
+    CHECK(!everything.empty());
+    for (const auto& m : everything) {
+        auto there = TAKE(sam2::decode_rle(m.rle, m.width, m.height));
+        CHECK(std::count(there.begin(), there.end(), 1) == static_cast<std::ptrdiff_t>(m.area) && m.predicted_iou > 0.5f);
+    }
     TAKE(sam2::gpus());
 
     auto video = TAKE(sam2::video_predictor::open(model, argv[3]));

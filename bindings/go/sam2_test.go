@@ -198,6 +198,33 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+func TestEverything(t *testing.T) {
+	m := demo(t)
+	o := DefaultAutomaticMaskOptions()
+	o.PointsPerSide, o.PredIoUThresh, o.StabilityScoreThresh = 4, 0.5, 0.5
+	g := must(m.NewAutomaticMaskGenerator(o))
+	all := must(g.Generate(read(t, "demo/pictures/astronaut.png")))
+	if len(all) == 0 {
+		t.Error("nothing")
+	}
+	for _, found := range all {
+		mask, area := must(DecodeRLE(found.RLE, found.Width, found.Height)), uint64(0)
+		for _, v := range mask.Pix {
+			area += uint64(v / 255)
+		}
+		if area != found.Area || must(EncodeRLE(mask)) != found.RLE || found.PredictedIoU <= 0.5 {
+			t.Error(found)
+		}
+	}
+	o.PointsPerSide = 0
+	if _, err := m.NewAutomaticMaskGenerator(o); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+	if g.Close() != nil || g.Close() == nil {
+		t.Error("closing twice")
+	}
+}
+
 func TestErrors(t *testing.T) {
 	if _, err := Load("nowhere", Options{}); status(err) != IO {
 		t.Error(err)

@@ -4,6 +4,7 @@
 //! either copied into memory of theirs or a handle; nothing that they hold points into the library, but for texts that never
 //! change.
 
+mod automatic;
 mod device;
 mod dlpack;
 mod handles;
@@ -22,6 +23,7 @@ mod status;
 mod track;
 mod video;
 
+pub use automatic::*;
 pub use device::*;
 pub use dlpack::*;
 pub use image::*;

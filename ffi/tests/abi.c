@@ -42,6 +42,8 @@ static int32_t refuse(void *user, const uint8_t *data, size_t size) {
 
 static void log_nothing(void *user, int32_t level, const char *message) { (void)user, (void)level, (void)message; }
 
+static int32_t see_mask(void *user, const sam2_automatic_mask *mask) { return (void)user, (void)mask, 0; }
+
 // Handles that are none: null, small, like a pointer, all ones, and `stale`.
 static void nothing(void *stale) {
     int here = 0;
@@ -95,6 +97,11 @@ static void nothing(void *stale) {
         CHECK(bad(sam2_push_frames(&push, 1)) && bad(push.status) && job == &here);
         CHECK(bad(sam2_video_predictor_get_object_ids(h, NULL, &count)) && bad(sam2_video_predictor_reserve(h, 1, 64, 64)));
         CHECK(bad(sam2_job_wait(h, 0, &status)) && bad(sam2_job_destroy(h)));
+        sam2_automatic_mask_generator *generator = (void *)&here;
+        CHECK(bad(sam2_automatic_mask_generator_create(h, NULL, &generator)) && generator == (void *)&here);
+        CHECK(bad(sam2_automatic_mask_generator_create(h, NULL, NULL)) && bad(sam2_automatic_mask_generator_destroy(h)));
+        CHECK(bad(sam2_automatic_mask_generator_generate(h, &image, 0, NULL, NULL, NULL, NULL)));
+        CHECK(bad(sam2_automatic_mask_generator_generate(h, NULL, 0, NULL, see_mask, NULL, NULL)));
         int64_t dims[1] = {4};
         CHECK(bad(sam2_tensor_create(h, SAM2_MASK_U8, SAM2_MEMORY_HOST, dims, 1, (DLManagedTensorVersioned **)&out)));
     }

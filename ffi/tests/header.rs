@@ -7,13 +7,24 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Structs that a caller begins with their size, in the source's order.
-fn sized() -> Vec<String> {
+/// Structs that a caller begins with their size, in the source's order, with what is not 0 in them by default.
+fn sized() -> Vec<(String, Vec<(String, String)>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     let source: String = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
-    source.split("\nunsafe impl Sized32 for ").skip(1).map(|s| s.split(' ').next().unwrap().to_string()).collect()
+    let set = |line: &str| {
+        let (field, value) = line.trim().strip_suffix(',')?.split_once(": ")?;
+        let float = value.contains('.') && !field.ends_with("_ratio");
+        let number = value.parse::<f64>().is_ok_and(|v| v != 0.0);
+        number.then(|| (field.to_string(), format!("{value}{}", if float { "f" } else { "" })))
+    };
+    let one = |text: &str| {
+        let (name, rest) = text.split_once(' ').unwrap();
+        let (init, _) = rest.split_once("};").unwrap();
+        (name.to_string(), init.lines().filter_map(set).collect())
+    };
+    source.split("\nunsafe impl Sized32 for ").skip(1).map(one).collect()
 }
 
 fn generated() -> String {
@@ -21,12 +32,17 @@ fn generated() -> String {
         file("usage.c").lines().map(|line| format!(" *   {line}").trim_end().to_string()).collect();
     let mut config = cbindgen::Config::from_root_or_default(env!("CARGO_MANIFEST_DIR"));
     config.header = Some(file("preamble.h").trim_end().replace("@USAGE@", &usage.join("\n")));
-    let inits = |form: fn(&str) -> String| -> String {
-        sized().iter().map(|name| format!("#define {}_INIT {}\n", name.to_uppercase(), form(name))).collect()
-    };
     // Everything else is 0 by default.
-    let c = inits(|name| format!("{{.struct_size = sizeof({name})}}"));
-    let cpp = inits(|name| format!("([] {{ {name} v = {{}}; v.struct_size = sizeof v; return v; }}())"));
+    let (mut c, mut cpp) = (String::new(), String::new());
+    for (name, set) in sized() {
+        let macro_name = format!("{}_INIT", name.to_uppercase());
+        let fields: String = set.iter().map(|(field, value)| format!(", .{field} = {value}")).collect();
+        c += &format!("#define {macro_name} {{.struct_size = sizeof({name}){fields}}}\n");
+        let fields: String = set.iter().map(|(field, value)| format!(" v.{field} = {value};")).collect();
+        cpp += &format!(
+            "#define {macro_name} ([] {{ {name} v = {{}}; v.struct_size = sizeof v;{fields} return v; }}())\n"
+        );
+    }
     config.trailer = Some(format!("#ifdef __cplusplus\n{cpp}#else\n{c}#endif"));
     let mut out = Vec::new();
     let builder = cbindgen::Builder::new().with_crate(env!("CARGO_MANIFEST_DIR")).with_config(config);

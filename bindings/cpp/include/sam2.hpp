@@ -400,6 +400,48 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     std::vector<std::size_t> pixels_;
 };
 
+// A mask that was found without being asked for.
+struct automatic_mask {
+    std::uint32_t width = 0, height = 0;  // of the picture
+    float predicted_iou = 0, stability_score = 0;
+    std::array<float, 4> bbox{}, crop_box{};  // left, top, width, height
+    point point_coords{};                     // that found it
+    std::uint64_t area = 0;                   // pixels
+    std::string rle;                          // for decode_rle
+};
+
+// Finds everything in pictures.
+class automatic_mask_generator
+    : public detail::handle<sam2_automatic_mask_generator, sam2_automatic_mask_generator_destroy> {
+  public:
+    using handle::handle;
+
+    static result<automatic_mask_generator> create(
+        const model& m, const sam2_automatic_mask_options& options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT) {
+        sam2_automatic_mask_generator* p = nullptr;
+        auto status = sam2_automatic_mask_generator_create(m.get(), &options, &p);
+        return detail::give<automatic_mask_generator>(status, [&] { return automatic_mask_generator(p); });
+    }
+    // Best first; after so many milliseconds those that were found until then.
+    result<std::vector<automatic_mask>> generate(
+        const sam2_image& image, std::uint64_t milliseconds = SAM2_WAIT_FOREVER) {
+        std::vector<automatic_mask> out;
+        auto status = sam2_automatic_mask_generator_generate(get(), &image, milliseconds, nullptr, keep, &out, nullptr);
+        return detail::give<std::vector<automatic_mask>>(status, [&] { return std::move(out); });
+    }
+
+  private:
+    static std::int32_t keep(void* user, const sam2_automatic_mask* m) {
+        automatic_mask out;
+        out.width = m->width, out.height = m->height, out.area = m->area, out.rle = m->rle;
+        out.predicted_iou = m->predicted_iou, out.stability_score = m->stability_score;
+        for (std::size_t i = 0; i < 4; i++) out.bbox[i] = m->bbox[i], out.crop_box[i] = m->crop_box[i];
+        out.point_coords = {m->point_coords[0], m->point_coords[1]};
+        static_cast<std::vector<automatic_mask>*>(user)->push_back(std::move(out));
+        return 0;
+    }
+};
+
 // What was found on a frame.
 struct frame_masks {
     std::uint64_t frame_idx = 0;

@@ -9,6 +9,7 @@ Nothing is compiled: ctypes calls the library that SAM2_LIBRARY names, that lies
 """
 
 from ._abi import lib as _lib
+from ._amg import SAM2AutomaticMaskGenerator
 from ._arrays import picture
 from ._dlpack import Tensor
 from ._errors import (

@@ -19,11 +19,12 @@ MULTIMASK, PREDICT_NORMALIZED = 1, 2
 KEEP_POINTS, PROMPT_NORMALIZED = 1, 2
 IMAGE_EMBEDDING = 0
 RETAIN_EVERYTHING = 0xFFFFFFFF
+WAIT_FOREVER = 0xFFFFFFFFFFFFFFFF
 
 _TYPES = {
     "u32": c.c_uint32, "i32": c.c_int32, "u64": c.c_uint64, "i64": c.c_int64, "f32": c.c_float, "size": c.c_size_t,
     "p": c.c_void_p, "s": c.c_char_p, "p3": c.c_void_p * 3, "u64x3": c.c_uint64 * 3, "c48": c.c_char * 48,
-    "c64": c.c_char * 64,
+    "c64": c.c_char * 64, "f64": c.c_double, "f32x2": c.c_float * 2, "f32x4": c.c_float * 4,
 }  # fmt: skip
 
 
@@ -36,6 +37,21 @@ class Sized(c.Structure):
 
 def _fields(text):
     return [(name, _TYPES[kind]) for name, kind in (word.split(":") for word in ("struct_size:u32 " + text).split())]
+
+
+class AutomaticMaskOptions(Sized):
+    _fields_ = _fields(
+        "points_per_side:u32 points_per_batch:u32 crop_n_layers:u32 crop_n_points_downscale_factor:u32"
+        " min_mask_region_area:u32 use_m2m:i32 multimask_output:i32 pred_iou_thresh:f32 stability_score_thresh:f32"
+        " stability_score_offset:f32 mask_threshold:f32 box_nms_thresh:f32 crop_nms_thresh:f32 crop_overlap_ratio:f64"
+    )
+
+
+class AutomaticMask(c.Structure):
+    _fields_ = _fields(
+        "width:u32 height:u32 predicted_iou:f32 stability_score:f32 bbox:f32x4 point_coords:f32x2 crop_box:f32x4"
+        " reserved:u32 area:u64 rle:p"
+    )
 
 
 class GpuInfo(Sized):
@@ -103,10 +119,15 @@ class VideoInfo(Sized):
 
 
 FrameCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(Frame))
+AutomaticMaskCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(AutomaticMask))
+ProgressCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint64, c.c_uint64, c.c_uint64)
 WriteCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_void_p, c.c_size_t)
 
 # The functions that return a status, and what they take.
 SIGNATURES = """
+    automatic_mask_generator_create p p p
+    automatic_mask_generator_destroy p
+    automatic_mask_generator_generate p p u64 p p p p
     gpu_count p
     gpu_get_info u32 p
     image_from_dlpack p p

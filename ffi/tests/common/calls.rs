@@ -68,6 +68,18 @@ unsafe extern "C" fn see(user: *mut c_void, frame: *const sam2_frame) -> i32 {
     i32::from(!user.is_null())
 }
 
+unsafe extern "C" fn on(user: *mut c_void, points: u64, of: u64, _: u64) -> i32 {
+    assert!(points <= of);
+    i32::from(!user.is_null())
+}
+
+unsafe extern "C" fn look(user: *mut c_void, mask: *const sam2_automatic_mask) -> i32 {
+    // SAFETY: what the header promises.
+    let text = unsafe { CStr::from_ptr((*mask).rle) };
+    std::hint::black_box(text.to_bytes().len());
+    i32::from(!user.is_null())
+}
+
 unsafe extern "C" fn ended(_: *mut c_void, status: i32) {
     assert_ne!(status, SAM2_ERROR_INTERNAL);
 }
@@ -173,7 +185,7 @@ macro_rules! handles {
         }
     )*};
 }
-handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor sam2_job);
+handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor sam2_job sam2_automatic_mask_generator);
 
 /// What dlpack.h declares.
 #[repr(C)]
@@ -308,6 +320,21 @@ structs! {
         legacy_corrections: run.one(&[0, 1]),
         offload_state_to_cpu: run.one(&[0, 1])
     } by run;
+    sam2_automatic_mask_options {
+        points_per_side: run.one(&[2, 2, 1, 3, 0, 2000]),
+        points_per_batch: run.one(&[3, 1, 64, 0]),
+        crop_n_layers: run.one(&[0, 0, 0, 1, 9]),
+        crop_n_points_downscale_factor: run.one(&[1, 1, 2, 0]),
+        min_mask_region_area: run.one(&[0, 0, 5]),
+        use_m2m: run.one(&[0, 0, 1]),
+        multimask_output: run.one(&[0, 1]),
+        pred_iou_thresh: run.one(&[0.0, 0.0, 0.5, f32::NAN]),
+        stability_score_thresh: run.one(&[0.0, 0.0, 0.5]),
+        stability_score_offset: run.one(&[1.0, 0.0, -1.0]),
+        mask_threshold: f32::draw(run),
+        box_nms_thresh: run.one(&[0.7, 0.0, 2.0]),
+        crop_nms_thresh: run.one(&[0.7, 0.0, 2.0])
+    } by run;
     sam2_video_info {} by _run;
     sam2_push {
         video: Draw::draw(run),
@@ -342,6 +369,8 @@ numbers! {
     *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
     *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"`1".as_ptr(), null()]);
     sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
+    sam2_progress_callback: run => run.one(&[None, Some(on as _)]);
+    sam2_automatic_mask_callback: run => run.one(&[Some(look as _), Some(look as _), None]);
     sam2_done_callback: run => run.one(&[None, Some(ended as _)]);
     sam2_log_callback: run => run.one(&[None, Some(hear as _)]);
     *mut i32: run => if run.byte() < 240 { run.keep(vec![7i32]) } else { null_mut() };
@@ -458,6 +487,7 @@ pub fn calls(data: &[u8]) -> Vec<&'static str> {
             "sam2_picture" => sam2_picture_destroy(handle as *mut _),
             "sam2_image_predictor" => sam2_image_predictor_destroy(handle as *mut _),
             "sam2_job" => sam2_job_destroy(handle as *mut _),
+            "sam2_automatic_mask_generator" => sam2_automatic_mask_generator_destroy(handle as *mut _),
             TENSOR => {
                 // SAFETY: made by the library, and deleted once.
                 unsafe { (*(handle as *mut Tensor)).deleter.map(|delete| delete(handle as *mut Tensor)) };

@@ -58,6 +58,9 @@ macro_rules! every_function {
             sam2_push_frames(_, _)
             sam2_video_predictor_get_object_ids(_, _, _)
             sam2_video_predictor_reserve(_, _, _, _)
+            sam2_automatic_mask_generator_create(_, _, _)
+            sam2_automatic_mask_generator_destroy(_)
+            sam2_automatic_mask_generator_generate(_, _, _, _, _, _, _)
         }
     };
 }
