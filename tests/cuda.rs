@@ -7,8 +7,8 @@ use sam2::engine::Model;
 use sam2::engine::backend::{Backend, Memory};
 use sam2::engine::tensor::Tensor;
 use sam2::{
-    Checkpoint, Config, DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, MaskFormat, Masks, Precision,
-    PredictOptions, Prediction, PredictionBuffers, Prompt, Variant,
+    DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, MaskFormat, Masks, Precision, PredictOptions,
+    Prediction, PredictionBuffers, Prompt,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
@@ -17,13 +17,7 @@ use std::sync::atomic::Ordering;
 
 /// The demo model for inputs of 128 pixels, a quarter of its work, where masks need not be good.
 fn load(device: impl Device, precision: Precision) -> sam2::Result<Model> {
-    load_with(device, precision, &["model.image_size=128".into()])
-}
-
-fn load_with(device: impl Device, precision: Precision, overrides: &[String]) -> sam2::Result<Model> {
-    let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors"))?;
-    let config = Config::parse(Variant::of(&checkpoint)?.yaml, overrides, true)?;
-    Model::load(Cuda::on(device), &checkpoint, &config, precision)
+    demo_with(Cuda::on(device), precision, &["model.image_size=128".into()])
 }
 
 /// The clicks and boxes of a sample's objects, as its description has them.
@@ -75,9 +69,10 @@ fn masks_are_the_cpus(device: impl Device, precision: Precision) {
     let [want, got] = [None, Some(device)].map(|device| {
         let mut predictor = match device {
             None => demo().image_predictor(Default::default()).unwrap(),
-            Some(device) => {
-                load_with(device, precision, &[]).unwrap().guarded_image_predictor(Default::default()).unwrap()
-            }
+            Some(device) => demo_with(Cuda::on(device), precision, &[])
+                .unwrap()
+                .guarded_image_predictor(Default::default())
+                .unwrap(),
         };
         predictor.set_image(&picture.frame().unwrap()).unwrap();
         predict(&mut predictor, &prompts).unwrap()

@@ -6,32 +6,20 @@ use common::masks::*;
 use common::*;
 use sam2::engine::backend::Memory;
 use sam2::{
-    Checkpoint, Config, DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, MaskFormat, Model, Precision, Prompt,
-    Retention, Variant, VideoPredictor, VideoPredictorOptions, picture::Picture,
+    DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, MaskFormat, Model, Precision, Prompt, Retention, VideoPredictor,
+    VideoPredictorOptions, picture::Picture,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
 use sam2_cuda::{Cuda, Driver};
 use std::sync::atomic::Ordering;
 
-/// The demo model for inputs of 64 pixels, a sixteenth of its work, where masks need not be good.
 fn load(device: impl Device, precision: Precision) -> Model {
-    let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors")).unwrap();
-    let config = Config::parse(Variant::of(&checkpoint).unwrap().yaml, &["model.image_size=64".into()], true).unwrap();
-    Model::load(Cuda::on(device), &checkpoint, &config, precision).unwrap()
+    small_demo(Cuda::on(device), precision, &[])
 }
 
-/// Every eighth pixel of the first frames.
 fn frames() -> Vec<Picture> {
-    let clip = sam2::Frames::folder(file("demo/samples/video1/frames")).unwrap();
-    let small = |i: usize| {
-        let large = clip.read(i).unwrap();
-        let (width, height) = (large.width / 8, large.height / 8);
-        let pixel = |at: usize| &large.pixels[(at / width * 8 * large.width + at % width * 8) * 3..][..3];
-        let pixels = (0..width * height).flat_map(pixel).copied().collect();
-        Picture { pixels, width, height, format: large.format }
-    };
-    (0..4).map(small).collect()
+    small_frames(60)
 }
 
 fn stream(model: &Model, options: VideoPredictorOptions) -> VideoPredictor {

@@ -6,34 +6,18 @@ use common::masks::*;
 use common::*;
 use sam2::engine::{backend::Backend, cpu::Cpu};
 use sam2::{
-    Config, Error, FrameMasks, Frames, ImagePredictorOptions, MaskBuffer, MaskFormat, Model, Precision, PredictOptions,
+    Error, FrameMasks, Frames, ImagePredictorOptions, MaskBuffer, MaskFormat, Model, Precision, PredictOptions,
     Prediction, PredictionBuffers, Prompt, Retention, VideoPredictor,
 };
 use sam2_cuda::{Cuda, emulator::Emulator};
 
-/// Every eighth pixel of the first frames of the sample, their width no multiple of eight.
+/// Their width is no multiple of eight.
 fn frames() -> Frames {
-    let clip = Frames::folder(file("demo/samples/video1/frames")).unwrap();
-    Frames::pictures(
-        (0..4)
-            .map(|i| {
-                let large = clip.read(i).unwrap();
-                let (width, height) = (large.width / 8 - 1, large.height / 8);
-                let pixel = |at: usize| &large.pixels[(at / width * 8 * large.width + at % width * 8) * 3..][..3];
-                let pixels = (0..width * height).flat_map(pixel).copied().collect();
-                sam2::picture::Picture { pixels, width, height, format: large.format }
-            })
-            .collect(),
-    )
+    Frames::pictures(small_frames(59))
 }
 
-/// The demo model for inputs of 64 pixels.
 fn small(settings: &[&str], backend: impl Backend) -> Model {
-    let checkpoint = sam2::Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors")).unwrap();
-    let settings: Vec<String> =
-        ["model.image_size=64"].iter().chain(settings).map(|setting| setting.to_string()).collect();
-    let config = Config::parse(sam2::Variant::of(&checkpoint).unwrap().yaml, &settings, true).unwrap();
-    Model::load(backend, &checkpoint, &config, Precision::F32).unwrap()
+    small_demo(backend, Precision::F32, settings)
 }
 
 fn cpu() -> Cpu {

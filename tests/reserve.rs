@@ -3,10 +3,10 @@
 mod common;
 
 use common::*;
-use sam2::engine::cpu::Cpu;
+use sam2::engine::{backend::Backend, cpu::Cpu};
 use sam2::{
-    Checkpoint, Config, Error, Frame, FrameMasks, Model, Precision, PredictOptions, Prompt, Retention, Variant,
-    VideoPredictor, VideoPredictorOptions, Workspace,
+    Error, Frame, FrameMasks, Model, Precision, PredictOptions, Prompt, Retention, VideoPredictor,
+    VideoPredictorOptions, Workspace,
 };
 use sam2_cuda::Cuda;
 use sam2_cuda::emulator::Emulator;
@@ -14,11 +14,8 @@ use std::sync::atomic::Ordering;
 
 const SIZE: (usize, usize) = (37, 53);
 
-/// The demo model for inputs of 64 pixels.
-fn load<B: sam2::engine::backend::Backend>(b: B) -> Model {
-    let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors")).unwrap();
-    let config = Config::parse(Variant::of(&checkpoint).unwrap().yaml, &["model.image_size=64".into()], true).unwrap();
-    Model::load(b, &checkpoint, &config, Precision::F32).unwrap()
+fn load(b: impl Backend) -> Model {
+    small_demo(b, Precision::F32, &[])
 }
 
 fn pixels(frame: usize) -> Vec<u8> {

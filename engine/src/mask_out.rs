@@ -253,6 +253,23 @@ pub(crate) struct Extent {
     pub bounds: [i32; 4],
 }
 
+/// What [`Backend::measure_masks`] says of a mask.
+///
+/// [`Backend::measure_masks`]: crate::backend::Backend::measure_masks
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    pub extent: Extent,
+    /// Pixels above threshold + offset / pixels above threshold - offset; not a number where there are none of either.
+    pub stability: f32,
+}
+
+impl Measured {
+    /// Of a row (7) of `measure_masks`.
+    pub fn of(row: &[i32]) -> Measured {
+        Measured { extent: Extent::of(row), stability: row[1] as f32 / row[2] as f32 }
+    }
+}
+
 impl Extent {
     /// Of a row (7) of `measure_masks`.
     pub fn of(row: &[i32]) -> Extent {

@@ -101,8 +101,8 @@ pub(crate) struct Worker<B: Backend> {
     scratch: Arena<B>,
     /// Features of the current pictures.
     features: Arena<B>,
-    /// The masks of a call that wants their labels, until all are there.
-    labelled: Arena<B>,
+    /// Beside a pass: the masks of a call that wants their labels, until all are there; or what a survey asks of each.
+    aside: Arena<B>,
     /// Pictures there is room for.
     capacity: usize,
     images: usize,
@@ -173,7 +173,7 @@ impl<B: Backend> Worker<B> {
             b,
             scratch: Arena::new(place),
             features: Arena::new(place),
-            labelled: Arena::new(place),
+            aside: Arena::new(place),
             capacity: 0,
             images: 0,
             pending: false,
@@ -288,7 +288,7 @@ impl<B: Backend> Worker<B> {
                     None => (low, Some(chosen)),
                 };
                 if out.buffer.format() == MaskFormat::Labels {
-                    let acts = LabelActs::carve(&mut self.labelled.carve(), total, b.prompts_per_pass(), side);
+                    let acts = LabelActs::carve(&mut self.aside.carve(), total, b.prompts_per_pass(), side);
                     s.first.resize(b.prompts_per_pass(), 0);
                     b.upload(acts.first, bytemuck::cast_slice(&s.first));
                     let rows = chosen.map_or(acts.first.prefix(&[count]), |chosen| chosen.view(&[count]));
@@ -310,7 +310,7 @@ impl<B: Backend> Worker<B> {
         self.pending = false;
         b.sync()?;
         self.scratch.check(b)?;
-        self.labelled.check(b)?;
+        self.aside.check(b)?;
 
         let (mut p, mut start) = (0, 0);
         for job in jobs {
@@ -461,13 +461,13 @@ impl<B: Backend> ImageWorker for Worker<B> {
         let total = jobs.iter().map(|job| job.prompts.len()).sum();
         if outs.any(|out| out.buffer.format() == MaskFormat::Labels) {
             let (b, side) = (&self.b, self.net.config.mask_side());
-            self.labelled.reserve(b, "masks to be labelled", |c| {
+            self.aside.reserve(b, "masks to be labelled", |c| {
                 LabelActs::carve(c, total, b.prompts_per_pass(), side);
             })?;
-            self.labelled.poison(b);
+            self.aside.poison(b);
             if let ([Job { masks: Some(out), .. }], 0) = (&mut *jobs, total) {
                 // A map without labels.
-                let acts = LabelActs::carve(&mut self.labelled.carve(), 0, b.prompts_per_pass(), side);
+                let acts = LabelActs::carve(&mut self.aside.carve(), 0, b.prompts_per_pass(), side);
                 b.write_labels(out.lend(), acts.masks, None);
                 return b.sync();
             }
@@ -518,6 +518,6 @@ impl<B: Backend> ImageWorker for Worker<B> {
     }
 
     fn bytes(&self) -> usize {
-        self.scratch.bytes() + self.features.bytes() + self.labelled.bytes()
+        self.scratch.bytes() + self.features.bytes() + self.aside.bytes()
     }
 }

@@ -1,9 +1,10 @@
 //! `sam2_automatic_mask_generator`: everything in a picture.
 
+use crate::arguments::put;
 use crate::handles::{Exclusive, Table};
 use crate::image::{frames, sam2_image};
 use crate::job::SAM2_WAIT_FOREVER;
-use crate::model::{MODELS, put, sam2_model};
+use crate::model::{MODELS, sam2_model};
 use crate::options::{Sized32, read};
 use crate::status::{Failure, call, sam2_status};
 use engine::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Progress, Until};

@@ -1,5 +1,6 @@
 //! `sam2_gpu_info`: the GPUs of this machine.
 
+use crate::arguments::copy_text;
 use crate::options::{Sized32, fill};
 use crate::status::{Failure, call, sam2_status};
 use std::ffi::c_char;
@@ -37,14 +38,6 @@ unsafe impl Sized32 for sam2_gpu_info {
         name: [0; 64],
     };
     const NAME: &'static str = "sam2_gpu_info";
-}
-
-/// Copies a text, cut to its place with its end.
-pub(crate) fn copy_text(to: &mut [c_char], text: &str) {
-    let room = to.len() - 1;
-    for (to, from) in to[..room].iter_mut().zip(text.bytes()) {
-        *to = from as c_char;
-    }
 }
 
 /// Counts the NVIDIA GPUs of this machine; 0 where their driver is not installed, of which `sam2_last_error` tells.

@@ -34,8 +34,8 @@ impl<T> Table<T> {
     }
 
     /// Holds something; returns its handle, which is not null.
-    pub fn insert<H>(&self, object: T) -> *mut H {
-        let object = Some(Arc::new(object));
+    pub fn insert<H>(&self, object: impl Into<Arc<T>>) -> *mut H {
+        let object = Some(object.into());
         let mut slots = self.slots();
         let index = slots.iter().position(|s| s.object.is_none()).unwrap_or_else(|| {
             slots.push(Slot { generation: 0, object: None });

@@ -1,10 +1,11 @@
 //! `sam2_image_predictor`
 
+use crate::arguments::put;
 use crate::handles::{Exclusive, Table};
 use crate::image::{frames, sam2_image};
 use crate::job::{begin, sam2_done_callback, sam2_job};
 use crate::masks::{mask_buffer, sam2_mask_buffer};
-use crate::model::{MODELS, put, sam2_model, within};
+use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
 use crate::prompts::{by_picture, prompts, sam2_prompt};
 use crate::status::{Failure, Result, call, sam2_status};

@@ -20,7 +20,7 @@ pub struct sam2_job {
 #[allow(non_camel_case_types)]
 pub type sam2_done_callback = Option<unsafe extern "C" fn(user: *mut c_void, status: sam2_status)>;
 
-static JOBS: Table<Arc<Job>> = Table::new("job", 5);
+static JOBS: Table<Job> = Table::new("job", 5);
 
 /// How a job ended, once it has, and why.
 #[derive(Default)]

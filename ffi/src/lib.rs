@@ -4,6 +4,7 @@
 //! either copied into memory of theirs or a handle; nothing that they hold points into the library, but for texts that never
 //! change.
 
+mod arguments;
 mod automatic;
 mod device;
 mod dlpack;

@@ -1,7 +1,7 @@
 //! `sam2_mask_buffer`: where masks go, and in which form.
 
+use crate::arguments::text;
 use crate::image::{SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST};
-use crate::model::text;
 use crate::options::{Sized32, read};
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::picture::{self, Picture};

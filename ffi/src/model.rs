@@ -1,11 +1,11 @@
 //! `sam2_model`
 
-use crate::device::copy_text;
+use crate::arguments::{copy_text, put, text};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::ops::Range;
 
 /// A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
@@ -102,33 +102,6 @@ pub(crate) unsafe fn within(model: &Model, workspace: *mut c_void, size: u64) ->
     let size = size.ok_or_else(|| Failure::argument("workspace_size is too large"))?;
     // SAFETY: the caller's promise.
     Ok(model.within(unsafe { Workspace::new(workspace as u64, size) }))
-}
-
-/// A text of the caller's.
-///
-/// # Safety
-/// Null or a C string.
-pub(crate) unsafe fn text<'a>(name: &str, text: *const c_char) -> Result<Option<&'a str>> {
-    if text.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: the caller's promise.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map(Some).map_err(|_| Failure::argument(format!("{name} is not UTF-8")))
-}
-
-/// A place for a result.
-///
-/// # Safety
-/// Null or writable.
-pub(crate) unsafe fn put<T>(name: &str, out: *mut T, value: impl FnOnce() -> Result<T>) -> Result<()> {
-    if out.is_null() {
-        return Err(Failure::argument(format!("{name} is null")));
-    }
-    let value = value()?;
-    // SAFETY: the caller's promise.
-    unsafe { out.write(value) };
-    Ok(())
 }
 
 /// The options, and the configuration they give.

@@ -1,8 +1,8 @@
 //! `sam2_picture`: PNG and JPEG files, for programs that have no decoder of their own.
 
+use crate::arguments::{put, text};
 use crate::handles::Table;
 use crate::image::{SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB8, SAM2_MEMORY_HOST, sam2_image};
-use crate::model::{put, text};
 use crate::options::fill;
 use crate::status::{Failure, call, sam2_status};
 use engine::PixelFormat;

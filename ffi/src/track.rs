@@ -1,10 +1,10 @@
 //! What `sam2_video_predictor` does: prompts, tracking, and what is found.
 
+use crate::arguments::put;
 use crate::handles::Lease;
 use crate::image::{frames, sam2_image};
 use crate::job::{Sent, begin, sam2_done_callback, sam2_job, start};
 use crate::masks::{mask_buffer, sam2_mask_buffer};
-use crate::model::put;
 use crate::options::{Sized32, read};
 use crate::prompts::{prompts, sam2_prompt};
 use crate::status::{Failure, Result, SAM2_OK, call, outcome, sam2_status};

@@ -1,7 +1,8 @@
 //! `sam2_video_predictor`: what it is and what it holds; `track.rs` has what it does.
 
+use crate::arguments::{put, text};
 use crate::handles::{Exclusive, Table};
-use crate::model::{MODELS, put, sam2_model, text, within};
+use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::{Frames, Retention, VideoPredictor, VideoPredictorOptions};

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{installed, root, succeed};
+use common::{installed, on_linux, root, succeed, there};
 use engine::{FrameMasks, Frames, Prompt};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -223,27 +223,17 @@ fn batch() {
 }
 
 fn main() {
-    // What is missing cannot be tested; in CI it must be there.
-    let there = |program: &str, version: &str| Command::new(program).arg(version).output().is_ok();
     let (cc, cmake) = (there("pkg-config", "--version"), there("cmake", "--version"));
     let (go, ffmpeg) = (cc && there("go", "version"), cmake && there("ffmpeg", "-version"));
-    let test = |name: &str, able: bool, run: fn()| {
-        let lacking = !able && std::env::var_os("CI").is_none();
-        let trial = move || {
-            run();
-            Ok(())
-        };
-        Trial::test(name, trial).with_ignored_flag(lacking || !cfg!(target_os = "linux"))
-    };
     let tests = vec![
-        test("usage_cpp", cc, usage_cpp),
-        test("usage_go", go, usage_go),
-        test("latency", cc, latency),
-        test("ros", cc, ros),
-        test("camera", cmake, camera),
-        test("camera_ffmpeg", ffmpeg, camera_ffmpeg),
-        test("engine_plugin", cmake, engine_plugin),
-        test("batch", go, batch),
+        on_linux("usage_cpp", cc, usage_cpp),
+        on_linux("usage_go", go, usage_go),
+        on_linux("latency", cc, latency),
+        on_linux("ros", cc, ros),
+        on_linux("camera", cmake, camera),
+        on_linux("camera_ffmpeg", ffmpeg, camera_ffmpeg),
+        on_linux("engine_plugin", cmake, engine_plugin),
+        on_linux("batch", go, batch),
     ];
     let all = libtest_mimic::run(&Arguments::from_args(), tests);
     if let Some(tree) = TREE.get() {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{installed, root, succeed, trial};
+use common::{installed, on_linux, root, succeed, there};
 use libtest_mimic::Arguments;
 use std::path::Path;
 use std::process::Command;
@@ -56,6 +56,9 @@ fn cmake() {
 }
 
 fn main() {
-    let tests = vec![trial("pkg_config", "pkg-config", pkg_config), trial("cmake", "cmake", cmake)];
+    let tests = vec![
+        on_linux("pkg_config", there("pkg-config", "--version"), pkg_config),
+        on_linux("cmake", there("cmake", "--version"), cmake),
+    ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{C, compile, root, succeed, trial};
+use common::{C, compile, on_linux, root, succeed, there};
 use libtest_mimic::Arguments;
 use std::process::Command;
 
@@ -20,6 +20,6 @@ fn nothing_is_lost() {
 }
 
 fn main() {
-    let tests = vec![trial("nothing_is_lost", "valgrind", nothing_is_lost)];
+    let tests = vec![on_linux("nothing_is_lost", there("valgrind", "--version"), nothing_is_lost)];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -4,7 +4,9 @@
 pub mod masks;
 pub mod parity;
 
-use sam2::{Checkpoint, Device, ImagePredictor, LoadOptions, Model, Variant};
+use sam2::engine::backend::Backend;
+use sam2::picture::Picture;
+use sam2::{Checkpoint, Config, Device, ImagePredictor, LoadOptions, Model, Precision, Variant};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -114,15 +116,41 @@ impl Mini {
     }
 
     /// The model of this name in f32 on another device.
-    pub fn on(name: &'static str, b: impl sam2::engine::backend::Backend) -> Mini {
+    pub fn on(name: &'static str, b: impl Backend) -> Mini {
         let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
-        let config = sam2::Config::parse(&yaml(name), &[], true).unwrap();
-        Mini { name, model: Model::load(b, &checkpoint, &config, sam2::Precision::F32).unwrap() }
+        let config = Config::parse(&yaml(name), &[], true).unwrap();
+        Mini { name, model: Model::load(b, &checkpoint, &config, Precision::F32).unwrap() }
     }
 }
 
 pub fn yaml(name: &str) -> String {
     std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap()
+}
+
+/// The demo model for inputs of 64 pixels, a sixteenth of its work, where masks need not be good; with other settings too.
+pub fn small_demo(b: impl Backend, precision: Precision, settings: &[&str]) -> Model {
+    let settings: Vec<String> =
+        ["model.image_size=64"].iter().chain(settings).map(|setting| setting.to_string()).collect();
+    demo_with(b, precision, &settings).unwrap()
+}
+
+/// The demo model on a backend.
+pub fn demo_with(b: impl Backend, precision: Precision, overrides: &[String]) -> sam2::Result<Model> {
+    let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors"))?;
+    let config = Config::parse(Variant::of(&checkpoint)?.yaml, overrides, true)?;
+    Model::load(b, &checkpoint, &config, precision)
+}
+
+/// Every eighth pixel of the first frames of the sample, so many pixels across.
+pub fn small_frames(width: usize) -> Vec<Picture> {
+    let clip = sam2::Frames::folder(file("demo/samples/video1/frames")).unwrap();
+    let small = |i: usize| {
+        let (large, height) = (clip.read(i).unwrap(), 45);
+        let pixel = |at: usize| &large.pixels[(at / width * 8 * large.width + at % width * 8) * 3..][..3];
+        let pixels = (0..width * height).flat_map(pixel).copied().collect();
+        Picture { pixels, width, height, format: large.format }
+    };
+    (0..4).map(small).collect()
 }
 
 /// The demo model.

@@ -3,7 +3,7 @@
 use super::grid::{Crop, crops, point_grid};
 use super::nms::nms;
 use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, Progress, Until};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, try_zeros};
 use crate::frame::Frame;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
 use crate::model_handle::Model;
@@ -14,7 +14,7 @@ use crate::worker::Found;
 use std::time::Instant;
 
 /// A crop's edge and a box's are near each other within so many pixels.
-const NEAR: i64 = 20;
+const NEAR: u32 = 20;
 /// The most points of a layer, and the most layers.
 const MOST_POINTS: usize = 1 << 20;
 const MOST_LAYERS: usize = 6;
@@ -155,72 +155,65 @@ impl AutomaticMaskGenerator {
         (height, width): (usize, usize),
         out: &mut Vec<Candidate>,
     ) -> Result<()> {
-        let o = self.options.clone();
-        let prompts: Vec<Prompt<'_>> = points.iter().map(|p| Prompt::new().point(p[0], p[1], 1)).collect();
-        let mut places: Vec<[f32; 2]> = points.to_vec();
-        let stability = |f: &Found| f.measures[1] as f32 / f.measures[2] as f32;
+        let AutomaticMaskGenerator { predictor, options: o, .. } = self;
+        let click = |p: &[f32; 2]| Prompt::new().point(p[0], p[1], 1);
+        let mut prompts: Vec<Prompt<'_>> = points.iter().map(click).collect();
+        // Masks of each prompt, and prompts of each point.
+        let (mut multimask, mut per_point) = (o.multimask_output, 1);
+        let low;
+        if o.use_m2m {
+            // Every mask once more, from its point and itself.
+            low = low_res_masks(predictor, &prompts, multimask)?;
+            per_point = if multimask { 3 } else { 1 };
+            let masks = low.chunks(predictor.mask_side() * predictor.mask_side());
+            prompts = masks.enumerate().map(|(i, m)| click(&points[i / per_point]).mask_input(m)).collect();
+            multimask = false;
+        }
         let mut keep = |f: &Found| {
             // Not a number is not stable.
-            (o.stability_score_thresh <= 0.0 || stability(f) >= o.stability_score_thresh)
-                && !near_edge(f, crop, (height, width))
+            (o.stability_score_thresh <= 0.0 || f.measured.stability >= o.stability_score_thresh)
+                && !near_edge(crop.in_picture(f.measured.extent.bounds), crop, (height, width))
         };
         let [left, top, ..] = crop.bounds;
-        let mut take = |places: &[[f32; 2]], f: &Found, bits: &[u8]| {
-            let [x0, y0, x1, y1] = [3, 4, 5, 6].map(|i| f.measures[i]);
-            let offset = [left as f32, top as f32];
-            let p = places[f.prompt];
+        let mut take = |f: &Found, bits: &[u8]| {
+            let [x, y] = points[f.prompt / per_point];
             out.push(Candidate {
                 rle: Rle::from_bits(bits, (crop.height(), crop.width()), (left, top), (height, width)),
-                bounds: [x0 + left as i32, y0 + top as i32, x1 + left as i32, y1 + top as i32].map(|v| v as f32),
-                point: [p[0] + offset[0], p[1] + offset[1]],
+                bounds: crop.in_picture(f.measured.extent.bounds).map(|v| v as f32),
+                point: [x + left as f32, y + top as f32],
                 iou: f.iou,
-                stability: stability(f),
+                stability: f.measured.stability,
                 crop: *crop,
             });
             Ok(())
         };
         let thresholds = (o.mask_threshold, o.stability_score_offset);
         let least = (o.pred_iou_thresh > 0.0).then_some(o.pred_iou_thresh);
-        if !o.use_m2m {
-            let take = &mut |f: &Found, bits: &[u8]| take(&places, f, bits);
-            return self.predictor.survey(
-                &prompts,
-                o.multimask_output,
-                thresholds,
-                least,
-                o.points_per_batch,
-                &mut keep,
-                take,
-            );
-        }
-        // Every mask once more, from its point and itself.
-        let (n, side) = (if o.multimask_output { 3 } else { 1 }, self.predictor.mask_side());
-        let count = prompts.len() * n;
-        let mut low = crate::error::try_zeros::<f32>(count * side * side, "low-resolution masks")?;
-        let options = PredictOptions { multimask_output: o.multimask_output, ..Default::default() };
-        let buffers = PredictionBuffers {
-            masks: None,
-            iou_predictions: &mut vec![0.0; count],
-            low_res_masks: Some(&mut low),
-            object_score_logits: None,
-        };
-        self.predictor.predict_into(&prompts, options, buffers)?;
-        places = (0..count).map(|i| points[i / n]).collect();
-        let again = places.iter().zip(low.chunks(side * side));
-        let prompts: Vec<Prompt<'_>> = again.map(|(p, m)| Prompt::new().point(p[0], p[1], 1).mask_input(m)).collect();
-        let take = &mut |f: &Found, bits: &[u8]| take(&places, f, bits);
-        self.predictor.survey(&prompts, false, thresholds, least, o.points_per_batch, &mut keep, take)
+        predictor.survey(&prompts, multimask, thresholds, least, o.points_per_batch, &mut keep, &mut take)
     }
 }
 
-/// Whether a mask ends where its crop does, but not the picture: there is more of it.
-fn near_edge(found: &Found, crop: &Crop, (height, width): (usize, usize)) -> bool {
-    let [left, top, right, bottom] = crop.bounds.map(|v| v as i64);
-    let sides = [left, top, right, bottom].into_iter().zip([0, 0, width as i64, height as i64]);
-    let bounds = [3, 4, 5, 6].map(|i| i64::from(found.measures[i]));
-    let bounds = [bounds[0] + left, bounds[1] + top, bounds[2] + left, bounds[3] + top];
-    let near = |a: i64, b: i64| (a - b).abs() <= NEAR;
-    bounds.into_iter().zip(sides).any(|(at, (crop, picture))| near(at, crop) && !near(at, picture))
+/// The low-resolution masks of prompts on the picture.
+fn low_res_masks(predictor: &mut ImagePredictor, prompts: &[Prompt<'_>], multimask_output: bool) -> Result<Vec<f32>> {
+    let count = prompts.len() * if multimask_output { 3 } else { 1 };
+    let pixels = predictor.mask_side() * predictor.mask_side();
+    let (mut low, mut iou) = (try_zeros::<f32>(count * pixels, "low-resolution masks")?, vec![0.0; count]);
+    let options = PredictOptions { multimask_output, ..Default::default() };
+    let buffers = PredictionBuffers {
+        masks: None,
+        iou_predictions: &mut iou,
+        low_res_masks: Some(&mut low),
+        object_score_logits: None,
+    };
+    predictor.predict_into(prompts, options, buffers)?;
+    Ok(low)
+}
+
+/// Whether a mask, in the picture, ends where its crop does, but not the picture: there is more of it.
+fn near_edge(bounds: [i32; 4], crop: &Crop, (height, width): (usize, usize)) -> bool {
+    let edges = crop.bounds.into_iter().zip([0, 0, width, height]);
+    let near = |at: i32, edge: usize| at.abs_diff(edge as i32) <= NEAR;
+    bounds.into_iter().zip(edges).any(|(at, (crop, picture))| near(at, crop) && !near(at, picture))
 }
 
 /// Some of many, in the order given.

@@ -23,6 +23,12 @@ impl Crop {
     pub fn height(&self) -> usize {
         self.bounds[3] - self.bounds[1]
     }
+
+    /// Where bounds within the crop are in the picture.
+    pub fn in_picture(&self, bounds: [i32; 4]) -> [i32; 4] {
+        let [left, top, ..] = self.bounds.map(|v| v as i32);
+        [bounds[0] + left, bounds[1] + top, bounds[2] + left, bounds[3] + top]
+    }
 }
 
 /// The picture, then for each layer i from 1 on 2^i by 2^i crops that overlap, column by column, as the reference's

@@ -5,7 +5,7 @@ use super::{Job, PassActs, Worker};
 use crate::arena::Carver;
 use crate::backend::{Backend, Cleaning, Measure, Selection};
 use crate::error::{Result, try_zeros};
-use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
+use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut, Measured};
 use crate::prompt::Prompt;
 use crate::tensor::{DType, Tensor};
 
@@ -35,8 +35,7 @@ pub(crate) struct Found {
     pub prompt: usize,
     /// What the model thinks of it.
     pub iou: f32,
-    /// As of [`Backend::measure_masks`].
-    pub measures: [i32; 7],
+    pub measured: Measured,
 }
 
 struct SurveyActs<'a> {
@@ -61,7 +60,7 @@ impl<B: Backend> Worker<B> {
     ) -> Result<()> {
         let per = self.b.prompts_per_pass().min(survey.at_once.max(1));
         let most = per * survey.selection.masks();
-        self.labelled.reserve(&self.b, "masks to be measured", |c| {
+        self.aside.reserve(&self.b, "masks to be measured", |c| {
             SurveyActs::carve(c, most);
         })?;
         let one = MaskFormat::Bits.bytes(1, survey.measure.height, survey.measure.width);
@@ -103,32 +102,34 @@ impl<B: Backend> Worker<B> {
             Some(clean) => (clean.masks.view(&[1, batch.prompts * n, side, side]), true),
             None => (acts.decoder.masks.view(&[1, batch.prompts * 4, side, side]), false),
         };
-        let (mut order, mut found) = (Vec::new(), Vec::new());
+        let (mut order, mut believed) = (Vec::new(), Vec::new());
         for i in 0..batch.prompts * n {
             let of_four = i / n * 4 + s.selected[i] as usize;
             let iou = s.iou[of_four];
             if survey.iou_above.is_none_or(|least| iou > least) {
                 order.push(if mended { i } else { of_four } as i32);
-                found.push(Found { prompt: first + i / n, iou, measures: [0; 7] });
+                believed.push((first + i / n, iou));
             }
         }
-        if found.is_empty() {
+        if believed.is_empty() {
             return Ok(());
         }
-        let count = found.len();
-        let own = SurveyActs::carve(&mut self.labelled.carve(), count);
+        let count = believed.len();
+        let own = SurveyActs::carve(&mut self.aside.carve(), count);
         let mut measures = vec![0i32; count * 7];
         b.upload(own.order, bytemuck::cast_slice(&order));
         b.measure_masks(own.measures, masks, Some(own.order), survey.measure);
         b.download(bytemuck::cast_slice_mut(&mut measures), own.measures);
         b.sync()?;
-        found.iter_mut().zip(measures.chunks(7)).for_each(|(f, m)| f.measures.copy_from_slice(m));
+        let found: Vec<Found> = (believed.into_iter().zip(measures.chunks(7)))
+            .map(|((prompt, iou), row)| Found { prompt, iou, measured: Measured::of(row) })
+            .collect();
         let kept: Vec<usize> = (0..count).filter(|&i| keep(&found[i])).collect();
 
         let one = MaskFormat::Bits.bytes(1, height, width);
         for some in kept.chunks(AT_ONCE) {
             let rows: Vec<i32> = some.iter().map(|&i| order[i]).collect();
-            let own = SurveyActs::carve(&mut self.labelled.carve(), some.len());
+            let own = SurveyActs::carve(&mut self.aside.carve(), some.len());
             b.upload(own.order, bytemuck::cast_slice(&rows));
             let buffer = MaskBuffer::bits(&mut bits[..one * some.len()]);
             b.write_masks(MaskOut::new(buffer, survey.measure.threshold, height, width), masks, Some(own.order));

@@ -58,14 +58,25 @@ pub fn succeed(command: &mut Command) -> String {
     said
 }
 
-/// A test that needs `program`, on Linux. What is missing cannot be tested; in CI it must be there.
-pub fn trial(name: &str, program: &str, test: fn()) -> Trial {
-    let lacking = Command::new(program).arg("--version").output().is_err() && std::env::var_os("CI").is_none();
+/// A test that can be run where `able`. What is missing cannot be tested; in CI it must be there.
+pub fn trial(name: &str, able: bool, test: fn()) -> Trial {
+    let lacking = !able && std::env::var_os("CI").is_none();
     let run = move || {
         test();
         Ok(())
     };
-    Trial::test(name, run).with_ignored_flag(lacking || !cfg!(target_os = "linux"))
+    Trial::test(name, run).with_ignored_flag(lacking)
+}
+
+/// As [`trial`], of what is Linux's alone.
+pub fn on_linux(name: &str, able: bool, test: fn()) -> Trial {
+    let trial = trial(name, able, test);
+    if cfg!(target_os = "linux") { trial } else { trial.with_ignored_flag(true) }
+}
+
+/// Whether there is such a program, which tells its version by `argument`.
+pub fn there(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok()
 }
 
 /// Compiles a program against the library; where it is.
