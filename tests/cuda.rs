@@ -20,19 +20,6 @@ fn load(device: impl Device, precision: Precision) -> sam2::Result<Model> {
     demo_with(Cuda::on(device), precision, &["model.image_size=128".into()])
 }
 
-/// The clicks and boxes of a sample's objects, as its description has them.
-fn prompts(sample: usize) -> Vec<Prompt<'static>> {
-    let text = std::fs::read_to_string(file(&format!("demo/samples/images/image{sample}.json"))).unwrap();
-    let sample: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut prompts = Vec::new();
-    for object in sample["objects"].as_object().unwrap().values() {
-        let number = |key: &str, n: usize| object[key][n].as_f64().unwrap() as f32;
-        prompts.push(Prompt::new().point(number("click", 0), number("click", 1), 1));
-        prompts.push(Prompt::new().bounds([0, 1, 2, 3].map(|n| number("box", n))));
-    }
-    prompts
-}
-
 /// Three masks of each, and one.
 fn predict(predictor: &mut ImagePredictor, prompts: &[Prompt<'_>]) -> sam2::Result<Vec<Prediction>> {
     [true, false]
@@ -65,7 +52,7 @@ fn masks_are_the_cpus(device: impl Device, precision: Precision) {
         _ => 0.99,
     };
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
-    let prompts = prompts(1);
+    let prompts = sample_prompts("demo/samples/images/image1");
     let [want, got] = [None, Some(device)].map(|device| {
         let mut predictor = match device {
             None => demo().image_predictor(Default::default()).unwrap(),
@@ -115,7 +102,7 @@ fn masks_in_f16() {
 fn replay_equals_eager(device: impl Device) {
     let model = load(device, Precision::Bf16).unwrap();
     let pictures = [1, 2].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
-    let prompts = prompts(1);
+    let prompts = sample_prompts("demo/samples/images/image1");
     let run = |eager: bool| -> Vec<Prediction> {
         let mut predictor = model.image_predictor(Default::default()).unwrap();
         if eager {
@@ -146,7 +133,7 @@ fn company_changes_nothing() {
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     predictor.set_image(&picture.frame().unwrap()).unwrap();
-    let mut prompts = prompts(1)[..2].to_vec();
+    let mut prompts = sample_prompts("demo/samples/images/image1")[..2].to_vec();
     prompts.push(Prompt::new().point(9.0, 200.0, 1).point(100.0, 20.0, 0).point(50.0, 60.0, 1));
     let together = predictor.predict(&prompts, Default::default()).unwrap();
     let size = together.low_res_masks.len() / prompts.len();
@@ -163,7 +150,7 @@ fn every_device_allocation_may_fail() {
     let failing = device.failing();
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
     let frame = picture.frame().unwrap();
-    let prompts = &prompts(1)[..];
+    let prompts = &sample_prompts("demo/samples/images/image1")[..];
     let model = load(device, Precision::Bf16).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let mut until_none_fails = |what: &str, work: &mut dyn FnMut(&mut ImagePredictor) -> sam2::Result<()>| {
@@ -200,7 +187,7 @@ fn a_warm_call_allocates_nothing_and_waits_once() {
         allocations.store(1000, Ordering::Relaxed);
         let before = predictor.counters();
         predictor.set_image(&picture.frame().unwrap()).unwrap();
-        predictor.predict(&prompts(1), Default::default()).unwrap();
+        predictor.predict(&sample_prompts("demo/samples/images/image1"), Default::default()).unwrap();
         let waits = (predictor.counters() - before).waits;
         assert!(if warm { waits == 1 } else { waits > 1 }, "warm {warm}: {waits} waits");
         assert_eq!(allocations.load(Ordering::Relaxed) == 1000, warm, "warm {warm}: allocations");
@@ -214,7 +201,7 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let model = load(device, Precision::F32).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
-    let (width, height, prompts) = (picture.width, picture.height, &prompts(1)[..1]);
+    let (width, height, prompts) = (picture.width, picture.height, &sample_prompts("demo/samples/images/image1")[..1]);
     predictor.set_image(&picture.frame().unwrap()).unwrap();
     let want = predictor.predict(prompts, Default::default()).unwrap();
 
@@ -281,7 +268,7 @@ fn a_fault_poisons_the_predictor() {
     let device = Emulator::new(19);
     let faulting = device.faulting();
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
-    let (frame, prompts) = (picture.frame().unwrap(), &prompts(1)[..1]);
+    let (frame, prompts) = (picture.frame().unwrap(), &sample_prompts("demo/samples/images/image1")[..1]);
     let model = load(device, Precision::Bf16).unwrap();
     let mut other = model.image_predictor(Default::default()).unwrap();
     other.set_image(&frame).unwrap();
@@ -307,7 +294,7 @@ fn predictors_at_once(device: impl Device) {
     let work = |picture: &sam2::picture::Picture| {
         let mut predictor = model.image_predictor(Default::default()).unwrap();
         predictor.set_image(&picture.frame().unwrap()).unwrap();
-        predictor.predict(&prompts(1)[..1], Default::default()).unwrap()
+        predictor.predict(&sample_prompts("demo/samples/images/image1")[..1], Default::default()).unwrap()
     };
     let alone = pictures.each_ref().map(work);
     std::thread::scope(|scope| {

@@ -53,6 +53,17 @@ fn compare(got: &[f32], want: &[f32]) -> (f64, f64) {
     (if any == 0 { 1.0 } else { both as f64 / any as f64 }, (square / got.len() as f64).sqrt() / most)
 }
 
+/// A logit within the tolerance of 0 may be of a hole, and so filled, on one side alone.
+fn excuse_holes(got: &mut [f32], want: &[f32]) {
+    const FILLED: f32 = 0.1;
+    let tolerance = 3e-4 * want.iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (got, &want) in got.iter_mut().zip(want) {
+        if *got == FILLED && want.abs() <= tolerance || want == FILLED && got.abs() <= tolerance {
+            *got = want;
+        }
+    }
+}
+
 fn cpu() -> Cpu {
     Cpu::new(0).unwrap()
 }
@@ -64,8 +75,10 @@ struct Case {
     about: Value,
     /// Frames of the video.
     frames: usize,
-    /// Of what is tracked.
+    /// Of what is tracked: in mini20 rounding grows fast, as `tests/reference/drift.py` shows of the reference itself.
     rms: f64,
+    /// Likewise, of the object's score.
+    score: f32,
 }
 
 impl Case {
@@ -75,12 +88,14 @@ impl Case {
             serde_json::from_str(&std::fs::read_to_string(file(&path)).unwrap_or_else(|e| panic!("{path}: {e}")))
                 .unwrap()
         };
+        let (rms, score) = if model == "mini20" { (5e-3, 0.35) } else { (2e-3, 0.1) };
         Case {
             name: format!("{model} {case}"),
             golden: Golden::open(&format!("{FOLDER}/{model}/video_{case}.safetensors")),
             about: json(&format!("video_{case}")),
             frames: json("video_input")["num_frames"].as_u64().unwrap() as usize,
-            rms: if model == "mini20" { 5e-3 } else { 2e-3 },
+            rms,
+            score,
         }
     }
 
@@ -167,14 +182,15 @@ impl Case {
         let pixels = got.masks.len() / got.obj_ids.len();
         for (i, id) in got.obj_ids.iter().enumerate() {
             let Some(score) = values(format!("{tag}.obj{id}.score")) else { continue };
-            let (tolerance, score) = (if first { 3e-4 } else { 0.1 }, score[0]);
+            let (tolerance, score) = (if first { 3e-4 } else { self.score }, score[0]);
             assert!((got.scores[i] - score).abs() <= tolerance, "{case} {tag}: score {} for {score}", got.scores[i]);
             let want = values(format!("{tag}.obj{id}.low_res")).unwrap();
-            let Some(low_res) = state.low_res(i, got.frame_idx) else {
+            let Some(mut low_res) = state.low_res(i, got.frame_idx) else {
                 let cleared = self.about["settings"]["clear_non_cond_mem_around_input"] == true;
                 assert!(cleared, "{case} {tag}: nothing kept");
                 continue;
             };
+            excuse_holes(&mut low_res, want);
             let (iou, rms) = compare(&low_res, want);
             eprintln!("{case} {tag}: object {id}: IoU {iou:.5}, RMS {rms:.1e}, {:.1e}", distance(&low_res, want));
             if first {
@@ -285,7 +301,7 @@ fn every_sequence_of_calls() {
 
 #[test]
 fn frame_by_frame_with_the_references_memories() {
-    for (name, last) in [("mini21", 10), ("mini21occ", 10)] {
+    for (name, last) in [("mini21", 10), ("mini21occ", 10), ("mini20", 4)] {
         let case = Case::open(name, "point");
         case.fed(&case.load(name, cpu()), last);
     }

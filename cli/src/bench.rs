@@ -131,7 +131,7 @@ impl Machine {
             return Ok(Machine { name: model.device().into(), precision, cpu: None });
         }
         let cpu = Cpu::new(threads)?;
-        let about = (cpu.threads(), cpu.isa().name(), cpu.peak_flops() / 1e9);
+        let about = (cpu.threads(), cpu.isa().name(), cpu.peak_flops(model.precision()) / 1e9);
         Ok(Machine { name: crate::info::cpu_name(), precision, cpu: Some(about) })
     }
 

@@ -6,7 +6,7 @@ pub mod parity;
 
 use sam2::engine::backend::Backend;
 use sam2::picture::Picture;
-use sam2::{Checkpoint, Config, Device, ImagePredictor, LoadOptions, Model, Precision, Variant};
+use sam2::{Checkpoint, Config, Device, ImagePredictor, LoadOptions, Model, Precision, Prompt, Variant};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -95,8 +95,9 @@ pub fn probe(predictor: &mut ImagePredictor) -> Probed {
     probed
 }
 
+/// The CPU in float32, which is what goldens are.
 pub fn options() -> LoadOptions {
-    LoadOptions { device: Device::Cpu, ..LoadOptions::default() }
+    LoadOptions { device: Device::Cpu, precision: Precision::F32, ..LoadOptions::default() }
 }
 
 /// One of the two small models with random weights.
@@ -117,9 +118,13 @@ impl Mini {
 
     /// The model of this name in f32 on another device.
     pub fn on(name: &'static str, b: impl Backend) -> Mini {
+        Mini::in_precision(name, b, Precision::F32)
+    }
+
+    pub fn in_precision(name: &'static str, b: impl Backend, precision: Precision) -> Mini {
         let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
         let config = Config::parse(&yaml(name), &[], true).unwrap();
-        Mini { name, model: Model::load(b, &checkpoint, &config, Precision::F32).unwrap() }
+        Mini { name, model: Model::load(b, &checkpoint, &config, precision).unwrap() }
     }
 }
 
@@ -156,6 +161,19 @@ pub fn small_frames(width: usize) -> Vec<Picture> {
 /// The demo model.
 pub fn demo() -> Model {
     sam2::load(file("demo/sam2.1_hiera_demo.safetensors"), &options()).unwrap()
+}
+
+/// The click and the box of each object of a sample, as its description has them.
+pub fn sample_prompts(name: &str) -> Vec<Prompt<'static>> {
+    let text = std::fs::read_to_string(file(&format!("{name}.json"))).unwrap();
+    let sample: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut prompts = Vec::new();
+    for object in sample["objects"].as_object().unwrap().values() {
+        let number = |key: &str, n: usize| object[key][n].as_f64().unwrap() as f32;
+        prompts.push(Prompt::new().point(number("click", 0), number("click", 1), 1));
+        prompts.push(Prompt::new().bounds([0, 1, 2, 3].map(|n| number("box", n))));
+    }
+    prompts
 }
 
 /// A safetensors file of f32 or 16-bit tensors.

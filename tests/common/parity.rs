@@ -11,7 +11,7 @@ const LOGITS: f32 = 3e-4;
 const SCORES: f32 = 5e-5;
 
 /// The cases with one prompt or several of one kind; `image_batch` and `image_holes` have tests of their own.
-const CASES: [&str; 13] = [
+pub const CASES: [&str; 13] = [
     "point1",
     "point1_single",
     "point3",
@@ -96,7 +96,7 @@ pub fn neck_levels_that_are_never_materialised(m: &Mini) {
 }
 
 /// The prompts of a golden case.
-fn prompts(case: &Golden) -> Vec<Prompt<'_>> {
+pub fn prompts(case: &Golden) -> Vec<Prompt<'_>> {
     let rows = |name: &str, rank: usize| -> Vec<&[f32]> {
         let Some((shape, values)) = case.get(name) else { return Vec::new() };
         let n = if shape.len() == rank { 1 } else { shape[0] };

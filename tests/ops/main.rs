@@ -45,8 +45,10 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
 #[test]
 fn on_every_instruction_set() {
     for isa in Isa::available() {
-        eprintln!("{isa:?}");
-        check_all(&Cpu::with_isa(3, isa).unwrap(), Numbers { dtype: DType::F32, device: false });
+        for dtype in [DType::F32, DType::Bf16] {
+            eprintln!("{isa:?} {dtype:?}");
+            check_all(&Cpu::with_isa(3, isa).unwrap(), Numbers { dtype, device: false });
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-"""How far the reference's own tracking moves when its low-resolution logits are disturbed by 1e-5: what a rewrite may.
+"""How far the reference's own tracking moves when its logits are disturbed by 1e-5, and its features by 5e-7 of the largest,
+which is less than its own rounding noise: what a rewrite may.
 
-  python3 drift.py CONFIG WEIGHTS CLIP [FRAMES] [point|mask]
+  python3 drift.py CONFIG WEIGHTS CLIP [FRAMES] [point|mask|correction]
 
 Memories hang by the sign of logits (prompted frames) and by a sigmoid 20 times as steep (others), so that disturbances grow.
 Prints, per frame, the least IoU, the largest RMS relative to the largest logit, and the largest change of the area and of the
@@ -21,7 +22,14 @@ def run(m, clip, frames, kind, seed):
             out[i] = out[i] + 1e-5 * torch.randn(out[i].shape, generator=g) * (seed > 0)
         return tuple(out)
 
-    m._forward_sam_heads = disturbed
+    forward = type(m).forward_image
+
+    def features(x):
+        out = forward(m, x)
+        levels = [f + 5e-7 * f.abs().max() * torch.randn(f.shape, generator=g) * (seed > 0) for f in out["backbone_fpn"]]
+        return {**out, "backbone_fpn": levels, "vision_features": levels[-1]}
+
+    m._forward_sam_heads, m.forward_image = disturbed, features
     s = m.init_state(clip)
     h, w = s["video_height"], s["video_width"]
     if kind == "mask":  # as make_golden.py's
@@ -33,6 +41,10 @@ def run(m, clip, frames, kind, seed):
         o = s["output_dict_per_obj"][0]
         score = (o["cond_frame_outputs"].get(f) or o["non_cond_frame_outputs"][f])["object_score_logits"].item()
         yield f, masks[0, 0], score
+    if kind == "correction":  # as make_golden.py's: of frame 4, after it was tracked
+        points = torch.tensor([[w * 0.3, h * 0.6], [w * 0.7, h * 0.2]])
+        _, _, masks = m.add_new_points_or_box(s, frame_idx=4, obj_id=1, points=points, labels=torch.tensor([1, 0]))
+        yield 4, masks[0, 0], s["temp_output_dict_per_obj"][0]["non_cond_frame_outputs"][4]["object_score_logits"].item()
 
 
 def main():

@@ -1,5 +1,6 @@
 //! Frames of a video: resized in 8 bits as Pillow does it, along rows first, rounded, then along columns.
 
+use super::floats::Floats;
 use super::pixels::{MEAN, STD};
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, SCRATCH};
@@ -14,7 +15,7 @@ pub struct Bicubic<'a> {
     pub rows: (usize, usize),
     pub frame: &'a Frame<'a>,
     /// (side, side, 3)
-    pub out: F32,
+    pub out: Floats,
     pub side: usize,
     /// Source rows resized along themselves, as bytes; at the end what the filters of `COLUMNS` output columns see of a
     /// source row, and their weights.
@@ -70,7 +71,7 @@ impl Kernel for Bicubic<'_> {
                 let column = source[i..].iter().step_by(side * 3);
                 let sum: i32 = column.zip(&weights[..count]).map(|(&v, w)| i32::from(v) * w).sum();
                 let value = f32::from(byte(sum)) / 255.0;
-                *self.out.at_mut(y * side * 3 + i) = (value - MEAN[i % 3]) / STD[i % 3];
+                self.out.set(y * side * 3 + i, (value - MEAN[i % 3]) / STD[i % 3]);
             }
         }
     }
@@ -84,7 +85,7 @@ fn rows_at_once(width: usize, height: usize, side: usize) -> Option<usize> {
 }
 
 impl Cpu {
-    pub(super) fn bicubic(&self, out: F32, frame: &Frame<'_>, side: usize) {
+    pub(super) fn bicubic(&self, out: Floats, frame: &Frame<'_>, side: usize) {
         let rows = rows_at_once(frame.width(), frame.height(), side);
         let rows = rows.unwrap_or_else(|| panic!("preprocess: {}x{} to {side}", frame.width(), frame.height()));
         self.parallel(side.div_ceil(rows), |task, scratch| {

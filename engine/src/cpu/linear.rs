@@ -4,59 +4,73 @@
 //! them with every panel of weights. Sums run over the whole of `k` in registers, in order, so a value depends on its
 //! own row and column alone: not on threads, blocks, or what else is in the batch.
 
+use super::floats::{Float, Floats, Read, Write, copy};
 use super::memory::HostMemory;
 use super::norm::{NormPtr, normalise};
 use super::pool::Pool;
-use super::simd::{Isa, Kernel, Simd};
-use super::{Cpu, F32, math};
+use super::simd::{Isa, Kernel, Pair, Simd, Single, Word};
+use super::{Cpu, F32, Ptr, math};
 use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
 use crate::error::Result;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, bf16};
 
-/// Weights as panels: (groups, n / panel, k, panel), columns past n zero; then the bias, (groups, n).
+/// Weights as panels of words: (groups, n / panel, words of k, panel), what is past n and k zero; then the bias in f32,
+/// (groups, n).
 pub struct Packed {
     memory: HostMemory,
     pub groups: usize,
     pub n: usize,
     pub k: usize,
+    /// Words of `k` values.
+    words: usize,
     panels: usize,
     panel: usize,
+    /// What words are made of.
+    pub dtype: DType,
 }
 
 impl Packed {
     /// Packs the weights for the tiles of `isa`.
     pub(super) fn new(pool: &Pool, isa: Isa, data: &LinearData<'_>) -> Result<Self> {
+        match data.dtype {
+            DType::F32 => Packed::of::<Single>(pool, isa, data, |v| v),
+            DType::Bf16 => Packed::of::<Pair>(pool, isa, data, bf16::from_f32),
+            other => panic!("the CPU multiplies in f32 and bf16, not {other:?}"),
+        }
+    }
+
+    fn of<W: Word>(pool: &Pool, isa: Isa, data: &LinearData<'_>, round: fn(f32) -> W::Value) -> Result<Self> {
         let LinearData { w, b, groups, n, k, dtype } = *data;
-        assert!(dtype == DType::F32, "the CPU multiplies in f32, not {dtype:?}");
         assert!(w.len() == groups * n * k, "linear: {} weights for {groups}x{n}x{k}", w.len());
         assert!(b.is_empty() || b.len() == groups * n, "linear: {} biases for {groups}x{n}", b.len());
-        let panel = isa.panel();
+        let (panel, words) = (isa.panel(), k.div_ceil(W::DEPTH));
         let panels = n.div_ceil(panel);
-        let memory = HostMemory::new(groups * panels * panel * (k + 1) * 4, "weights")?;
-        let (out, bias) = (F32::new(memory.ptr()), F32::new(memory.ptr()).add(groups * panels * panel * k));
+        let memory = HostMemory::new(groups * panels * panel * (words + 1) * 4, "weights")?;
+        let (out, bias) = (F32::new(memory.ptr()), F32::new(memory.ptr()).add(groups * panels * panel * words));
         pool.run(groups * panels, &|task, _| {
             let (group, first) = (task / panels, task % panels * panel);
             let width = (n - first).min(panel);
             let rows = &w[(group * n + first) * k..][..width * k];
-            // SAFETY: each task fills a panel of its own and the bias under it.
+            // SAFETY: each task fills a panel of its own and the bias under it; zeros are zeros of every type.
             let (block, bias) = unsafe {
-                let (block, bias) = (out.at_mut(task * panel * k), bias.at_mut(task * panel));
+                let (block, bias) = (out.at_mut(task * panel * words), bias.at_mut(task * panel));
                 std::ptr::write_bytes(bias, 0, panel);
-                if width < panel {
-                    std::ptr::write_bytes(block, 0, panel * k);
-                }
-                (std::slice::from_raw_parts_mut(block, panel * k), std::slice::from_raw_parts_mut(bias, width))
+                std::ptr::write_bytes(block, 0, panel * words);
+                let values = std::slice::from_raw_parts_mut(block.cast::<W::Value>(), panel * words * W::DEPTH);
+                (values, std::slice::from_raw_parts_mut(bias, width))
             };
-            for (kk, column) in block.chunks_exact_mut(panel).enumerate() {
-                for (j, v) in column[..width].iter_mut().enumerate() {
-                    *v = rows[j * k + kk];
+            for (kk, column) in block.chunks_exact_mut(panel * W::DEPTH).enumerate() {
+                for (j, word) in column.chunks_exact_mut(W::DEPTH).take(width).enumerate() {
+                    for (v, &w) in word.iter_mut().zip(&rows[j * k + kk * W::DEPTH..(j + 1) * k]) {
+                        *v = round(w);
+                    }
                 }
             }
             if !b.is_empty() {
                 bias.copy_from_slice(&b[group * n + first..][..width]);
             }
         });
-        Ok(Packed { memory, groups, n, k, panels, panel })
+        Ok(Packed { memory, groups, n, k, words, panels, panel, dtype })
     }
 
     /// Panels of a group.
@@ -64,14 +78,19 @@ impl Packed {
         self.panels
     }
 
-    /// Panel `p` of group `g` as (k, panel).
+    /// Words of `k` values: the depth of a panel.
+    pub(super) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Panel `p` of group `g` as words (words of k, panel).
     pub(super) fn panel(&self, g: usize, p: usize) -> F32 {
-        F32::new(self.memory.ptr()).add((g * self.panels + p) * self.panel * self.k)
+        F32::new(self.memory.ptr()).add((g * self.panels + p) * self.panel * self.words)
     }
 
     /// The bias under that panel.
     pub(super) fn bias(&self, g: usize, p: usize) -> F32 {
-        F32::new(self.memory.ptr()).add((self.groups * self.k * self.panels + g * self.panels + p) * self.panel)
+        F32::new(self.memory.ptr()).add((self.groups * self.words * self.panels + g * self.panels + p) * self.panel)
     }
 }
 
@@ -79,25 +98,35 @@ impl Packed {
 #[derive(Clone, Copy)]
 enum Rows {
     /// Rows `stride` apart.
-    Plain { x: F32, stride: usize },
+    Plain { x: Floats, stride: usize },
     /// Rows plus rows.
-    Sum { x: F32, stride: usize, y: F32, y_stride: usize },
+    Sum { x: Floats, stride: usize, y: Floats, y_stride: usize },
     /// Rows, normalised.
-    Norm { x: F32, stride: usize, norm: NormPtr },
+    Norm { x: Floats, stride: usize, norm: NormPtr },
     /// Row i is the patch of output pixel i of (images, h, w, c).
-    Patches { x: F32, h: usize, w: usize, c: usize, out_h: usize, out_w: usize, kernel: usize, step: usize, pad: usize },
+    Patches {
+        x: Floats,
+        h: usize,
+        w: usize,
+        c: usize,
+        out_h: usize,
+        out_w: usize,
+        kernel: usize,
+        step: usize,
+        pad: usize,
+    },
 }
 
 impl Rows {
     /// Writes columns `col..col + k` of row `i` to `out`.
     #[inline(always)]
-    unsafe fn write<S: Simd>(&self, s: S, i: usize, col: usize, k: usize, out: *mut f32) {
+    unsafe fn write<S: Simd, T: Float>(&self, s: S, i: usize, col: usize, k: usize, out: Ptr<T>) {
         match *self {
-            Rows::Plain { x, stride } => std::ptr::copy_nonoverlapping(x.at(i * stride + col), out, k),
+            Rows::Plain { x, stride } => copy(s, out, x.add(i * stride + col), k),
             Rows::Sum { x, stride, y, y_stride } => {
-                zip_rows!(s, out, x.at(i * stride + col), y.at(i * y_stride + col), k, |a, b| s.add(a, b))
+                zip_rows!(s, out, x.add(i * stride + col), y.add(i * y_stride + col), k, |a, b| s.add(a, b))
             }
-            Rows::Norm { x, stride, norm } => normalise(s, out, x.at(i * stride), k, norm, Activation::None),
+            Rows::Norm { x, stride, norm } => normalise(s, out, x.add(i * stride), k, norm, Activation::None),
             Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad } => {
                 let (image, at) = (i / (out_h * out_w), i % (out_h * out_w));
                 let x = x.add(image * h * w * c);
@@ -110,12 +139,12 @@ impl Rows {
                     let out = out.add(ky * kernel * c);
                     let y = y0 + ky as isize;
                     let inside = if (0..h as isize).contains(&y) { (from, to.max(from)) } else { (0, 0) };
-                    std::ptr::write_bytes(out, 0, inside.0 * c);
+                    std::ptr::write_bytes(out.ptr(), 0, inside.0 * c);
                     if inside.1 > inside.0 {
-                        let src = x.at((y as usize * w + (x0 + inside.0 as isize) as usize) * c);
-                        std::ptr::copy_nonoverlapping(src, out.add(inside.0 * c), (inside.1 - inside.0) * c);
+                        let src = x.add((y as usize * w + (x0 + inside.0 as isize) as usize) * c);
+                        copy(s, out.add(inside.0 * c), src, (inside.1 - inside.0) * c);
                     }
-                    std::ptr::write_bytes(out.add(inside.1 * c), 0, (kernel - inside.1) * c);
+                    std::ptr::write_bytes(out.at_mut(inside.1 * c), 0, (kernel - inside.1) * c);
                 }
             }
         }
@@ -127,12 +156,12 @@ impl Rows {
 enum Extra {
     None,
     Rows {
-        x: F32,
+        x: Floats,
         stride: usize,
     },
     /// (h/2, w/2, n) under an output (h, w, n).
     Upsampled {
-        x: F32,
+        x: Floats,
         w: usize,
         n: usize,
     },
@@ -144,38 +173,52 @@ struct Product<'a> {
     cols: (usize, usize),
     x: Rows,
     w: &'a Packed,
-    out: F32,
+    out: Floats,
     stride: usize,
     activation: Activation,
     extra: Extra,
     scratch: F32,
 }
 
-/// Elements of a row of scratch: `k` and enough more that rows do not fall on the same sets of the cache.
-fn padded(k: usize) -> usize {
-    k.next_multiple_of(16) + 16
+/// Words of a row of scratch: all of them and enough more that rows do not fall on the same sets of the cache.
+fn padded(words: usize) -> usize {
+    words.next_multiple_of(16) + 16
 }
 
 /// The most rows of a block: what fits half of a usual second-level cache, with whole tiles.
-fn block_rows(k: usize) -> usize {
-    const ELEMENTS: usize = 96 * 1024;
-    (ELEMENTS / padded(k)).clamp(12, 240) / 12 * 12
+fn block_rows(words: usize) -> usize {
+    const WORDS: usize = 96 * 1024;
+    (WORDS / padded(words)).clamp(12, 240) / 12 * 12
 }
 
 impl Kernel for Product<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        let (w, n, k, ld) = (self.w, self.w.n, self.w.k, padded(self.w.k));
-        let count = self.rows.1 - self.rows.0;
-        let block = self.scratch.ptr();
+        match self.w.dtype {
+            DType::Bf16 => self.run_in::<S, Pair>(s),
+            _ => self.run_in::<S, Single>(s),
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    unsafe fn run_in<S: Simd, W: Word>(self, s: S) {
+        let (w, n, k, words) = (self.w, self.w.n, self.w.k, self.w.words);
+        let (count, ld) = (self.rows.1 - self.rows.0, padded(words));
+        let block = self.scratch;
         let mut tile = [0f32; 16 * 64];
-        let tile = tile.as_mut_ptr();
+        let tile = F32::new(tile.as_mut_ptr());
         let mut filled = usize::MAX;
         for col in self.cols.0..self.cols.1 {
             let (g, p) = (col / w.panels, col % w.panels);
             if filled != g {
                 for i in 0..count {
-                    self.x.write(s, self.rows.0 + i, g * k, k, block.add(i * ld));
+                    let row = Ptr::<W::Value>::new(block.at_mut(i * ld).cast());
+                    if !k.is_multiple_of(W::DEPTH) {
+                        std::ptr::write_bytes(row.at_mut(k), 0, 1);
+                    }
+                    self.x.write(s, self.rows.0 + i, g * k, k, row);
                 }
                 filled = g;
             }
@@ -183,38 +226,36 @@ impl Kernel for Product<'_> {
             let mut i = 0;
             while i < count {
                 let m = if count - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
-                s.tile(m, k, block.add(i * ld), ld, 1, w.panel(g, p).ptr(), S::PANEL, tile, S::PANEL);
+                s.tile::<W>(m, words, block.at(i * ld), ld, 1, w.panel(g, p).ptr(), S::PANEL, tile.ptr(), S::PANEL);
                 for r in 0..m.min(count - i) {
                     let row = self.rows.0 + i + r;
                     let at = g * n + first;
-                    self.finish(s, tile.add(r * S::PANEL), row, at, width, w.bias(g, p).ptr());
+                    self.finish(s, tile.add(r * S::PANEL), row, at, width, w.bias(g, p));
                 }
                 i += m;
             }
         }
     }
-}
 
-impl Product<'_> {
     /// Stores `width` sums of a row from column `at`.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, s: S, sums: *const f32, row: usize, at: usize, width: usize, bias: *const f32) {
-        let out = self.out.at_mut(row * self.stride + at);
+    unsafe fn finish<S: Simd>(&self, s: S, sums: F32, row: usize, at: usize, width: usize, bias: F32) {
+        let out = self.out.add(row * self.stride + at);
         let extra = match self.extra {
-            Extra::None => std::ptr::null(),
-            Extra::Rows { x, stride } => x.at(row * stride + at),
-            Extra::Upsampled { x, w, n } => x.at(((row / w / 2) * (w / 2) + row % w / 2) * n + at),
+            Extra::None => None,
+            Extra::Rows { x, stride } => Some(x.add(row * stride + at)),
+            Extra::Upsampled { x, w, n } => Some(x.add(((row / w / 2) * (w / 2) + row % w / 2) * n + at)),
         };
         for j in (0..width).step_by(S::LANES) {
-            let v = s.add(s.load(sums.add(j)), s.load(bias.add(j)));
+            let v = s.add(sums.load(s, j), bias.load(s, j));
             let v = math::activate(s, self.activation, v);
             let rest = width - j;
             if rest >= S::LANES {
-                let v = if extra.is_null() { v } else { s.add(v, s.load(extra.add(j))) };
-                s.store(out.add(j), v);
+                let v = if let Some(x) = extra { s.add(v, x.load(s, j)) } else { v };
+                out.store(s, j, v);
             } else {
-                let v = if extra.is_null() { v } else { s.add(v, s.load_part(extra.add(j), rest)) };
-                s.store_part(out.add(j), rest, v);
+                let v = if let Some(x) = extra { s.add(v, x.load_part(s, j, rest)) } else { v };
+                out.store_part(s, j, rest, v);
             }
         }
     }
@@ -224,12 +265,12 @@ impl Cpu {
     pub(super) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
         let k = w.groups * w.k;
         assert!(x.x.cols() == k && x.x.rows() == out.rows(), "linear: {out:?} from {:?} by {}x{}", x.x, w.n, w.k);
-        let (ptr, stride) = (F32::of(x.x), x.x.stride());
+        let (ptr, stride) = (Floats::of(x.x), x.x.stride());
         let rows = match x.prologue {
             Prologue::None => Rows::Plain { x: ptr, stride },
             Prologue::Add(y) => {
                 assert!(y.cols() == k && y.rows() == x.x.rows(), "linear: {:?} + {y:?}", x.x);
-                Rows::Sum { x: ptr, stride, y: F32::of(y), y_stride: y.stride() }
+                Rows::Sum { x: ptr, stride, y: Floats::of(y), y_stride: y.stride() }
             }
             Prologue::Norm(norm) => {
                 assert!(w.groups == 1 && norm.gamma.len() == k, "linear: norm {:?} of {:?}", norm.gamma, x.x);
@@ -257,7 +298,7 @@ impl Cpu {
         );
         let (kernel, step, pad) = (conv.kernel, conv.stride, conv.pad);
         self.count_operand(x);
-        let x = F32::of(x);
+        let x = Floats::of(x);
         self.product(out, Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad }, &conv.weights, epilogue);
     }
 
@@ -269,7 +310,7 @@ impl Cpu {
             Addend::Tensor(t) => {
                 assert!(t.rows() == m && t.cols() == out.cols(), "linear: {out:?} + {t:?}");
                 self.count_operand(t);
-                Extra::Rows { x: F32::of(t), stride: t.stride() }
+                Extra::Rows { x: Floats::of(t), stride: t.stride() }
             }
             Addend::Upsampled(t) => {
                 let (o, d) = (out.dims(), t.dims());
@@ -278,20 +319,20 @@ impl Cpu {
                     "linear: {out:?} + 2x {t:?}"
                 );
                 self.count_operand(t);
-                Extra::Upsampled { x: F32::of(t), w: o[1], n: d[2] }
+                Extra::Upsampled { x: Floats::of(t), w: o[1], n: d[2] }
             }
         };
         self.count(&[out]);
         self.count_product(m * w.groups, w.n, w.k);
 
         // Blocks of equal height; few of them are divided by columns too, so that every thread has work.
-        let block = m.div_ceil(m.div_ceil(block_rows(w.k))).next_multiple_of(4);
+        let block = m.div_ceil(m.div_ceil(block_rows(w.words))).next_multiple_of(4);
         let blocks = m.div_ceil(block);
         let panels = w.groups * w.panels;
         let work = block * w.k * w.panel;
         let split = if blocks >= 16 { 1 } else { (16 / blocks).min(panels).min((panels * work / 65_536).max(1)) };
         let each = panels.div_ceil(split);
-        let (dest, stride, activation) = (F32::of(out), out.stride(), epilogue.activation);
+        let (dest, stride, activation) = (Floats::of(out), out.stride(), epilogue.activation);
         self.parallel(blocks * split, |task, scratch| {
             let (r, c) = (task / split * block, task % split * each);
             Product {

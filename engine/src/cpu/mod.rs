@@ -1,30 +1,51 @@
-//! The CPU backend: float32, the oracle of every kernel to come, and fast.
+//! The CPU backend: float32, the oracle of every kernel, and bf16 where the CPU multiplies that.
 //!
 //! Each operation cuts its output into tasks, runs them on the model's thread pool, and returns when they are done.
 //! A task writes what no other task writes and reads what is finished, and its result does not depend on how the
 //! work was cut: so results are the same for any number of threads.
 
-/// out[i] = f(x[i], y[i]) for `n` elements; `out` may be `x` or `y`.
+/// out[i] = f(x[i], y[i]) for `n` floats of any kind; `out` may be `x` or `y`.
 ///
 /// A macro, since a closure would be compiled without the features of the vector set.
 macro_rules! zip_rows {
     ($s:expr, $out:expr, $x:expr, $y:expr, $n:expr, |$a:ident, $b:ident| $f:expr) => {{
-        let (out, x, y, n): (*mut f32, *const f32, *const f32, usize) = ($out, $x, $y, $n);
+        use $crate::cpu::floats::{Read as _, Write as _};
+        let (out, x, y, n) = ($out, $x, $y, $n);
         let whole = n / S::LANES * S::LANES;
         for i in (0..whole).step_by(S::LANES) {
-            let ($a, $b) = ($s.load(x.add(i)), $s.load(y.add(i)));
-            $s.store(out.add(i), $f);
+            let ($a, $b) = (x.load($s, i), y.load($s, i));
+            out.store($s, i, $f);
         }
         if whole < n {
             let rest = n - whole;
-            let ($a, $b) = ($s.load_part(x.add(whole), rest), $s.load_part(y.add(whole), rest));
-            $s.store_part(out.add(whole), rest, $f);
+            let ($a, $b) = (x.load_part($s, whole, rest), y.load_part($s, whole, rest));
+            out.store_part($s, whole, rest, $f);
+        }
+    }};
+}
+
+/// out[i] = f(x[i]), likewise.
+macro_rules! map_rows {
+    ($s:expr, $out:expr, $x:expr, $n:expr, |$a:ident| $f:expr) => {{
+        use $crate::cpu::floats::{Read as _, Write as _};
+        let (out, x, n) = ($out, $x, $n);
+        let whole = n / S::LANES * S::LANES;
+        for i in (0..whole).step_by(S::LANES) {
+            let $a = x.load($s, i);
+            out.store($s, i, $f);
+        }
+        if whole < n {
+            let rest = n - whole;
+            let $a = x.load_part($s, whole, rest);
+            out.store_part($s, whole, rest, $f);
         }
     }};
 }
 
 mod attention;
 mod bicubic;
+mod flash;
+mod floats;
 mod image_attention;
 mod linear;
 mod masks;
@@ -47,11 +68,12 @@ use crate::mask_out::MaskOut;
 use crate::operations;
 use crate::precision::Precision;
 use crate::tensor::{DType, Tensor, bf16};
-pub use attention::MAX_WIDTH as MAX_HEAD_WIDTH;
+pub use flash::MAX_WIDTH as MAX_HEAD_WIDTH;
+use floats::Floats;
 pub use linear::Packed;
 pub use memory::HostMemory;
 use pool::Pool;
-use simd::{Isa, Kernel, Simd};
+use simd::{Isa, Kernel, Pair, Simd, Single, Word};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +81,7 @@ use std::time::Instant;
 
 /// f32 of scratch a task has: 1 MiB, the usual second-level cache.
 const SCRATCH: usize = 256 * 1024;
-const _: () = assert!(attention::SCRATCH <= SCRATCH);
+const _: () = assert!(flash::SCRATCH <= SCRATCH);
 
 /// A queue of work on the CPU, which is done by the time an operation returns.
 pub struct Cpu {
@@ -133,18 +155,19 @@ impl Cpu {
     }
 
     /// Floating-point operations per second of the matrix kernel on operands that never leave the first-level cache,
-    /// all threads together: the limit of everything else. Takes about 0.1 s.
-    pub fn peak_flops(&self) -> f64 {
-        let (rounds, k) = (2_000, 64);
+    /// all threads together: the limit of everything else in that precision. Takes about 0.1 s.
+    pub fn peak_flops(&self, precision: Precision) -> f64 {
+        let (rounds, k, pairs) = (2_000, 64, precision == Precision::Bf16);
         let tasks = self.pool.threads();
         let run = || {
             let start = Instant::now();
-            self.parallel(tasks, |_, scratch| Peak { rounds, k, scratch });
+            self.parallel(tasks, |_, scratch| Peak { pairs, rounds, k, scratch });
             start.elapsed().as_secs_f64()
         };
         let best = (0..20).map(|_| run()).fold(f64::MAX, f64::min);
         let (rows, columns) = self.isa.tile();
-        (tasks * rounds * 2 * k * rows * columns) as f64 / best
+        let values = if pairs { 2 * k } else { k };
+        (tasks * rounds * 2 * values * rows * columns) as f64 / best
     }
 
     /// Runs `kernel(task, scratch)` for each task.
@@ -223,7 +246,9 @@ impl Cpu {
 
 /// Full tiles on scratch, over and over.
 struct Peak {
+    pairs: bool,
     rounds: usize,
+    /// Words.
     k: usize,
     scratch: F32,
 }
@@ -231,9 +256,16 @@ struct Peak {
 impl Kernel for Peak {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
+        if self.pairs { self.run_in::<S, Pair>(s) } else { self.run_in::<S, Single>(s) }
+    }
+}
+
+impl Peak {
+    #[inline(always)]
+    unsafe fn run_in<S: Simd, W: Word>(self, s: S) {
         let (a, b, out) = (self.scratch, self.scratch.add(4096), self.scratch.add(8192));
         for _ in 0..self.rounds {
-            s.tile(S::TILE_ROWS, self.k, a.ptr(), self.k, 1, b.ptr(), S::PANEL, out.ptr(), S::PANEL);
+            s.tile::<W>(S::TILE_ROWS, self.k, a.ptr(), self.k, 1, b.ptr(), S::PANEL, out.ptr(), S::PANEL);
         }
     }
 }
@@ -326,8 +358,13 @@ impl Backend for Cpu {
 
     fn precision(&self, wanted: Precision) -> Result<Precision> {
         match wanted {
+            Precision::Auto if self.isa.multiplies_bf16() => Ok(Precision::Bf16),
             Precision::Auto | Precision::F32 => Ok(Precision::F32),
-            other => Err(Error::Device(format!("the CPU computes in f32, not {}", other.name()))),
+            Precision::Bf16 if self.isa.multiplies_bf16() => Ok(Precision::Bf16),
+            Precision::Bf16 => {
+                Err(Error::Device(format!("bf16 needs a CPU with avx512_bf16, not {}", self.isa.name())))
+            }
+            Precision::F16 => Err(Error::Device("the CPU computes in f32 and bf16, not f16".into())),
         }
     }
 
@@ -387,8 +424,9 @@ impl Backend for Cpu {
         if let Some(probe) = &mut *self.probe.borrow_mut() {
             let mut values = vec![0f32; x.len()];
             for (i, row) in values.chunks_mut(x.cols()).enumerate() {
+                let from = Floats::of(x).add(i * x.stride());
                 // SAFETY: a row of the tensor.
-                unsafe { std::ptr::copy_nonoverlapping(F32::of(x).at(i * x.stride()), row.as_mut_ptr(), row.len()) };
+                row.iter_mut().enumerate().for_each(|(j, v)| *v = unsafe { from.get(j) });
             }
             probe(name, x.dims(), &values);
         }

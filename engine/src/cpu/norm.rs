@@ -1,5 +1,6 @@
 //! Layer norm.
 
+use super::floats::{Floats, Read, Write};
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, math};
 use crate::backend::{Activation, Norm};
@@ -21,50 +22,49 @@ impl NormPtr {
 
 /// out = activation(norm(x)) for one row of `n`; `out` may be `x`.
 #[inline(always)]
-pub unsafe fn normalise<S: Simd>(s: S, out: *mut f32, x: *const f32, n: usize, norm: NormPtr, activation: Activation) {
+pub unsafe fn normalise<S: Simd>(s: S, out: impl Write, x: impl Read, n: usize, norm: NormPtr, activation: Activation) {
     let zero = s.splat(0.0);
     let whole = n / S::LANES * S::LANES;
     let rest = n - whole;
     let mut sum = zero;
     for i in (0..whole).step_by(S::LANES) {
-        sum = s.add(sum, s.load(x.add(i)));
+        sum = s.add(sum, x.load(s, i));
     }
-    let mut total = s.sum(sum);
-    for i in whole..n {
-        total += *x.add(i);
+    if rest > 0 {
+        sum = s.add(sum, x.load_part(s, whole, rest));
     }
     // The variance about the mean, in a second pass: one pass over squares would lose digits.
-    let mean = total / n as f32;
+    let mean = s.sum(sum) / n as f32;
     let m = s.splat(mean);
     let mut sum = zero;
     for i in (0..whole).step_by(S::LANES) {
-        let d = s.sub(s.load(x.add(i)), m);
+        let d = s.sub(x.load(s, i), m);
         sum = s.fma(d, d, sum);
     }
-    let mut total = s.sum(sum);
-    for i in whole..n {
-        let d = *x.add(i) - mean;
-        total += d * d;
+    if rest > 0 {
+        let there = s.load_part([1f32; 16].as_ptr(), rest);
+        let d = s.mul(s.sub(x.load_part(s, whole, rest), m), there);
+        sum = s.fma(d, d, sum);
     }
-    let r = s.splat(1.0 / (total / n as f32 + norm.eps).sqrt());
-    let (gamma, beta) = (norm.gamma.ptr(), norm.beta.ptr());
+    let r = s.splat(1.0 / (s.sum(sum) / n as f32 + norm.eps).sqrt());
+    let (gamma, beta) = (norm.gamma, norm.beta);
     for i in (0..whole).step_by(S::LANES) {
-        let v = s.mul(s.sub(s.load(x.add(i)), m), r);
-        let v = s.fma(v, s.load(gamma.add(i)), s.load(beta.add(i)));
-        s.store(out.add(i), math::activate(s, activation, v));
+        let v = s.mul(s.sub(x.load(s, i), m), r);
+        let v = s.fma(v, gamma.load(s, i), beta.load(s, i));
+        out.store(s, i, math::activate(s, activation, v));
     }
     if rest > 0 {
-        let v = s.mul(s.sub(s.load_part(x.add(whole), rest), m), r);
-        let v = s.fma(v, s.load_part(gamma.add(whole), rest), s.load_part(beta.add(whole), rest));
-        s.store_part(out.add(whole), rest, math::activate(s, activation, v));
+        let v = s.mul(s.sub(x.load_part(s, whole, rest), m), r);
+        let v = s.fma(v, gamma.load_part(s, whole, rest), beta.load_part(s, whole, rest));
+        out.store_part(s, whole, rest, math::activate(s, activation, v));
     }
 }
 
 struct LayerNorm {
     rows: (usize, usize),
-    out: F32,
+    out: Floats,
     out_stride: usize,
-    x: F32,
+    x: Floats,
     stride: usize,
     n: usize,
     norm: NormPtr,
@@ -75,7 +75,7 @@ impl Kernel for LayerNorm {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
         for i in self.rows.0..self.rows.1 {
-            let (out, x) = (self.out.at_mut(i * self.out_stride), self.x.at(i * self.stride));
+            let (out, x) = (self.out.add(i * self.out_stride), self.x.add(i * self.stride));
             normalise(s, out, x, self.n, self.norm, self.activation);
         }
     }
@@ -89,7 +89,7 @@ impl Cpu {
             norm.gamma
         );
         self.count(&[out, x]);
-        let (dest, src, norm) = (F32::of(out), F32::of(x), NormPtr::of(norm));
+        let (dest, src, norm) = (Floats::of(out), Floats::of(x), NormPtr::of(norm));
         self.parallel_rows(x.rows(), x.cols(), |rows, _| LayerNorm {
             rows,
             out: dest,

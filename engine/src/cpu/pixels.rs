@@ -1,5 +1,6 @@
 //! From the caller's pixels to the model's.
 
+use super::floats::Floats;
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, SCRATCH};
 use crate::backend::Filter;
@@ -17,7 +18,7 @@ struct Resize<'a> {
     rows: (usize, usize),
     frame: &'a Frame<'a>,
     /// (side, side, 3)
-    out: F32,
+    out: Floats,
     side: usize,
     /// A mixed row; the filters along it: weights, `taps` for each output pixel; then a piece of a source row.
     scratch: F32,
@@ -69,7 +70,7 @@ impl Kernel for Resize<'_> {
                     }
                 }
                 for c in 0..3 {
-                    *self.out.at_mut((y * side + x) * 3 + c) = (sum[c] - MEAN[c]) / STD[c];
+                    self.out.set((y * side + x) * 3 + c, (sum[c] - MEAN[c]) / STD[c]);
                 }
             }
         }
@@ -82,7 +83,7 @@ impl Cpu {
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
         self.count(&[out]);
         self.count_bytes(frame.bytes());
-        let out = F32::of(out);
+        let out = Floats::of(out);
         if filter == Filter::Bicubic && !frame.format().is_float() {
             return self.bicubic(out, frame, side);
         }

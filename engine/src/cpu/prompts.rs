@@ -1,5 +1,6 @@
 //! The small operations around the mask decoder: points to tokens, image keys, the choice of masks.
 
+use super::floats::Floats;
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32};
 use crate::backend::Selection;
@@ -28,8 +29,8 @@ impl Kernel for EmbedPoints {
         let (c, half) = (self.c, self.c / 2);
         std::ptr::copy_nonoverlapping(self.output_tokens.ptr(), self.out.ptr(), self.outputs * c);
         for i in self.outputs..self.t {
-            let row = self.out.at_mut(i * c);
-            std::ptr::write_bytes(row, 0, c);
+            let row = self.out.add(i * c);
+            std::ptr::write_bytes(row.ptr(), 0, c);
             if i >= self.len {
                 continue;
             }
@@ -40,11 +41,11 @@ impl Kernel for EmbedPoints {
                 for j in 0..half {
                     let angle = TAU * (x * *self.gaussian.at(j) + y * *self.gaussian.at(half + j));
                     let (sin, cos) = angle.sin_cos();
-                    *row.add(j) = sin;
-                    *row.add(half + j) = cos;
+                    *row.at_mut(j) = sin;
+                    *row.at_mut(half + j) = cos;
                 }
             }
-            zip_rows!(s, row, row, self.labels.at((label + 1) as usize * c), c, |a, b| s.add(a, b));
+            zip_rows!(s, row, row, self.labels.add((label + 1) as usize * c), c, |a, b| s.add(a, b));
         }
     }
 }
@@ -52,9 +53,9 @@ impl Kernel for EmbedPoints {
 /// out = x + y, where y is rows or one row for all.
 struct AddRows {
     rows: (usize, usize),
-    out: F32,
-    x: F32,
-    y: F32,
+    out: Floats,
+    x: Floats,
+    y: Floats,
     /// 0: the same row every time.
     y_stride: usize,
     c: usize,
@@ -64,8 +65,8 @@ impl Kernel for AddRows {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
         for i in self.rows.0..self.rows.1 {
-            let (x, y) = (self.x.at(i * self.c), self.y.at(i * self.y_stride));
-            zip_rows!(s, self.out.at_mut(i * self.c), x, y, self.c, |a, b| s.add(a, b));
+            let (x, y) = (self.x.add(i * self.c), self.y.add(i * self.y_stride));
+            zip_rows!(s, self.out.add(i * self.c), x, y, self.c, |a, b| s.add(a, b));
         }
     }
 }
@@ -73,9 +74,9 @@ impl Kernel for AddRows {
 struct MaxPool {
     rows: (usize, usize),
     /// (h/2, w/2, c)
-    out: F32,
+    out: Floats,
     out_w: usize,
-    x: F32,
+    x: Floats,
     stride: usize,
     c: usize,
 }
@@ -85,8 +86,8 @@ impl Kernel for MaxPool {
     unsafe fn run<S: Simd>(self, s: S) {
         for i in self.rows.0..self.rows.1 {
             let (y, x) = (i / self.out_w * 2, i % self.out_w * 2);
-            let at = |dy: usize, dx: usize| self.x.at(((y + dy) * self.out_w * 2 + x + dx) * self.stride);
-            let out = self.out.at_mut(i * self.c);
+            let at = |dy: usize, dx: usize| self.x.add(((y + dy) * self.out_w * 2 + x + dx) * self.stride);
+            let out = self.out.add(i * self.c);
             zip_rows!(s, out, at(0, 0), at(0, 1), self.c, |a, b| s.max(a, b));
             zip_rows!(s, out, out, at(1, 0), self.c, |a, b| s.max(a, b));
             zip_rows!(s, out, out, at(1, 1), self.c, |a, b| s.max(a, b));
@@ -184,8 +185,8 @@ impl Cpu {
         );
         assert!(image.len() == n && mask.len() == n, "image_keys: {out:?} of {image:?} {mask:?}");
         self.count(&[out]);
-        self.count_bytes(n * hw * c * 4);
-        let (out, embed, dense, no_mask) = (F32::of(out), F32::of(embed), F32::of(dense), F32::of(no_mask));
+        self.count_bytes(n * hw * c * embed.dtype().bytes());
+        let [out, embed, dense, no_mask] = [out, embed, dense, no_mask].map(Floats::of);
         let (image, mask) = (I32::of(image), I32::of(mask));
         const ROWS: usize = 256;
         let blocks = hw.div_ceil(ROWS);
@@ -204,7 +205,7 @@ impl Cpu {
         assert!(out.is_contiguous() && x.is_contiguous(), "add_vector: {out:?} = {x:?} + {v:?}");
         self.count(&[out, x]);
         let (rows, c) = (out.rows(), out.cols());
-        let (out, x, y) = (F32::of(out), F32::of(x), F32::of(v));
+        let [out, x, y] = [out, x, v].map(Floats::of);
         self.parallel_rows(rows, c, |rows, _| AddRows { rows, out, x, y, y_stride: 0, c });
     }
 
@@ -212,7 +213,7 @@ impl Cpu {
         let [h, w, c] = *out.dims() else { panic!("max_pool2x2: {out:?}") };
         assert!(x.dims() == [2 * h, 2 * w, c] && out.is_contiguous(), "max_pool2x2: {out:?} from {x:?}");
         self.count(&[out, x]);
-        let (dest, src, stride) = (F32::of(out), F32::of(x), x.stride());
+        let (dest, src, stride) = (Floats::of(out), Floats::of(x), x.stride());
         self.parallel_rows(h * w, 4 * c, |rows, _| MaxPool { rows, out: dest, out_w: w, x: src, stride, c });
     }
 

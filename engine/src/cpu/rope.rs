@@ -1,5 +1,6 @@
 //! Rotary position embedding.
 
+use super::floats::Floats;
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32};
 use crate::tensor::Tensor;
@@ -7,7 +8,7 @@ use crate::tensor::Tensor;
 /// Rows of one entry.
 struct Rotate {
     rows: (usize, usize),
-    x: F32,
+    x: Floats,
     stride: usize,
     c: usize,
     table: F32,
@@ -19,12 +20,12 @@ impl Kernel for Rotate {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
         for row in self.rows.0..self.rows.1 {
-            let x = std::slice::from_raw_parts_mut(self.x.at_mut(row * self.stride), self.c);
-            let table = std::slice::from_raw_parts(self.table.at(row % self.m * self.d), self.d);
-            for head in x.chunks_exact_mut(self.d) {
-                for (pair, turn) in head.chunks_exact_mut(2).zip(table.chunks_exact(2)) {
-                    let (a, b, cos, sin) = (pair[0], pair[1], turn[0], turn[1]);
-                    (pair[0], pair[1]) = (a * cos - b * sin, a * sin + b * cos);
+            let (x, table) = (self.x.add(row * self.stride), self.table.add(row % self.m * self.d));
+            for head in (0..self.c).step_by(self.d) {
+                for i in (0..self.d).step_by(2) {
+                    let (a, b, cos, sin) = (x.get(head + i), x.get(head + i + 1), *table.at(i), *table.at(i + 1));
+                    x.set(head + i, a * cos - b * sin);
+                    x.set(head + i + 1, a * sin + b * cos);
                 }
             }
         }
@@ -37,7 +38,7 @@ impl Cpu {
         assert!(c.is_multiple_of(d) && d.is_multiple_of(2) && table.is_contiguous(), "rope2d: {x:?} by {table:?}");
         assert!(lens.is_none_or(|lens| lens.len() == p), "rope2d: {x:?}, lengths {lens:?}");
         self.count(&[x, x]);
-        let (pointer, stride, table, lens) = (F32::of(x), x.stride(), F32::of(table), lens.map(I32::of));
+        let (pointer, stride, table, lens) = (Floats::of(x), x.stride(), F32::of(table), lens.map(I32::of));
         const ROWS: usize = 64;
         let blocks = n.div_ceil(ROWS);
         self.parallel(p * blocks, |task, _| {

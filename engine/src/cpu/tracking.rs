@@ -1,11 +1,12 @@
 //! What an object's past needs: keeping memories and giving them back, the mask as the memory encoder takes it, and its
 //! depthwise convolution.
 
+use super::floats::{Floats, Read, Write};
 use super::simd::{Kernel, Simd};
 use super::{Bf16, Cpu, F32, I32, math};
 use crate::backend::{Absent, Bank, BankIndex, BankSizes};
 use crate::resample::bilinear;
-use crate::tensor::{DType, Tensor, bf16};
+use crate::tensor::Tensor;
 
 /// The logit of an object that is not there.
 const ABSENT: f32 = -1024.0;
@@ -16,8 +17,8 @@ const SIDE: usize = 7;
 struct Gather {
     n: usize,
     c: usize,
-    keys: F32,
-    values: F32,
+    keys: Floats,
+    values: Floats,
     from: From,
 }
 
@@ -37,24 +38,38 @@ impl Kernel for Gather {
     unsafe fn run<S: Simd>(self, s: S) {
         let c = self.c;
         for i in 0..self.n {
-            let (key, value) = (self.keys.at_mut(i * c), self.values.at_mut(i * c));
+            let (key, value) = (self.keys.add(i * c), self.values.add(i * c));
             match self.from {
                 From::Map(map, space, time) => {
-                    for j in 0..c {
-                        *value.add(j) = f32::from_bits(u32::from((*map.at(i * c + j)).to_bits()) << 16);
-                    }
-                    zip_rows!(s, key, value, time.at(0), c, |a, b| s.add(a, b));
-                    zip_rows!(s, key, key, space.at(i * c), c, |a, b| s.add(a, b));
+                    let map = map.add(i * c);
+                    map_rows!(s, value, map, c, |v| v);
+                    self.place(s, key, Floats::Bf16(map), time, Some(space.add(i * c)));
                 }
                 From::Pointer(pointer, time) => {
-                    std::ptr::copy_nonoverlapping(pointer.at(i * c), value, c);
-                    zip_rows!(s, key, value, time.at(0), c, |a, b| s.add(a, b));
+                    let pointer = pointer.add(i * c);
+                    map_rows!(s, value, pointer, c, |v| v);
+                    self.place(s, key, Floats::F32(pointer), time, None);
                 }
                 From::Nothing => {
-                    key.write_bytes(0, c);
-                    value.write_bytes(0, c);
+                    map_rows!(s, key, key, c, |_v| s.splat(0.0));
+                    map_rows!(s, value, value, c, |_v| s.splat(0.0));
                 }
             }
+        }
+    }
+}
+
+impl Gather {
+    /// key = x + time + space, summed before it is rounded.
+    #[inline(always)]
+    unsafe fn place<S: Simd>(&self, s: S, key: Floats, x: Floats, time: F32, space: Option<F32>) {
+        for i in (0..self.c).step_by(S::LANES) {
+            let n = (self.c - i).min(S::LANES);
+            let mut v = s.add(x.load_part(s, i, n), time.load_part(s, i, n));
+            if let Some(space) = space {
+                v = s.add(v, space.load_part(s, i, n));
+            }
+            key.store_part(s, i, n, v);
         }
     }
 }
@@ -63,34 +78,21 @@ impl Kernel for Gather {
 struct Remember {
     rows: (usize, usize),
     c: usize,
-    out: Kept,
-    x: F32,
+    out: Floats,
+    x: Floats,
     absent: Option<F32>,
     replace: bool,
 }
 
-/// Where it is remembered.
-#[derive(Clone, Copy)]
-enum Kept {
-    Float(F32),
-    Bf16(Bf16),
-}
-
 impl Kernel for Remember {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
+    unsafe fn run<S: Simd>(self, s: S) {
         for row in self.rows.0..self.rows.1 {
-            for i in 0..self.c {
-                let x = *self.x.at(row * self.c + i);
-                let y = match self.absent {
-                    None => x,
-                    Some(v) if self.replace => *v.at(i),
-                    Some(v) => x + *v.at(i),
-                };
-                match self.out {
-                    Kept::Float(out) => *out.at_mut(row * self.c + i) = y,
-                    Kept::Bf16(out) => *out.at_mut(row * self.c + i) = bf16::from_f32(y),
-                }
+            let (out, x) = (self.out.add(row * self.c), self.x.add(row * self.c));
+            match self.absent {
+                None => map_rows!(s, out, x, self.c, |v| v),
+                Some(v) if self.replace => map_rows!(s, out, v, self.c, |v| v),
+                Some(v) => zip_rows!(s, out, x, v, self.c, |a, b| s.add(a, b)),
             }
         }
     }
@@ -148,19 +150,19 @@ impl Kernel for MaskRows {
         let (scale, bias) = (s.splat(self.scale), s.splat(self.bias));
         for y in self.rows.0..self.rows.1 {
             let (top, bottom, t) = bilinear(y, self.h, self.side);
-            let out = self.out.at_mut(y * self.side);
+            let out = self.out.add(y * self.side);
             for x in 0..self.side {
                 let (left, right, u) = bilinear(x, self.w, self.side);
                 let at = |y: usize, x: usize| *self.mask.at(y * self.w + x);
                 let line = |y: usize| at(y, left) * (1.0 - u) + at(y, right) * u;
-                *out.add(x) = line(top) * (1.0 - t) + line(bottom) * t;
+                *out.at_mut(x) = line(top) * (1.0 - t) + line(bottom) * t;
             }
             if self.binary {
-                for v in std::slice::from_raw_parts_mut(out, self.side) {
+                for v in std::slice::from_raw_parts_mut(out.ptr(), self.side) {
                     *v = if *v > 0.0 { self.scale + self.bias } else { self.bias };
                 }
             } else {
-                zip_rows!(s, out, out, out, self.side, |a, _b| s.fma(math::sigmoid(s, a), scale, bias));
+                map_rows!(s, out, out, self.side, |a| s.fma(math::sigmoid(s, a), scale, bias));
             }
         }
     }
@@ -209,7 +211,7 @@ impl Cpu {
     pub(super) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
         let BankSizes { p, m, c, hw, k: parts, b: frames, q: pointers } = BankSizes::of(keys, values, &bank, &index);
         self.count(&[keys, values]);
-        let (keys, values, maps) = (F32::of(keys), F32::of(values), Bf16::of(bank.maps));
+        let (keys, values, maps) = (Floats::of(keys), Floats::of(values), Bf16::of(bank.maps));
         let [tokens, space, time] = [bank.pointers, bank.space, bank.time].map(F32::of);
         let [counts, slots, times, pointer_slots] =
             [index.counts, index.maps, index.times, index.pointers].map(I32::of);
@@ -257,11 +259,8 @@ impl Cpu {
             absent.vector
         );
         self.count(&[x, x]);
-        let out = match bank.dtype() {
-            DType::Bf16 => Kept::Bf16(Bf16::of(bank)),
-            _ => Kept::Float(F32::of(bank)),
-        };
-        let (x, slots, scores, vector) = (F32::of(x), I32::of(slots), F32::of(scores), F32::of(absent.vector));
+        let (out, x) = (Floats::of(bank), Floats::of(x));
+        let (slots, scores, vector) = (I32::of(slots), F32::of(scores), F32::of(absent.vector));
         let blocks = n.div_ceil(256);
         self.parallel_if(p * blocks, n * c > 4096, |task, _| {
             let (object, first) = (task / blocks, task % blocks * 256);
@@ -270,10 +269,7 @@ impl Cpu {
             Remember {
                 rows: (first, (first + 256).min(n)),
                 c,
-                out: match out {
-                    Kept::Float(out) => Kept::Float(out.add(slot * n * c)),
-                    Kept::Bf16(out) => Kept::Bf16(out.add(slot * n * c)),
-                },
+                out: out.add(slot * n * c),
                 x: x.add(object * n * c),
                 absent: (!seen).then_some(vector),
                 replace: absent.replace,

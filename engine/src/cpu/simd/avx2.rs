@@ -1,6 +1,7 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
-use super::{Kernel, Simd, tile::tile};
+use super::{Kernel, Simd, Word, tile::tile};
+use crate::tensor::bf16;
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -23,6 +24,17 @@ impl Avx2 {
     unsafe fn mask(n: usize) -> __m256i {
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
     }
+}
+
+/// The bits of a vector, rounded to bf16 in the upper halves; NaN stays what it is.
+#[inline(always)]
+unsafe fn nearest(v: __m256) -> __m256i {
+    let bits = _mm256_castps_si256(v);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+    let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+    _mm256_blendv_epi8(up, quiet, nan)
 }
 
 impl Simd for Avx2 {
@@ -57,6 +69,45 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, n: usize, v: __m256) {
         _mm256_maskstore_ps(p, Self::mask(n), v)
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> __m256 {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, p: *const bf16, n: usize) -> __m256 {
+        let mut lanes = [bf16::ZERO; 8];
+        std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+        self.load_bf16(lanes.as_ptr())
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut bf16, v: __m256) {
+        let halves = _mm256_srli_epi32::<16>(nearest(v));
+        let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(halves, halves));
+        _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(packed))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: __m256) {
+        let mut lanes = [bf16::ZERO; 8];
+        self.store_bf16(lanes.as_mut_ptr(), v);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    fn pair(self, low: __m256, high: __m256) -> __m256 {
+        unsafe {
+            let low = _mm256_srli_epi32::<16>(nearest(low));
+            _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(low, nearest(high)))
+        }
+    }
+    #[inline(always)]
+    fn dot2(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe {
+            let high = _mm256_set1_epi32(0xffff_0000u32 as i32);
+            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+            let low = |v| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(v));
+            let high = |v| _mm256_castsi256_ps(_mm256_and_si256(v, high));
+            _mm256_fmadd_ps(high(a), high(b), _mm256_fmadd_ps(low(a), low(b), c))
+        }
     }
     lanes! {
         add(a, b) = _mm256_add_ps(a, b);

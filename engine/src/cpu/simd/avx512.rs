@@ -1,19 +1,21 @@
-//! AVX-512: 16 lanes, 32 registers.
+//! AVX-512: 16 lanes, 32 registers; with and without instructions for bf16.
 
-use super::{Kernel, Simd, tile::tile};
+use super::{Kernel, Simd, Word, tile::tile};
+use crate::tensor::bf16;
 use std::arch::x86_64::*;
 
-/// Proof that the CPU has AVX-512 F, DQ, VL and BW.
+/// Proof that the CPU has AVX-512 F, DQ, VL and BW, and BF16 where that is true.
 #[derive(Clone, Copy)]
-pub struct Avx512(());
+pub struct Avx512<const BF16: bool>(());
 
-impl Avx512 {
+impl<const BF16: bool> Avx512<BF16> {
     pub fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("fma"))
+            && is_x86_feature_detected!("fma")
+            && (!BF16 || is_x86_feature_detected!("avx512bf16")))
         .then_some(Self(()))
     }
 
@@ -22,19 +24,50 @@ impl Avx512 {
     pub unsafe fn assume() -> Self {
         Self(())
     }
+
+    /// The upper halves of the lanes, rounded to bf16.
+    #[inline(always)]
+    fn round_bf16(v: __m512) -> __m256i {
+        unsafe {
+            if BF16 {
+                return std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v));
+            }
+            _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(nearest(v)))
+        }
+    }
 }
 
-impl Simd for Avx512 {
+/// The bits of a vector, rounded to bf16 in the upper halves; NaN stays what it is.
+#[inline(always)]
+unsafe fn nearest(v: __m512) -> __m512i {
+    let bits = _mm512_castps_si512(v);
+    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+    let up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+    _mm512_mask_blend_epi32(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v), up, quiet)
+}
+
+/// f32 whose bits are these.
+#[inline(always)]
+unsafe fn widen(v: __m256i) -> __m512 {
+    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(v)))
+}
+
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type F = __m512;
     const LANES: usize = 16;
 
     #[inline(always)]
     unsafe fn vectorize<K: Kernel>(self, kernel: K) {
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
-        unsafe fn enabled<K: Kernel>(s: Avx512, kernel: K) {
+        unsafe fn enabled<K: Kernel>(s: Avx512<false>, kernel: K) {
             kernel.run(s)
         }
-        enabled(self, kernel)
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512bf16,fma")]
+        unsafe fn with_bf16<K: Kernel>(s: Avx512<true>, kernel: K) {
+            kernel.run(s)
+        }
+        if BF16 { with_bf16(Avx512(()), kernel) } else { enabled(Avx512(()), kernel) }
     }
 
     #[inline(always)]
@@ -56,6 +89,44 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, n: usize, v: __m512) {
         _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, v)
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> __m512 {
+        widen(_mm256_loadu_si256(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, p: *const bf16, n: usize) -> __m512 {
+        widen(_mm256_maskz_loadu_epi16(((1u32 << n) - 1) as __mmask16, p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut bf16, v: __m512) {
+        _mm256_storeu_si256(p.cast(), Self::round_bf16(v))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: __m512) {
+        _mm256_mask_storeu_epi16(p.cast(), ((1u32 << n) - 1) as __mmask16, Self::round_bf16(v))
+    }
+    #[inline(always)]
+    fn pair(self, low: __m512, high: __m512) -> __m512 {
+        unsafe {
+            let low = _mm512_cvtepu16_epi32(Self::round_bf16(low));
+            let high = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(Self::round_bf16(high)));
+            _mm512_castsi512_ps(_mm512_or_si512(low, high))
+        }
+    }
+    #[inline(always)]
+    fn dot2(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe {
+            if BF16 {
+                let bits = |v| std::mem::transmute::<__m512, __m512bh>(v);
+                return _mm512_dpbf16_ps(c, bits(b), bits(a));
+            }
+            let high = _mm512_set1_epi32(0xffff_0000u32 as i32);
+            let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+            let low = |v| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(v));
+            let high = |v| _mm512_castsi512_ps(_mm512_and_si512(v, high));
+            _mm512_fmadd_ps(high(a), high(b), _mm512_fmadd_ps(low(a), low(b), c))
+        }
     }
     lanes! {
         add(a, b) = _mm512_add_ps(a, b);

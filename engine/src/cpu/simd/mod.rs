@@ -24,7 +24,7 @@ macro_rules! tile_sizes {
         const TILE_VECS: usize = $vecs;
 
         #[inline(always)]
-        unsafe fn tile(
+        unsafe fn tile<W: Word>(
             self,
             m: usize,
             k: usize,
@@ -37,8 +37,8 @@ macro_rules! tile_sizes {
             ldo: usize,
         ) {
             match m {
-                $rows => tile::<Self, $rows, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
-                _ => tile::<Self, $small, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+                $rows => tile::<Self, W, $rows, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+                _ => tile::<Self, W, $small, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
             }
         }
     };
@@ -52,6 +52,7 @@ mod avx512;
 mod neon;
 mod portable;
 mod tile;
+mod word;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
@@ -60,6 +61,9 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
+pub use word::{Pair, Single, Word};
+
+use crate::tensor::bf16;
 
 /// A computation written over any vector set. `run` must be `#[inline(always)]`.
 pub trait Kernel {
@@ -105,6 +109,29 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `p` is valid for `n <= LANES` writes.
     unsafe fn store_part(self, p: *mut f32, n: usize, v: Self::F);
 
+    /// `LANES` bf16 as f32.
+    ///
+    /// # Safety
+    /// `p` is valid for `LANES` reads.
+    unsafe fn load_bf16(self, p: *const bf16) -> Self::F;
+    /// The first `n <= LANES` lanes from memory, zeros after.
+    ///
+    /// # Safety
+    /// `p` is valid for `n` reads.
+    unsafe fn load_bf16_part(self, p: *const bf16, n: usize) -> Self::F;
+    /// Rounds to the nearest, ties to even.
+    ///
+    /// # Safety
+    /// `p` is valid for `LANES` writes.
+    unsafe fn store_bf16(self, p: *mut bf16, v: Self::F);
+    /// # Safety
+    /// `p` is valid for `n <= LANES` writes.
+    unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: Self::F);
+    /// Two vectors as one of pairs of bf16: `low` in the lower half of each lane, which comes first in memory.
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F;
+    /// Of pairs of bf16, lane by lane: a.low b.low + a.high b.high + c.
+    fn dot2(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -123,11 +150,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sum(self, a: Self::F) -> f32;
 
     /// `out[i][j] = sum over k of a[i*rs + k*cs] * b[k*ldb + j]` for `m` rows and `PANEL` columns, summed in the
-    /// order of `k` in every lane, whatever `m`: a row's result depends on its own operands only.
+    /// order of `k` in every lane, whatever `m`: a row's result depends on its own operands only. `k` counts words, and
+    /// `a` and `b` are words, whatever these are made of.
     ///
     /// # Safety
     /// `m` is `TILE_ROWS` or `SMALL_ROWS`; `a`, `b`, `out` are valid for the reads and writes of the formula.
-    unsafe fn tile(
+    unsafe fn tile<W: Word>(
         self,
         m: usize,
         k: usize,
@@ -150,6 +178,9 @@ pub enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512 that multiplies bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     #[cfg(target_arch = "aarch64")]
     Neon,
 }
@@ -160,7 +191,10 @@ impl Isa {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if Avx512::detect().is_some() {
+            if Avx512::<true>::detect().is_some() {
+                sets.push(Isa::Avx512Bf16);
+            }
+            if Avx512::<false>::detect().is_some() {
                 sets.push(Isa::Avx512);
             }
             if Avx2::detect().is_some() {
@@ -181,9 +215,19 @@ impl Isa {
             Isa::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => "avx512_bf16",
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => "neon",
         }
+    }
+
+    /// True where the CPU itself multiplies bf16; elsewhere that is possible but slower than f32.
+    pub fn multiplies_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Isa::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// The width of a packed panel of a weight matrix.
@@ -201,7 +245,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => of::<Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => of::<Avx512>(),
+            Isa::Avx512 | Isa::Avx512Bf16 => of::<Avx512<true>>(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => of::<Neon>(),
         }
@@ -217,7 +261,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Avx2::assume().vectorize(kernel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Avx512::assume().vectorize(kernel),
+            Isa::Avx512 => Avx512::<false>::assume().vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Avx512::<true>::assume().vectorize(kernel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Neon::assume().vectorize(kernel),
         }

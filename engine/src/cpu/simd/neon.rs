@@ -1,6 +1,7 @@
 //! NEON, which every aarch64 CPU has: 4 lanes, 32 registers.
 
-use super::{Kernel, Simd, tile::tile};
+use super::{Kernel, Simd, Word, tile::tile};
+use crate::tensor::bf16;
 use std::arch::aarch64::*;
 
 /// Proof that this is aarch64.
@@ -13,6 +14,15 @@ impl Neon {
     pub unsafe fn assume() -> Self {
         Self(())
     }
+}
+
+/// The bits of a vector, rounded to bf16 in the upper halves; NaN stays what it is.
+#[inline(always)]
+unsafe fn nearest(v: float32x4_t) -> uint32x4_t {
+    let bits = vreinterpretq_u32_f32(v);
+    let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+    let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    vbslq_u32(vceqq_f32(v, v), up, vorrq_u32(bits, vdupq_n_u32(0x40_0000)))
 }
 
 impl Simd for Neon {
@@ -47,6 +57,39 @@ impl Simd for Neon {
         let mut lanes = [0.0; 4];
         vst1q_f32(lanes.as_mut_ptr(), v);
         std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> float32x4_t {
+        vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, p: *const bf16, n: usize) -> float32x4_t {
+        let mut lanes = [bf16::ZERO; 4];
+        std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+        self.load_bf16(lanes.as_ptr())
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut bf16, v: float32x4_t) {
+        vst1_u16(p.cast(), vshrn_n_u32::<16>(nearest(v)))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: float32x4_t) {
+        let mut lanes = [bf16::ZERO; 4];
+        self.store_bf16(lanes.as_mut_ptr(), v);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    fn pair(self, low: float32x4_t, high: float32x4_t) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u32(vsriq_n_u32::<16>(nearest(high), nearest(low))) }
+    }
+    #[inline(always)]
+    fn dot2(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe {
+            let (a, b) = (vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b));
+            let low = |v| vreinterpretq_f32_u32(vshlq_n_u32::<16>(v));
+            let high = |v| vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff_0000)));
+            vfmaq_f32(vfmaq_f32(c, low(a), low(b)), high(a), high(b))
+        }
     }
     lanes! {
         add(a, b) = vaddq_f32(a, b);

@@ -1,6 +1,7 @@
 //! Four lanes as an array: for any CPU, and the check on the others.
 
-use super::{Kernel, Simd, tile::tile};
+use super::{Kernel, Simd, Word, tile::tile};
+use crate::tensor::bf16;
 
 /// Needs nothing.
 #[derive(Clone, Copy)]
@@ -43,6 +44,35 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, n: usize, v: F) {
         std::ptr::copy_nonoverlapping(v.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, p: *const bf16) -> F {
+        p.cast::<[bf16; 4]>().read_unaligned().map(bf16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, p: *const bf16, n: usize) -> F {
+        let mut lanes = [bf16::ZERO; 4];
+        std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
+        lanes.map(bf16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut bf16, v: F) {
+        p.cast::<[bf16; 4]>().write_unaligned(v.map(bf16::from_f32))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: F) {
+        std::ptr::copy_nonoverlapping(v.map(bf16::from_f32).as_ptr(), p, n);
+    }
+    #[inline(always)]
+    fn pair(self, low: F, high: F) -> F {
+        let bits = |v: f32| u32::from(bf16::from_f32(v).to_bits());
+        map2(low, high, |low, high| f32::from_bits(bits(low) | bits(high) << 16))
+    }
+    #[inline(always)]
+    fn dot2(self, a: F, b: F, c: F) -> F {
+        let low = |v: F| v.map(|v| f32::from_bits(v.to_bits() << 16));
+        let high = |v: F| v.map(|v| f32::from_bits(v.to_bits() & 0xffff_0000));
+        self.fma(high(a), high(b), self.fma(low(a), low(b), c))
     }
     #[inline(always)]
     fn add(self, a: F, b: F) -> F {

@@ -1,13 +1,13 @@
 //! The matrix tile every product is made of.
 
-use super::Simd;
+use super::{Simd, Word};
 
 /// [`Simd::tile`] for `M` rows and `N` vectors, all accumulators in registers.
 ///
 /// # Safety
 /// As [`Simd::tile`].
 #[inline(always)]
-pub unsafe fn tile<S: Simd, const M: usize, const N: usize>(
+pub unsafe fn tile<S: Simd, W: Word, const M: usize, const N: usize>(
     s: S,
     k: usize,
     a: *const f32,
@@ -27,9 +27,9 @@ pub unsafe fn tile<S: Simd, const M: usize, const N: usize>(
             bv[j] = s.load(b.add(j * S::LANES));
         }
         for i in 0..M {
-            let av = s.splat(*a.add(i * rs));
+            let av = s.splat(a.add(i * rs).read_unaligned());
             for j in 0..N {
-                acc[i][j] = s.fma(av, bv[j], acc[i][j]);
+                acc[i][j] = W::fma(s, av, bv[j], acc[i][j]);
             }
         }
         a = a.add(cs);

@@ -1,0 +1,57 @@
+//! What matrix tiles multiply: words of 32 bits, one f32 or two bf16.
+//!
+//! A row of values is a row of words as it lies in memory, so both precisions share every loop: a product over `k` f32
+//! is one over `k` words, and over `k` bf16 one over half as many.
+
+use super::Simd;
+use crate::cpu::floats::Float;
+use crate::tensor::bf16;
+
+/// A kind of word. Vectors of words are carried as vectors of f32.
+pub trait Word: Copy + Send + Sync + 'static {
+    /// What a word is made of.
+    type Value: Float;
+    /// Values of a word.
+    const DEPTH: usize;
+
+    /// The product of two words, plus `c`, lane by lane.
+    fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F;
+    /// Words of which the values are `DEPTH` vectors of f32; the second counts where words have two.
+    fn join<S: Simd>(s: S, first: S::F, second: S::F) -> S::F;
+}
+
+/// One f32.
+#[derive(Clone, Copy)]
+pub struct Single;
+
+/// Two bf16.
+#[derive(Clone, Copy)]
+pub struct Pair;
+
+impl Word for Single {
+    type Value = f32;
+    const DEPTH: usize = 1;
+
+    #[inline(always)]
+    fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F {
+        s.fma(a, b, c)
+    }
+    #[inline(always)]
+    fn join<S: Simd>(_: S, first: S::F, _: S::F) -> S::F {
+        first
+    }
+}
+
+impl Word for Pair {
+    type Value = bf16;
+    const DEPTH: usize = 2;
+
+    #[inline(always)]
+    fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F {
+        s.dot2(a, b, c)
+    }
+    #[inline(always)]
+    fn join<S: Simd>(s: S, first: S::F, second: S::F) -> S::F {
+        s.pair(first, second)
+    }
+}
