@@ -1,10 +1,10 @@
 //! `sam2 auto`
 
 use crate::args::ModelArgs;
-use crate::overlay::{Overlay, mask_png};
+use crate::overlay::{Overlay, colour};
 use crate::{Failure, files, note, print, write};
 use sam2::picture::{self, Picture};
-use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until};
+use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until, labels};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -57,8 +57,9 @@ pub struct Args {
     /// One mask for each point instead of three
     #[arg(long)]
     no_multimask_output: bool,
-    /// Write the masks in colours here and the overlay beside it, as NAME.overlay.png; of a folder, a folder of NAME.json
-    /// and NAME.overlay.png, where what is there is not done again
+    /// Write a label map here, 0 or 1 + the mask's place, in the overlay's colours, and the overlay beside it, as
+    /// NAME.overlay.png; of a folder, a folder of NAME.json, NAME.labels.png and NAME.overlay.png, where what is there is
+    /// not done again
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Print a list of records with the masks in COCO RLE
@@ -131,14 +132,21 @@ fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture,
     Ok((picture, found?.masks))
 }
 
-/// The masks in colours, the largest below; and over the picture.
+/// The label map of the masks, and the masks over the picture, in the same colours and with the largest below.
 fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
-    let mut order: Vec<&AutomaticMask> = masks.iter().collect();
-    order.sort_by_key(|m| m.area);
-    let decoded = order.iter().map(|m| m.segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
+    let (width, height) = (picture.width, picture.height);
+    let mut order: Vec<usize> = (0..masks.len()).collect();
+    order.sort_by_key(|&i| masks[i].area);
+    let mut palette = vec![0; 3 * (masks.len() + 1)];
+    for (place, &i) in order.iter().enumerate() {
+        palette[3 * (i + 1)..][..3].copy_from_slice(&colour(place));
+    }
+    let all: Vec<_> = masks.iter().map(|m| &m.segmentation).collect();
+    let map = labels::encode_map(&labels::label_map(&all, height, width)?, width, height, &palette)?;
+    let decoded = order.iter().map(|&i| masks[i].segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
     let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
     let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
-    Ok((mask_png(&masks, picture.width, picture.height)?, picture::encode_png(&overlay)?))
+    Ok((map, picture::encode_png(&overlay)?))
 }
 
 /// Records as the reference has them, with masks in COCO RLE.
@@ -167,13 +175,16 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, folder: &Path, out: &Path) 
     std::fs::create_dir_all(out).map_err(|e| crate::io(out, e))?;
     let (mut failed, mut first) = (0, None);
     for (i, (name, path)) in all.iter().enumerate() {
-        let (json, overlay) = (out.join(format!("{name}.json")), out.join(format!("{name}.overlay.png")));
+        let file = |kind: &str| out.join(format!("{name}.{kind}"));
+        let json = file("json");
         if json.exists() {
             continue;
         }
         note(&format!("{}/{} {name}", i + 1, all.len()));
         let done = find(generator, path).and_then(|(picture, masks)| {
-            write(&overlay, &pictures(&picture, &masks)?.1)?;
+            let (map, overlay) = pictures(&picture, &masks)?;
+            write(&file("labels.png"), &map)?;
+            write(&file("overlay.png"), &overlay)?;
             // Last: it says that all is done.
             write(&json, records(&masks).as_bytes())
         });

@@ -17,6 +17,10 @@ fn records(text: &str) -> Vec<Value> {
     all
 }
 
+fn segmentation(record: &Value) -> sam2::rle::Rle {
+    sam2::rle::Rle::from_coco(record["segmentation"]["counts"].as_str().unwrap(), 360, 480).unwrap()
+}
+
 #[test]
 fn a_picture() {
     let (folder, picture) = (Folder::new("auto"), "demo/samples/images/image1.png");
@@ -24,15 +28,23 @@ fn a_picture() {
     let lines = auto(picture, &["-o", &map]);
     let found = records(&auto(picture, &["--json"]));
     assert!(found.len() >= 3 && lines.lines().count() == found.len(), "{lines}");
-    let mut colours = std::collections::HashSet::new();
-    let map = sam2::picture::read(map).unwrap();
+    let labels = sam2::labels::read(&map).unwrap();
     let overlay = sam2::picture::read(folder.file("all.overlay.png")).unwrap();
-    assert_eq!((map.width, map.height, overlay.width, overlay.height), (480, 360, 480, 360));
-    colours.extend(map.pixels.chunks(3).map(<[u8]>::to_vec));
-    assert!(colours.len() > 3, "{colours:?}");
+    assert_eq!((labels.width, labels.height, overlay.width, overlay.height), (480, 360, 480, 360));
+    // Small masks lie on large ones, in the colours that their edges have in the overlay.
+    let mut want = vec![0u8; 480 * 360];
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|&i| found[i]["area"].as_u64().unwrap());
+    for &i in order.iter().rev() {
+        let mask = segmentation(&found[i]).decode().unwrap();
+        want.iter_mut().zip(mask).filter(|(_, on)| *on == 1).for_each(|(label, _)| *label = i as u8 + 1);
+    }
+    assert_eq!(labels.numbers, want);
+    let smallest = order[0] as u8 + 1;
+    let top = want.iter().position(|&v| v == smallest).unwrap();
+    assert_eq!(labels.palette.unwrap()[3 * smallest as usize..][..3], overlay.pixels[3 * top..][..3]);
     for record in &found {
-        let counts = record["segmentation"]["counts"].as_str().unwrap();
-        let mask = sam2::rle::Rle::from_coco(counts, 360, 480).unwrap();
+        let mask = segmentation(record);
         assert_eq!(mask.area(), record["area"].as_u64().unwrap());
         let [x, y, w, h] = mask.bbox().map(|v| v as f64);
         let bbox: Vec<f64> = record["bbox"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
@@ -56,6 +68,8 @@ fn a_folder_with_a_bad_file() {
     fails(4, "1 of 2 pictures failed", &args);
     let done = folder.0.join("out/a.png.json");
     assert!(records(&std::fs::read_to_string(&done).unwrap()).len() >= 3);
+    let map = sam2::labels::read(folder.0.join("out/a.png.labels.png")).unwrap();
+    assert!(map.numbers.iter().any(|&label| label > 2));
     assert!(folder.0.join("out/a.png.overlay.png").exists() && !folder.0.join("out/b.jpg.json").exists());
     // What is there is not done again.
     std::fs::write(&done, b"[]").unwrap();
