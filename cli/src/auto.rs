@@ -62,9 +62,23 @@ pub struct Args {
     /// not done again
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Print a list of records with the masks in COCO RLE
+    /// Print a list of records with the masks as run lengths
     #[arg(long)]
     json: bool,
+    /// How run lengths are written in JSON
+    #[arg(long, value_name = "MODE", value_enum, default_value = "coco_rle")]
+    output_mode: OutputMode,
+    /// In JSON, every mask's outlines too, as COCO's polygons; filled by the even-odd rule they are the mask
+    #[arg(long)]
+    polygons: bool,
+}
+
+/// The reference's, but for those that are no text.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum OutputMode {
+    CocoRle,
+    UncompressedRle,
 }
 
 impl Args {
@@ -87,6 +101,31 @@ impl Args {
             multimask_output: !self.no_multimask_output,
         }
     }
+
+    /// Records as the reference has them, and polygons where they are asked for.
+    fn records(&self, masks: &[AutomaticMask]) -> Result<String, Failure> {
+        let record = |m: &AutomaticMask| {
+            let (rle, size) = (&m.segmentation, [m.segmentation.height, m.segmentation.width]);
+            let mut record = json!({
+                "segmentation": match self.output_mode {
+                    OutputMode::CocoRle => json!({"size": size, "counts": rle.to_coco()}),
+                    OutputMode::UncompressedRle => json!({"size": size, "counts": rle.counts}),
+                },
+                "area": m.area,
+                "bbox": m.bbox,
+                "predicted_iou": m.predicted_iou,
+                "point_coords": [m.point_coords],
+                "stability_score": m.stability_score,
+                "crop_box": m.crop_box,
+            });
+            if self.polygons {
+                let rings = rle.polygons()?;
+                record["polygons"] = json!(rings.iter().map(|ring| ring.concat()).collect::<Vec<_>>());
+            }
+            Ok(record)
+        };
+        Ok(masks.iter().map(record).collect::<sam2::Result<serde_json::Value>>()?.to_string())
+    }
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -94,9 +133,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if folder && (args.output.is_none() || args.json) {
         return Err(Failure::Usage("of a folder, results go to the folder that -o names".into()));
     }
+    if !folder && !args.json && (args.polygons || args.output_mode != OutputMode::CocoRle) {
+        return Err(Failure::Usage("--polygons and --output-mode say what is in the JSON: they need --json".into()));
+    }
     let mut generator = args.model.load()?.automatic_mask_generator(args.options())?;
     if let (true, Some(out)) = (folder, &args.output) {
-        return of_folder(&mut generator, &args.image, out);
+        return of_folder(&mut generator, args, out);
     }
     let (picture, masks) = find(&mut generator, &args.image)?;
     if let Some(file) = &args.output {
@@ -105,7 +147,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         write(&file.with_extension("overlay.png"), &overlay)?;
     }
     if args.json {
-        return print(&records(&masks));
+        return print(&args.records(&masks)?);
     }
     for (i, m) in masks.iter().enumerate() {
         let [x, y, w, h] = m.bbox;
@@ -149,25 +191,9 @@ fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<
     Ok((map, picture::encode_png(&overlay)?))
 }
 
-/// Records as the reference has them, with masks in COCO RLE.
-fn records(masks: &[AutomaticMask]) -> String {
-    let record = |m: &AutomaticMask| {
-        json!({
-            "segmentation": {"size": [m.segmentation.height, m.segmentation.width], "counts": m.segmentation.to_coco()},
-            "area": m.area,
-            "bbox": m.bbox,
-            "predicted_iou": m.predicted_iou,
-            "point_coords": [m.point_coords],
-            "stability_score": m.stability_score,
-            "crop_box": m.crop_box,
-        })
-    };
-    serde_json::Value::from_iter(masks.iter().map(record)).to_string()
-}
-
 /// All pictures of a folder; one that cannot be read is told of and does not stop the others.
-fn of_folder(generator: &mut AutomaticMaskGenerator, folder: &Path, out: &Path) -> Result<(), Failure> {
-    let mut all = files::entries(folder)?;
+fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) -> Result<(), Failure> {
+    let mut all = files::entries(&args.image)?;
     all.retain(|(name, _)| {
         let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
         ["png", "jpg", "jpeg"].contains(&ending.as_str())
@@ -186,7 +212,7 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, folder: &Path, out: &Path) 
             write(&file("labels.png"), &map)?;
             write(&file("overlay.png"), &overlay)?;
             // Last: it says that all is done.
-            write(&json, records(&masks).as_bytes())
+            write(&json, args.records(&masks)?.as_bytes())
         });
         if let Err(failure) = done {
             let (code, message) = failure.describe();

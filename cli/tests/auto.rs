@@ -51,6 +51,18 @@ fn a_picture() {
         assert_eq!(bbox, [x, y, w - 1.0, h - 1.0]);
         assert!(record["predicted_iou"].as_f64().unwrap() > 0.6 && record["stability_score"].as_f64().unwrap() >= 0.8);
     }
+    // The same as lengths and with outlines.
+    let mode = ["--json", "--polygons", "--output-mode", "uncompressed_rle"];
+    let more = records(&auto(picture, &mode));
+    assert_eq!(more.len(), found.len());
+    for (with, record) in more.iter().zip(&found) {
+        let rle = segmentation(record);
+        assert_eq!(with["segmentation"], serde_json::json!({"size": [360, 480], "counts": rle.counts}));
+        let rings: Vec<Vec<u32>> = rle.polygons().unwrap().iter().map(|ring| ring.concat()).collect();
+        assert_eq!(with["polygons"], serde_json::json!(rings));
+        assert!(record.get("polygons").is_none() && with["area"] == record["area"]);
+    }
+    fails(2, "--json", &["auto", picture, "--model", "demo", "--polygons"]);
     // Settings that keep nothing.
     assert_eq!(auto(picture, &["--box-nms-thresh", "0.5", "--mask-threshold=99", "--json"]).trim(), "[]");
     fails(4, "points_per_batch", &["auto", picture, "--model", "demo", "--points-per-batch", "0"]);

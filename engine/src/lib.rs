@@ -24,6 +24,7 @@ mod model_handle;
 pub mod null;
 pub mod operands;
 pub mod picture;
+mod polygons;
 mod precision;
 mod prompt;
 pub mod resample;

@@ -69,7 +69,8 @@ impl Default for AutomaticMaskGeneratorOptions {
 /// A mask that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutomaticMask {
-    /// Of the picture's size.
+    /// Of the picture's size. The reference's output modes are [`Rle::decode`] (`binary_mask`), [`Rle::counts`]
+    /// (`uncompressed_rle`) and [`Rle::to_coco`] (`coco_rle`).
     pub segmentation: Rle,
     /// Pixels.
     pub area: u64,
