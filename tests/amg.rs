@@ -22,7 +22,7 @@ fn golden(case: &str) -> (AutomaticMaskGeneratorOptions, Vec<Value>) {
     for (name, v) in all["options"].as_object().unwrap() {
         let (int, real) = (v.as_u64().unwrap_or(0) as usize, v.as_f64().unwrap_or(0.0) as f32);
         match name.as_str() {
-            "points_per_side" => o.points_per_side = int,
+            "points_per_side" => o.points_per_side = Some(int),
             "points_per_batch" => o.points_per_batch = int,
             "pred_iou_thresh" => o.pred_iou_thresh = real,
             "stability_score_thresh" => o.stability_score_thresh = real,
@@ -160,16 +160,26 @@ fn a_search_ends_when_it_should() {
 fn settings_that_keep_nothing_or_mean_nothing() {
     let mini = Mini::load("mini21");
     let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
-    let base = AutomaticMaskGeneratorOptions { points_per_side: 2, ..Default::default() };
+    let base = AutomaticMaskGeneratorOptions { points_per_side: Some(2), ..Default::default() };
     let strict = AutomaticMaskGeneratorOptions { pred_iou_thresh: 2.0, ..base.clone() };
     assert_eq!(find(&mini.model, &strict, &picture.frame().unwrap()), []);
-    let grid = |grids: Vec<Vec<[f64; 2]>>| AutomaticMaskGeneratorOptions { point_grids: Some(grids), ..base.clone() };
-    let own = grid(vec![vec![[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]]);
+    let four = vec![[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]];
+    let own = AutomaticMaskGeneratorOptions { points_per_side: None, point_grids: Some(vec![four]), ..base.clone() };
     assert_eq!(find(&mini.model, &own, &picture.frame().unwrap()), find(&mini.model, &base, &picture.frame().unwrap()));
     type Change = fn(&mut AutomaticMaskGeneratorOptions);
-    let changes: [Change; 11] = [
-        |o| o.points_per_side = 0,
-        |o| o.points_per_side = 5000,
+    let grids: [Change; 8] = [
+        |o| o.points_per_side = Some(2),
+        |o| o.point_grids = None,
+        |o| o.crop_n_layers = 1,
+        |o| o.point_grids = Some(vec![vec![[0.5, 0.5]]; 2]),
+        |o| o.point_grids = Some(vec![]),
+        |o| o.point_grids = Some(vec![vec![]]),
+        |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
+        |o| o.point_grids = Some(vec![vec![[0.5, 0.5], [f64::NAN, 0.5]]]),
+    ];
+    let changes: [Change; 9] = [
+        |o| o.points_per_side = Some(0),
+        |o| o.points_per_side = Some(5000),
         |o| o.points_per_batch = 0,
         |o| o.pred_iou_thresh = f32::NAN,
         |o| o.stability_score_offset = f32::INFINITY,
@@ -177,11 +187,10 @@ fn settings_that_keep_nothing_or_mean_nothing() {
         |o| o.crop_n_layers = 7,
         |o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 2),
         |o| o.crop_n_points_downscale_factor = 0,
-        |o| o.point_grids = Some(vec![vec![]]),
-        |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
     ];
-    for (i, change) in changes.into_iter().enumerate() {
-        let mut options = base.clone();
+    let all = grids.into_iter().map(|c| (&own, c)).chain(changes.into_iter().map(|c| (&base, c)));
+    for (i, (from, change)) in all.enumerate() {
+        let mut options = from.clone();
         change(&mut options);
         assert!(matches!(mini.model.automatic_mask_generator(options), Err(Error::Input(_))), "{i}");
     }

@@ -2,7 +2,7 @@
 
 use crate::args::ModelArgs;
 use crate::overlay::{Overlay, colour};
-use crate::{Failure, files, note, print, write};
+use crate::{Failure, files, io, note, print, write};
 use sam2::picture::{self, Picture};
 use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until, labels};
 use serde_json::json;
@@ -18,6 +18,10 @@ pub struct Args {
     /// Points along each side of the picture
     #[arg(long, value_name = "N", default_value_t = 32)]
     points_per_side: usize,
+    /// Look at points of your own instead: a JSON file of a list for the picture and one for each layer of crops, of [x, y]
+    /// in 0..1
+    #[arg(long, value_name = "FILE", conflicts_with = "points_per_side")]
+    point_grids: Option<PathBuf>,
     /// Points that are decoded at once, at most
     #[arg(long, value_name = "N", default_value_t = 64)]
     points_per_batch: usize,
@@ -82,9 +86,15 @@ enum OutputMode {
 }
 
 impl Args {
-    fn options(&self) -> AutomaticMaskGeneratorOptions {
-        AutomaticMaskGeneratorOptions {
-            points_per_side: self.points_per_side,
+    fn options(&self) -> Result<AutomaticMaskGeneratorOptions, Failure> {
+        let read = |file: &PathBuf| {
+            let text = std::fs::read(file).map_err(|e| io(file, e))?;
+            let wrong = |e| files::wrong(file, format!("not a list of lists of [x, y]: {e}"));
+            serde_json::from_slice::<Vec<Vec<[f64; 2]>>>(&text).map_err(wrong)
+        };
+        let point_grids = self.point_grids.as_ref().map(read).transpose()?;
+        Ok(AutomaticMaskGeneratorOptions {
+            points_per_side: point_grids.is_none().then_some(self.points_per_side),
             points_per_batch: self.points_per_batch,
             pred_iou_thresh: self.pred_iou_thresh,
             stability_score_thresh: self.stability_score_thresh,
@@ -95,11 +105,11 @@ impl Args {
             crop_nms_thresh: self.crop_nms_thresh,
             crop_overlap_ratio: self.crop_overlap_ratio,
             crop_n_points_downscale_factor: self.crop_n_points_downscale_factor,
-            point_grids: None,
+            point_grids,
             min_mask_region_area: self.min_mask_region_area,
             use_m2m: self.use_m2m,
             multimask_output: !self.no_multimask_output,
-        }
+        })
     }
 
     /// Records as the reference has them, and polygons where they are asked for.
@@ -136,7 +146,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !folder && !args.json && (args.polygons || args.output_mode != OutputMode::CocoRle) {
         return Err(Failure::Usage("--polygons and --output-mode say what is in the JSON: they need --json".into()));
     }
-    let mut generator = args.model.load()?.automatic_mask_generator(args.options())?;
+    let mut generator = args.model.load()?.automatic_mask_generator(args.options()?)?;
     if let (true, Some(out)) = (folder, &args.output) {
         return of_folder(&mut generator, args, out);
     }
@@ -198,7 +208,7 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
         let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
         ["png", "jpg", "jpeg"].contains(&ending.as_str())
     });
-    std::fs::create_dir_all(out).map_err(|e| crate::io(out, e))?;
+    std::fs::create_dir_all(out).map_err(|e| io(out, e))?;
     let (mut failed, mut first) = (0, None);
     for (i, (name, path)) in all.iter().enumerate() {
         let file = |kind: &str| out.join(format!("{name}.{kind}"));

@@ -69,6 +69,35 @@ fn a_picture() {
 }
 
 #[test]
+fn points_of_ones_own() {
+    let (folder, picture) = (Folder::new("auto-points"), "demo/samples/images/image1.png");
+    let file = folder.file("grids.json");
+    let all = ["--pred-iou-thresh", "0", "--stability-score-thresh", "0", "--json"];
+    let args = [&["auto", picture, "--model", "demo", "--point-grids", &file][..], &all].concat();
+    std::fs::write(&file, "[[[0.25, 0.5], [0.75, 0.5]]]").unwrap();
+    let found = records(&stdout(&args));
+    assert!(!found.is_empty());
+    for record in found {
+        let [x, y] = [0, 1].map(|i| record["point_coords"][0][i].as_f64().unwrap());
+        assert!(y == 180.0 && (x == 120.0 || x == 360.0), "{record}");
+    }
+    for (text, says) in [
+        ("[[[0.25, 1.5]]]", "not in 0..1"),
+        ("[[[0.25, 0.5]], [[0.5, 0.5]]]", "point_grids"),
+        ("[[]]", "points"),
+        ("[[[0.25]]]", "grids.json"),
+        ("[[[NaN, 0.5]]]", "grids.json"),
+        ("", "grids.json"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        fails(4, says, &args);
+    }
+    fails(2, "--points-per-side", &[&args[..], &["--points-per-side", "4"]].concat());
+    std::fs::remove_file(&file).unwrap();
+    fails(4, "grids.json", &args);
+}
+
+#[test]
 fn a_folder_with_a_bad_file() {
     let folder = Folder::new("auto-folder");
     let (pictures, out) = (folder.0.join("in"), folder.file("out"));

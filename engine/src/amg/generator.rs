@@ -2,7 +2,7 @@
 
 use super::grid::{Crop, crops, point_grid};
 use super::nms::nms;
-use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, Progress, Until};
+use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, MAX_GRID_POINTS, Progress, Until};
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::Frame;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
@@ -15,8 +15,7 @@ use std::time::Instant;
 
 /// A crop's edge and a box's are near each other within so many pixels.
 const NEAR: u32 = 20;
-/// The most points of a layer, and the most layers.
-const MOST_POINTS: usize = 1 << 20;
+/// The most layers of crops.
 const MOST_LAYERS: usize = 6;
 
 /// Finds everything in a picture.
@@ -71,26 +70,32 @@ fn grids(o: &AutomaticMaskGeneratorOptions) -> Result<Vec<Vec<[f64; 2]>>> {
         let what = "points_per_batch and crop_n_points_downscale_factor are at least 1, crop_n_layers at most";
         return wrong(format!("{what} {MOST_LAYERS}"));
     }
-    let grids = match &o.point_grids {
-        Some(grids) => grids.clone(),
-        None => {
+    let grids = match (o.points_per_side, &o.point_grids) {
+        (None, Some(grids)) => grids.clone(),
+        (Some(points_per_side), None) => {
             let side = |layer: u32| {
                 let factor = o.crop_n_points_downscale_factor.checked_pow(layer);
-                factor.map_or(0, |factor| o.points_per_side / factor)
+                factor.map_or(0, |factor| points_per_side / factor)
             };
             let sides: Vec<usize> = (0..=o.crop_n_layers as u32).map(side).collect();
-            if sides.iter().any(|&n| n == 0 || n * n > MOST_POINTS) {
+            if sides.iter().any(|&n| !(1..=1024).contains(&n)) {
                 return wrong(format!("{sides:?} points per side of the layers; each has 1 to 1024"));
             }
             sides.into_iter().map(point_grid).collect()
         }
+        _ => return wrong("exactly one of points_per_side and point_grids is given".into()),
     };
-    if grids.len() <= o.crop_n_layers {
-        return wrong(format!("point_grids for {} layers, there are {}", grids.len(), o.crop_n_layers + 1));
+    let layers = o.crop_n_layers + 1;
+    if grids.len() != layers {
+        return wrong(format!("{} point_grids; the picture and its layers of crops take {layers}", grids.len()));
     }
-    let inside = |p: &[f64; 2]| p.iter().all(|v| (0.0..=1.0).contains(v));
-    if grids.iter().any(|grid| grid.is_empty() || grid.len() > MOST_POINTS || !grid.iter().all(inside)) {
-        return wrong(format!("point_grids have 1 to {MOST_POINTS} points in 0..1"));
+    for (layer, grid) in grids.iter().enumerate() {
+        if !(1..=MAX_GRID_POINTS).contains(&grid.len()) {
+            return wrong(format!("{} points in point grid {layer}; it has 1 to {MAX_GRID_POINTS}", grid.len()));
+        }
+        if let Some(p) = grid.iter().find(|p| !p.iter().all(|v| (0.0..=1.0).contains(v))) {
+            return wrong(format!("point grid {layer} has {p:?}, which is not in 0..1"));
+        }
     }
     Ok(grids)
 }
