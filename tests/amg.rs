@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use sam2::picture::Picture;
 use sam2::{
     AutomaticMask, AutomaticMaskGeneratorOptions, Error, Frame, Model, PixelFormat, Plane, Progress, Until, Yuv,
     YuvMatrix, YuvRange, rle::Rle,
@@ -103,6 +104,70 @@ fn on_the_emulator() {
     let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
     let (options, want) = golden("no_filter");
     agree("no_filter", &find(&mini.model, &options, &picture.frame().unwrap()), &want);
+}
+
+/// Two pictures of different sizes, and what is in them with few points.
+fn two_pictures(model: &Model, crop_n_layers: usize) -> ([Picture; 2], AutomaticMaskGeneratorOptions, [String; 2]) {
+    let coffee = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    let pixels = (0..97 * 60).map(|i| (i % 97 * 2 + i / 97) as u8).collect();
+    let gray = Picture { pixels, width: 97, height: 60, format: PixelFormat::Gray8 };
+    let options = AutomaticMaskGeneratorOptions {
+        points_per_side: Some(2),
+        crop_n_layers,
+        pred_iou_thresh: 0.0,
+        stability_score_thresh: 0.0,
+        ..Default::default()
+    };
+    // As text: some scores are not a number.
+    let alone = [&coffee, &gray].map(|p| format!("{:?}", find(model, &options, &p.frame().unwrap())));
+    assert!(alone.iter().all(|text| text.contains("segmentation")), "{alone:?}");
+    ([coffee, gray], options, alone)
+}
+
+/// Pictures one after another are what they are alone, whatever is between them.
+#[test]
+fn pictures_one_after_another() {
+    let mini = Mini::load("mini21");
+    let ([coffee, gray], options, alone) = two_pictures(&mini.model, 1);
+    let mut generator = mini.model.automatic_mask_generator(options).unwrap();
+    let bad = || Err(Error::Input("a bad file".into()));
+    let pictures = [Ok(&coffee), bad(), Ok(&gray), Ok(&gray), bad(), Ok(&coffee), Ok(&gray)];
+    let mut batch = generator.generate_batch(pictures);
+    let mut seen = Vec::new();
+    // The fourth ends before its crops are looked at.
+    for i in 0.. {
+        let mut go_on = |_| i != 3;
+        let Some(found) = batch.next_until(Until { progress: &mut go_on, budget: None }) else { break };
+        seen.push(found.map(|(picture, found)| (picture.width, found.complete, format!("{:?}", found.masks))));
+    }
+    assert!(batch.next().is_none() && seen.len() == 7 && seen[1].is_err() && seen[4].is_err());
+    for (i, want) in [(0, 0), (2, 1), (5, 0), (6, 1)] {
+        let width = [coffee.width, gray.width][want];
+        assert_eq!(seen[i].as_ref().unwrap(), &(width, true, alone[want].clone()), "{i}");
+    }
+    let (width, complete, masks) = seen[3].as_ref().unwrap();
+    assert!(*width == 97 && !complete && masks != &alone[1]);
+    // The CPU begins nothing ahead.
+    let mut taken = 0;
+    let mut batch = generator.generate_batch([Ok(&gray), Ok(&gray)].into_iter().inspect(|_| taken += 1));
+    batch.next().unwrap().unwrap();
+    assert_eq!(taken, 1);
+}
+
+/// A device that works by itself begins the next picture before the masks of one come back.
+#[test]
+fn pictures_one_after_another_on_the_emulator() {
+    let mini = Mini::on("mini21", Cuda::on(Emulator::new(3)));
+    let ([coffee, gray], options, alone) = two_pictures(&mini.model, 0);
+    let mut generator = mini.model.automatic_mask_generator(options).unwrap();
+    let taken = std::cell::Cell::new(0);
+    let pictures = [Ok(&coffee), Ok(&gray), Err(Error::Input("a bad file".into()))];
+    let mut batch = generator.generate_batch(pictures.into_iter().inspect(|_| taken.set(taken.get() + 1)));
+    for (i, want) in alone.iter().enumerate() {
+        let (_, masks) = batch.next().unwrap().unwrap();
+        assert_eq!((taken.get(), &format!("{masks:?}")), (i + 2, want));
+    }
+    assert!(batch.next().unwrap().is_err() && batch.next().is_none());
 }
 
 /// Crops of a picture are the same however it is stored.

@@ -37,8 +37,8 @@ mod worker;
 mod workspace;
 
 pub use amg::{
-    AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks, MAX_GRID_POINTS, Progress,
-    Until,
+    AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
+    MAX_GRID_POINTS, Progress, Until,
 };
 pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;

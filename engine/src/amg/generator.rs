@@ -20,7 +20,7 @@ const MOST_LAYERS: usize = 6;
 
 /// Finds everything in a picture.
 pub struct AutomaticMaskGenerator {
-    predictor: ImagePredictor,
+    pub(super) predictor: ImagePredictor,
     options: AutomaticMaskGeneratorOptions,
     /// Of each layer.
     grids: Vec<Vec<[f64; 2]>>,
@@ -109,20 +109,29 @@ impl AutomaticMaskGenerator {
 
     /// As [`AutomaticMaskGenerator::generate`]; stops before the end when told to, with the best of what was found so far.
     pub fn generate_until(&mut self, image: &Frame<'_>, until: Until<'_>) -> Result<AutomaticMasks> {
-        let (height, width, start) = (image.height(), image.width(), Instant::now());
         // Where pixels share their chroma, crops are of a copy in red, green and blue.
         let copied = match image.format().yuv() {
             Some(_) if self.options.crop_n_layers > 0 => copy(image)?,
             _ => None,
         };
         let image = &copied.as_ref().map_or(Ok(*image), |picture| picture.frame())?;
+        self.predictor.set_image(image)?;
+        self.search(image, until, &mut |_| ())
+    }
+
+    /// Everything in a picture that is encoded. `after` is called once what was encoded of it is no longer needed.
+    pub(super) fn search(
+        &mut self,
+        image: &Frame<'_>,
+        until: Until<'_>,
+        after: &mut dyn FnMut(&mut ImagePredictor),
+    ) -> Result<AutomaticMasks> {
+        let (height, width, start) = (image.height(), image.width(), Instant::now());
         let all = crops(height, width, self.options.crop_n_layers, self.options.crop_overlap_ratio);
         let of = all.iter().map(|crop| self.grids[crop.layer].len()).sum();
         let (mut progress, mut complete) = (Progress { points: 0, of, masks: 0 }, true);
         let mut found: Vec<Candidate> = Vec::new();
-        for crop in &all {
-            let cropped = image.cropped(crop.bounds)?;
-            self.predictor.set_image(&cropped)?;
+        for (i, crop) in all.iter().enumerate() {
             let scale = [crop.width() as f64, crop.height() as f64];
             let points: Vec<[f32; 2]> =
                 self.grids[crop.layer].iter().map(|p| [0, 1].map(|i| (p[i] * scale[i]) as f32)).collect();
@@ -136,6 +145,11 @@ impl AutomaticMaskGenerator {
                     break;
                 }
             }
+            // What a device can do meanwhile comes before what the host does.
+            match all.get(i + 1).filter(|_| complete) {
+                Some(next) => self.predictor.set_image(&image.cropped(next.bounds)?)?,
+                None => after(&mut self.predictor),
+            }
             let (boxes, scores): (Vec<_>, Vec<_>) = here.iter().map(|c| (c.bounds, c.iou)).unzip();
             found.extend(chosen(here, &nms(&boxes, &scores, self.options.box_nms_thresh)));
             if !complete {
@@ -148,7 +162,6 @@ impl AutomaticMaskGenerator {
             let kept = nms(&boxes, &scores, self.options.crop_nms_thresh);
             found = chosen(found, &kept);
         }
-        self.predictor.reset_predictor();
         Ok(AutomaticMasks { masks: found.into_iter().map(record).collect(), complete })
     }
 

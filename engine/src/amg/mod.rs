@@ -1,5 +1,6 @@
 //! Everything in a picture: `SAM2AutomaticMaskGenerator`.
 
+mod batch;
 mod generator;
 mod grid;
 mod nms;
@@ -7,6 +8,7 @@ mod nms;
 use crate::rle::Rle;
 use std::time::Duration;
 
+pub use batch::AutomaticMaskBatch;
 pub use generator::AutomaticMaskGenerator;
 
 /// The most points of one grid.
