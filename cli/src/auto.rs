@@ -2,9 +2,10 @@
 
 use crate::args::ModelArgs;
 use crate::overlay::{Overlay, colour};
+use crate::sheet::Sheet;
 use crate::{Failure, files, io, note, print, write};
 use sam2::picture::{self, Picture};
-use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until, labels};
+use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Frames, Until, labels};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +64,7 @@ pub struct Args {
     no_multimask_output: bool,
     /// Write a label map here, 0 or 1 + the mask's place, in the overlay's colours, and the overlay beside it, as
     /// NAME.overlay.png; of a folder, a folder of NAME.json, NAME.labels.png and NAME.overlay.png, where what is there is
-    /// not done again
+    /// not done again, and of all overlays on one contact_sheet.png
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Print a list of records with the masks as run lengths
@@ -150,11 +151,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let (true, Some(out)) = (folder, &args.output) {
         return of_folder(&mut generator, args, out);
     }
-    let (picture, masks) = find(&mut generator, &args.image)?;
+    let picture = picture::read(&args.image)?;
+    let frame = picture.frame()?;
+    let masks = with_bar(|until| generator.generate_until(&frame, until))?.masks;
     if let Some(file) = &args.output {
         let (map, overlay) = pictures(&picture, &masks)?;
         write(file, &map)?;
-        write(&file.with_extension("overlay.png"), &overlay)?;
+        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay)?)?;
     }
     if args.json {
         return print(&args.records(&masks)?);
@@ -167,9 +170,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything in a picture, with a bar on stderr.
-fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture, Vec<AutomaticMask>), Failure> {
-    let picture = picture::read(file)?;
+/// Does a search with a bar on stderr.
+fn with_bar<T>(search: impl FnOnce(Until<'_>) -> T) -> T {
     let style = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} points, {msg}");
     let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
     let bar = indicatif::ProgressBar::new(0).with_style(style);
@@ -179,13 +181,13 @@ fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture,
         bar.set_message(format!("{} masks", p.masks));
         true
     };
-    let found = generator.generate_until(&picture.frame()?, Until { progress: &mut progress, budget: None });
+    let found = search(Until { progress: &mut progress, budget: None });
     bar.finish_and_clear();
-    Ok((picture, found?.masks))
+    found
 }
 
-/// The label map of the masks, and the masks over the picture, in the same colours and with the largest below.
-fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+/// The label map of the masks as PNG, and the masks over the picture, in the same colours and with the largest below.
+fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Picture), Failure> {
     let (width, height) = (picture.width, picture.height);
     let mut order: Vec<usize> = (0..masks.len()).collect();
     order.sort_by_key(|&i| masks[i].area);
@@ -198,10 +200,10 @@ fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<
     let decoded = order.iter().map(|&i| masks[i].segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
     let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
     let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
-    Ok((map, picture::encode_png(&overlay)?))
+    Ok((map, overlay))
 }
 
-/// All pictures of a folder; one that cannot be read is told of and does not stop the others.
+/// All pictures of a folder, and a contact sheet; one that cannot be read is told of and does not stop the others.
 fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) -> Result<(), Failure> {
     let mut all = files::entries(&args.image)?;
     all.retain(|(name, _)| {
@@ -209,26 +211,39 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
         ["png", "jpg", "jpeg"].contains(&ending.as_str())
     });
     std::fs::create_dir_all(out).map_err(|e| io(out, e))?;
+    let file = |name: &str, kind: &str| out.join(format!("{name}.{kind}"));
+    let is_done: Vec<bool> = all.iter().map(|(name, _)| file(name, "json").exists()).collect();
+    let wanted = all.iter().zip(&is_done).filter(|(_, done)| !**done).map(|((_, path), _)| path.clone());
+    let frames = Frames::files(wanted.collect());
+    let mut batch = generator.generate_batch((0..frames.len()).map(|i| frames.read(i)));
+    let mut sheet = Sheet::new(all.len());
     let (mut failed, mut first) = (0, None);
-    for (i, (name, path)) in all.iter().enumerate() {
-        let file = |kind: &str| out.join(format!("{name}.{kind}"));
-        let json = file("json");
-        if json.exists() {
+    for (i, (name, _)) in all.iter().enumerate() {
+        if is_done[i] {
+            let shown = picture::read(file(name, "overlay.png")).and_then(|overlay| sheet.put(i, &overlay));
+            if let Err(e) = shown {
+                note(&format!("{name} is not on the contact sheet: {e}"));
+            }
             continue;
         }
         note(&format!("{}/{} {name}", i + 1, all.len()));
-        let done = find(generator, path).and_then(|(picture, masks)| {
-            let (map, overlay) = pictures(&picture, &masks)?;
-            write(&file("labels.png"), &map)?;
-            write(&file("overlay.png"), &overlay)?;
+        let Some(found) = with_bar(|until| batch.next_until(until)) else { break };
+        let done = found.map_err(Failure::from).and_then(|(picture, found)| {
+            let (map, overlay) = pictures(&picture, &found.masks)?;
+            sheet.put(i, &overlay)?;
+            write(&file(name, "labels.png"), &map)?;
+            write(&file(name, "overlay.png"), &picture::encode_png(&overlay)?)?;
             // Last: it says that all is done.
-            write(&json, args.records(&masks)?.as_bytes())
+            write(&file(name, "json"), args.records(&found.masks)?.as_bytes())
         });
         if let Err(failure) = done {
             let (code, message) = failure.describe();
             note(&format!("error: {name}: {message}"));
             (failed, first) = (failed + 1, first.or(Some(code)));
         }
+    }
+    if !all.is_empty() {
+        write(&out.join("contact_sheet.png"), &picture::encode_png(&sheet.picture)?)?;
     }
     match first {
         Some(code) => Err(Failure::Part { code, message: format!("{failed} of {} pictures failed", all.len()) }),

@@ -104,18 +104,36 @@ fn a_folder_with_a_bad_file() {
     std::fs::create_dir(&pictures).unwrap();
     std::fs::copy(root().join("demo/samples/images/image1.png"), pictures.join("a.png")).unwrap();
     std::fs::write(pictures.join("b.jpg"), b"\xff\xd8 no picture").unwrap();
+    std::fs::copy(root().join("demo/samples/images/image2.png"), pictures.join("c.png")).unwrap();
     std::fs::write(pictures.join("notes.txt"), b"not looked at").unwrap();
     let args = [&["auto", pictures.to_str().unwrap()][..], &SETTINGS, &["-o", &out]].concat();
-    fails(4, "1 of 2 pictures failed", &args);
+    fails(4, "1 of 3 pictures failed", &args);
     let done = folder.0.join("out/a.png.json");
     assert!(records(&std::fs::read_to_string(&done).unwrap()).len() >= 3);
     let map = sam2::labels::read(folder.0.join("out/a.png.labels.png")).unwrap();
     assert!(map.numbers.iter().any(|&label| label > 2));
     assert!(folder.0.join("out/a.png.overlay.png").exists() && !folder.0.join("out/b.jpg.json").exists());
-    // What is there is not done again.
+    // The three in rows of two, the bad one's place empty.
+    let file = folder.0.join("out/contact_sheet.png");
+    let sheet = sam2::picture::read(&file).unwrap();
+    assert_eq!((sheet.width, sheet.height), (512, 512));
+    let seen = |x: usize, y: usize| {
+        (0..256 * 256).any(|i| sheet.pixels[((y + i / 256) * 512 + x + i % 256) * 3..][..3] != [0; 3])
+    };
+    assert!(seen(0, 0) && !seen(256, 0) && seen(0, 256) && !seen(256, 256));
+    // The others are what they are alone.
+    let alone = records(&auto("demo/samples/images/image2.png", &["--json"]));
+    assert_eq!(records(&std::fs::read_to_string(folder.0.join("out/c.png.json")).unwrap()), alone);
+    // What is there is not done again, but shown.
+    std::fs::remove_file(folder.0.join("out/c.png.json")).unwrap();
+    std::fs::remove_file(&file).unwrap();
     std::fs::write(&done, b"[]").unwrap();
+    fails(4, "1 of 3 pictures failed", &args);
+    assert!(sam2::picture::read(&file).unwrap() == sheet);
     std::fs::remove_file(pictures.join("b.jpg")).unwrap();
-    stdout(&args);
+    std::fs::remove_file(folder.0.join("out/a.png.overlay.png")).unwrap();
+    let told = String::from_utf8(sam2(&args).stderr).unwrap();
+    assert!(told.contains("a.png is not on the contact sheet"), "{told}");
     assert_eq!(std::fs::read(&done).unwrap(), b"[]");
     fails(2, "-o", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
 }
