@@ -883,8 +883,9 @@ sam2_status sam2_mask_encode_rle(const uint8_t *mask,
 // `text_` ends in 0; `mask` has width times height bytes.
 sam2_status sam2_mask_decode_rle(const char *text_, uint32_t width, uint32_t height, uint8_t *mask);
 
-// Paints masks, given as the texts of COCO's run lengths, into one map (height, width): 0 where there is none, else 1 + a mask's
-// place. The largest are painted first, so that small ones lie on top; of equals the first does. There are at most 65535.
+// Paints masks, given as the texts of COCO's run lengths, into one map (height, width): 0 where there is none, else 1 + a
+// mask's place. The largest are painted first, so that small ones lie on top; of equals the first does. There are at most
+// 65535.
 //
 // Pointers:
 // `texts` has `num_masks` of them, each ending in 0; `labels` has width times height values.
@@ -895,13 +896,13 @@ sam2_status sam2_mask_label_map(const char *const *texts,
                                 uint16_t *labels);
 
 // The outlines of a mask, given as the text of COCO's run lengths, along the edges of its pixels, as COCO's polygons: rings
-// around what is on the object, clockwise as one looks at it, and around holes, the other way. Filled by the even-odd rule, all
-// together, they are this very mask.
+// around what is on the object, clockwise as one looks at it, and around holes, the other way. Filled by the even-odd rule,
+// all together, they are this very mask.
 //
-// `points` gets x and y of every ring's corners, 0 to width and height, ring after ring, the first of a ring not repeated at its
-// end; `rings` gets how many corners each has. `*num_points` and `*num_rings` are the corners and rings there is room for before,
-// and how many there are after; where the room is too small the call fails, and where `points` or `rings` is null it is only
-// asked how many. A side has at most 32768 pixels.
+// `points` gets x and y of every ring's corners, 0 to width and height, ring after ring, the first of a ring not repeated at
+// its end; `rings` gets how many corners each has. `*num_points` and `*num_rings` are the corners and rings there is room
+// for before, and how many there are after; where the room is too small the call fails, and where `points` or `rings` is
+// null it is only asked how many. A side has at most 32768 pixels.
 //
 // Pointers:
 // `text_` ends in 0; `points` is null or has twice `*num_points` values; `rings` is null or has `*num_rings`.

@@ -14,12 +14,13 @@ struct Corner {
 }
 
 impl Rle {
-    /// The mask's outlines along the edges of its pixels, as COCO's polygons: rings of corners (x, y), from (0, 0), the upper left
-    /// corner of the first pixel, to (width, height). Filled by the even-odd rule, all together, they are this very mask.
+    /// The mask's outlines along the edges of its pixels, as COCO's polygons: rings of corners (x, y), from (0, 0), the upper
+    /// left corner of the first pixel, to (width, height). Filled by the even-odd rule, all together, they are this very
+    /// mask.
     ///
     /// A ring around foreground goes clockwise as one looks at it, a ring around a hole the other way. Each turns at every
-    /// corner, comes by none twice, and does not repeat the first one at its end. Fails when the runs do not add up to the mask's
-    /// size, and where a side is above [`MAX_SIDE`].
+    /// corner, comes by none twice, and does not repeat the first one at its end. Fails when the runs do not add up to the
+    /// mask's size, and where a side is above [`MAX_SIDE`].
     pub fn polygons(&self) -> Result<Vec<Vec<[u32; 2]>>> {
         self.check()?;
         if self.height.max(self.width) > MAX_SIDE {

@@ -34,8 +34,8 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         use_m2m=False,
         multimask_output=True,
     ):
-        """output_mode: binary_mask, uncompressed_rle or coco_rle. point_grids: instead of points_per_side, which is None then, an
-        array (points, 2) in 0..1, x and y, for the picture and for each layer of crops."""
+        """output_mode: binary_mask, uncompressed_rle or coco_rle. point_grids: instead of points_per_side, which is None then,
+        an array (points, 2) in 0..1, x and y, for the picture and for each layer of crops."""
         if output_mode not in ("binary_mask", "uncompressed_rle", "coco_rle"):
             raise ValueError(f"no output_mode {output_mode!r}")
         self.output_mode = output_mode

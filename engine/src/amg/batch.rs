@@ -16,12 +16,12 @@ pub struct AutomaticMaskBatch<'a, P, I: Iterator<Item = Result<P>>> {
 }
 
 impl AutomaticMaskGenerator {
-    /// As [`AutomaticMaskGenerator::generate`] of every picture, one after another: the same masks, with the picture that they are
-    /// of. A picture that cannot be read or encoded is an error in its place, and the others go on.
+    /// As [`AutomaticMaskGenerator::generate`] of every picture, one after another: the same masks, with the picture that
+    /// they are of. A picture that cannot be read or encoded is an error in its place, and the others go on.
     ///
-    /// On a GPU the next picture is taken and its encoding begun as soon as the device is done with one, before duplicates among
-    /// that one's masks are dropped and before the caller sees them. On the CPU, which has nothing left to overlap, it is
-    /// taken when it is wanted. [`Frames::files`](crate::Frames::files) decodes files ahead:
+    /// On a GPU the next picture is taken and its encoding begun as soon as the device is done with one, before duplicates
+    /// among that one's masks are dropped and before the caller sees them. On the CPU, which has nothing left to overlap, it
+    /// is taken when it is wanted. [`Frames::files`](crate::Frames::files) decodes files ahead:
     /// `generate_batch((0..frames.len()).map(|i| frames.read(i)))`.
     pub fn generate_batch<P, I>(&mut self, pictures: I) -> AutomaticMaskBatch<'_, P, I::IntoIter>
     where
