@@ -225,7 +225,7 @@ typedef int32_t sam2_status;
 typedef struct {
     // sizeof(sam2_automatic_mask_options)
     uint32_t struct_size;
-    // Points along each side of the picture, 1 to 1024.
+    // Points along each side of the picture, 1 to 1024; 0 where there are `point_grids`.
     uint32_t points_per_side;
     // Points that are decoded at once, at most.
     uint32_t points_per_batch;
@@ -253,6 +253,15 @@ typedef struct {
     float crop_nms_thresh;
     // How much of the shorter side crops of the first layer overlap by, 0..1.
     double crop_overlap_ratio;
+    // Instead of `points_per_side`, points of your own: x and y of each, in 0..1 of a crop, those of the picture first and
+    // then those of each layer of crops. They are copied. Null: none.
+    const double *point_grids;
+    // How many points the picture and each layer have, 1 to 1048576.
+    const uint32_t *points_per_grid;
+    // `crop_n_layers` + 1, where there are `point_grids`.
+    uint32_t num_point_grids;
+    // Not used.
+    uint32_t reserved;
 } sam2_automatic_mask_options;
 
 // A picture of the caller's, borrowed for the length of a call, or of a job. Begin with SAM2_IMAGE_INIT.
@@ -605,7 +614,7 @@ extern "C" {
 // Makes a generator. `options` may be null. On success `*out` is to be given to `sam2_automatic_mask_generator_destroy`.
 //
 // Pointers:
-// `options` is null or readable; `out` is writable.
+// `options` is null or readable, and what it describes is there; `out` is writable.
 sam2_status sam2_automatic_mask_generator_create(const sam2_model *model,
                                                  const sam2_automatic_mask_options *options,
                                                  sam2_automatic_mask_generator **out);
@@ -804,24 +813,6 @@ sam2_status sam2_set_log_callback(int32_t level,
 // `path` ends in 0; `mask` has width times height bytes.
 sam2_status sam2_mask_write_png(const char *path, const uint8_t *mask, uint32_t width, uint32_t height);
 
-// Writes a mask (height, width), not 0 on the object, as the text of COCO's run lengths, with its end. `*size` is the room
-// in `text_` before, and what the text takes after; where the room is too small the call fails, and where `text_` is null it
-// only asks.
-//
-// Pointers:
-// `mask` has width times height bytes; `text_` is null or has `*size` bytes.
-sam2_status sam2_mask_encode_rle(const uint8_t *mask,
-                                 uint32_t width,
-                                 uint32_t height,
-                                 char *text_,
-                                 size_t *size);
-
-// Reads the text of COCO's run lengths into a mask (height, width), 1 on the object.
-//
-// Pointers:
-// `text_` ends in 0; `mask` has width times height bytes.
-sam2_status sam2_mask_decode_rle(const char *text_, uint32_t width, uint32_t height, uint8_t *mask);
-
 // Loads a checkpoint, a .safetensors or .pt file or a folder that holds one, onto a device.
 //
 // `options` may be null. On success `*out` is a model, to be given to `sam2_model_destroy`.
@@ -873,6 +864,55 @@ sam2_status sam2_picture_destroy(sam2_picture *picture);
 // Pointers:
 // `image` points at as many writable bytes as its `struct_size` says.
 sam2_status sam2_picture_get_image(const sam2_picture *picture, sam2_image *image);
+
+// Writes a mask (height, width), not 0 on the object, as the text of COCO's run lengths, with its end. `*size` is the room
+// in `text_` before, and what the text takes after; where the room is too small the call fails, and where `text_` is null it
+// only asks.
+//
+// Pointers:
+// `mask` has width times height bytes; `text_` is null or has `*size` bytes.
+sam2_status sam2_mask_encode_rle(const uint8_t *mask,
+                                 uint32_t width,
+                                 uint32_t height,
+                                 char *text_,
+                                 size_t *size);
+
+// Reads the text of COCO's run lengths into a mask (height, width), 1 on the object.
+//
+// Pointers:
+// `text_` ends in 0; `mask` has width times height bytes.
+sam2_status sam2_mask_decode_rle(const char *text_, uint32_t width, uint32_t height, uint8_t *mask);
+
+// Paints masks, given as the texts of COCO's run lengths, into one map (height, width): 0 where there is none, else 1 + a
+// mask's place. The largest are painted first, so that small ones lie on top; of equals the first does. There are at most
+// 65535.
+//
+// Pointers:
+// `texts` has `num_masks` of them, each ending in 0; `labels` has width times height values.
+sam2_status sam2_mask_label_map(const char *const *texts,
+                                size_t num_masks,
+                                uint32_t width,
+                                uint32_t height,
+                                uint16_t *labels);
+
+// The outlines of a mask, given as the text of COCO's run lengths, along the edges of its pixels, as COCO's polygons: rings
+// around what is on the object, clockwise as one looks at it, and around holes, the other way. Filled by the even-odd rule,
+// all together, they are this very mask.
+//
+// `points` gets x and y of every ring's corners, 0 to width and height, ring after ring, the first of a ring not repeated at
+// its end; `rings` gets how many corners each has. `*num_points` and `*num_rings` are the corners and rings there is room
+// for before, and how many there are after; where the room is too small the call fails, and where `points` or `rings` is
+// null it is only asked how many. A side has at most 32768 pixels.
+//
+// Pointers:
+// `text_` ends in 0; `points` is null or has twice `*num_points` values; `rings` is null or has `*num_rings`.
+sam2_status sam2_mask_polygons(const char *text_,
+                               uint32_t width,
+                               uint32_t height,
+                               uint32_t *points,
+                               size_t *num_points,
+                               uint32_t *rings,
+                               size_t *num_rings);
 
 // What went wrong in the last call of this thread that failed; an empty text if none has. The text is the thread's own,
 // and changes with its next call that fails.

@@ -9,12 +9,13 @@ pub use sam2_engine as engine;
 pub use sam2_engine::backend::Memory;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
-    AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks, Checkpoint, Config, Counters,
-    DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor, ImagePredictorOptions, KernelTime,
-    MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks, Model, PixelFormat, Pixels, Plane, Point,
-    Precision, PredictOptions, Prediction, PredictionBuffers, Probe, Progress, Prompt, Result, Retention, StageTime,
-    Until, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check,
-    checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts, picture, rle,
+    AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
+    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
+    ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory,
+    Masks, Model, PixelFormat, Pixels, Plane, Point, Precision, PredictOptions, Prediction, PredictionBuffers, Probe,
+    Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions,
+    Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts,
+    picture, rle,
 };
 
 mod devices;

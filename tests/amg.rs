@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use sam2::picture::Picture;
 use sam2::{
     AutomaticMask, AutomaticMaskGeneratorOptions, Error, Frame, Model, PixelFormat, Plane, Progress, Until, Yuv,
     YuvMatrix, YuvRange, rle::Rle,
@@ -22,7 +23,7 @@ fn golden(case: &str) -> (AutomaticMaskGeneratorOptions, Vec<Value>) {
     for (name, v) in all["options"].as_object().unwrap() {
         let (int, real) = (v.as_u64().unwrap_or(0) as usize, v.as_f64().unwrap_or(0.0) as f32);
         match name.as_str() {
-            "points_per_side" => o.points_per_side = int,
+            "points_per_side" => o.points_per_side = Some(int),
             "points_per_batch" => o.points_per_batch = int,
             "pred_iou_thresh" => o.pred_iou_thresh = real,
             "stability_score_thresh" => o.stability_score_thresh = real,
@@ -105,6 +106,70 @@ fn on_the_emulator() {
     agree("no_filter", &find(&mini.model, &options, &picture.frame().unwrap()), &want);
 }
 
+/// Two pictures of different sizes, and what is in them with few points.
+fn two_pictures(model: &Model, crop_n_layers: usize) -> ([Picture; 2], AutomaticMaskGeneratorOptions, [String; 2]) {
+    let coffee = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
+    let pixels = (0..97 * 60).map(|i| (i % 97 * 2 + i / 97) as u8).collect();
+    let gray = Picture { pixels, width: 97, height: 60, format: PixelFormat::Gray8 };
+    let options = AutomaticMaskGeneratorOptions {
+        points_per_side: Some(2),
+        crop_n_layers,
+        pred_iou_thresh: 0.0,
+        stability_score_thresh: 0.0,
+        ..Default::default()
+    };
+    // As text: some scores are not a number.
+    let alone = [&coffee, &gray].map(|p| format!("{:?}", find(model, &options, &p.frame().unwrap())));
+    assert!(alone.iter().all(|text| text.contains("segmentation")), "{alone:?}");
+    ([coffee, gray], options, alone)
+}
+
+/// Pictures one after another are what they are alone, whatever is between them.
+#[test]
+fn pictures_one_after_another() {
+    let mini = Mini::load("mini21");
+    let ([coffee, gray], options, alone) = two_pictures(&mini.model, 1);
+    let mut generator = mini.model.automatic_mask_generator(options).unwrap();
+    let bad = || Err(Error::Input("a bad file".into()));
+    let pictures = [Ok(&coffee), bad(), Ok(&gray), Ok(&gray), bad(), Ok(&coffee), Ok(&gray)];
+    let mut batch = generator.generate_batch(pictures);
+    let mut seen = Vec::new();
+    // The fourth ends before its crops are looked at.
+    for i in 0.. {
+        let mut go_on = |_| i != 3;
+        let Some(found) = batch.next_until(Until { progress: &mut go_on, budget: None }) else { break };
+        seen.push(found.map(|(picture, found)| (picture.width, found.complete, format!("{:?}", found.masks))));
+    }
+    assert!(batch.next().is_none() && seen.len() == 7 && seen[1].is_err() && seen[4].is_err());
+    for (i, want) in [(0, 0), (2, 1), (5, 0), (6, 1)] {
+        let width = [coffee.width, gray.width][want];
+        assert_eq!(seen[i].as_ref().unwrap(), &(width, true, alone[want].clone()), "{i}");
+    }
+    let (width, complete, masks) = seen[3].as_ref().unwrap();
+    assert!(*width == 97 && !complete && masks != &alone[1]);
+    // The CPU begins nothing ahead.
+    let mut taken = 0;
+    let mut batch = generator.generate_batch([Ok(&gray), Ok(&gray)].into_iter().inspect(|_| taken += 1));
+    batch.next().unwrap().unwrap();
+    assert_eq!(taken, 1);
+}
+
+/// A device that works by itself begins the next picture before the masks of one come back.
+#[test]
+fn pictures_one_after_another_on_the_emulator() {
+    let mini = Mini::on("mini21", Cuda::on(Emulator::new(3)));
+    let ([coffee, gray], options, alone) = two_pictures(&mini.model, 0);
+    let mut generator = mini.model.automatic_mask_generator(options).unwrap();
+    let taken = std::cell::Cell::new(0);
+    let pictures = [Ok(&coffee), Ok(&gray), Err(Error::Input("a bad file".into()))];
+    let mut batch = generator.generate_batch(pictures.into_iter().inspect(|_| taken.set(taken.get() + 1)));
+    for (i, want) in alone.iter().enumerate() {
+        let (_, masks) = batch.next().unwrap().unwrap();
+        assert_eq!((taken.get(), &format!("{masks:?}")), (i + 2, want));
+    }
+    assert!(batch.next().unwrap().is_err() && batch.next().is_none());
+}
+
 /// Crops of a picture are the same however it is stored.
 #[test]
 fn crops_of_every_format() {
@@ -160,16 +225,26 @@ fn a_search_ends_when_it_should() {
 fn settings_that_keep_nothing_or_mean_nothing() {
     let mini = Mini::load("mini21");
     let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
-    let base = AutomaticMaskGeneratorOptions { points_per_side: 2, ..Default::default() };
+    let base = AutomaticMaskGeneratorOptions { points_per_side: Some(2), ..Default::default() };
     let strict = AutomaticMaskGeneratorOptions { pred_iou_thresh: 2.0, ..base.clone() };
     assert_eq!(find(&mini.model, &strict, &picture.frame().unwrap()), []);
-    let grid = |grids: Vec<Vec<[f64; 2]>>| AutomaticMaskGeneratorOptions { point_grids: Some(grids), ..base.clone() };
-    let own = grid(vec![vec![[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]]);
+    let four = vec![[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]];
+    let own = AutomaticMaskGeneratorOptions { points_per_side: None, point_grids: Some(vec![four]), ..base.clone() };
     assert_eq!(find(&mini.model, &own, &picture.frame().unwrap()), find(&mini.model, &base, &picture.frame().unwrap()));
     type Change = fn(&mut AutomaticMaskGeneratorOptions);
-    let changes: [Change; 11] = [
-        |o| o.points_per_side = 0,
-        |o| o.points_per_side = 5000,
+    let grids: [Change; 8] = [
+        |o| o.points_per_side = Some(2),
+        |o| o.point_grids = None,
+        |o| o.crop_n_layers = 1,
+        |o| o.point_grids = Some(vec![vec![[0.5, 0.5]]; 2]),
+        |o| o.point_grids = Some(vec![]),
+        |o| o.point_grids = Some(vec![vec![]]),
+        |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
+        |o| o.point_grids = Some(vec![vec![[0.5, 0.5], [f64::NAN, 0.5]]]),
+    ];
+    let changes: [Change; 9] = [
+        |o| o.points_per_side = Some(0),
+        |o| o.points_per_side = Some(5000),
         |o| o.points_per_batch = 0,
         |o| o.pred_iou_thresh = f32::NAN,
         |o| o.stability_score_offset = f32::INFINITY,
@@ -177,11 +252,10 @@ fn settings_that_keep_nothing_or_mean_nothing() {
         |o| o.crop_n_layers = 7,
         |o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 2),
         |o| o.crop_n_points_downscale_factor = 0,
-        |o| o.point_grids = Some(vec![vec![]]),
-        |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
     ];
-    for (i, change) in changes.into_iter().enumerate() {
-        let mut options = base.clone();
+    let all = grids.into_iter().map(|c| (&own, c)).chain(changes.into_iter().map(|c| (&base, c)));
+    for (i, (from, change)) in all.enumerate() {
+        let mut options = from.clone();
         change(&mut options);
         assert!(matches!(mini.model.automatic_mask_generator(options), Err(Error::Input(_))), "{i}");
     }

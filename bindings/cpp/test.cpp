@@ -79,7 +79,34 @@ int main(int, char** argv) {
     for (const auto& m : everything) {
         auto there = TAKE(sam2::decode_rle(m.rle, m.width, m.height));
         CHECK(std::count(there.begin(), there.end(), 1) == static_cast<std::ptrdiff_t>(m.area) && m.predicted_iou > 0.5f);
+        // What its outlines enclose, holes taken off.
+        long long area = 0;
+        for (const sam2::ring& ring : TAKE(sam2::polygons(m.rle, m.width, m.height)))
+            for (std::size_t i = 0; i < ring.size(); i++) {
+                auto a = ring[i], b = ring[(i + 1) % ring.size()];
+                area += static_cast<long long>(a[0]) * b[1] - static_cast<long long>(b[0]) * a[1];
+            }
+        CHECK(area == 2 * static_cast<long long>(m.area));
     }
+    std::vector<std::string> rles;
+    for (const auto& m : everything) rles.push_back(m.rle);
+    auto labels = TAKE(sam2::label_map(rles, picture_image.width, picture_image.height));
+    CHECK(labels.size() == size && *std::max_element(labels.begin(), labels.end()) <= everything.size());
+    auto smallest = std::min_element(
+        everything.begin(), everything.end(), [](const auto& a, const auto& b) { return a.area < b.area; });
+    auto label = static_cast<std::uint16_t>(smallest - everything.begin() + 1);
+    CHECK(std::count(labels.begin(), labels.end(), label) == static_cast<std::ptrdiff_t>(smallest->area));
+    // Of the same points, given one by one, part.
+    std::vector<std::vector<std::array<double, 2>>> grids(1);
+    for (int i = 0; i < 16; i++) grids[0].push_back({(i % 4 + 0.5) / 4, (i / 4 + 0.5) / 4});
+    grid.points_per_side = 0, grid.points_per_batch = 4;
+    auto own = TAKE(sam2::automatic_mask_generator::create(model, grid, grids));
+    std::uint64_t points = 0;
+    auto go_on = [&](std::uint64_t n, std::uint64_t of, std::uint64_t) { return points = n, n < 8 && of == 16; };
+    CHECK(!TAKE(own.generate_until(picture_image, go_on)).complete && points == 8);
+    CHECK(!TAKE(own.generate_until(picture_image, go_on, 0)).complete && points == 4);
+    auto all = TAKE(own.generate_until(picture_image, [](auto...) { return true; }));
+    CHECK(all.complete && all.masks.size() == everything.size() && all.masks[0].rle == everything[0].rle);
     TAKE(sam2::gpus());
 
     auto video = TAKE(sam2::video_predictor::open(model, argv[3]));

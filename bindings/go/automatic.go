@@ -5,6 +5,7 @@ package sam2
 #include <stdlib.h>
 
 int32_t sam2_go_mask(void *user, const sam2_automatic_mask *mask);
+int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t masks);
 */
 import "C"
 
@@ -12,6 +13,7 @@ import (
 	"image"
 	"runtime"
 	"runtime/cgo"
+	"time"
 	"unsafe"
 )
 
@@ -30,6 +32,7 @@ type AutomaticMaskOptions struct {
 	CropNPointsDownscale     int
 	MinMaskRegionArea        int
 	UseM2M, SingleMaskOutput bool
+	PointGrids               [][][2]float64 // instead of PointsPerSide, which is 0 then: x and y in 0..1, of the picture and of each layer of crops
 }
 
 // DefaultAutomaticMaskOptions are the reference's.
@@ -42,7 +45,7 @@ func DefaultAutomaticMaskOptions() AutomaticMaskOptions {
 
 // AutomaticMask is a mask that was found without being asked for.
 type AutomaticMask struct {
-	RLE                          string // COCO's run lengths: DecodeRLE
+	RLE                          string // COCO's run lengths: DecodeRLE, LabelMap, Polygons
 	Width, Height                int    // of the picture
 	Area                         uint64
 	BBox, CropBox                [4]float32 // left, top, width, height
@@ -72,6 +75,22 @@ func (m *Model) NewAutomaticMaskGenerator(o AutomaticMaskOptions) (*AutomaticMas
 	if o.SingleMaskOutput {
 		c.multimask_output = 0
 	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	var points []C.double
+	var sizes []C.uint32_t
+	for _, grid := range o.PointGrids {
+		sizes = append(sizes, C.uint32_t(len(grid)))
+		for _, at := range grid {
+			points = append(points, C.double(at[0]), C.double(at[1]))
+		}
+	}
+	if len(points) > 0 {
+		pin.Pin(&points[0])
+		pin.Pin(&sizes[0])
+		c.point_grids, c.points_per_grid = &points[0], &sizes[0]
+	}
+	c.num_point_grids = C.uint32_t(len(sizes))
 	g := new(AutomaticMaskGenerator)
 	if err := call(func() C.sam2_status { return C.sam2_automatic_mask_generator_create(m.p, &c, &g.p) }); err != nil {
 		return nil, err
@@ -91,22 +110,54 @@ func (g *AutomaticMaskGenerator) Close() error {
 	return call(func() C.sam2_status { return C.sam2_automatic_mask_generator_destroy(p) })
 }
 
+// Until says when a search ends before everything was looked at.
+type Until struct {
+	Budget   time.Duration                    // how long to look, at most; 0: to the end
+	Progress func(points, of, masks int) bool // is told after every batch of points how many were looked at, of how many, and the masks found so far; returns whether to go on
+}
+
+// search is a call in progress.
+type search struct {
+	found    []AutomaticMask
+	progress func(points, of, masks int) bool
+}
+
 // Generate finds everything in a picture, best first.
 func (g *AutomaticMaskGenerator) Generate(picture image.Image) ([]AutomaticMask, error) {
-	var all []AutomaticMask
-	h := cgo.NewHandle(&all)
+	found, _, err := g.GenerateUntil(picture, Until{})
+	return found, err
+}
+
+// GenerateUntil is Generate, with an end; it says too whether everything was looked at.
+func (g *AutomaticMaskGenerator) GenerateUntil(picture image.Image, until Until) ([]AutomaticMask, bool, error) {
+	s := search{progress: until.Progress}
+	limit := C.uint64_t(C.SAM2_WAIT_FOREVER)
+	if until.Budget != 0 {
+		limit = C.uint64_t(max(until.Budget, 0).Milliseconds())
+	}
+	h := cgo.NewHandle(&s)
 	defer h.Delete()
 	user := C.malloc(C.size_t(unsafe.Sizeof(h)))
 	defer C.free(user)
 	*(*cgo.Handle)(user) = h
+	var complete C.int32_t
 	err := withImages([]image.Image{picture}, func(c *C.sam2_image) error {
 		return call(func() C.sam2_status {
-			each := C.sam2_automatic_mask_callback(C.sam2_go_mask)
-			return C.sam2_automatic_mask_generator_generate(g.p, c, C.SAM2_WAIT_FOREVER, nil, each, user, nil)
+			each, progress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
+			return C.sam2_automatic_mask_generator_generate(g.p, c, limit, progress, each, user, &complete)
 		})
 	})
 	runtime.KeepAlive(g)
-	return all, err
+	return s.found, complete != 0, err
+}
+
+//export sam2GoProgress
+func sam2GoProgress(user unsafe.Pointer, points, of, masks C.uint64_t) C.int32_t {
+	s := (*(*cgo.Handle)(user)).Value().(*search)
+	if s.progress == nil || s.progress(int(points), int(of), int(masks)) {
+		return 0
+	}
+	return 1
 }
 
 //export sam2GoMask
@@ -119,8 +170,8 @@ func sam2GoMask(user unsafe.Pointer, c *C.sam2_automatic_mask) C.int32_t {
 	for i := range m.BBox {
 		m.BBox[i], m.CropBox[i] = float32(c.bbox[i]), float32(c.crop_box[i])
 	}
-	to := (*(*cgo.Handle)(user)).Value().(*[]AutomaticMask)
-	*to = append(*to, m)
+	s := (*(*cgo.Handle)(user)).Value().(*search)
+	s.found = append(s.found, m)
 	return 0
 }
 
@@ -138,4 +189,57 @@ func DecodeRLE(text string, width, height int) (*image.Gray, error) {
 		mask.Pix[i] *= 255
 	}
 	return mask, err
+}
+
+// LabelMap paints masks, the texts of COCO's run lengths, into one map of height rows of width: 0 where there is none, else
+// 1 + a mask's place; the largest below, of equals the first on top.
+func LabelMap(masks []string, width, height int) ([]uint16, error) {
+	if width <= 0 || height <= 0 {
+		return nil, &Error{InvalidArgument, "an empty map"}
+	}
+	size := C.size_t(unsafe.Sizeof((*C.char)(nil)))
+	texts := (**C.char)(C.malloc(size * C.size_t(len(masks)+1)))
+	defer C.free(unsafe.Pointer(texts))
+	for i, text := range masks {
+		c := C.CString(text)
+		defer C.free(unsafe.Pointer(c))
+		unsafe.Slice(texts, len(masks))[i] = c
+	}
+	labels := make([]uint16, width*height)
+	err := call(func() C.sam2_status {
+		return C.sam2_mask_label_map(texts, C.size_t(len(masks)), C.uint32_t(width), C.uint32_t(height), (*C.uint16_t)(&labels[0]))
+	})
+	return labels, err
+}
+
+// Polygons gives the outlines of a mask, the text of COCO's run lengths, along the edges of its pixels: corners, clockwise around
+// what is on the object, the other way around holes. Filled by the even-odd rule they are the mask.
+func Polygons(mask string, width, height int) ([][]image.Point, error) {
+	if width <= 0 || height <= 0 {
+		return nil, &Error{InvalidArgument, "an empty mask"}
+	}
+	c := C.CString(mask)
+	defer C.free(unsafe.Pointer(c))
+	var corners, rings C.size_t
+	outlines := func(points, sizes *C.uint32_t) error {
+		return call(func() C.sam2_status {
+			return C.sam2_mask_polygons(c, C.uint32_t(width), C.uint32_t(height), points, &corners, sizes, &rings)
+		})
+	}
+	if err := outlines(nil, nil); err != nil {
+		return nil, err
+	}
+	// One more, so that there is a first.
+	points, sizes := make([]C.uint32_t, 2*corners+1), make([]C.uint32_t, rings+1)
+	if err := outlines(&points[0], &sizes[0]); err != nil {
+		return nil, err
+	}
+	all := make([][]image.Point, rings)
+	for i := range all {
+		for ; sizes[i] > 0; sizes[i]-- {
+			all[i] = append(all[i], image.Pt(int(points[0]), int(points[1])))
+			points = points[2:]
+		}
+	}
+	return all, nil
 }

@@ -5,3 +5,7 @@ int32_t sam2_go_frame(void *user, const sam2_frame *frame) { return sam2GoFrame(
 int32_t sam2_go_write(void *user, const uint8_t *data, size_t size) { return sam2GoWrite(user, (uint8_t *)data, size); }
 
 int32_t sam2_go_mask(void *user, const sam2_automatic_mask *mask) { return sam2GoMask(user, (sam2_automatic_mask *)mask); }
+
+int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t masks) {
+	return sam2GoProgress(user, points, of, masks);
+}

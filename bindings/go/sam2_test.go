@@ -215,8 +215,65 @@ func TestEverything(t *testing.T) {
 		if area != found.Area || must(EncodeRLE(mask)) != found.RLE || found.PredictedIoU <= 0.5 {
 			t.Error(found)
 		}
+		enclosed := 0
+		for _, ring := range must(Polygons(found.RLE, found.Width, found.Height)) {
+			for i, a := range ring {
+				b := ring[(i+1)%len(ring)]
+				enclosed += a.X*b.Y - b.X*a.Y
+			}
+		}
+		if enclosed != 2*int(area) {
+			t.Error("outlines of", enclosed, "half pixels around", area)
+		}
 	}
-	o.PointsPerSide = 0
+	rles, smallest := make([]string, len(all)), 0
+	for i, found := range all {
+		rles[i] = found.RLE
+		if found.Area < all[smallest].Area {
+			smallest = i
+		}
+	}
+	count := uint64(0)
+	for _, label := range must(LabelMap(rles, all[0].Width, all[0].Height)) {
+		if int(label) == smallest+1 {
+			count++
+		}
+	}
+	if count != all[smallest].Area {
+		t.Error("the smallest mask is not on top")
+	}
+	if _, err := LabelMap(rles, 3, 3); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+	if _, err := Polygons("x", 3, 3); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+
+	// The same points, given one by one; all of them, and some.
+	o.PointsPerSide, o.PointsPerBatch, o.PointGrids = 0, 4, make([][][2]float64, 1)
+	for i := 0; i < 16; i++ {
+		o.PointGrids[0] = append(o.PointGrids[0], [2]float64{(float64(i%4) + 0.5) / 4, (float64(i/4) + 0.5) / 4})
+	}
+	own := must(m.NewAutomaticMaskGenerator(o))
+	picture, seen := read(t, "demo/pictures/astronaut.png"), 0
+	again, complete, err := own.GenerateUntil(picture, Until{Progress: func(points, of, masks int) bool {
+		seen = points
+		return of == 16
+	}})
+	if err != nil || !complete || seen != 16 || !reflect.DeepEqual(again, all) {
+		t.Error(len(again), complete, seen, err)
+	}
+	for _, until := range []Until{{Progress: func(points, _, _ int) bool { return points < 4 }}, {Budget: 1}} {
+		some, complete, err := own.GenerateUntil(picture, until)
+		if err != nil || complete || len(some) >= len(all) {
+			t.Error(len(some), complete, err)
+		}
+	}
+	o.PointsPerSide = 4
+	if _, err := m.NewAutomaticMaskGenerator(o); status(err) != InvalidArgument {
+		t.Error(err)
+	}
+	o.PointsPerSide, o.PointGrids = 0, nil
 	if _, err := m.NewAutomaticMaskGenerator(o); status(err) != InvalidArgument {
 		t.Error(err)
 	}

@@ -1,10 +1,11 @@
 //! `sam2 auto`
 
 use crate::args::ModelArgs;
-use crate::overlay::{Overlay, mask_png};
-use crate::{Failure, files, note, print, write};
+use crate::overlay::{Overlay, colour};
+use crate::sheet::Sheet;
+use crate::{Failure, files, io, note, print, write};
 use sam2::picture::{self, Picture};
-use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Until};
+use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Frames, Until, labels};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,10 @@ pub struct Args {
     /// Points along each side of the picture
     #[arg(long, value_name = "N", default_value_t = 32)]
     points_per_side: usize,
+    /// Look at points of your own instead: a JSON file of a list for the picture and one for each layer of crops, of [x, y]
+    /// in 0..1
+    #[arg(long, value_name = "FILE", conflicts_with = "points_per_side")]
+    point_grids: Option<PathBuf>,
     /// Points that are decoded at once, at most
     #[arg(long, value_name = "N", default_value_t = 64)]
     points_per_batch: usize,
@@ -57,19 +62,40 @@ pub struct Args {
     /// One mask for each point instead of three
     #[arg(long)]
     no_multimask_output: bool,
-    /// Write the masks in colours here and the overlay beside it, as NAME.overlay.png; of a folder, a folder of NAME.json
-    /// and NAME.overlay.png, where what is there is not done again
+    /// Write a label map here, 0 or 1 + the mask's place, in the overlay's colours, and the overlay beside it, as
+    /// NAME.overlay.png; of a folder, a folder of NAME.json, NAME.labels.png and NAME.overlay.png, where what is there is
+    /// not done again, and of all overlays on one contact_sheet.png
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Print a list of records with the masks in COCO RLE
+    /// Print a list of records with the masks as run lengths
     #[arg(long)]
     json: bool,
+    /// How run lengths are written in JSON
+    #[arg(long, value_name = "MODE", value_enum, default_value = "coco_rle")]
+    output_mode: OutputMode,
+    /// In JSON, every mask's outlines too, as COCO's polygons; filled by the even-odd rule they are the mask
+    #[arg(long)]
+    polygons: bool,
+}
+
+/// The reference's, but for those that are no text.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum OutputMode {
+    CocoRle,
+    UncompressedRle,
 }
 
 impl Args {
-    fn options(&self) -> AutomaticMaskGeneratorOptions {
-        AutomaticMaskGeneratorOptions {
-            points_per_side: self.points_per_side,
+    fn options(&self) -> Result<AutomaticMaskGeneratorOptions, Failure> {
+        let read = |file: &PathBuf| {
+            let text = std::fs::read(file).map_err(|e| io(file, e))?;
+            let wrong = |e| files::wrong(file, format!("not a list of lists of [x, y]: {e}"));
+            serde_json::from_slice::<Vec<Vec<[f64; 2]>>>(&text).map_err(wrong)
+        };
+        let point_grids = self.point_grids.as_ref().map(read).transpose()?;
+        Ok(AutomaticMaskGeneratorOptions {
+            points_per_side: point_grids.is_none().then_some(self.points_per_side),
             points_per_batch: self.points_per_batch,
             pred_iou_thresh: self.pred_iou_thresh,
             stability_score_thresh: self.stability_score_thresh,
@@ -80,11 +106,36 @@ impl Args {
             crop_nms_thresh: self.crop_nms_thresh,
             crop_overlap_ratio: self.crop_overlap_ratio,
             crop_n_points_downscale_factor: self.crop_n_points_downscale_factor,
-            point_grids: None,
+            point_grids,
             min_mask_region_area: self.min_mask_region_area,
             use_m2m: self.use_m2m,
             multimask_output: !self.no_multimask_output,
-        }
+        })
+    }
+
+    /// Records as the reference has them, and polygons where they are asked for.
+    fn records(&self, masks: &[AutomaticMask]) -> Result<String, Failure> {
+        let record = |m: &AutomaticMask| {
+            let (rle, size) = (&m.segmentation, [m.segmentation.height, m.segmentation.width]);
+            let mut record = json!({
+                "segmentation": match self.output_mode {
+                    OutputMode::CocoRle => json!({"size": size, "counts": rle.to_coco()}),
+                    OutputMode::UncompressedRle => json!({"size": size, "counts": rle.counts}),
+                },
+                "area": m.area,
+                "bbox": m.bbox,
+                "predicted_iou": m.predicted_iou,
+                "point_coords": [m.point_coords],
+                "stability_score": m.stability_score,
+                "crop_box": m.crop_box,
+            });
+            if self.polygons {
+                let rings = rle.polygons()?;
+                record["polygons"] = json!(rings.iter().map(|ring| ring.concat()).collect::<Vec<_>>());
+            }
+            Ok(record)
+        };
+        Ok(masks.iter().map(record).collect::<sam2::Result<serde_json::Value>>()?.to_string())
     }
 }
 
@@ -93,18 +144,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if folder && (args.output.is_none() || args.json) {
         return Err(Failure::Usage("of a folder, results go to the folder that -o names".into()));
     }
-    let mut generator = args.model.load()?.automatic_mask_generator(args.options())?;
-    if let (true, Some(out)) = (folder, &args.output) {
-        return of_folder(&mut generator, &args.image, out);
+    if !folder && !args.json && (args.polygons || args.output_mode != OutputMode::CocoRle) {
+        return Err(Failure::Usage("--polygons and --output-mode say what is in the JSON: they need --json".into()));
     }
-    let (picture, masks) = find(&mut generator, &args.image)?;
+    let mut generator = args.model.load()?.automatic_mask_generator(args.options()?)?;
+    if let (true, Some(out)) = (folder, &args.output) {
+        return of_folder(&mut generator, args, out);
+    }
+    let picture = picture::read(&args.image)?;
+    let frame = picture.frame()?;
+    let masks = with_bar(|until| generator.generate_until(&frame, until))?.masks;
     if let Some(file) = &args.output {
         let (map, overlay) = pictures(&picture, &masks)?;
         write(file, &map)?;
-        write(&file.with_extension("overlay.png"), &overlay)?;
+        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay)?)?;
     }
     if args.json {
-        return print(&records(&masks));
+        return print(&args.records(&masks)?);
     }
     for (i, m) in masks.iter().enumerate() {
         let [x, y, w, h] = m.bbox;
@@ -114,9 +170,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything in a picture, with a bar on stderr.
-fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture, Vec<AutomaticMask>), Failure> {
-    let picture = picture::read(file)?;
+/// Does a search with a bar on stderr.
+fn with_bar<T>(search: impl FnOnce(Until<'_>) -> T) -> T {
     let style = indicatif::ProgressStyle::with_template("{bar:40} {pos}/{len} points, {msg}");
     let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
     let bar = indicatif::ProgressBar::new(0).with_style(style);
@@ -126,62 +181,69 @@ fn find(generator: &mut AutomaticMaskGenerator, file: &Path) -> Result<(Picture,
         bar.set_message(format!("{} masks", p.masks));
         true
     };
-    let found = generator.generate_until(&picture.frame()?, Until { progress: &mut progress, budget: None });
+    let found = search(Until { progress: &mut progress, budget: None });
     bar.finish_and_clear();
-    Ok((picture, found?.masks))
+    found
 }
 
-/// The masks in colours, the largest below; and over the picture.
-fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
-    let mut order: Vec<&AutomaticMask> = masks.iter().collect();
-    order.sort_by_key(|m| m.area);
-    let decoded = order.iter().map(|m| m.segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
+/// The label map of the masks as PNG, and the masks over the picture, in the same colours and with the largest below.
+fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Picture), Failure> {
+    let (width, height) = (picture.width, picture.height);
+    let mut order: Vec<usize> = (0..masks.len()).collect();
+    order.sort_by_key(|&i| masks[i].area);
+    let mut palette = vec![0; 3 * (masks.len() + 1)];
+    for (place, &i) in order.iter().enumerate() {
+        palette[3 * (i + 1)..][..3].copy_from_slice(&colour(place));
+    }
+    let all: Vec<_> = masks.iter().map(|m| &m.segmentation).collect();
+    let map = labels::encode_map(&labels::label_map(&all, height, width)?, width, height, &palette)?;
+    let decoded = order.iter().map(|&i| masks[i].segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
     let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
     let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
-    Ok((mask_png(&masks, picture.width, picture.height)?, picture::encode_png(&overlay)?))
+    Ok((map, overlay))
 }
 
-/// Records as the reference has them, with masks in COCO RLE.
-fn records(masks: &[AutomaticMask]) -> String {
-    let record = |m: &AutomaticMask| {
-        json!({
-            "segmentation": {"size": [m.segmentation.height, m.segmentation.width], "counts": m.segmentation.to_coco()},
-            "area": m.area,
-            "bbox": m.bbox,
-            "predicted_iou": m.predicted_iou,
-            "point_coords": [m.point_coords],
-            "stability_score": m.stability_score,
-            "crop_box": m.crop_box,
-        })
-    };
-    serde_json::Value::from_iter(masks.iter().map(record)).to_string()
-}
-
-/// All pictures of a folder; one that cannot be read is told of and does not stop the others.
-fn of_folder(generator: &mut AutomaticMaskGenerator, folder: &Path, out: &Path) -> Result<(), Failure> {
-    let mut all = files::entries(folder)?;
+/// All pictures of a folder, and a contact sheet; one that cannot be read is told of and does not stop the others.
+fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) -> Result<(), Failure> {
+    let mut all = files::entries(&args.image)?;
     all.retain(|(name, _)| {
         let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
         ["png", "jpg", "jpeg"].contains(&ending.as_str())
     });
-    std::fs::create_dir_all(out).map_err(|e| crate::io(out, e))?;
+    std::fs::create_dir_all(out).map_err(|e| io(out, e))?;
+    let file = |name: &str, kind: &str| out.join(format!("{name}.{kind}"));
+    let is_done: Vec<bool> = all.iter().map(|(name, _)| file(name, "json").exists()).collect();
+    let wanted = all.iter().zip(&is_done).filter(|(_, done)| !**done).map(|((_, path), _)| path.clone());
+    let frames = Frames::files(wanted.collect());
+    let mut batch = generator.generate_batch((0..frames.len()).map(|i| frames.read(i)));
+    let mut sheet = Sheet::new(all.len());
     let (mut failed, mut first) = (0, None);
-    for (i, (name, path)) in all.iter().enumerate() {
-        let (json, overlay) = (out.join(format!("{name}.json")), out.join(format!("{name}.overlay.png")));
-        if json.exists() {
+    for (i, (name, _)) in all.iter().enumerate() {
+        if is_done[i] {
+            let shown = picture::read(file(name, "overlay.png")).and_then(|overlay| sheet.put(i, &overlay));
+            if let Err(e) = shown {
+                note(&format!("{name} is not on the contact sheet: {e}"));
+            }
             continue;
         }
         note(&format!("{}/{} {name}", i + 1, all.len()));
-        let done = find(generator, path).and_then(|(picture, masks)| {
-            write(&overlay, &pictures(&picture, &masks)?.1)?;
+        let Some(found) = with_bar(|until| batch.next_until(until)) else { break };
+        let done = found.map_err(Failure::from).and_then(|(picture, found)| {
+            let (map, overlay) = pictures(&picture, &found.masks)?;
+            sheet.put(i, &overlay)?;
+            write(&file(name, "labels.png"), &map)?;
+            write(&file(name, "overlay.png"), &picture::encode_png(&overlay)?)?;
             // Last: it says that all is done.
-            write(&json, records(&masks).as_bytes())
+            write(&file(name, "json"), args.records(&found.masks)?.as_bytes())
         });
         if let Err(failure) = done {
             let (code, message) = failure.describe();
             note(&format!("error: {name}: {message}"));
             (failed, first) = (failed + 1, first.or(Some(code)));
         }
+    }
+    if !all.is_empty() {
+        write(&out.join("contact_sheet.png"), &picture::encode_png(&sheet.picture)?)?;
     }
     match first {
         Some(code) => Err(Failure::Part { code, message: format!("{failed} of {} pictures failed", all.len()) }),

@@ -12,6 +12,7 @@ mod info;
 mod overlay;
 mod overlay_video;
 mod segment;
+mod sheet;
 mod tensors;
 mod track;
 mod vos;

@@ -17,7 +17,7 @@ const COLOURS: [[u8; 3]; 8] = [
 ];
 
 /// The colour of object `i`.
-fn colour(i: usize) -> [u8; 3] {
+pub fn colour(i: usize) -> [u8; 3] {
     COLOURS[i % COLOURS.len()]
 }
 

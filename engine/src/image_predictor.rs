@@ -306,6 +306,11 @@ impl ImagePredictor {
         self.worker.survey(&Survey { prompts, extent, selection, cleaning, measure, iou_above, at_once }, keep, take)
     }
 
+    /// Whether a device encodes a picture while its caller goes on.
+    pub(crate) fn works_ahead(&self) -> bool {
+        self.worker.works_ahead()
+    }
+
     /// The features of picture `image`, as (channels, height, width): values, then that shape.
     pub fn features(&mut self, feature: Feature, image: usize) -> Result<(Vec<f32>, [usize; 3])> {
         if image >= self.sizes.len() {

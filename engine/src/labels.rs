@@ -1,7 +1,10 @@
-//! Label pictures: PNG files whose values are the numbers of objects, as data sets of video segmentation keep masks.
+//! Label maps of masks; and label pictures, PNG files whose values are the numbers of objects, as data sets of video
+//! segmentation keep masks.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, try_zeros};
+use crate::mask_out::MaskFormat;
 use crate::picture::{MAX_PIXELS, Refusal, buffer, check_size, png_of};
+use crate::rle::Rle;
 use std::path::Path;
 
 /// A label picture.
@@ -71,7 +74,47 @@ pub fn encode(numbers: &[u8], width: usize, height: usize, palette: &[u8]) -> Re
     }
     let mut colours = self::palette();
     colours.iter_mut().zip(palette).for_each(|(colour, &given)| *colour = given);
-    png_of(numbers, width, height, png::ColorType::Indexed, Some(colours))
+    png_of(numbers, width, height, (png::ColorType::Indexed, png::BitDepth::Eight), Some(colours))
+}
+
+/// One map (height, width) of masks that may overlap: 0 where there is none, else 1 + a mask's place. Masks are painted from the
+/// largest area to the smallest, so that small ones lie on top; of equals the first does. Fails where a mask is of another size,
+/// and where there are more than [`MaskFormat::MOST_LABELS`].
+pub fn label_map(masks: &[&Rle], height: usize, width: usize) -> Result<Vec<u16>> {
+    let most = MaskFormat::MOST_LABELS;
+    if masks.len() > most {
+        return Err(Error::input(format!("{} masks for a map of labels, which tells {most} apart", masks.len())));
+    }
+    let mut map = try_zeros::<u16>(height.saturating_mul(width), "a map of labels")?;
+    let mut order: Vec<usize> = (0..masks.len()).collect();
+    order.sort_by_key(|&i| masks[i].area());
+    for &i in order.iter().rev() {
+        let mask = masks[i];
+        if (mask.height, mask.width) != (height, width) {
+            let size = format!("{}x{}", mask.height, mask.width);
+            return Err(Error::input(format!("mask {i} of {size} for a map of labels of {height}x{width}")));
+        }
+        mask.check()?;
+        for (x, rows) in mask.pieces() {
+            rows.for_each(|y| map[y * width + x] = i as u16 + 1);
+        }
+    }
+    Ok(map)
+}
+
+/// Encodes a map of labels (height, width) as a PNG: as [`encode`] where none is above 255, else in 16-bit gray.
+pub fn encode_map(map: &[u16], width: usize, height: usize, palette: &[u8]) -> Result<Vec<u8>> {
+    if width.checked_mul(height) != Some(map.len()) {
+        return Err(Error::input(format!("{} labels for {width}x{height} pixels", map.len())));
+    }
+    let mut bytes = try_zeros::<u8>(map.len() * 2, "a map of labels")?;
+    if map.iter().all(|&label| label <= 255) {
+        bytes.truncate(map.len());
+        bytes.iter_mut().zip(map).for_each(|(byte, &label)| *byte = label as u8);
+        return encode(&bytes, width, height, palette);
+    }
+    bytes.chunks_mut(2).zip(map).for_each(|(bytes, label)| bytes.copy_from_slice(&label.to_be_bytes()));
+    png_of(&bytes, width, height, (png::ColorType::Grayscale, png::BitDepth::Sixteen), None)
 }
 
 /// The colours that data sets of video segmentation use: Pascal VOC's, of 256 numbers.
@@ -125,6 +168,42 @@ mod tests {
             assert!(refusal.contains("mask.png") && refusal.contains("a palette"), "{refusal}");
         }
         assert!(decode("x", b"\xff\xd8\xff").is_err());
+    }
+
+    #[test]
+    fn small_masks_lie_on_large_ones() {
+        let mask = |rows: [&[u8]; 2]| Rle::encode(&rows.concat(), 2, 3);
+        let (small, all) = (mask([b"\0\x01\0", b"\0\0\0"]), mask([&[1; 3], &[1; 3]]));
+        let (left, right) = (mask([&[1, 1, 0], &[1, 0, 0]]), mask([&[0, 1, 0], &[0, 1, 1]]));
+        assert_eq!(label_map(&[&small, &all], 2, 3).unwrap(), [2, 1, 2, 2, 2, 2]);
+        assert_eq!(label_map(&[&all, &small], 2, 3).unwrap(), [1, 2, 1, 1, 1, 1]);
+        // Of equals the first.
+        assert_eq!(label_map(&[&left, &right], 2, 3).unwrap(), [1, 1, 0, 1, 2, 2]);
+        assert_eq!(label_map(&[&right, &left], 2, 3).unwrap(), [2, 1, 0, 2, 1, 1]);
+        assert_eq!(label_map(&[], 2, 3).unwrap(), [0; 6]);
+        let broken = Rle { counts: vec![1, 6], ..all.clone() };
+        let many = vec![&small; MaskFormat::MOST_LABELS + 1];
+        for (masks, height, width, what) in
+            [(&[&small, &all][..], 3, 2, "mask"), (&[&broken], 2, 3, "RLE"), (&many, 2, 3, "65535")]
+        {
+            let error = label_map(masks, height, width).unwrap_err();
+            assert!(matches!(error, Error::Input(_)) && error.to_string().contains(what), "{error}");
+        }
+        assert!(matches!(label_map(&[], usize::MAX, 2), Err(Error::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn maps_of_many_labels_are_gray() {
+        let few = encode_map(&[0, 255, 1, 2], 2, 2, &[1, 2, 3]).unwrap();
+        let read = decode("few", &few).unwrap();
+        assert_eq!((read.numbers, &read.palette.unwrap()[..6]), (vec![0, 255, 1, 2], &[1, 2, 3, 128, 0, 0][..]));
+        let many = encode_map(&[0, 256, 1, 65535], 2, 2, &[]).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(many)).read_info().unwrap();
+        let mut values = [0; 8];
+        reader.next_frame(&mut values).unwrap();
+        assert_eq!(reader.output_color_type(), (png::ColorType::Grayscale, png::BitDepth::Sixteen));
+        assert_eq!(values, [0, 0, 1, 0, 0, 1, 255, 255]);
+        assert!(encode_map(&[0; 5], 2, 2, &[]).is_err());
     }
 
     proptest! {

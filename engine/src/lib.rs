@@ -24,6 +24,7 @@ mod model_handle;
 pub mod null;
 pub mod operands;
 pub mod picture;
+mod polygons;
 mod precision;
 mod prompt;
 pub mod resample;
@@ -35,7 +36,10 @@ mod video;
 mod worker;
 mod workspace;
 
-pub use amg::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks, Progress, Until};
+pub use amg::{
+    AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
+    MAX_GRID_POINTS, Progress, Until,
+};
 pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
 pub use config::Config;

@@ -129,7 +129,7 @@ pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
         PixelFormat::Rgb8 => png::ColorType::Rgb,
         other => return Err(Error::input(format!("a PNG of {other:?}"))),
     };
-    png_of(&picture.pixels, picture.width, picture.height, color, None)
+    png_of(&picture.pixels, picture.width, picture.height, (color, png::BitDepth::Eight), None)
 }
 
 /// Encodes numbers (height, width) as a PNG with the colours that the data sets of video segmentation use for them.
@@ -141,14 +141,14 @@ pub(crate) fn png_of(
     pixels: &[u8],
     width: usize,
     height: usize,
-    color: png::ColorType,
+    (color, depth): (png::ColorType, png::BitDepth),
     palette: Option<Vec<u8>>,
 ) -> Result<Vec<u8>> {
     let failed = |e: png::EncodingError| Error::Picture { name: "PNG".into(), what: e.to_string() };
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
     encoder.set_color(color);
-    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_depth(depth);
     if let Some(palette) = palette {
         encoder.set_palette(palette);
     }

@@ -1,6 +1,7 @@
 //! Masks as run lengths, as COCO stores them (column by column, background first), and their string form.
 
 use crate::error::{Error, Result, try_zeros};
+use std::ops::Range;
 
 /// A binary mask as run lengths.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,22 +85,34 @@ impl Rle {
 
     /// The mask as rows, 1 being foreground. Fails when the runs do not add up to the mask's size.
     pub fn decode(&self) -> Result<Vec<u8>> {
+        self.check()?;
+        let mut mask = try_zeros::<u8>(self.height * self.width, "a mask")?;
+        for (x, rows) in self.pieces() {
+            rows.for_each(|y| mask[y * self.width + x] = 1);
+        }
+        Ok(mask)
+    }
+
+    /// Fails when the runs do not add up to the mask's size.
+    pub(crate) fn check(&self) -> Result<()> {
         let total: u64 = self.counts.iter().map(|&n| n as u64).sum();
         if Some(total) != (self.height as u64).checked_mul(self.width as u64) {
             let what = format!("runs of {total} pixels for a mask of {}x{}", self.height, self.width);
             return Err(Error::Input(format!("RLE: {what}")));
         }
-        let mut mask = try_zeros::<u8>(total as usize, "a mask")?;
-        let mut at = 0;
-        for (i, &n) in self.counts.iter().enumerate() {
-            if i % 2 == 1 {
-                for p in at..at + n as usize {
-                    mask[p % self.height * self.width + p / self.height] = 1;
-                }
-            }
-            at += n as usize;
-        }
-        Ok(mask)
+        Ok(())
+    }
+
+    /// The foreground of a checked mask, column by column: x, and rows that follow on one another.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (height, mut at) = (self.height, 0);
+        self.counts.iter().enumerate().flat_map(move |(i, &n)| {
+            let run = at..at + n as usize;
+            at = run.end;
+            let columns = if i % 2 == 1 && n > 0 { run.start / height..run.end.div_ceil(height) } else { 0..0 };
+            columns
+                .map(move |x| (x, run.start.max(x * height) - x * height..run.end.min((x + 1) * height) - x * height))
+        })
     }
 
     /// Foreground pixels.

@@ -49,6 +49,8 @@ pub(crate) trait ImageWorker: Send {
     fn decode(&mut self, jobs: &mut [Job<'_>], selection: Selection, cleaning: Option<Cleaning>) -> Result<()>;
     /// The features of an image as (c, h, w).
     fn features(&mut self, feature: Feature, image: usize) -> Result<(Vec<f32>, [usize; 3])>;
+    /// Whether encoding goes on after the call has returned.
+    fn works_ahead(&self) -> bool;
     /// Waits for everything enqueued.
     fn synchronize(&mut self) -> Result<()>;
     fn counters(&self) -> Counters;
@@ -498,6 +500,10 @@ impl<B: Backend> ImageWorker for Worker<B> {
         x.dtype().widen(&bytes, &mut last);
         let first = try_from_fn(h * w * c, "features", |i| last[i % (h * w) * c + i / (h * w)])?;
         Ok((first, [c, h, w]))
+    }
+
+    fn works_ahead(&self) -> bool {
+        self.b.records()
     }
 
     fn synchronize(&mut self) -> Result<()> {

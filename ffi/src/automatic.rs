@@ -6,8 +6,8 @@ use crate::image::{frames, sam2_image};
 use crate::job::SAM2_WAIT_FOREVER;
 use crate::model::{MODELS, sam2_model};
 use crate::options::{Sized32, read};
-use crate::status::{Failure, call, sam2_status};
-use engine::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Progress, Until};
+use crate::status::{Failure, Result, call, sam2_status};
+use engine::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, MAX_GRID_POINTS, Progress, Until};
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ static GENERATORS: Table<Exclusive<AutomaticMaskGenerator>> = Table::new("automa
 pub struct sam2_automatic_mask_options {
     /// sizeof(sam2_automatic_mask_options)
     pub struct_size: u32,
-    /// Points along each side of the picture, 1 to 1024.
+    /// Points along each side of the picture, 1 to 1024; 0 where there are `point_grids`.
     pub points_per_side: u32,
     /// Points that are decoded at once, at most.
     pub points_per_batch: u32,
@@ -54,9 +54,18 @@ pub struct sam2_automatic_mask_options {
     pub crop_nms_thresh: f32,
     /// How much of the shorter side crops of the first layer overlap by, 0..1.
     pub crop_overlap_ratio: f64,
+    /// Instead of `points_per_side`, points of your own: x and y of each, in 0..1 of a crop, those of the picture first and
+    /// then those of each layer of crops. They are copied. Null: none.
+    pub point_grids: *const f64,
+    /// How many points the picture and each layer have, 1 to 1048576.
+    pub points_per_grid: *const u32,
+    /// `crop_n_layers` + 1, where there are `point_grids`.
+    pub num_point_grids: u32,
+    /// Not used.
+    pub reserved: u32,
 }
 
-// SAFETY: numbers, its size first.
+// SAFETY: numbers and pointers, its size first.
 unsafe impl Sized32 for sam2_automatic_mask_options {
     const INIT: Self = sam2_automatic_mask_options {
         struct_size: size_of::<Self>() as u32,
@@ -74,6 +83,10 @@ unsafe impl Sized32 for sam2_automatic_mask_options {
         box_nms_thresh: 0.7,
         crop_nms_thresh: 0.7,
         crop_overlap_ratio: 0.3413333333333333,
+        point_grids: std::ptr::null(),
+        points_per_grid: std::ptr::null(),
+        num_point_grids: 0,
+        reserved: 0,
     };
     const NAME: &'static str = "sam2_automatic_mask_options";
 }
@@ -117,10 +130,41 @@ pub type sam2_automatic_mask_callback =
 pub type sam2_progress_callback =
     Option<unsafe extern "C" fn(user: *mut c_void, points: u64, of: u64, masks: u64) -> i32>;
 
+/// The points of each layer; none where they are on grids.
+///
+/// # Safety
+/// What the options describe is there.
+unsafe fn point_grids(o: &sam2_automatic_mask_options) -> Result<Option<Vec<Vec<[f64; 2]>>>> {
+    if o.point_grids.is_null() && o.num_point_grids == 0 {
+        return Ok(None);
+    }
+    if o.point_grids.is_null() || o.points_per_grid.is_null() {
+        return Err(Failure::argument("point_grids and points_per_grid go together"));
+    }
+    let layers = o.crop_n_layers.saturating_add(1);
+    if o.num_point_grids != layers {
+        return Err(Failure::argument(format!("{} point_grids; crop_n_layers takes {layers}", o.num_point_grids)));
+    }
+    let (mut grids, mut first) = (Vec::new(), o.point_grids.cast::<[f64; 2]>());
+    for i in 0..layers as usize {
+        // SAFETY: the caller's promise, as far as the counts are those of points.
+        let n = unsafe { *o.points_per_grid.add(i) } as usize;
+        if n > MAX_GRID_POINTS {
+            return Err(Failure::argument(format!("{n} points in point grid {i}; it has 1 to {MAX_GRID_POINTS}")));
+        }
+        // SAFETY: the caller's promise; a point is two numbers.
+        unsafe {
+            grids.push(std::slice::from_raw_parts(first, n).to_vec());
+            first = first.add(n);
+        }
+    }
+    Ok(Some(grids))
+}
+
 /// Makes a generator. `options` may be null. On success `*out` is to be given to `sam2_automatic_mask_generator_destroy`.
 ///
 /// # Safety
-/// `options` is null or readable; `out` is writable.
+/// `options` is null or readable, and what it describes is there; `out` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
     model: *const sam2_model,
@@ -132,8 +176,9 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
         unsafe {
             put("out", out, || {
                 let o = read(options)?;
+                let grids = point_grids(&o)?;
                 let options = AutomaticMaskGeneratorOptions {
-                    points_per_side: o.points_per_side as usize,
+                    points_per_side: (grids.is_none() || o.points_per_side > 0).then_some(o.points_per_side as usize),
                     points_per_batch: o.points_per_batch as usize,
                     pred_iou_thresh: o.pred_iou_thresh,
                     stability_score_thresh: o.stability_score_thresh,
@@ -144,7 +189,7 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
                     crop_nms_thresh: o.crop_nms_thresh,
                     crop_overlap_ratio: o.crop_overlap_ratio,
                     crop_n_points_downscale_factor: o.crop_n_points_downscale_factor as usize,
-                    point_grids: None,
+                    point_grids: grids,
                     min_mask_region_area: o.min_mask_region_area as usize,
                     use_m2m: o.use_m2m != 0,
                     multimask_output: o.multimask_output != 0,

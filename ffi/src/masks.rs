@@ -5,7 +5,6 @@ use crate::image::{SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST};
 use crate::options::{Sized32, read};
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::picture::{self, Picture};
-use engine::rle::Rle;
 use engine::{DeviceSlice, MaskBuffer, MaskFormat, MaskMemory, PixelFormat};
 use std::ffi::{c_char, c_void};
 
@@ -134,67 +133,4 @@ fn write(path: &str, mask: &[u8], width: usize, height: usize) -> Result<()> {
 pub(crate) fn pixels(width: u32, height: u32) -> Result<usize> {
     let size = (width as usize).checked_mul(height as usize).filter(|&n| n > 0 && n <= isize::MAX as usize);
     size.ok_or_else(|| Failure::argument(format!("a mask of {width}x{height} pixels")))
-}
-
-/// Writes a mask (height, width), not 0 on the object, as the text of COCO's run lengths, with its end. `*size` is the room
-/// in `text_` before, and what the text takes after; where the room is too small the call fails, and where `text_` is null it
-/// only asks.
-///
-/// # Safety
-/// `mask` has width times height bytes; `text_` is null or has `*size` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_mask_encode_rle(
-    mask: *const u8,
-    width: u32,
-    height: u32,
-    text_: *mut c_char,
-    size: *mut usize,
-) -> sam2_status {
-    call(|| {
-        if mask.is_null() || size.is_null() {
-            return Err(Failure::argument("mask and size must not be null"));
-        }
-        // SAFETY: the caller's promise.
-        let mask = unsafe { std::slice::from_raw_parts(mask, pixels(width, height)?) };
-        let coco = Rle::encode(mask, height as usize, width as usize).to_coco();
-        // SAFETY: the caller's promise; the text fits with its end.
-        unsafe {
-            let room = size.replace(coco.len() + 1);
-            if text_.is_null() {
-                return Ok(());
-            }
-            if room <= coco.len() {
-                return Err(Failure::argument(format!(
-                    "text has room for {room} bytes, {} are needed",
-                    coco.len() + 1
-                )));
-            }
-            text_.copy_from_nonoverlapping(coco.as_ptr().cast(), coco.len());
-            text_.add(coco.len()).write(0);
-        }
-        Ok(())
-    })
-}
-
-/// Reads the text of COCO's run lengths into a mask (height, width), 1 on the object.
-///
-/// # Safety
-/// `text_` ends in 0; `mask` has width times height bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_mask_decode_rle(
-    text_: *const c_char,
-    width: u32,
-    height: u32,
-    mask: *mut u8,
-) -> sam2_status {
-    call(|| {
-        let size = pixels(width, height)?;
-        // SAFETY: the caller's promise.
-        let coco = unsafe { text("text", text_) }?.filter(|_| !mask.is_null());
-        let coco = coco.ok_or_else(|| Failure::argument("text and mask must not be null"))?;
-        let decoded = Rle::from_coco(coco, height as usize, width as usize)?.decode()?;
-        // SAFETY: the caller's promise; decoding checks the size.
-        unsafe { mask.copy_from_nonoverlapping(decoded.as_ptr(), size) };
-        Ok(())
-    })
 }

@@ -111,6 +111,9 @@ static void nothing(void *stale) {
     CHECK(bad(sam2_image_from_dlpack(NULL, &image)) && bad(sam2_mask_buffer_from_dlpack(NULL, &buffer)));
     CHECK(bad(sam2_push_frames(NULL, 1)) && sam2_push_frames(&(sam2_push)SAM2_PUSH_INIT, 0) == SAM2_OK);
     CHECK(bad(sam2_mask_encode_rle(NULL, 1, 1, NULL, NULL)) && bad(sam2_mask_decode_rle(NULL, 1, 1, NULL)));
+    size_t number = 0;
+    CHECK(bad(sam2_mask_label_map(NULL, 1, 1, 1, NULL)) && bad(sam2_mask_label_map(&(const char *){NULL}, 1, 1, 1, &(uint16_t){0})));
+    CHECK(bad(sam2_mask_polygons(NULL, 1, 1, NULL, &number, NULL, &number)) && bad(sam2_mask_polygons("01", 1, 1, NULL, NULL, NULL, NULL)));
     CHECK(bad(sam2_gpu_count(NULL)) && sam2_gpu_get_info(999, &gpu) != SAM2_OK && bad(sam2_set_log_callback(9, log_nothing, NULL)));
     CHECK(bad(sam2_model_load(NULL, NULL, NULL)) && bad(sam2_model_load("demo", NULL, NULL)));
     void *out;

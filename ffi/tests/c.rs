@@ -53,10 +53,17 @@ fn everything_in_every_form() {
     std::fs::remove_file(&png).unwrap();
 }
 
+#[test]
+fn everything_in_a_picture() {
+    for compiler in [C, C_SANITIZED] {
+        run(compiler, "ffi/tests/automatic.c", &["demo"]);
+    }
+}
+
 /// All that the header declares is called by the tests.
 #[test]
 fn every_function_is_called() {
-    let tests = ["usage.c", "tests/abi.c", "tests/forms.c"]
+    let tests = ["usage.c", "tests/abi.c", "tests/forms.c", "tests/automatic.c"]
         .map(|f| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(f)).unwrap());
     let called = |f: &header::Function| tests.iter().any(|text| text.contains(&format!("{}(", f.name)));
     let missing: Vec<String> = header::functions().into_iter().filter(|f| !called(f)).map(|f| f.name).collect();

@@ -425,54 +425,6 @@ static void background(const char *frames) {
     OK(sam2_video_predictor_destroy(v));
 }
 
-// Everything in a picture, and part of it.
-struct everything {
-    int masks, calls, stop;
-    uint64_t area, points;
-};
-
-static int32_t see_mask(void *user, const sam2_automatic_mask *m) {
-    struct everything *e = user;
-    static uint8_t mask[SIZE];
-    OK(sam2_mask_decode_rle(m->rle, m->width, m->height, mask));
-    uint64_t area = 0;
-    for (int i = 0; i < SIZE; i++) area += mask[i];
-    CHECK(area == m->area && m->predicted_iou > 0.3f && m->bbox[2] < W && m->crop_box[3] == H);
-    e->masks++, e->area += area;
-    return 0;
-}
-
-static int32_t on_the_way(void *user, uint64_t points, uint64_t of, uint64_t masks) {
-    struct everything *e = user;
-    CHECK(points <= of && of == 16 && masks <= 3 * points);
-    e->calls++, e->points = points;
-    return e->stop;
-}
-
-static void automatic(void) {
-    sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
-    sam2_automatic_mask_options options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
-    CHECK(options.points_per_side == 32 && options.pred_iou_thresh == 0.8f && options.crop_overlap_ratio == 512.0 / 1500.0);
-    sam2_automatic_mask_generator *g;
-    options.points_per_batch = 0;
-    CHECK(bad(sam2_automatic_mask_generator_create(model, &options, &g)) && strstr(sam2_last_error(), "points_per_batch"));
-    options.points_per_batch = 5, options.points_per_side = 4, options.pred_iou_thresh = 0.3f;
-    options.stability_score_thresh = 0.3f;
-    OK(sam2_automatic_mask_generator_create(model, &options, &g));
-    struct everything all = {0}, some = {.stop = 1}, late = {0};
-    int complete = 7;
-    OK(sam2_automatic_mask_generator_generate(g, &image, SAM2_WAIT_FOREVER, on_the_way, see_mask, &all, &complete));
-    CHECK(complete == 1 && all.masks > 0 && all.calls == 4 && all.points == 16);
-    OK(sam2_automatic_mask_generator_generate(g, &image, SAM2_WAIT_FOREVER, on_the_way, see_mask, &some, &complete));
-    CHECK(complete == 0 && some.calls == 1 && some.points == 5);
-    OK(sam2_automatic_mask_generator_generate(g, &image, 0, on_the_way, see_mask, &late, &complete));
-    CHECK(complete == 0 && late.points == 5 && late.masks == some.masks && late.area == some.area);
-    CHECK(bad(sam2_automatic_mask_generator_generate(g, &image, 0, NULL, NULL, NULL, NULL)));
-    OK(sam2_automatic_mask_generator_generate(g, &image, SAM2_WAIT_FOREVER, NULL, see_mask, &late, NULL));
-    CHECK(late.masks == some.masks + all.masks);
-    OK(sam2_automatic_mask_generator_destroy(g));
-}
-
 struct heard {
     int messages, level, recursive;
     char last[500];
@@ -537,7 +489,6 @@ int main(int argc, char **argv) {
     tensors();
     cameras();
     background(argv[2]);
-    automatic();
     // From memory it is the same model.
     FILE *file = fopen(weights, "rb");
     fseek(file, 0, SEEK_END);

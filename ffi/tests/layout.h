@@ -2,7 +2,7 @@
 #include <sam2.h>
 #include <stddef.h>
 
-_Static_assert(sizeof(sam2_automatic_mask_options) == 64, "sam2_automatic_mask_options");
+_Static_assert(sizeof(sam2_automatic_mask_options) == 88, "sam2_automatic_mask_options");
 _Static_assert(offsetof(sam2_automatic_mask_options, points_per_side) == 4, "points_per_side");
 _Static_assert(offsetof(sam2_automatic_mask_options, points_per_batch) == 8, "points_per_batch");
 _Static_assert(offsetof(sam2_automatic_mask_options, crop_n_layers) == 12, "crop_n_layers");
@@ -17,6 +17,10 @@ _Static_assert(offsetof(sam2_automatic_mask_options, mask_threshold) == 44, "mas
 _Static_assert(offsetof(sam2_automatic_mask_options, box_nms_thresh) == 48, "box_nms_thresh");
 _Static_assert(offsetof(sam2_automatic_mask_options, crop_nms_thresh) == 52, "crop_nms_thresh");
 _Static_assert(offsetof(sam2_automatic_mask_options, crop_overlap_ratio) == 56, "crop_overlap_ratio");
+_Static_assert(offsetof(sam2_automatic_mask_options, point_grids) == 64, "point_grids");
+_Static_assert(offsetof(sam2_automatic_mask_options, points_per_grid) == 72, "points_per_grid");
+_Static_assert(offsetof(sam2_automatic_mask_options, num_point_grids) == 80, "num_point_grids");
+_Static_assert(offsetof(sam2_automatic_mask_options, reserved) == 84, "reserved");
 _Static_assert(sizeof(sam2_image) == 104, "sam2_image");
 _Static_assert(offsetof(sam2_image, format) == 4, "format");
 _Static_assert(offsetof(sam2_image, width) == 8, "width");

@@ -309,6 +309,37 @@ inline result<std::vector<std::uint8_t>> decode_rle(const std::string& text, std
     return detail::give<std::vector<std::uint8_t>>(status, [&] { return std::move(mask); });
 }
 
+// Masks, as the texts of COCO's run lengths, in one map (height, width): 0 where there is none, else 1 + a mask's place; the
+// largest below, of equals the first on top.
+inline result<std::vector<std::uint16_t>> label_map(
+    span<const std::string> masks, std::uint32_t width, std::uint32_t height) {
+    std::vector<const char*> texts;
+    for (const std::string& text : masks) texts.push_back(text.c_str());
+    std::vector<std::uint16_t> labels(std::size_t(width) * height);
+    auto status = sam2_mask_label_map(texts.data(), texts.size(), width, height, labels.data());
+    return detail::give<std::vector<std::uint16_t>>(status, [&] { return std::move(labels); });
+}
+
+// Corners (x, y) of an outline, the first not repeated.
+using ring = std::vector<std::array<std::uint32_t, 2>>;
+
+// The outlines of a mask, as the text of COCO's run lengths, along the edges of its pixels: clockwise around what is on the
+// object, the other way around holes. Filled by the even-odd rule they are the mask.
+inline result<std::vector<ring>> polygons(const std::string& text, std::uint32_t width, std::uint32_t height) {
+    std::size_t corners = 0, rings = 0;
+    auto status = sam2_mask_polygons(text.c_str(), width, height, nullptr, &corners, nullptr, &rings);
+    std::vector<std::uint32_t> points(2 * corners + 1), sizes(rings + 1);
+    if (status == SAM2_OK)
+        status = sam2_mask_polygons(text.c_str(), width, height, points.data(), &corners, sizes.data(), &rings);
+    return detail::give<std::vector<ring>>(status, [&] {
+        std::vector<ring> all(rings);
+        const std::uint32_t* at = points.data();
+        for (std::size_t i = 0; i < rings; i++)
+            for (std::uint32_t k = 0; k < sizes[i]; k++, at += 2) all[i].push_back({at[0], at[1]});
+        return all;
+    });
+}
+
 // Encodes pictures, then makes masks for prompts on them.
 class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_predictor_destroy> {
   public:
@@ -407,7 +438,13 @@ struct automatic_mask {
     std::array<float, 4> bbox{}, crop_box{};  // left, top, width, height
     point point_coords{};                     // that found it
     std::uint64_t area = 0;                   // pixels
-    std::string rle;                          // for decode_rle
+    std::string rle;                          // for decode_rle, label_map and polygons
+};
+
+// What was found in a picture.
+struct automatic_masks {
+    std::vector<automatic_mask> masks;  // best first
+    bool complete = false;              // everything was looked at
 };
 
 // Finds everything in pictures.
@@ -416,30 +453,83 @@ class automatic_mask_generator
   public:
     using handle::handle;
 
+    // `point_grids`: instead of points_per_side, which is 0 then, x and y of points in 0..1, for the picture and for each layer
+    // of crops.
     static result<automatic_mask_generator> create(
-        const model& m, const sam2_automatic_mask_options& options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT) {
+        const model& m, sam2_automatic_mask_options options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT,
+        span<const std::vector<std::array<double, 2>>> point_grids = {}) {
+        std::vector<double> points;
+        std::vector<std::uint32_t> sizes;
+        for (const auto& grid : point_grids) {
+            sizes.push_back(static_cast<std::uint32_t>(grid.size()));
+            for (const auto& at : grid) points.insert(points.end(), at.begin(), at.end());
+        }
+        if (!sizes.empty()) {
+            options.point_grids = points.data(), options.points_per_grid = sizes.data();
+            options.num_point_grids = static_cast<std::uint32_t>(sizes.size());
+        }
         sam2_automatic_mask_generator* p = nullptr;
         auto status = sam2_automatic_mask_generator_create(m.get(), &options, &p);
         return detail::give<automatic_mask_generator>(status, [&] { return automatic_mask_generator(p); });
     }
-    // Best first; after so many milliseconds those that were found until then.
-    result<std::vector<automatic_mask>> generate(
-        const sam2_image& image, std::uint64_t milliseconds = SAM2_WAIT_FOREVER) {
-        std::vector<automatic_mask> out;
-        auto status = sam2_automatic_mask_generator_generate(get(), &image, milliseconds, nullptr, keep, &out, nullptr);
-        return detail::give<std::vector<automatic_mask>>(status, [&] { return std::move(out); });
+    // Masks, best first.
+    result<std::vector<automatic_mask>> generate(const sam2_image& image) {
+        auto on = [](std::uint64_t, std::uint64_t, std::uint64_t) { return true; };
+        search<decltype(on)> s{on};
+        auto status = s.run(get(), image, SAM2_WAIT_FOREVER);
+        return detail::give<std::vector<automatic_mask>>(status, [&] { return std::move(s.found.masks); });
+    }
+    // The best of what is found in so many milliseconds, or until `progress(points, of, masks)` returns false: it is told after
+    // every batch of points how many were looked at, of how many, and the masks found so far. What it throws comes out of
+    // this call.
+    template <class F>
+    result<automatic_masks> generate_until(
+        const sam2_image& image, F progress, std::uint64_t milliseconds = SAM2_WAIT_FOREVER) {
+        search<F> s{progress};
+        auto status = s.run(get(), image, milliseconds);
+#ifdef SAM2_CPP_EXCEPTIONS
+        if (s.thrown) std::rethrow_exception(s.thrown);
+#endif
+        return detail::give<automatic_masks>(status, [&] { return std::move(s.found); });
     }
 
   private:
-    static std::int32_t keep(void* user, const sam2_automatic_mask* m) {
-        automatic_mask out;
-        out.width = m->width, out.height = m->height, out.area = m->area, out.rle = m->rle;
-        out.predicted_iou = m->predicted_iou, out.stability_score = m->stability_score;
-        for (std::size_t i = 0; i < 4; i++) out.bbox[i] = m->bbox[i], out.crop_box[i] = m->crop_box[i];
-        out.point_coords = {m->point_coords[0], m->point_coords[1]};
-        static_cast<std::vector<automatic_mask>*>(user)->push_back(std::move(out));
-        return 0;
-    }
+    template <class F> struct search {
+        F& progress;
+        automatic_masks found = {};
+#ifdef SAM2_CPP_EXCEPTIONS
+        std::exception_ptr thrown = nullptr;
+        static std::int32_t on_the_way(void* user, std::uint64_t points, std::uint64_t of, std::uint64_t masks) {
+            auto* s = static_cast<search*>(user);
+            try {
+                return !s->progress(points, of, masks);
+            } catch (...) {
+                s->thrown = std::current_exception();
+                return 1;
+            }
+        }
+#else
+        static std::int32_t on_the_way(void* user, std::uint64_t points, std::uint64_t of, std::uint64_t masks) {
+            return !static_cast<search*>(user)->progress(points, of, masks);
+        }
+#endif
+        static std::int32_t keep(void* user, const sam2_automatic_mask* m) {
+            automatic_mask out;
+            out.width = m->width, out.height = m->height, out.area = m->area, out.rle = m->rle;
+            out.predicted_iou = m->predicted_iou, out.stability_score = m->stability_score;
+            for (std::size_t i = 0; i < 4; i++) out.bbox[i] = m->bbox[i], out.crop_box[i] = m->crop_box[i];
+            out.point_coords = {m->point_coords[0], m->point_coords[1]};
+            static_cast<search*>(user)->found.masks.push_back(std::move(out));
+            return 0;
+        }
+        sam2_status run(sam2_automatic_mask_generator* g, const sam2_image& image, std::uint64_t milliseconds) {
+            std::int32_t complete = 0;
+            auto status =
+                sam2_automatic_mask_generator_generate(g, &image, milliseconds, on_the_way, keep, this, &complete);
+            found.complete = complete != 0;
+            return status;
+        }
+    };
 };
 
 // What was found on a frame.

@@ -25,6 +25,7 @@ from ._errors import (
     Sam2Error,
 )
 from ._image import SAM2ImagePredictor
+from ._masks import label_map, polygons
 from ._model import Model, build_sam2, build_sam2_video_predictor, gpus
 from ._picture import read_picture
 from ._video import Found, SAM2VideoPredictor, State

@@ -44,6 +44,7 @@ class AutomaticMaskOptions(Sized):
         "points_per_side:u32 points_per_batch:u32 crop_n_layers:u32 crop_n_points_downscale_factor:u32"
         " min_mask_region_area:u32 use_m2m:i32 multimask_output:i32 pred_iou_thresh:f32 stability_score_thresh:f32"
         " stability_score_offset:f32 mask_threshold:f32 box_nms_thresh:f32 crop_nms_thresh:f32 crop_overlap_ratio:f64"
+        " point_grids:p points_per_grid:p num_point_grids:u32 reserved:u32"
     )
 
 
@@ -132,6 +133,9 @@ SIGNATURES = """
     gpu_get_info u32 p
     image_from_dlpack p p
     mask_buffer_from_dlpack p p
+    mask_encode_rle p u32 u32 p p
+    mask_label_map p size u32 u32 p
+    mask_polygons s u32 u32 p p p p
     tensor_create p i32 i32 p u32 p
     model_load s p p
     model_destroy p

@@ -5,7 +5,8 @@ import ctypes as c
 import numpy as np
 
 from . import _abi as abi
-from ._arrays import picture
+from ._arrays import picture, pointer
+from ._masks import counts_of
 
 
 class SAM2AutomaticMaskGenerator(abi.Handle):
@@ -27,17 +28,25 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         crop_nms_thresh=0.7,
         crop_overlap_ratio=512 / 1500,
         crop_n_points_downscale_factor=1,
+        point_grids=None,
         min_mask_region_area=0,
         output_mode="binary_mask",
         use_m2m=False,
         multimask_output=True,
     ):
-        """output_mode: binary_mask, uncompressed_rle or coco_rle."""
+        """output_mode: binary_mask, uncompressed_rle or coco_rle. point_grids: instead of points_per_side, which is None then,
+        an array (points, 2) in 0..1, x and y, for the picture and for each layer of crops."""
         if output_mode not in ("binary_mask", "uncompressed_rle", "coco_rle"):
             raise ValueError(f"no output_mode {output_mode!r}")
         self.output_mode = output_mode
+        grids = [np.asarray(grid, np.float64) for grid in point_grids or []]
+        for grid in grids:
+            if grid.ndim != 2 or grid.shape[1] != 2:
+                raise ValueError(f"a point grid of shape {grid.shape}; it is (points, 2)")
+        points = np.concatenate(grids) if grids else None
+        sizes = np.array([len(grid) for grid in grids], np.uint32)
         options = abi.AutomaticMaskOptions(
-            points_per_side=points_per_side,
+            points_per_side=points_per_side or 0,
             points_per_batch=points_per_batch,
             crop_n_layers=crop_n_layers,
             crop_n_points_downscale_factor=crop_n_points_downscale_factor,
@@ -51,6 +60,9 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
             box_nms_thresh=box_nms_thresh,
             crop_nms_thresh=crop_nms_thresh,
             crop_overlap_ratio=crop_overlap_ratio,
+            point_grids=None if points is None else pointer(points),
+            points_per_grid=pointer(sizes),
+            num_point_grids=len(grids),
         )
         self._create("automatic_mask_generator_create", model._h, c.byref(options))
 
@@ -96,21 +108,8 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
     def _segmentation(self, text, height, width):
         if self.output_mode == "coco_rle":
             return {"size": [height, width], "counts": text}
-        counts = _counts(text)
+        counts = counts_of(text)
         if self.output_mode == "uncompressed_rle":
             return {"size": [height, width], "counts": counts}
         runs = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
         return np.ascontiguousarray(runs.reshape(width, height).T)
-
-
-def _counts(text):
-    """COCO's text as lengths of runs: differences to the count before the last, in base 32 with a sign."""
-    counts, value, shift = [], 0, 0
-    for digit in (ord(letter) - 48 for letter in text):
-        value |= (digit & 31) << shift
-        shift += 5
-        if not digit & 32:
-            value -= (digit & 16) << (shift - 4) if digit & 16 else 0
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value, shift = 0, 0
-    return counts

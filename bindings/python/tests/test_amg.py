@@ -37,6 +37,47 @@ class Everything(unittest.TestCase):
             self.assertIsInstance(coco["segmentation"]["counts"], str)
             self.assertEqual({k: v for k, v in run.items() if k != "segmentation"}, {k: v for k, v in mask.items() if k != "segmentation"})
 
+    def test_label_maps_and_outlines(self):
+        modes = ("binary_mask", "uncompressed_rle", "coco_rle")
+        masks, *others = ([r["segmentation"] for r in self.find(output_mode=mode)] for mode in modes)
+        want = np.zeros((360, 480), np.uint16)
+        for i in sorted(range(len(masks)), key=lambda i: masks[i].sum())[::-1]:
+            want[masks[i]] = i + 1
+        for form in (masks, *others):
+            np.testing.assert_array_equal(s.label_map(form, 360, 480), want)
+            for mask, same in zip(masks, form):
+                filled = np.zeros((360, 481), np.uint8)
+                for ring in s.polygons(same, 360, 480):
+                    for (x, y), (_, to) in zip(ring, np.roll(ring, -1, axis=0)):
+                        filled[min(y, to) : max(y, to), x] ^= 1
+                np.testing.assert_array_equal(np.bitwise_xor.accumulate(filled, axis=1)[:, :480], mask)
+        self.assertEqual(s.label_map([], 2, 3).tolist(), [[0] * 3] * 2)
+        self.assertEqual(s.polygons(np.zeros((4, 4)), 4, 4), [])
+        for wrong in (lambda: s.label_map(masks, 360, 479), lambda: s.polygons({"counts": "x"}, 4, 4)):
+            with self.assertRaises(s.InvalidArgument):
+                wrong()
+        with self.assertRaises(ValueError):
+            s.polygons(np.zeros(4), 4, 4)
+
+    def test_points_of_ones_own(self):
+        y, x = np.mgrid[0:8, 0:8].reshape(2, -1)
+        grid = np.stack([x + 0.5, y + 0.5], axis=1) / 8
+        settings = {**SETTINGS, "points_per_side": None, "output_mode": "coco_rle"}
+        make = lambda **more: s.SAM2AutomaticMaskGenerator(self.model, **{**settings, **more})
+        self.assertEqual(make(point_grids=[grid]).generate(self.image), self.find(output_mode="coco_rle"))
+        for more in (
+            {},
+            {"points_per_side": 8, "point_grids": [grid]},
+            {"point_grids": [grid, grid]},
+            {"point_grids": [np.zeros((0, 2))]},
+            {"point_grids": [grid * np.nan]},
+            {"point_grids": [grid * 2]},
+        ):
+            with self.assertRaises(s.InvalidArgument):
+                make(**more)
+        with self.assertRaises(ValueError):
+            make(point_grids=[grid[:, :1]])
+
     def test_on_the_way(self):
         generator, seen = s.SAM2AutomaticMaskGenerator(self.model, points_per_batch=16, **SETTINGS), []
 

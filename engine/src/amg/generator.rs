@@ -2,7 +2,7 @@
 
 use super::grid::{Crop, crops, point_grid};
 use super::nms::nms;
-use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, Progress, Until};
+use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, MAX_GRID_POINTS, Progress, Until};
 use crate::error::{Error, Result, try_zeros};
 use crate::frame::Frame;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
@@ -15,13 +15,12 @@ use std::time::Instant;
 
 /// A crop's edge and a box's are near each other within so many pixels.
 const NEAR: u32 = 20;
-/// The most points of a layer, and the most layers.
-const MOST_POINTS: usize = 1 << 20;
+/// The most layers of crops.
 const MOST_LAYERS: usize = 6;
 
 /// Finds everything in a picture.
 pub struct AutomaticMaskGenerator {
-    predictor: ImagePredictor,
+    pub(super) predictor: ImagePredictor,
     options: AutomaticMaskGeneratorOptions,
     /// Of each layer.
     grids: Vec<Vec<[f64; 2]>>,
@@ -71,26 +70,32 @@ fn grids(o: &AutomaticMaskGeneratorOptions) -> Result<Vec<Vec<[f64; 2]>>> {
         let what = "points_per_batch and crop_n_points_downscale_factor are at least 1, crop_n_layers at most";
         return wrong(format!("{what} {MOST_LAYERS}"));
     }
-    let grids = match &o.point_grids {
-        Some(grids) => grids.clone(),
-        None => {
+    let grids = match (o.points_per_side, &o.point_grids) {
+        (None, Some(grids)) => grids.clone(),
+        (Some(points_per_side), None) => {
             let side = |layer: u32| {
                 let factor = o.crop_n_points_downscale_factor.checked_pow(layer);
-                factor.map_or(0, |factor| o.points_per_side / factor)
+                factor.map_or(0, |factor| points_per_side / factor)
             };
             let sides: Vec<usize> = (0..=o.crop_n_layers as u32).map(side).collect();
-            if sides.iter().any(|&n| n == 0 || n * n > MOST_POINTS) {
+            if sides.iter().any(|&n| !(1..=1024).contains(&n)) {
                 return wrong(format!("{sides:?} points per side of the layers; each has 1 to 1024"));
             }
             sides.into_iter().map(point_grid).collect()
         }
+        _ => return wrong("exactly one of points_per_side and point_grids is given".into()),
     };
-    if grids.len() <= o.crop_n_layers {
-        return wrong(format!("point_grids for {} layers, there are {}", grids.len(), o.crop_n_layers + 1));
+    let layers = o.crop_n_layers + 1;
+    if grids.len() != layers {
+        return wrong(format!("{} point_grids; the picture and its layers of crops take {layers}", grids.len()));
     }
-    let inside = |p: &[f64; 2]| p.iter().all(|v| (0.0..=1.0).contains(v));
-    if grids.iter().any(|grid| grid.is_empty() || grid.len() > MOST_POINTS || !grid.iter().all(inside)) {
-        return wrong(format!("point_grids have 1 to {MOST_POINTS} points in 0..1"));
+    for (layer, grid) in grids.iter().enumerate() {
+        if !(1..=MAX_GRID_POINTS).contains(&grid.len()) {
+            return wrong(format!("{} points in point grid {layer}; it has 1 to {MAX_GRID_POINTS}", grid.len()));
+        }
+        if let Some(p) = grid.iter().find(|p| !p.iter().all(|v| (0.0..=1.0).contains(v))) {
+            return wrong(format!("point grid {layer} has {p:?}, which is not in 0..1"));
+        }
     }
     Ok(grids)
 }
@@ -104,20 +109,29 @@ impl AutomaticMaskGenerator {
 
     /// As [`AutomaticMaskGenerator::generate`]; stops before the end when told to, with the best of what was found so far.
     pub fn generate_until(&mut self, image: &Frame<'_>, until: Until<'_>) -> Result<AutomaticMasks> {
-        let (height, width, start) = (image.height(), image.width(), Instant::now());
         // Where pixels share their chroma, crops are of a copy in red, green and blue.
         let copied = match image.format().yuv() {
             Some(_) if self.options.crop_n_layers > 0 => copy(image)?,
             _ => None,
         };
         let image = &copied.as_ref().map_or(Ok(*image), |picture| picture.frame())?;
+        self.predictor.set_image(image)?;
+        self.search(image, until, &mut |_| ())
+    }
+
+    /// Everything in a picture that is encoded. `after` is called once what was encoded of it is no longer needed.
+    pub(super) fn search(
+        &mut self,
+        image: &Frame<'_>,
+        until: Until<'_>,
+        after: &mut dyn FnMut(&mut ImagePredictor),
+    ) -> Result<AutomaticMasks> {
+        let (height, width, start) = (image.height(), image.width(), Instant::now());
         let all = crops(height, width, self.options.crop_n_layers, self.options.crop_overlap_ratio);
         let of = all.iter().map(|crop| self.grids[crop.layer].len()).sum();
         let (mut progress, mut complete) = (Progress { points: 0, of, masks: 0 }, true);
         let mut found: Vec<Candidate> = Vec::new();
-        for crop in &all {
-            let cropped = image.cropped(crop.bounds)?;
-            self.predictor.set_image(&cropped)?;
+        for (i, crop) in all.iter().enumerate() {
             let scale = [crop.width() as f64, crop.height() as f64];
             let points: Vec<[f32; 2]> =
                 self.grids[crop.layer].iter().map(|p| [0, 1].map(|i| (p[i] * scale[i]) as f32)).collect();
@@ -131,6 +145,11 @@ impl AutomaticMaskGenerator {
                     break;
                 }
             }
+            // What a device can do meanwhile comes before what the host does.
+            match all.get(i + 1).filter(|_| complete) {
+                Some(next) => self.predictor.set_image(&image.cropped(next.bounds)?)?,
+                None => after(&mut self.predictor),
+            }
             let (boxes, scores): (Vec<_>, Vec<_>) = here.iter().map(|c| (c.bounds, c.iou)).unzip();
             found.extend(chosen(here, &nms(&boxes, &scores, self.options.box_nms_thresh)));
             if !complete {
@@ -143,7 +162,6 @@ impl AutomaticMaskGenerator {
             let kept = nms(&boxes, &scores, self.options.crop_nms_thresh);
             found = chosen(found, &kept);
         }
-        self.predictor.reset_predictor();
         Ok(AutomaticMasks { masks: found.into_iter().map(record).collect(), complete })
     }
 

@@ -1,5 +1,6 @@
 //! Everything in a picture: `SAM2AutomaticMaskGenerator`.
 
+mod batch;
 mod generator;
 mod grid;
 mod nms;
@@ -7,13 +8,17 @@ mod nms;
 use crate::rle::Rle;
 use std::time::Duration;
 
+pub use batch::AutomaticMaskBatch;
 pub use generator::AutomaticMaskGenerator;
+
+/// The most points of one grid.
+pub const MAX_GRID_POINTS: usize = 1 << 20;
 
 /// What to look for; names and defaults are the reference's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutomaticMaskGeneratorOptions {
-    /// Points along each side of the picture. Not used where there are `point_grids`.
-    pub points_per_side: usize,
+    /// Points along each side of the picture, 1 to 1024; none where there are `point_grids`.
+    pub points_per_side: Option<usize>,
     /// Points that are decoded at once, at most: with the size of the model it bounds memory.
     pub points_per_batch: usize,
     /// Masks whose predicted IoU is not above it are dropped; 0: none are.
@@ -34,7 +39,8 @@ pub struct AutomaticMaskGeneratorOptions {
     pub crop_overlap_ratio: f64,
     /// Each layer has so many times fewer points per side than the one before.
     pub crop_n_points_downscale_factor: usize,
-    /// The points of each layer, in 0..1 of a crop; none: grids of `points_per_side`.
+    /// Instead of `points_per_side`, the points of the picture and of each layer of crops: x and y in 0..=1 of a crop, 1 to
+    /// [`MAX_GRID_POINTS`] in each list.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
     /// Holes and specks of up to so many pixels of the low-resolution mask are mended.
     pub min_mask_region_area: usize,
@@ -47,7 +53,7 @@ pub struct AutomaticMaskGeneratorOptions {
 impl Default for AutomaticMaskGeneratorOptions {
     fn default() -> Self {
         AutomaticMaskGeneratorOptions {
-            points_per_side: 32,
+            points_per_side: Some(32),
             points_per_batch: 64,
             pred_iou_thresh: 0.8,
             stability_score_thresh: 0.95,
@@ -69,7 +75,8 @@ impl Default for AutomaticMaskGeneratorOptions {
 /// A mask that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutomaticMask {
-    /// Of the picture's size.
+    /// Of the picture's size. The reference's output modes are [`Rle::decode`] (`binary_mask`), [`Rle::counts`]
+    /// (`uncompressed_rle`) and [`Rle::to_coco`] (`coco_rle`).
     pub segmentation: Rle,
     /// Pixels.
     pub area: u64,

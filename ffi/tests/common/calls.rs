@@ -333,7 +333,10 @@ structs! {
         stability_score_offset: run.one(&[1.0, 0.0, -1.0]),
         mask_threshold: f32::draw(run),
         box_nms_thresh: run.one(&[0.7, 0.0, 2.0]),
-        crop_nms_thresh: run.one(&[0.7, 0.0, 2.0])
+        crop_nms_thresh: run.one(&[0.7, 0.0, 2.0]),
+        point_grids: if run.byte() < 160 { null() } else { Draw::draw(run) },
+        points_per_grid: Draw::draw(run),
+        num_point_grids: run.one(&[0, 0, 1, 2, u32::MAX])
     } by run;
     sam2_video_info {} by _run;
     sam2_push {
@@ -367,14 +370,27 @@ numbers! {
         (None, byte) => byte as usize % (FEW + 1),
     };
     *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
-    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"`1".as_ptr(), null()]);
+    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"01".as_ptr(), null()]);
     sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
     sam2_progress_callback: run => run.one(&[None, Some(on as _)]);
     sam2_automatic_mask_callback: run => run.one(&[Some(look as _), Some(look as _), None]);
     sam2_done_callback: run => run.one(&[None, Some(ended as _)]);
     sam2_log_callback: run => run.one(&[None, Some(hear as _)]);
     *mut i32: run => if run.byte() < 240 { run.keep(vec![7i32]) } else { null_mut() };
-    *mut u32: run => if run.byte() < 240 { run.keep(vec![7u32; 3]) } else { null_mut() };
+    *mut u32: run => if run.byte() < 240 { run.keep(vec![7u32; ROOM / 4]) } else { null_mut() };
+    *mut u16: run => if run.byte() < 240 { run.keep(vec![7u16; ROOM / 2]) } else { null_mut() };
+    *const u32: run => {
+        let few = (0..FEW).map(|_| run.one(&[1u32, 1, 2, 0, u32::MAX])).collect();
+        if run.byte() < 240 { run.keep(few) } else { null_mut() }
+    };
+    *const f64: run => {
+        let few = (0..4 * FEW).map(|_| run.one(&[0.5, 0.5, 0.25, 1.0, 0.0, -1.0, f64::NAN])).collect();
+        if run.byte() < 240 { run.keep(few) } else { null_mut() }
+    };
+    *const *const c_char: run => {
+        let few = (0..FEW).map(|_| run.one(&[c"01", c"1", c"04", c"0T3", c"x"]).as_ptr()).collect();
+        if run.byte() < 240 { run.keep(few) } else { null_mut() }
+    };
     *mut i64: run => if run.byte() < 160 { run.keep(vec![7i64; ROOM / 8]) } else { null_mut() };
     *const i64: run => {
         if run.byte() >= 240 {

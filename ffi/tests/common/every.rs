@@ -61,6 +61,8 @@ macro_rules! every_function {
             sam2_automatic_mask_generator_create(_, _, _)
             sam2_automatic_mask_generator_destroy(_)
             sam2_automatic_mask_generator_generate(_, _, _, _, _, _, _)
+            sam2_mask_label_map(_, _, _, _, _)
+            sam2_mask_polygons(_, _, _, _, _, _, _)
         }
     };
 }
