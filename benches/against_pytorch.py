@@ -9,27 +9,9 @@ The masks of both are compared: a speed without agreement would mean nothing. Wi
 with N tracked objects whose memories are as many as they get.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, time
+from shared import CLICKS, HOME, clicks, enter, iou, picture, program, weights
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-HOME = os.path.join(ROOT, "target", "pytorch")
-CLICKS = 64
 TRACKED = (7, 3)  # frames before those that count, and those
-
-
-def picture():
-    """A photograph enlarged to 1280x720, as PNG."""
-    path = os.path.join(HOME, "picture.png")
-    if not os.path.exists(path):
-        from PIL import Image
-        Image.open(os.path.join(ROOT, "demo/pictures/coffee.png")).convert("RGB").resize((1280, 720), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
-def clicks(n):
-    """The clicks `sam2 bench` makes."""
-    at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
-    return [[at(2 * i) * 1280, at(2 * i + 1) * 720] for i in range(n)]
 
 
 def track(a, im):
@@ -57,7 +39,6 @@ def track(a, im):
 def pytorch(a):
     """One process of the reference: latencies in ms, peak memory, and the masks of one click."""
     import numpy as np, torch
-    sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
     from common import build, image_predictor
     from PIL import Image
     torch.set_num_threads(a.threads)
@@ -107,26 +88,7 @@ def agreement(a):
     x, y = clicks(1)[0]
     raw = os.path.join(HOME, "ours.safetensors")
     subprocess.run([a.binary, "segment", picture(), "--model", a.weights, "--point", f"{x},{y}", "--raw", raw], check=True, capture_output=True)
-    ours, ref = load_file(raw)["masks"] > 0, np.load(a.masks)["masks"]
-    return [float((m & r).sum() / max((m | r).sum(), 1)) for m, r in zip(ours, ref)]
-
-
-def prepare(a):
-    """A Python with everything, the engine, and weights."""
-    python = os.path.join(HOME, "bin", "python")
-    if not os.path.exists(os.path.join(HOME, "ready")):
-        subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
-        pip = [python, "-m", "pip", "install", "-q"]
-        subprocess.run(pip + ["torch==2.11.0", "torchvision", "numpy", "pillow", "safetensors", "wheel", "setuptools", "hydra-core", "iopath", "tqdm"], check=True)
-        env = {**os.environ, "SAM2_BUILD_CUDA": "0"}
-        subprocess.run(pip + ["--no-build-isolation", "--no-deps", "sam2==1.1.0"], check=True, env=env)
-        open(os.path.join(HOME, "ready"), "w").close()
-    subprocess.run(["cargo", "build", "--release"], check=True, cwd=ROOT)
-    if not os.path.exists(a.weights):
-        env = {**os.environ, "PYTHONPATH": os.path.join(ROOT, "tests/reference")}
-        script = os.path.join(ROOT, "tests/reference/make_weights.py")
-        subprocess.run([python, script, a.size, "--obj-bias", "6", "--name", a.size, "--out", HOME], check=True, env=env)
-    return python
+    return iou(load_file(raw)["masks"] > 0, np.load(a.masks)["masks"])
 
 
 def main():
@@ -138,15 +100,12 @@ def main():
     ap.add_argument("--out")
     ap.add_argument("--step", help=argparse.SUPPRESS)
     a = ap.parse_args()
-    a.weights = os.path.join(HOME, a.size + ".safetensors")
+    if a.step != "pytorch":
+        enter()
+        a.binary = program()
+    a.weights = weights(a.size)
     a.masks = os.path.join(HOME, "reference.npz")
-    a.binary = os.path.join(ROOT, "target/release/sam2")
-    if a.step == "pytorch":
-        return pytorch(a)
-    if a.step == "rounds":
-        return rounds(a)
-    python = prepare(a)
-    os.execv(python, [python, os.path.abspath(__file__), *sys.argv[1:], "--step", "rounds"])
+    (pytorch if a.step == "pytorch" else rounds)(a)
 
 
 def rounds(a):

@@ -7,7 +7,7 @@ use sam2::engine::cpu::Cpu;
 use sam2::picture::{self, Picture};
 use sam2::{
     Counters, Frame, Frames, ImagePredictor, KernelTime, MaskBuffer, Model, PixelFormat, PredictOptions,
-    PredictionBuffers, Prompt,
+    PredictionBuffers, Prompt, StageTime,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -41,12 +41,39 @@ pub struct Args {
     /// Leave out the masks at the picture's size: low-resolution masks and scores only
     #[arg(long)]
     low_res: bool,
-    /// Show how the time of a stage divides among kernels, in one run more
+    /// Show how the time divides: among kernels, in one run more; of tracked frames among stages, in as many runs again
     #[arg(long)]
     profile: bool,
+    /// Take turns with other programs: a line on stdin lets the next step begin (a stage's warm-up, a run, a profile, the
+    /// report), and a line of JSON on stdout with the run's milliseconds ends it
+    #[arg(long, requires = "json")]
+    in_turn: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Waits for a line of stdin, where turns are taken.
+    fn begin_turn(&self) -> Result<(), Failure> {
+        if !self.in_turn {
+            return Ok(());
+        }
+        match std::io::stdin().read_line(&mut String::new()) {
+            Ok(0) => Err(Failure::Usage("--in-turn: standard input ended before the last turn".into())),
+            Ok(_) => Ok(()),
+            Err(e) => Err(crate::io("standard input".as_ref(), e)),
+        }
+    }
+
+    /// Prints the milliseconds of what was timed, and so ends the turn, where turns are taken.
+    fn end_turn(&self, seconds: &[(&str, f64)]) -> Result<(), Failure> {
+        if !self.in_turn {
+            return Ok(());
+        }
+        let ms: HashMap<&str, f64> = seconds.iter().map(|&(what, seconds)| (what, seconds * 1e3)).collect();
+        print(&serde_json::json!(ms).to_string())
+    }
 }
 
 /// A stage's latencies in seconds, sorted, and the work of one run.
@@ -112,6 +139,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for &n in &args.track {
         rows.extend(track(args, &model, n, (&pixels, width, height))?);
     }
+    args.begin_turn()?;
     let machine = Machine::of(&model, args.model.threads)?;
     if args.json { print_json(&rows, &machine, load) } else { print_table(&rows, &machine, load) }
 }
@@ -148,23 +176,29 @@ fn measure(
     mut call: impl FnMut(&mut ImagePredictor) -> sam2::Result<()>,
 ) -> Result<Row, Failure> {
     let bar = progress(stage);
+    args.begin_turn()?;
     for _ in 0..args.warmup {
         call(predictor)?;
     }
+    args.end_turn(&[])?;
     let (mut seconds, mut work) = (Vec::new(), Counters::default());
     for _ in 0..args.repeat {
-        let before = predictor.counters();
-        let start = Instant::now();
+        args.begin_turn()?;
+        let (before, start) = (predictor.counters(), Instant::now());
         call(predictor)?;
-        seconds.push(start.elapsed().as_secs_f64());
+        let taken = start.elapsed().as_secs_f64();
         work = predictor.counters() - before;
+        args.end_turn(&[(stage, taken)])?;
+        seconds.push(taken);
     }
     seconds.sort_by(f64::total_cmp);
     let mut kernels = Vec::new();
     if args.profile {
+        args.begin_turn()?;
         predictor.profile(true);
         call(predictor)?;
         kernels = predictor.profile(false);
+        args.end_turn(&[])?;
         kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     }
     bar.finish_and_clear();
@@ -173,7 +207,11 @@ fn measure(
 
 /// Latency of a frame with `n` tracked objects, and of its stages: the picture, shifted by a few pixels from frame to frame.
 fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, usize)) -> Result<Vec<Row>, Failure> {
-    let count = args.track_warmup + args.repeat + 1 + args.profile as usize;
+    let first = args.track_warmup + 1;
+    let profiled = first + args.repeat;
+    let count = profiled + if args.profile { args.repeat } else { 0 };
+    let (bar, name) = (progress("tracking"), format!("track {n}"));
+    args.begin_turn()?;
     let row = w * 3;
     let shifted = |i: usize| {
         let (x, y) = (4 * i % w, 2 * i % h);
@@ -186,31 +224,40 @@ fn track(args: &Args, model: &Model, n: usize, (pixels, w, h): (&[u8], usize, us
     };
     let frames = (0..count).map(shifted).collect::<sam2::Result<Vec<_>>>()?;
     let mut predictor = model.video_predictor(Frames::pictures(frames), Default::default())?;
-    let bar = progress("tracking");
     for i in 0..n {
         let at = |k: usize| ((k * 7919 + 4001) % 10_007) as f32 / 10_007.0;
         let click = Prompt::new().point(at(2 * i) * w as f32, at(2 * i + 1) * h as f32, 1);
         predictor.add_new_points_or_box(0, i as i64, &click, true, true)?;
     }
     predictor.propagate_in_video(None, Some(args.track_warmup), false, |_| true)?;
+    args.end_turn(&[])?;
     let (mut seconds, mut work) = (Vec::new(), Counters::default());
-    for frame in args.track_warmup + 1..args.track_warmup + 1 + args.repeat {
+    for frame in first..profiled {
+        args.begin_turn()?;
         let (before, start) = (predictor.counters(), Instant::now());
         predictor.propagate_in_video(Some(frame), Some(0), false, |_| true)?;
-        seconds.push(start.elapsed().as_secs_f64());
+        let taken = start.elapsed().as_secs_f64();
         work = predictor.counters() - before;
+        args.end_turn(&[(&name, taken)])?;
+        seconds.push(taken);
     }
     seconds.sort_by(f64::total_cmp);
-    let mut rows = vec![Row { stage: format!("track {n}"), seconds, work, kernels: Vec::new() }];
-    if args.profile {
+    let mut rows = vec![Row { stage: name, seconds, work, kernels: Vec::new() }];
+    let mut stages: Vec<StageTime> = Vec::new();
+    for frame in profiled..count {
+        args.begin_turn()?;
         predictor.profile(true);
-        predictor.propagate_in_video(Some(count - 1), Some(0), false, |_| true)?;
-        rows.extend(predictor.profile(false).into_iter().map(|stage| Row {
-            stage: format!("- {}", stage.name),
-            seconds: vec![stage.seconds],
-            work: Counters { matmul_flops: stage.matmul_flops, ..Counters::default() },
-            kernels: Vec::new(),
-        }));
+        predictor.propagate_in_video(Some(frame), Some(0), false, |_| true)?;
+        let taken = predictor.profile(false);
+        args.end_turn(&taken.iter().map(|stage| (stage.name, stage.seconds)).collect::<Vec<_>>())?;
+        stages.extend(taken);
+    }
+    while let Some(StageTime { name, matmul_flops, .. }) = stages.first().copied() {
+        let mut seconds: Vec<f64> =
+            stages.extract_if(.., |stage| stage.name == name).map(|stage| stage.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        let work = Counters { matmul_flops, ..Counters::default() };
+        rows.push(Row { stage: format!("- {name}"), seconds, work, kernels: Vec::new() });
     }
     bar.finish_and_clear();
     Ok(rows)

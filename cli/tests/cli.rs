@@ -161,7 +161,7 @@ fn failures_say_what_and_end_with_their_code() {
     std::fs::write(&prompts, "[{\"point\": 1}]").unwrap();
     let converted = folder.file("mini.safetensors");
     std::fs::copy(root().join("tests/data/weights/mini21.safetensors"), &converted).unwrap();
-    let cases: [(i32, &str, Vec<&str>); 20] = [
+    let cases: [(i32, &str, Vec<&str>); 22] = [
         (2, "nothing is asked for", segment(&[])),
         (2, "join one box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
         (2, "expected 4 numbers", segment(&["--box", "1,2,3"])),
@@ -170,6 +170,8 @@ fn failures_say_what_and_end_with_their_code() {
         (2, "--model", vec!["segment", PHOTO, "--point", "1,1"]),
         (2, "at least 1", vec!["bench", "--model", "demo", "--repeat", "0"]),
         (2, "are 1 to", vec!["bench", "--model", "demo", "--clicks", "10000000000"]),
+        (2, "--json", vec!["bench", "--model", "demo", "--in-turn"]),
+        (2, "ended before the last turn", vec!["bench", "--model", "demo", "--json", "--in-turn"]),
         (2, "the same file", vec!["convert", &converted, &converted]),
         (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "device: ", segment(&["--point", "1,1", "--device", "cuda:9999"])),
@@ -314,4 +316,50 @@ fn bench_reports_every_stage() {
     }
     assert!(report["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
     assert!(stdout(&args).contains("GFLOP/s"));
+}
+
+/// A line for a line: warm-up, two runs, and the profile of a stage; of frames, two runs with a profile; the report.
+#[test]
+fn bench_takes_turns() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    let args = ["bench", PHOTO, "--model", "demo", "--warmup", "1", "--repeat", "2", "--clicks", "1", "--profile"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sam2"))
+        .args([&args[..], &["--track", "1", "--track-warmup", "1", "--json", "--in-turn"]].concat())
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut turn = || {
+        writeln!(stdin, "next").unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let timed = |answer: &Value| {
+        let each = answer.as_object().unwrap();
+        assert!(each.values().all(|ms| ms.as_f64().unwrap() > 0.0), "{answer}");
+        each.keys().cloned().collect::<Vec<_>>()
+    };
+    let stages = ["image encoder", "mask decoder", "masks", "memory attention", "memory encoder"];
+    for what in ["encode", "1 click", "track 1"] {
+        assert_eq!(timed(&turn()), [""; 0]);
+        assert_eq!((timed(&turn()), timed(&turn())), (vec![what.to_string()], vec![what.to_string()]));
+        if what == "track 1" {
+            assert_eq!(
+                (timed(&turn()), timed(&turn())),
+                (stages.map(String::from).into(), stages.map(String::from).into())
+            );
+        } else {
+            assert_eq!(timed(&turn()), [""; 0]);
+        }
+    }
+    let report = turn();
+    let mut rows: Vec<&str> =
+        report["stages"].as_array().unwrap()[3..].iter().map(|s| s["stage"].as_str().unwrap()).collect();
+    rows.sort();
+    assert_eq!(rows, stages.map(|name| format!("- {name}")));
+    assert!(child.wait().unwrap().success());
 }

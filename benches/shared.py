@@ -1,0 +1,62 @@
+"""What the comparisons share: a Python with the other engines, random weights, the program, the picture and the clicks."""
+import os, subprocess, sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOME = os.path.join(ROOT, "target", "pytorch")
+CLICKS = 64
+SIZE = (1280, 720)
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
+
+
+def enter(*packages):
+    """Goes on in the Python of `HOME`, which has PyTorch, the reference and `packages`; makes it first."""
+    python = os.path.join(HOME, "bin", "python")
+    find = "import sys, importlib.metadata as m; list(map(m.version, sys.argv[1:]))"
+    has = lambda *names: subprocess.run([python, "-c", find, *names], stderr=subprocess.DEVNULL).returncode == 0
+    pip = [python, "-m", "pip", "install", "-q"]
+    if not os.path.exists(python):
+        subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
+    if not has("torch", "sam2"):
+        needed = ["torchvision", "numpy", "pillow", "safetensors", "wheel", "setuptools", "hydra-core", "iopath", "tqdm"]
+        subprocess.run(pip + ["torch==2.11.0", *needed], check=True)
+        subprocess.run(pip + ["--no-build-isolation", "--no-deps", "sam2==1.1.0"], check=True, env={**os.environ, "SAM2_BUILD_CUDA": "0"})
+    if packages and not has(*packages):
+        subprocess.run(pip + list(packages), check=True)
+    if os.path.realpath(sys.prefix) != os.path.realpath(HOME):
+        os.execv(python, [python, *sys.argv])
+
+
+def program():
+    """The path of `sam2`, built."""
+    subprocess.run(["cargo", "build", "--release"], check=True, cwd=ROOT)
+    return os.path.join(ROOT, "target/release/sam2")
+
+
+def weights(size):
+    """Random weights of a published model, drawn on first use."""
+    path = os.path.join(HOME, size + ".safetensors")
+    if not os.path.exists(path):
+        script = os.path.join(ROOT, "tests/reference/make_weights.py")
+        subprocess.run([sys.executable, script, size, "--obj-bias", "6", "--name", size, "--out", HOME], check=True)
+    return path
+
+
+def picture():
+    """A photograph enlarged to `SIZE`, as PNG."""
+    path = os.path.join(HOME, "picture.png")
+    if not os.path.exists(path):
+        from PIL import Image
+        Image.open(os.path.join(ROOT, "demo/pictures/coffee.png")).convert("RGB").resize(SIZE, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def clicks(n):
+    """The clicks `sam2 bench` makes."""
+    at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
+    return [[at(2 * i) * SIZE[0], at(2 * i + 1) * SIZE[1]] for i in range(n)]
+
+
+def iou(masks, reference):
+    """Intersection over union of each pair of masks."""
+    return [float((m & r).sum() / max((m | r).sum(), 1)) for m, r in zip(masks, reference)]
