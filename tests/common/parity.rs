@@ -10,6 +10,12 @@ const FEATURES: f32 = 5e-5;
 const LOGITS: f32 = 3e-4;
 const SCORES: f32 = 5e-5;
 
+/// What the object score of a case may be off by. By a mask alone, mini20's hangs by little: the reference's own moves by
+/// 2.5e-5 to 1.8e-4 within its rounding noise (`tests/reference/score_noise.py`).
+fn score_tolerance(what: &str) -> f32 {
+    if what == "mini20 mask_only" { 3e-4 } else { SCORES }
+}
+
 /// The cases with one prompt or several of one kind; `image_batch` and `image_holes` have tests of their own.
 pub const CASES: [&str; 13] = [
     "point1",
@@ -142,7 +148,12 @@ fn largest(values: &[f32]) -> f32 {
 fn check_case(what: &str, case: &Golden, p: &Prediction) {
     assert_close(&format!("{what} low_res"), &p.low_res_masks, case.values("out.low_res"), LOGITS);
     assert_close(&format!("{what} ious"), &p.iou_predictions, case.values("out.ious"), SCORES);
-    assert_close(&format!("{what} scores"), &p.object_score_logits, case.values("object_score_logits"), SCORES);
+    assert_close(
+        &format!("{what} scores"),
+        &p.object_score_logits,
+        case.values("object_score_logits"),
+        score_tolerance(what),
+    );
     let scale = largest(case.values("all_masks"));
     assert_masks(what, logits(p), &case.bytes("out.masks_packbits"), p.width, scale);
     if let Some((_, want)) = case.get("out.logits") {
@@ -165,7 +176,11 @@ pub fn prompts_of_every_kind(m: &Mini) {
         let what = format!("{model} {name}");
         let seen = probed.lock().unwrap().clone();
         for tensor in ["all_masks", "all_ious", "mask_tokens", "object_score_logits"] {
-            let tolerance = if tensor == "all_masks" { LOGITS } else { SCORES };
+            let tolerance = match tensor {
+                "all_masks" => LOGITS,
+                "object_score_logits" => score_tolerance(&what),
+                _ => SCORES,
+            };
             assert_close(&format!("{what} {tensor}"), &seen[tensor].1, case.values(tensor), tolerance);
         }
         // Tokens begin with the six that are not the prompt's.

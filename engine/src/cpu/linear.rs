@@ -230,7 +230,7 @@ impl Product<'_> {
                 for r in 0..m.min(count - i) {
                     let row = self.rows.0 + i + r;
                     let at = g * n + first;
-                    self.finish(s, tile.add(r * S::PANEL), row, at, width, w.bias(g, p));
+                    self.finish::<S, W>(s, tile.add(r * S::PANEL), row, at, width, w.bias(g, p));
                 }
                 i += m;
             }
@@ -239,7 +239,7 @@ impl Product<'_> {
 
     /// Stores `width` sums of a row from column `at`.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, s: S, sums: F32, row: usize, at: usize, width: usize, bias: F32) {
+    unsafe fn finish<S: Simd, W: Word>(&self, s: S, sums: F32, row: usize, at: usize, width: usize, bias: F32) {
         let out = self.out.add(row * self.stride + at);
         let extra = match self.extra {
             Extra::None => None,
@@ -248,7 +248,7 @@ impl Product<'_> {
         };
         for j in (0..width).step_by(S::LANES) {
             let v = s.add(sums.load(s, j), bias.load(s, j));
-            let v = math::activate(s, self.activation, v);
+            let v = math::activate::<S, W>(s, self.activation, v);
             let rest = width - j;
             if rest >= S::LANES {
                 let v = if let Some(x) = extra { s.add(v, x.load(s, j)) } else { v };

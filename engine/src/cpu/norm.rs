@@ -1,7 +1,7 @@
 //! Layer norm.
 
 use super::floats::{Floats, Read, Write};
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, Simd, Single};
 use super::{Cpu, F32, math};
 use crate::backend::{Activation, Norm};
 use crate::tensor::Tensor;
@@ -51,12 +51,12 @@ pub unsafe fn normalise<S: Simd>(s: S, out: impl Write, x: impl Read, n: usize, 
     for i in (0..whole).step_by(S::LANES) {
         let v = s.mul(s.sub(x.load(s, i), m), r);
         let v = s.fma(v, gamma.load(s, i), beta.load(s, i));
-        out.store(s, i, math::activate(s, activation, v));
+        out.store(s, i, math::activate::<S, Single>(s, activation, v));
     }
     if rest > 0 {
         let v = s.mul(s.sub(x.load_part(s, whole, rest), m), r);
         let v = s.fma(v, gamma.load_part(s, whole, rest), beta.load_part(s, whole, rest));
-        out.store_part(s, whole, rest, math::activate(s, activation, v));
+        out.store_part(s, whole, rest, math::activate::<S, Single>(s, activation, v));
     }
 }
 

@@ -1,9 +1,12 @@
 //! Rotary position embedding.
 
-use super::floats::Floats;
+use super::floats::{Floats, Read, Write};
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32};
 use crate::tensor::Tensor;
+
+/// 0 and 1 in turn.
+const ODD: [f32; 16] = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
 
 /// Rows of one entry.
 struct Rotate {
@@ -18,14 +21,21 @@ struct Rotate {
 
 impl Kernel for Rotate {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
+    unsafe fn run<S: Simd>(self, s: S) {
+        // Lanes alternate between the first of a pair and the second.
+        let odd = s.load(ODD.as_ptr());
+        let half = s.splat(0.5);
         for row in self.rows.0..self.rows.1 {
             let (x, table) = (self.x.add(row * self.stride), self.table.add(row % self.m * self.d));
             for head in (0..self.c).step_by(self.d) {
-                for i in (0..self.d).step_by(2) {
-                    let (a, b, cos, sin) = (x.get(head + i), x.get(head + i + 1), *table.at(i), *table.at(i + 1));
-                    x.set(head + i, a * cos - b * sin);
-                    x.set(head + i + 1, a * sin + b * cos);
+                let x = x.add(head);
+                for i in (0..self.d).step_by(S::LANES) {
+                    let n = (self.d - i).min(S::LANES);
+                    let (v, turn) = (x.load_part(s, i, n), table.load_part(s, i, n));
+                    let turned = s.swap(turn);
+                    let cos = s.select_lt(odd, half, turn, turned);
+                    let sin = s.select_lt(odd, half, s.sub(s.splat(0.0), turned), turn);
+                    x.store_part(s, i, n, s.fma(v, cos, s.mul(s.swap(v), sin)));
                 }
             }
         }

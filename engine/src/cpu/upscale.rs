@@ -5,7 +5,7 @@ use super::floats::{Floats, Read, copy};
 use super::linear::Packed;
 use super::norm::{NormPtr, normalise};
 use super::simd::{Kernel, Pair, Simd, Single, Word};
-use super::{Cpu, F32, I32, Ptr, math};
+use super::{Cpu, F32, I32, Ptr};
 use crate::backend::{Activation, Norm};
 use crate::tensor::{DType, Tensor};
 
@@ -71,7 +71,7 @@ impl UpscaleBlock<'_> {
             let (y, x) = (token / self.w * 4 + d1 / 2 * 2 + d0 / 2, token % self.w * 4 + d1 % 2 * 2 + d0 % 2);
             let pixel = y * self.w * 4 + x;
             let row = u2.add(i * c0);
-            zip_rows!(s, row, row, self.high0.add(pixel * c0), c0, |a, b| math::gelu(s, s.add(a, b)));
+            zip_rows!(s, row, row, self.high0.add(pixel * c0), c0, |a, b| W::gelu(s, s.add(a, b)));
             for m in 0..self.masks {
                 *self.out.at_mut(m * self.plane + pixel) = dot(s, row, self.hyper.add(m * c0), c0);
             }

@@ -119,6 +119,10 @@ impl Simd for Avx2 {
         fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
     }
     #[inline(always)]
+    fn swap(self, a: __m256) -> __m256 {
+        unsafe { _mm256_permute_ps::<0b10_11_00_01>(a) }
+    }
+    #[inline(always)]
     fn round(self, a: __m256) -> __m256 {
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }

@@ -138,6 +138,10 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
     }
     #[inline(always)]
+    fn swap(self, a: __m512) -> __m512 {
+        unsafe { _mm512_permute_ps::<0b10_11_00_01>(a) }
+    }
+    #[inline(always)]
     fn round(self, a: __m512) -> __m512 {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }

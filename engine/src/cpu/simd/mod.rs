@@ -140,6 +140,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// a*b + c
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// Neighbours exchanged: lanes 1, 0, 3, 2 and so on.
+    fn swap(self, a: Self::F) -> Self::F;
     /// Nearest integer, ties to even.
     fn round(self, a: Self::F) -> Self::F;
     /// a * 2^n for integral n in -126..=127.

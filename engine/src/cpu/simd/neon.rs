@@ -101,6 +101,10 @@ impl Simd for Neon {
         fma(a, b, c) = vfmaq_f32(c, a, b);
     }
     #[inline(always)]
+    fn swap(self, a: float32x4_t) -> float32x4_t {
+        unsafe { vrev64q_f32(a) }
+    }
+    #[inline(always)]
     fn round(self, a: float32x4_t) -> float32x4_t {
         unsafe { vrndnq_f32(a) }
     }

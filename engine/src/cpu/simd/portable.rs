@@ -104,6 +104,10 @@ impl Simd for Portable {
         [a[0] * b[0] + c[0], a[1] * b[1] + c[1], a[2] * b[2] + c[2], a[3] * b[3] + c[3]]
     }
     #[inline(always)]
+    fn swap(self, a: F) -> F {
+        [a[1], a[0], a[3], a[2]]
+    }
+    #[inline(always)]
     fn round(self, a: F) -> F {
         // Adding 1.5 * 2^23 leaves no fraction bits; right for |a| < 2^22, which exponents are.
         const MAGIC: f32 = 12_582_912.0;

@@ -5,6 +5,7 @@
 
 use super::Simd;
 use crate::cpu::floats::Float;
+use crate::cpu::math;
 use crate::tensor::bf16;
 
 /// A kind of word. Vectors of words are carried as vectors of f32.
@@ -16,6 +17,8 @@ pub trait Word: Copy + Send + Sync + 'static {
 
     /// The product of two words, plus `c`, lane by lane.
     fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F;
+    /// x/2 (1 + erf(x / sqrt 2)), as near as such words can tell.
+    fn gelu<S: Simd>(s: S, x: S::F) -> S::F;
     /// Words of which the values are `DEPTH` vectors of f32; the second counts where words have two.
     fn join<S: Simd>(s: S, first: S::F, second: S::F) -> S::F;
 }
@@ -37,6 +40,10 @@ impl Word for Single {
         s.fma(a, b, c)
     }
     #[inline(always)]
+    fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+        math::gelu(s, x)
+    }
+    #[inline(always)]
     fn join<S: Simd>(_: S, first: S::F, _: S::F) -> S::F {
         first
     }
@@ -49,6 +56,10 @@ impl Word for Pair {
     #[inline(always)]
     fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F {
         s.dot2(a, b, c)
+    }
+    #[inline(always)]
+    fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+        math::gelu_bf16(s, x)
     }
     #[inline(always)]
     fn join<S: Simd>(s: S, first: S::F, second: S::F) -> S::F {
