@@ -15,7 +15,7 @@ others" takes each from whoever is fastest at it. The limit of a stage is its ar
 operands in the first-level cache. Memory is the most that a process had. The masks of one click are compared with those of
 PyTorch in float32: a speed without agreement would mean nothing.
 """
-import argparse, json, os, statistics, subprocess, sys
+import argparse, os, statistics, subprocess, sys
 import engines, parts, shared
 
 ENCODE, CLICK, CLICKS, ATTENTION, ENCODER = parts.PARTS
@@ -24,22 +24,10 @@ REFERENCE = "PyTorch f32"
 COLUMNS = {ENCODE: "encode", CLICK: "1 click", CLICKS: CLICKS, ATTENTION: "mem. attention", ENCODER: "mem. encoder", TRACK: "a frame"}
 
 
-class Engine:
-    """A process that does what a line says and answers with a line of JSON."""
-
+class Engine(shared.Child):
     def __init__(self, name, command):
-        self.name, self.ms, self.memory = name, {}, {}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, line):
-        try:
-            print(line, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # it said why
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"{self.name} ended with {self.process.wait()}, asked for: {line}")
-        return json.loads(answer)
+        super().__init__(name, command)
+        self.ms, self.memory = {}, {}
 
     def time(self, what):
         for part, ms in self.ask(what).items():
@@ -47,8 +35,7 @@ class Engine:
 
     def note_memory(self, what):
         """The most memory it had until now, in MiB."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            self.memory[what] = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+        self.memory[what] = shared.peak_memory(self.process.pid)
 
     def medians(self):
         found = {part: statistics.median(ms) for part, ms in self.ms.items()}
@@ -57,10 +44,6 @@ class Engine:
     def spread(self, part):
         ms = self.ms[part]
         return (max(ms) - min(ms)) / 2 / statistics.median(ms)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 class Ours(Engine):
@@ -179,10 +162,7 @@ def main():
     for part in [ENCODE, CLICK] if a.encode_only else parts.PARTS:
         parts.export(a.exports, a.size, part)
     shared.picture()
-    cpus = sorted(os.sched_getaffinity(0))
-    if not 1 <= a.threads <= len(cpus):
-        sys.exit(f"--threads is 1 to {len(cpus)} here")
-    os.sched_setaffinity(0, cpus[: a.threads])
+    shared.bind(a.threads)
     run(a)
 
 
@@ -201,9 +181,7 @@ def run(a):
             each[e.name] |= {"limit_ms": e.limits(), "peak_gflop_per_s": e.report["peak_gflop_per_s"]}
         report = {"device": device, "threads": a.threads, "model": a.size, "picture": "1280x720", "rounds": a.rounds,
                   "versions": versions, "best_of_others_ms": best, "engines": each}
-        os.makedirs(os.path.dirname(os.path.abspath(a.json)), exist_ok=True)
-        with open(a.json, "w") as file:
-            json.dump(report, file, indent=1)
+        shared.write_json(a.json, report)
     if min(ious.get("sam2 f32", [1.0])) < 0.999:
         sys.exit("the masks do not agree: the figures above mean nothing")
 

@@ -1,15 +1,23 @@
 """The same pictures and clicks through PyTorch and through `sam2 bench`, on the same cores, in turn.
 
-  python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--track 1] [--out FILE.json]
+  python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--track 1] [--json FILE.json]
+  python3 benches/against_pytorch.py --auto [--precision f32,bf16]
 
 Installs PyTorch and the reference (PyPI `sam2` 1.1.0) into target/pytorch on its first run and makes random weights
 there; nothing of it is needed to build, run or test the engine. Every round runs PyTorch, then the engine, each in a
 process of its own; the table has the medians over rounds and the least and largest ratio of a round.
 The masks of both are compared: a speed without agreement would mean nothing. With --track N, also the latency of a frame
 with N tracked objects whose memories are as many as they get.
+
+With --auto, automatic masks instead, on Linux: the demo model and the one of --size beside the reference's
+SAM2AutomaticMaskGenerator, in processes of Python that stay and take turns, bound to as many CPUs as there are threads; ours
+through the Python package. Times are from a picture in memory to records with COCO's run lengths, encoding included, without
+the first of a process; memory is the most that a process had by the end of the first. An IoU is the mean over the masks of
+another engine of the best of this one.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, time
-from shared import CLICKS, HOME, clicks, enter, iou, picture, program, weights
+import auto
+from shared import CLICKS, HOME, bind, clicks, enter, iou, picture, program, weights, write_json
 
 TRACKED = (7, 3)  # frames before those that count, and those
 
@@ -70,7 +78,7 @@ def pytorch(a):
 
 
 def engine(a):
-    cmd = [a.binary, "bench", picture(), "--model", a.weights, "--threads", str(a.threads), "--warmup", "1", "--repeat", "3", "--clicks", f"1,{CLICKS}", "--json"]
+    cmd = [a.binary, "bench", picture(), "--model", a.weights, "--device", "cpu", "--precision", "f32", "--threads", str(a.threads), "--warmup", "1", "--repeat", "3", "--clicks", f"1,{CLICKS}", "--json"]
     if a.track:
         cmd += ["--track", str(a.track), "--track-warmup", str(TRACKED[0])]
     r = json.loads(subprocess.run(cmd, check=True, capture_output=True, text=True).stdout)
@@ -87,7 +95,7 @@ def agreement(a):
     from safetensors.numpy import load_file
     x, y = clicks(1)[0]
     raw = os.path.join(HOME, "ours.safetensors")
-    subprocess.run([a.binary, "segment", picture(), "--model", a.weights, "--point", f"{x},{y}", "--raw", raw], check=True, capture_output=True)
+    subprocess.run([a.binary, "segment", picture(), "--model", a.weights, "--device", "cpu", "--precision", "f32", "--point", f"{x},{y}", "--raw", raw], check=True, capture_output=True)
     return iou(load_file(raw)["masks"] > 0, np.load(a.masks)["masks"])
 
 
@@ -97,9 +105,23 @@ def main():
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--track", type=int, default=0, help="tracked objects; 0: none")
-    ap.add_argument("--out")
+    ap.add_argument("--auto", action="store_true", help="automatic masks instead of clicks")
+    ap.add_argument("--precision", default="f32", help="of ours, with --auto, such as f32,bf16")
+    ap.add_argument("--json", metavar="FILE")
     ap.add_argument("--step", help=argparse.SUPPRESS)
     a = ap.parse_args()
+    a.precision = a.precision.split(",")
+    if not set(a.precision) <= {"f32", "bf16"} or not a.auto and a.precision != ["f32"]:
+        ap.error("--precision is f32 and bf16, and goes with --auto")
+    if a.auto and a.track:
+        ap.error("--track does not go with --auto")
+    if a.rounds < 1:
+        ap.error("--rounds is at least 1")
+    if a.auto:
+        enter("pycocotools")
+        bind(a.threads)
+        a.weights = weights(a.size)
+        return auto.run(a)
     if a.step != "pytorch":
         enter()
         a.binary = program()
@@ -136,9 +158,8 @@ def rounds(a):
     print("IoU of the masks of one click:", ", ".join(f"{v:.5f}" for v in ious))
     if min(ious) < 0.999:
         sys.exit("the masks do not agree: the figures above mean nothing")
-    if a.out:
-        os.makedirs(os.path.dirname(os.path.abspath(a.out)), exist_ok=True)
-        json.dump(report, open(a.out, "w"), indent=1)
+    if a.json:
+        write_json(a.json, report)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,34 @@
-"""What the comparisons share: a Python with the other engines, random weights, the program, the picture and the clicks."""
-import os, subprocess, sys
+"""What the comparisons share: a Python with the other engines, processes in turn, weights, program, picture and clicks."""
+import json, os, subprocess, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOME = os.path.join(ROOT, "target", "pytorch")
 CLICKS = 64
 SIZE = (1280, 720)
 
-sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "reference"), os.path.join(ROOT, "bindings", "python")]
+
+
+class Child:
+    """A process that does what a line says and answers with a line of JSON."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        try:
+            print(line, file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            pass  # it said why
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.name} ended with {self.process.wait()}, asked for: {line}")
+        return json.loads(answer)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def enter(*packages):
@@ -31,6 +53,38 @@ def program():
     """The path of `sam2`, built."""
     subprocess.run(["cargo", "build", "--release"], check=True, cwd=ROOT)
     return os.path.join(ROOT, "target/release/sam2")
+
+
+def library():
+    """The path of `libsam2.so`, built, which the Python package is told of in `SAM2_LIBRARY`."""
+    prefix = os.path.join(ROOT, "target", "benches")
+    subprocess.run([os.path.join(ROOT, "ffi", "install"), prefix], check=True, stdout=sys.stderr)
+    return os.path.join(prefix, "lib", "libsam2.so")
+
+
+def bind(threads):
+    """Binds this process and those that it starts to as many CPUs as there are threads."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if not 1 <= threads <= len(cpus):
+        sys.exit(f"--threads is 1 to {len(cpus)} here")
+    os.sched_setaffinity(0, cpus[:threads])
+
+
+def peak_memory(process):
+    """The most memory that a process has had, in MiB."""
+    with open(f"/proc/{process}/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+
+
+def cpu_name():
+    with open("/proc/cpuinfo") as info:
+        return next((line.split(": ")[1].strip() for line in info if line.startswith("model name")), os.uname().machine)
+
+
+def write_json(path, report):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w") as file:
+        json.dump(report, file, indent=1)
 
 
 def weights(size):
