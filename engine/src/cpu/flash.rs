@@ -250,7 +250,7 @@ impl Attend {
             while i < nk {
                 let m = if nk - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
                 let out = scores.at_mut(i * np + p);
-                s.tile::<W>(m, depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
+                s.tile::<W>((m, S::PANEL), depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
                 i += m;
             }
         }
@@ -302,14 +302,16 @@ impl Attend {
         let mut tile = [0f32; 16 * 64];
         let tile = F32::new(tile.as_mut_ptr());
         for c in (0..self.dv).step_by(S::PANEL) {
+            // Whole vectors: what is past the width is nobody's.
+            let width = (self.dv - c).min(S::PANEL).next_multiple_of(S::LANES);
             let mut i = 0;
             while i < nq {
                 let m = if np - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
                 let words = nk.div_ceil(W::DEPTH);
-                s.tile::<W>(m, words, weights.at(i), 1, np, v.at(c), ld, tile.ptr(), S::PANEL);
+                s.tile::<W>((m, width), words, weights.at(i), 1, np, v.at(c), ld, tile.ptr(), S::PANEL);
                 for r in 0..m.min(nq - i) {
                     let alpha = s.splat(*state.alphas.at(i + r));
-                    for j in (0..S::PANEL).step_by(S::LANES) {
+                    for j in (0..width).step_by(S::LANES) {
                         let at = (i + r) * wide + c + j;
                         let sum = s.fma(state.sums.load(s, at), alpha, tile.load(s, r * S::PANEL + j));
                         state.sums.store(s, at, sum);

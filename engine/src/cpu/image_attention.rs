@@ -151,7 +151,7 @@ impl Update {
             while i < n {
                 let m = if n - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
                 let (words, out) = (c / W::DEPTH, scores.at_mut(i * lds + p));
-                s.tile::<W>(m, words, x.at(i * ld), ld, 1, self.k.at(p * words), S::PANEL, out, lds);
+                s.tile::<W>((m, S::PANEL), words, x.at(i * ld), ld, 1, self.k.at(p * words), S::PANEL, out, lds);
                 i += m;
             }
         }
@@ -169,7 +169,7 @@ impl Update {
             while i < n {
                 let m = if n - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
                 let words = self.used / W::DEPTH;
-                s.tile::<W>(m, words, scores.at(i * lds), lds, 1, self.v.at(p), c, tile.ptr(), S::PANEL);
+                s.tile::<W>((m, S::PANEL), words, scores.at(i * lds), lds, 1, self.v.at(p), c, tile.ptr(), S::PANEL);
                 for r in 0..m.min(n - i) {
                     let width = (c - p).min(S::PANEL);
                     std::ptr::copy_nonoverlapping(tile.at(r * S::PANEL), x.at_mut((i + r) * ld + p), width);

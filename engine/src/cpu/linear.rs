@@ -226,7 +226,17 @@ impl Product<'_> {
             let mut i = 0;
             while i < count {
                 let m = if count - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
-                s.tile::<W>(m, words, block.at(i * ld), ld, 1, w.panel(g, p).ptr(), S::PANEL, tile.ptr(), S::PANEL);
+                s.tile::<W>(
+                    (m, width),
+                    words,
+                    block.at(i * ld),
+                    ld,
+                    1,
+                    w.panel(g, p).ptr(),
+                    S::PANEL,
+                    tile.ptr(),
+                    S::PANEL,
+                );
                 for r in 0..m.min(count - i) {
                     let row = self.rows.0 + i + r;
                     let at = g * n + first;

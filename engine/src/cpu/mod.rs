@@ -265,7 +265,7 @@ impl Peak {
     unsafe fn run_in<S: Simd, W: Word>(self, s: S) {
         let (a, b, out) = (self.scratch, self.scratch.add(4096), self.scratch.add(8192));
         for _ in 0..self.rounds {
-            s.tile::<W>(S::TILE_ROWS, self.k, a.ptr(), self.k, 1, b.ptr(), S::PANEL, out.ptr(), S::PANEL);
+            s.tile::<W>((S::TILE_ROWS, S::PANEL), self.k, a.ptr(), self.k, 1, b.ptr(), S::PANEL, out.ptr(), S::PANEL);
         }
     }
 }

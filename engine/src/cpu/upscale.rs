@@ -89,7 +89,17 @@ unsafe fn product<S: Simd, W: Word>(s: S, m: usize, x: F32, w: &Packed, out: F32
         let mut i = 0;
         while i < m {
             let rows = if m - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
-            s.tile::<W>(rows, words, x.at(i * words), words, 1, w.panel(0, p).ptr(), S::PANEL, tile.ptr(), S::PANEL);
+            s.tile::<W>(
+                (rows, width),
+                words,
+                x.at(i * words),
+                words,
+                1,
+                w.panel(0, p).ptr(),
+                S::PANEL,
+                tile.ptr(),
+                S::PANEL,
+            );
             for r in 0..rows.min(m - i) {
                 let (row, bias) = (tile.add(r * S::PANEL), w.bias(0, p));
                 zip_rows!(s, out.add((i + r) * w.n + at), row, bias, width, |a, b| s.add(a, b));

@@ -26,7 +26,7 @@ macro_rules! tile_sizes {
         #[inline(always)]
         unsafe fn tile<W: Word>(
             self,
-            m: usize,
+            (m, n): (usize, usize),
             k: usize,
             a: *const f32,
             rs: usize,
@@ -36,9 +36,11 @@ macro_rules! tile_sizes {
             out: *mut f32,
             ldo: usize,
         ) {
-            match m {
-                $rows => tile::<Self, W, $rows, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
-                _ => tile::<Self, W, $small, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+            match (m, n <= Self::LANES) {
+                ($rows, false) => tile::<Self, W, $rows, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+                ($rows, true) => tile::<Self, W, $rows, 1>(self, k, a, rs, cs, b, ldb, out, ldo),
+                (_, false) => tile::<Self, W, $small, $vecs>(self, k, a, rs, cs, b, ldb, out, ldo),
+                (_, true) => tile::<Self, W, $small, 1>(self, k, a, rs, cs, b, ldb, out, ldo),
             }
         }
     };
@@ -151,15 +153,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sum over the lanes, in a fixed order.
     fn sum(self, a: Self::F) -> f32;
 
-    /// `out[i][j] = sum over k of a[i*rs + k*cs] * b[k*ldb + j]` for `m` rows and `PANEL` columns, summed in the
-    /// order of `k` in every lane, whatever `m`: a row's result depends on its own operands only. `k` counts words, and
-    /// `a` and `b` are words, whatever these are made of.
+    /// `out[i][j] = sum over k of a[i*rs + k*cs] * b[k*ldb + j]` for m rows and n columns, (m, n) being `size`; for n beyond
+    /// a vector, for all columns of a panel. Summed in the order of `k` in every lane, whatever m: a row's result depends
+    /// on its own operands only. `k` counts words, and `a` and `b` are words, whatever these are made of.
     ///
     /// # Safety
-    /// `m` is `TILE_ROWS` or `SMALL_ROWS`; `a`, `b`, `out` are valid for the reads and writes of the formula.
+    /// m is `TILE_ROWS` or `SMALL_ROWS`, n at most `PANEL`; `a`, `b` and `out` are valid for what the formula reads and
+    /// writes, n up to whole vectors.
     unsafe fn tile<W: Word>(
         self,
-        m: usize,
+        size: (usize, usize),
         k: usize,
         a: *const f32,
         rs: usize,
