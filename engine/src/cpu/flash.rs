@@ -125,8 +125,11 @@ impl Attend {
                     _ => (self.keys::<S, W>(s, k0, nk, kbuf), self.values::<S, W>(s, k0, nk, vbuf)),
                 };
                 gathered = Some((k, v));
-                self.score::<S, W>(s, nk, np, k, qt, scores);
-                self.soften::<S, W>(s, nk, np, scores, state);
+                // Panel by panel, so that scores are softened while they are in the first-level cache.
+                for p in (0..np).step_by(S::PANEL) {
+                    self.score::<S, W>(s, nk, np, p, k, qt, scores);
+                    self.soften::<S, W>(s, nk, np, p, scores, state);
+                }
                 self.accumulate::<S, W>(s, nq, np, nk, scores, v, state, wide);
             }
             self.finish(s, q0, nq, wide, state);
@@ -241,27 +244,34 @@ impl Attend {
         (buffer, ld)
     }
 
-    /// scores (nk, np) = k qt
+    /// scores (nk, np) = k qt, the panel from column `p`.
     #[inline(always)]
-    unsafe fn score<S: Simd, W: Word>(&self, s: S, nk: usize, np: usize, (k, ld): Words, qt: F32, scores: F32) {
+    unsafe fn score<S: Simd, W: Word>(
+        &self,
+        s: S,
+        nk: usize,
+        np: usize,
+        p: usize,
+        (k, ld): Words,
+        qt: F32,
+        scores: F32,
+    ) {
         let depth = self.depth::<W>();
-        for p in (0..np).step_by(S::PANEL) {
-            let mut i = 0;
-            while i < nk {
-                let m = if nk - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
-                let out = scores.at_mut(i * np + p);
-                s.tile::<W>((m, S::PANEL), depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
-                i += m;
-            }
+        let mut i = 0;
+        while i < nk {
+            let m = if nk - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
+            let out = scores.at_mut(i * np + p);
+            s.tile::<W>((m, S::PANEL), depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
+            i += m;
         }
     }
 
     /// One step of the running softmax: scores become weights relative to the new maxima, a row of words for every
-    /// `DEPTH` keys.
+    /// `DEPTH` keys; of the panel from column `p`.
     #[inline(always)]
-    unsafe fn soften<S: Simd, W: Word>(&self, s: S, nk: usize, np: usize, scores: F32, state: State) {
+    unsafe fn soften<S: Simd, W: Word>(&self, s: S, nk: usize, np: usize, p: usize, scores: F32, state: State) {
         let scale = s.splat(self.scale * std::f32::consts::LOG2_E);
-        for j in (0..np).step_by(S::LANES) {
+        for j in (p..p + S::PANEL).step_by(S::LANES) {
             let old = state.maxima.load(s, j);
             let mut max = old;
             for i in 0..nk {
