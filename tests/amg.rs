@@ -147,6 +147,10 @@ fn pictures_one_after_another() {
     }
     let (width, complete, masks) = seen[3].as_ref().unwrap();
     assert!(*width == 97 && !complete && masks != &alone[1]);
+    // A budget is of the whole call, the taking of the picture included.
+    let slow = [Ok(&gray)].into_iter().inspect(|_| std::thread::sleep(Duration::from_millis(500)));
+    let short = Until { progress: &mut |_| true, budget: Some(Duration::from_millis(500)) };
+    assert!(!generator.generate_batch(slow).next_until(short).unwrap().unwrap().1.complete);
     // The CPU begins nothing ahead.
     let mut taken = 0;
     let mut batch = generator.generate_batch([Ok(&gray), Ok(&gray)].into_iter().inspect(|_| taken += 1));

@@ -10,7 +10,9 @@ int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t mask
 import "C"
 
 import (
+	"fmt"
 	"image"
+	"math"
 	"runtime"
 	"runtime/cgo"
 	"time"
@@ -175,10 +177,18 @@ func sam2GoMask(user unsafe.Pointer, c *C.sam2_automatic_mask) C.int32_t {
 	return 0
 }
 
+// checkSize fails where a mask is empty, or has more pixels than Go has room for on every machine.
+func checkSize(width, height int) error {
+	if width <= 0 || height <= 0 || width > math.MaxInt32/height {
+		return &Error{InvalidArgument, fmt.Sprintf("a mask of %dx%d pixels", width, height)}
+	}
+	return nil
+}
+
 // DecodeRLE reads the text of COCO's run lengths into a mask, 255 on the object.
 func DecodeRLE(text string, width, height int) (*image.Gray, error) {
-	if width <= 0 || height <= 0 {
-		return nil, &Error{InvalidArgument, "an empty mask"}
+	if err := checkSize(width, height); err != nil {
+		return nil, err
 	}
 	c, mask := C.CString(text), image.NewGray(image.Rect(0, 0, width, height))
 	defer C.free(unsafe.Pointer(c))
@@ -194,8 +204,8 @@ func DecodeRLE(text string, width, height int) (*image.Gray, error) {
 // LabelMap paints masks, the texts of COCO's run lengths, into one map of height rows of width: 0 where there is none, else
 // 1 + a mask's place; the largest below, of equals the first on top.
 func LabelMap(masks []string, width, height int) ([]uint16, error) {
-	if width <= 0 || height <= 0 {
-		return nil, &Error{InvalidArgument, "an empty map"}
+	if err := checkSize(width, height); err != nil {
+		return nil, err
 	}
 	size := C.size_t(unsafe.Sizeof((*C.char)(nil)))
 	texts := (**C.char)(C.malloc(size * C.size_t(len(masks)+1)))
@@ -215,8 +225,8 @@ func LabelMap(masks []string, width, height int) ([]uint16, error) {
 // Polygons gives the outlines of a mask, the text of COCO's run lengths, along the edges of its pixels: corners, clockwise around
 // what is on the object, the other way around holes. Filled by the even-odd rule they are the mask.
 func Polygons(mask string, width, height int) ([][]image.Point, error) {
-	if width <= 0 || height <= 0 {
-		return nil, &Error{InvalidArgument, "an empty mask"}
+	if err := checkSize(width, height); err != nil {
+		return nil, err
 	}
 	c := C.CString(mask)
 	defer C.free(unsafe.Pointer(c))

@@ -7,6 +7,7 @@ import (
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -247,6 +248,14 @@ func TestEverything(t *testing.T) {
 	}
 	if _, err := Polygons("x", 3, 3); status(err) != InvalidArgument {
 		t.Error(err)
+	}
+	for _, side := range []int{-1, 0, 1 << 20, 1 << 32, math.MaxInt} {
+		_, a := LabelMap(nil, side, side)
+		_, b := Polygons("01", side, side)
+		_, c := DecodeRLE("01", side, side)
+		if status(a) != InvalidArgument || status(b) != InvalidArgument || status(c) != InvalidArgument {
+			t.Error(side, a, b, c)
+		}
 	}
 
 	// The same points, given one by one; all of them, and some.

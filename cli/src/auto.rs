@@ -62,9 +62,9 @@ pub struct Args {
     /// One mask for each point instead of three
     #[arg(long)]
     no_multimask_output: bool,
-    /// Write a label map here, 0 or 1 + the mask's place, in the overlay's colours, and the overlay beside it, as
-    /// NAME.overlay.png; of a folder, a folder of NAME.json, NAME.labels.png and NAME.overlay.png, where what is there is
-    /// not done again, and of all overlays on one contact_sheet.png
+    /// Write a label map here, 0 or 1 + the mask's place, in the overlay's colours or, of more than 255 masks, in 16-bit
+    /// gray, and the overlay beside it, as NAME.overlay.png; of a folder, another folder of NAME.json, NAME.labels.png and
+    /// NAME.overlay.png, where what is there is not done again, and of all overlays on one contact_sheet.png
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Print a list of records with the masks as run lengths
@@ -147,7 +147,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !folder && !args.json && (args.polygons || args.output_mode != OutputMode::CocoRle) {
         return Err(Failure::Usage("--polygons and --output-mode say what is in the JSON: they need --json".into()));
     }
-    let mut generator = args.model.load()?.automatic_mask_generator(args.options()?)?;
+    if args.output.as_ref().is_some_and(|out| files::same(&args.image, out)) {
+        return Err(Failure::Usage("-o names what is looked at: results go to another file or folder".into()));
+    }
+    let options = args.options()?;
+    let mut generator = args.model.load()?.automatic_mask_generator(options)?;
     if let (true, Some(out)) = (folder, &args.output) {
         return of_folder(&mut generator, args, out);
     }

@@ -1,7 +1,7 @@
 //! `sam2 convert`
 
 use crate::tensors::{self, Header};
-use crate::{Failure, print, progress};
+use crate::{Failure, files, print, progress};
 use sam2::{Checkpoint, DType, Error, bf16, f16};
 use std::path::PathBuf;
 
@@ -43,9 +43,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         tensors.push((Header { name, dtype: to, shape: data.shape }, data));
     }
-    if std::fs::canonicalize(&args.input)
-        .is_ok_and(|input| std::fs::canonicalize(&args.output).is_ok_and(|o| o == input))
-    {
+    if files::same(&args.input, &args.output) {
         return Err(Failure::Usage("IN and OUT are the same file".into()));
     }
     let (headers, data): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();

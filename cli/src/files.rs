@@ -9,6 +9,11 @@ pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
     Error::Input(format!("{}: {what}", path.display())).into()
 }
 
+/// Whether both are there, and the same.
+pub fn same(one: &Path, other: &Path) -> bool {
+    std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| other == one))
+}
+
 /// What lies in a folder, sorted by name.
 pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut all = Vec::new();

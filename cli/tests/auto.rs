@@ -94,7 +94,8 @@ fn points_of_ones_own() {
     }
     fails(2, "--points-per-side", &[&args[..], &["--points-per-side", "4"]].concat());
     std::fs::remove_file(&file).unwrap();
-    fails(4, "grids.json", &args);
+    // And before a model is loaded.
+    fails(4, "grids.json", &["auto", picture, "--model", "nowhere", "--point-grids", &file]);
 }
 
 #[test]
@@ -136,4 +137,12 @@ fn a_folder_with_a_bad_file() {
     assert!(told.contains("a.png is not on the contact sheet"), "{told}");
     assert_eq!(std::fs::read(&done).unwrap(), b"[]");
     fails(2, "-o", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
+    // What is written among the pictures would be taken for pictures the next time.
+    let (here, same) = (pictures.to_str().unwrap(), pictures.join("../in"));
+    let before = std::fs::read_dir(&pictures).unwrap().count();
+    fails(2, "-o names what is looked at", &["auto", here, "--model", "demo", "-o", same.to_str().unwrap()]);
+    assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), before);
+    let picture = pictures.join("a.png");
+    let picture = picture.to_str().unwrap();
+    fails(2, "-o names what is looked at", &["auto", picture, "--model", "demo", "-o", picture]);
 }

@@ -85,17 +85,18 @@ pub fn label_map(masks: &[&Rle], height: usize, width: usize) -> Result<Vec<u16>
     if masks.len() > most {
         return Err(Error::input(format!("{} masks for a map of labels, which tells {most} apart", masks.len())));
     }
-    let mut map = try_zeros::<u16>(height.saturating_mul(width), "a map of labels")?;
-    let mut order: Vec<usize> = (0..masks.len()).collect();
-    order.sort_by_key(|&i| masks[i].area());
-    for &i in order.iter().rev() {
-        let mask = masks[i];
+    for (i, mask) in masks.iter().enumerate() {
         if (mask.height, mask.width) != (height, width) {
             let size = format!("{}x{}", mask.height, mask.width);
             return Err(Error::input(format!("mask {i} of {size} for a map of labels of {height}x{width}")));
         }
         mask.check()?;
-        for (x, rows) in mask.pieces() {
+    }
+    let mut map = try_zeros::<u16>(height.saturating_mul(width), "a map of labels")?;
+    let mut order: Vec<usize> = (0..masks.len()).collect();
+    order.sort_by_key(|&i| masks[i].area());
+    for &i in order.iter().rev() {
+        for (x, rows) in masks[i].pieces() {
             rows.for_each(|y| map[y * width + x] = i as u16 + 1);
         }
     }
@@ -183,9 +184,12 @@ mod tests {
         assert_eq!(label_map(&[], 2, 3).unwrap(), [0; 6]);
         let broken = Rle { counts: vec![1, 6], ..all.clone() };
         let many = vec![&small; MaskFormat::MOST_LABELS + 1];
-        for (masks, height, width, what) in
-            [(&[&small, &all][..], 3, 2, "mask"), (&[&broken], 2, 3, "RLE"), (&many, 2, 3, "65535")]
-        {
+        for (masks, height, width, what) in [
+            (&[&small, &all][..], 3, 2, "mask"),
+            (&[&all], usize::MAX, 2, "mask"),
+            (&[&broken], 2, 3, "RLE"),
+            (&many, 2, 3, "65535"),
+        ] {
             let error = label_map(masks, height, width).unwrap_err();
             assert!(matches!(error, Error::Input(_)) && error.to_string().contains(what), "{error}");
         }

@@ -152,9 +152,12 @@ pub unsafe extern "C" fn sam2_mask_polygons(
         let asks = points.is_null() || rings.is_null();
         let (points, rings) = if asks { (null_mut(), null_mut()) } else { (points, rings) };
         // SAFETY: the caller's promise; a corner is two values.
-        unsafe {
-            give("points", points.cast::<[u32; 2]>(), num_points, &polygons.concat())?;
-            give("rings", rings, num_rings, &sizes)
-        }
+        let told = unsafe {
+            (
+                give("points", points.cast::<[u32; 2]>(), num_points, &polygons.concat()),
+                give("rings", rings, num_rings, &sizes),
+            )
+        };
+        told.0.and(told.1)
     })
 }

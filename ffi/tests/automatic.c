@@ -93,6 +93,8 @@ static void outlines(const uint8_t *mask, const char *text) {
     CHECK(rings > 1 && corners >= 4 * rings);
     uint32_t *points = malloc(corners * 2 * sizeof *points), *sizes = malloc(rings * sizeof *sizes);
     size_t few = corners - 1, less = rings - 1;
+    CHECK(bad(sam2_mask_polygons(text, W, H, points, &few, sizes, &less)) && few == corners && less == rings);
+    few = corners - 1, less = rings - 1;
     CHECK(bad(sam2_mask_polygons(text, W, H, points, &few, sizes, &rings)) && few == corners);
     CHECK(bad(sam2_mask_polygons(text, W, H, points, &corners, sizes, &less)) && less == rings);
     OK(sam2_mask_polygons(text, W, H, points, &corners, sizes, &rings));

@@ -39,11 +39,11 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         if output_mode not in ("binary_mask", "uncompressed_rle", "coco_rle"):
             raise ValueError(f"no output_mode {output_mode!r}")
         self.output_mode = output_mode
-        grids = [np.asarray(grid, np.float64) for grid in point_grids or []]
+        grids = [np.asarray(grid, np.float64) for grid in (() if point_grids is None else point_grids)]
         for grid in grids:
             if grid.ndim != 2 or grid.shape[1] != 2:
                 raise ValueError(f"a point grid of shape {grid.shape}; it is (points, 2)")
-        points = np.concatenate(grids) if grids else None
+        points = None if point_grids is None else np.concatenate(grids)
         sizes = np.array([len(grid) for grid in grids], np.uint32)
         options = abi.AutomaticMaskOptions(
             points_per_side=points_per_side or 0,

@@ -12,8 +12,8 @@ FRAMES = ROOT / "demo/samples/video1/frames"
 CLICK = {"points": [[208, 249]], "labels": [1]}
 
 
-def demo():
-    return sam2_engine.build_sam2(None, ROOT / "demo", device="cpu")
+def demo(**options):
+    return sam2_engine.build_sam2(None, ROOT / "demo", device="cpu", **options)
 
 
 def astronaut():

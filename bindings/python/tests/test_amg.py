@@ -53,18 +53,24 @@ class Everything(unittest.TestCase):
                 np.testing.assert_array_equal(np.bitwise_xor.accumulate(filled, axis=1)[:, :480], mask)
         self.assertEqual(s.label_map([], 2, 3).tolist(), [[0] * 3] * 2)
         self.assertEqual(s.polygons(np.zeros((4, 4)), 4, 4), [])
-        for wrong in (lambda: s.label_map(masks, 360, 479), lambda: s.polygons({"counts": "x"}, 4, 4)):
+        for text in ("x", "01"):
             with self.assertRaises(s.InvalidArgument):
-                wrong()
-        with self.assertRaises(ValueError):
-            s.polygons(np.zeros(4), 4, 4)
+                s.polygons({"counts": text}, 4, 4)
+        # Another size is wrong even where it has as many pixels.
+        for form in (masks, *others):
+            with self.assertRaises(ValueError):
+                s.label_map(form, 480, 360)
+        for mask in (np.zeros(4), np.zeros((2, 8)), {"size": [2, 8], "counts": [16]}):
+            with self.assertRaises(ValueError):
+                s.polygons(mask, 4, 4)
 
     def test_points_of_ones_own(self):
         y, x = np.mgrid[0:8, 0:8].reshape(2, -1)
         grid = np.stack([x + 0.5, y + 0.5], axis=1) / 8
         settings = {**SETTINGS, "points_per_side": None, "output_mode": "coco_rle"}
         make = lambda **more: s.SAM2AutomaticMaskGenerator(self.model, **{**settings, **more})
-        self.assertEqual(make(point_grids=[grid]).generate(self.image), self.find(output_mode="coco_rle"))
+        for grids in ([grid], grid[None]):
+            self.assertEqual(make(point_grids=grids).generate(self.image), self.find(output_mode="coco_rle"))
         for more in (
             {},
             {"points_per_side": 8, "point_grids": [grid]},
@@ -75,8 +81,9 @@ class Everything(unittest.TestCase):
         ):
             with self.assertRaises(s.InvalidArgument):
                 make(**more)
-        with self.assertRaises(ValueError):
-            make(point_grids=[grid[:, :1]])
+        for grids in ([grid[:, :1]], []):
+            with self.assertRaises(ValueError):
+                make(points_per_side=8, point_grids=grids)
 
     def test_on_the_way(self):
         generator, seen = s.SAM2AutomaticMaskGenerator(self.model, points_per_batch=16, **SETTINGS), []

@@ -244,7 +244,7 @@ class Images(Case):
         self.same(predictor.predict(**POINT), self.want)
         with self.assertRaises(s.InvalidHandle):
             s.SAM2ImagePredictor(model)
-        with demo() as other:
+        with demo(precision="f32") as other:
             self.assertEqual((other.image_size, other.mask_side, other.device, other.precision), (256, 64, "cpu", "f32"))
 
 

@@ -6,6 +6,7 @@ use crate::image_predictor::ImagePredictor;
 use crate::picture::Picture;
 use std::borrow::Borrow;
 use std::iter::Fuse;
+use std::time::Instant;
 
 /// Everything in each of many pictures, in their order: [`AutomaticMaskGenerator::generate_batch`].
 pub struct AutomaticMaskBatch<'a, P, I: Iterator<Item = Result<P>>> {
@@ -35,6 +36,7 @@ impl AutomaticMaskGenerator {
 impl<P: Borrow<Picture>, I: Iterator<Item = Result<P>>> AutomaticMaskBatch<'_, P, I> {
     /// The next picture and what is in it, as [`AutomaticMaskGenerator::generate_until`] finds it; none after the last.
     pub fn next_until(&mut self, until: Until<'_>) -> Option<Result<(P, AutomaticMasks)>> {
+        let start = Instant::now();
         let AutomaticMaskBatch { generator, pictures, next } = self;
         let current = next.take().or_else(|| begin(&mut generator.predictor, pictures))?;
         Some(current.and_then(|picture| {
@@ -43,7 +45,7 @@ impl<P: Borrow<Picture>, I: Iterator<Item = Result<P>>> AutomaticMaskBatch<'_, P
                     *next = begin(predictor, pictures);
                 }
             };
-            let found = generator.search(&picture.borrow().frame()?, until, ahead)?;
+            let found = generator.search(&picture.borrow().frame()?, until, start, ahead)?;
             Ok((picture, found))
         }))
     }

@@ -109,6 +109,7 @@ impl AutomaticMaskGenerator {
 
     /// As [`AutomaticMaskGenerator::generate`]; stops before the end when told to, with the best of what was found so far.
     pub fn generate_until(&mut self, image: &Frame<'_>, until: Until<'_>) -> Result<AutomaticMasks> {
+        let start = Instant::now();
         // Where pixels share their chroma, crops are of a copy in red, green and blue.
         let copied = match image.format().yuv() {
             Some(_) if self.options.crop_n_layers > 0 => copy(image)?,
@@ -116,17 +117,19 @@ impl AutomaticMaskGenerator {
         };
         let image = &copied.as_ref().map_or(Ok(*image), |picture| picture.frame())?;
         self.predictor.set_image(image)?;
-        self.search(image, until, &mut |_| ())
+        self.search(image, until, start, &mut |_| ())
     }
 
-    /// Everything in a picture that is encoded. `after` is called once what was encoded of it is no longer needed.
+    /// Everything in a picture that is encoded, by a call that began at `start`. `after` is called once what was encoded of it
+    /// is no longer needed.
     pub(super) fn search(
         &mut self,
         image: &Frame<'_>,
         until: Until<'_>,
+        start: Instant,
         after: &mut dyn FnMut(&mut ImagePredictor),
     ) -> Result<AutomaticMasks> {
-        let (height, width, start) = (image.height(), image.width(), Instant::now());
+        let (height, width) = (image.height(), image.width());
         let all = crops(height, width, self.options.crop_n_layers, self.options.crop_overlap_ratio);
         let of = all.iter().map(|crop| self.grids[crop.layer].len()).sum();
         let (mut progress, mut complete) = (Progress { points: 0, of, masks: 0 }, true);

@@ -107,7 +107,7 @@ pub struct Progress {
 pub struct Until<'a> {
     /// Is told after every batch of points, and says whether to go on.
     pub progress: &'a mut dyn FnMut(Progress) -> bool,
-    /// How long to look, at most; none: to the end.
+    /// How long the call may take, with encoding; one batch of points is looked at in any case. None: to the end.
     pub budget: Option<Duration>,
 }
 
