@@ -145,7 +145,7 @@ def main():
     ap.add_argument("--size", default="sam2.1_t", help="sam2.1_t, _s, _b+, _l or sam2_...")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--rounds", type=int, default=5)
-    ap.add_argument("--precision", default="f32", help="of ours, such as f32,bf16")
+    ap.add_argument("--precision", default="f32,bf16", help="of ours, such as f32,bf16")
     ap.add_argument("--engines", default=",".join(engines.ENGINES), help=f"others, {REFERENCE} always among them; default all: %(default)s")
     ap.add_argument("--encode-only", action="store_true", help="the encoder, and a click to compare masks")
     ap.add_argument("--json", metavar="FILE")
