@@ -1,4 +1,5 @@
-//! bf16 on the CPU against float32: how far features are, which masks are others, and whether objects are followed.
+//! bf16 on the CPU against float32: how far features are, which masks are others, whether objects are followed; and that
+//! it is the same on any number of threads.
 
 mod common;
 
@@ -218,6 +219,31 @@ fn objects_are_followed_as_well() {
     }
 }
 
+/// The same bits whatever the number of threads, alone or in company.
+fn any_number_of_threads() {
+    let (picture, prompts) = (
+        sam2::picture::read(file("demo/samples/images/image3.png")).unwrap(),
+        sample_prompts("demo/samples/images/image3"),
+    );
+    let options = PredictOptions { return_logits: true, ..Default::default() };
+    let run = |threads: usize, together: bool| {
+        let model = demo_with(Cpu::new(threads).unwrap(), sam2::Precision::Bf16, &[]).unwrap();
+        let (mut predictor, _) = encoded(&model, &picture.frame().unwrap());
+        let embedding = predictor.get_image_embedding().unwrap().0;
+        let (mut masks, mut ious) = (Vec::new(), Vec::new());
+        for some in prompts.chunks(if together { prompts.len() } else { 1 }) {
+            let p = predictor.predict(some, options).unwrap();
+            masks.extend(logits(&p).concat());
+            ious.extend(p.iou_predictions);
+        }
+        (embedding, masks, ious)
+    };
+    let want = run(1, true);
+    for (threads, together) in [(1, false), (2, true), (3, false), (8, true)] {
+        assert!(run(threads, together) == want, "{threads} threads, together: {together}");
+    }
+}
+
 /// Skipped, and counted so, on CPUs that do not multiply bf16.
 fn main() {
     let here = Isa::available()[0].multiplies_bf16();
@@ -233,6 +259,7 @@ fn main() {
         trial("masks_of_random_weights", masks_of_random_weights),
         trial("masks_of_the_samples", masks_of_the_samples),
         trial("objects_are_followed_as_well", objects_are_followed_as_well),
+        trial("any_number_of_threads", any_number_of_threads),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

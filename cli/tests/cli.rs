@@ -175,7 +175,7 @@ fn failures_say_what_and_end_with_their_code() {
         (2, "the same file", vec!["convert", &converted, &converted]),
         (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "device: ", segment(&["--point", "1,1", "--device", "cuda:9999"])),
-        (3, "f32, not bf16", segment(&["--point", "1,1", "--precision", "bf16"])),
+        (3, "not f16", segment(&["--point", "1,1", "--precision", "f16"])),
         (4, "damaged PNG", vec!["segment", &cut, "--model", "demo", "--point", "1,1"]),
         (4, "No such file", vec!["segment", "none.png", "--model", "demo", "--point", "1,1"]),
         (4, "neither safetensors nor", vec!["segment", PHOTO, "--model", PHOTO, "--point", "1,1"]),
