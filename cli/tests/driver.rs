@@ -92,7 +92,7 @@ fn what_is_missing_is_said() {
 /// products. The stand-in finds fault with whatever the real one would not take.
 fn the_whole_path_through_the_driver() {
     let s = stand_ins();
-    let cpu = sam2(&s.driver, "", &segment(&["--device", "cpu"]));
+    let cpu = sam2(&s.driver, "", &segment(&["--device", "cpu", "--precision", "f32"]));
     for (libraries, products) in [(&s.driver, false), (&s.both, true)] {
         let gpu = sam2(libraries, "counts", &segment(&["--device", "cuda", "--precision", "f32"]));
         let err = text(&gpu.stderr);
