@@ -2,6 +2,8 @@
 
 mod common;
 
+use common::masks::iou;
+use common::samples::*;
 use common::*;
 use sam2::engine::Model;
 use sam2::engine::backend::{Backend, Memory};
@@ -36,11 +38,7 @@ fn binary(p: &Prediction) -> &[u8] {
 /// IoU of every mask with the other prediction's.
 fn ious(a: &Prediction, b: &Prediction) -> Vec<f64> {
     let size = a.width * a.height;
-    let iou = |x: &[u8], y: &[u8]| {
-        let (both, any) =
-            x.iter().zip(y).fold((0, 0), |(both, any), (x, y)| (both + (x & y) as u32, any + (x | y) as u32));
-        if any == 0 { 1.0 } else { both as f64 / any as f64 }
-    };
+    let iou = |x: &[u8], y: &[u8]| iou(x.iter().zip(y).map(|(&x, &y)| (x != 0, y != 0)));
     binary(a).chunks(size).zip(binary(b).chunks(size)).map(|(x, y)| iou(x, y)).collect()
 }
 

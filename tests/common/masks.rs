@@ -44,6 +44,12 @@ pub fn formed(
     out
 }
 
+/// Pixels on both masks per pixel on either; 1 where both are empty.
+pub fn iou(pixels: impl Iterator<Item = (bool, bool)>) -> f64 {
+    let (both, any) = pixels.fold((0, 0), |(both, any), (a, b)| (both + u32::from(a && b), any + u32::from(a || b)));
+    if any == 0 { 1.0 } else { f64::from(both) / f64::from(any) }
+}
+
 /// Pixels of a mask above a threshold, and left, top, right and bottom of the outermost.
 pub fn measured(mask: &[f32], width: usize, threshold: f32) -> (u64, [i32; 4]) {
     let on: Vec<usize> = (0..mask.len()).filter(|&i| mask[i] > threshold).collect();

@@ -3,10 +3,11 @@
 
 pub mod masks;
 pub mod parity;
+pub mod samples;
 
 use sam2::engine::backend::Backend;
 use sam2::picture::Picture;
-use sam2::{Checkpoint, Config, Device, ImagePredictor, LoadOptions, Model, Precision, Prompt, Variant};
+use sam2::{Checkpoint, Config, Device, ImagePredictor, LoadOptions, Model, Precision, Variant};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -161,19 +162,6 @@ pub fn small_frames(width: usize) -> Vec<Picture> {
 /// The demo model.
 pub fn demo() -> Model {
     sam2::load(file("demo/sam2.1_hiera_demo.safetensors"), &options()).unwrap()
-}
-
-/// The click and the box of each object of a sample, as its description has them.
-pub fn sample_prompts(name: &str) -> Vec<Prompt<'static>> {
-    let text = std::fs::read_to_string(file(&format!("{name}.json"))).unwrap();
-    let sample: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut prompts = Vec::new();
-    for object in sample["objects"].as_object().unwrap().values() {
-        let number = |key: &str, n: usize| object[key][n].as_f64().unwrap() as f32;
-        prompts.push(Prompt::new().point(number("click", 0), number("click", 1), 1));
-        prompts.push(Prompt::new().bounds([0, 1, 2, 3].map(|n| number("box", n))));
-    }
-    prompts
 }
 
 /// A safetensors file of f32 or 16-bit tensors.

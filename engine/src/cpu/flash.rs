@@ -63,7 +63,8 @@ pub struct Attend {
     pub dv: usize,
     pub scale: f32,
     pub scratch: F32,
-    /// Where to leave (binary logarithm of the largest weight, sum) per query instead of dividing: `out` then holds unnormalised sums.
+    /// Where to leave (binary logarithm of the largest weight, sum) per query instead of dividing: `out` then holds
+    /// unnormalised sums.
     pub partial: Option<F32>,
     /// Of q, k and v.
     pub dtype: DType,

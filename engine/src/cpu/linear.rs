@@ -21,8 +21,8 @@ pub struct Packed {
     pub groups: usize,
     pub n: usize,
     pub k: usize,
-    /// Words of `k` values.
-    words: usize,
+    /// Words of `k` values: the depth of a panel.
+    pub words: usize,
     panels: usize,
     panel: usize,
     /// What words are made of.
@@ -76,11 +76,6 @@ impl Packed {
     /// Panels of a group.
     pub(super) fn panels(&self) -> usize {
         self.panels
-    }
-
-    /// Words of `k` values: the depth of a panel.
-    pub(super) fn words(&self) -> usize {
-        self.words
     }
 
     /// Panel `p` of group `g` as words (words of k, panel).

@@ -106,10 +106,19 @@ mod tests {
     use super::*;
     use crate::cpu::simd::{Isa, Kernel};
 
+    #[derive(Clone, Copy)]
+    enum Function {
+        Exp,
+        Exp2,
+        Erf,
+        GeluBf16,
+        Sigmoid,
+    }
+
     struct Map<'a> {
         x: &'a [f32],
         y: &'a mut [f32],
-        f: u8,
+        f: Function,
     }
 
     impl Kernel for Map<'_> {
@@ -119,18 +128,18 @@ mod tests {
                 let n = (self.x.len() - i).min(S::LANES);
                 let v = s.load_part(self.x.as_ptr().add(i), n);
                 let v = match self.f {
-                    0 => exp(s, v),
-                    1 => erf(s, v),
-                    3 => exp2(s, v),
-                    4 => gelu_bf16(s, v),
-                    _ => sigmoid(s, v),
+                    Function::Exp => exp(s, v),
+                    Function::Erf => erf(s, v),
+                    Function::Exp2 => exp2(s, v),
+                    Function::GeluBf16 => gelu_bf16(s, v),
+                    Function::Sigmoid => sigmoid(s, v),
                 };
                 s.store_part(self.y.as_mut_ptr().add(i), n, v);
             }
         }
     }
 
-    fn map(isa: Isa, f: u8, x: &[f32]) -> Vec<f32> {
+    fn map(isa: Isa, f: Function, x: &[f32]) -> Vec<f32> {
         let mut y = vec![f32::NAN; x.len()];
         // SAFETY: slices of one length; the set is available.
         unsafe { isa.run(Map { x, y: &mut y, f }) };
@@ -151,35 +160,39 @@ mod tests {
     fn functions_are_accurate_on_every_instruction_set() {
         for isa in Isa::available() {
             let x: Vec<f32> = (0..20_011).map(|i| -87.2 + i as f32 * 0.0087).collect();
-            for (x, y) in x.iter().zip(map(isa, 0, &x)) {
+            for (x, y) in x.iter().zip(map(isa, Function::Exp, &x)) {
                 let want = (*x as f64).exp();
                 assert!((y as f64 / want - 1.0).abs() < 3e-7, "{isa:?}: exp({x}) = {y}, not {want}");
             }
-            assert_eq!(map(isa, 0, &[f32::NEG_INFINITY, -1e30, -88.0, 0.0]), [0.0, 0.0, 0.0, 1.0], "{isa:?}");
+            assert_eq!(
+                map(isa, Function::Exp, &[f32::NEG_INFINITY, -1e30, -88.0, 0.0]),
+                [0.0, 0.0, 0.0, 1.0],
+                "{isa:?}"
+            );
 
             let x: Vec<f32> = (0..20_011).map(|i| -125.9 + i as f32 * 0.0126).collect();
-            for (x, y) in x.iter().zip(map(isa, 3, &x)) {
+            for (x, y) in x.iter().zip(map(isa, Function::Exp2, &x)) {
                 let want = (*x as f64).exp2();
                 assert!((y as f64 / want - 1.0).abs() < 3e-7, "{isa:?}: 2^{x} = {y}, not {want}");
             }
             assert_eq!(
-                map(isa, 3, &[-1e30, -126.0, 0.0, 3.0]),
+                map(isa, Function::Exp2, &[-1e30, -126.0, 0.0, 3.0]),
                 [2f32.powi(-126), 2f32.powi(-126), 1.0, 8.0],
                 "{isa:?}"
             );
 
             let x: Vec<f32> = (0..8_003).map(|i| -4.0 + i as f32 * 0.001).collect();
-            for (x, y) in x.iter().zip(map(isa, 1, &x)) {
+            for (x, y) in x.iter().zip(map(isa, Function::Erf, &x)) {
                 let want = erf_f64(*x as f64);
                 assert!((y as f64 - want).abs() < 4e-7 * want.abs().max(1e-3), "{isa:?}: erf({x}) = {y}, not {want}");
             }
             let x: Vec<f32> = (0..16_003).map(|i| -8.0 + i as f32 * 0.001).collect();
-            for (x, y) in x.iter().zip(map(isa, 4, &x)) {
+            for (x, y) in x.iter().zip(map(isa, Function::GeluBf16, &x)) {
                 let want = *x as f64 / 2.0 * (1.0 + erf_f64((*x as f64 / 2f64.sqrt()).clamp(-4.0, 4.0)));
                 let bound = if x.abs() < 3.7 { 1.4e-4 } else { 1.3e-4 * x.abs() as f64 };
                 assert!((y as f64 - want).abs() < bound, "{isa:?}: gelu({x}) = {y}, not {want}");
             }
-            assert_eq!(map(isa, 2, &[-1e9, 0.0, 1e9])[1..], [0.5, 1.0], "{isa:?}");
+            assert_eq!(map(isa, Function::Sigmoid, &[-1e9, 0.0, 1e9])[1..], [0.5, 1.0], "{isa:?}");
         }
     }
 }

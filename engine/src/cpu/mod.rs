@@ -339,7 +339,6 @@ impl I32 {
     }
 }
 
-/// Each operation is an inherent method of the same name, in the file of its family.
 /// Operations are methods of the type's own, a file per family.
 macro_rules! forward {
     ($($name:ident($($arg:ident: $type:ty),*);)*) => {

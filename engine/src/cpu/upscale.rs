@@ -83,7 +83,7 @@ impl UpscaleBlock<'_> {
 #[inline(always)]
 unsafe fn product<S: Simd, W: Word>(s: S, m: usize, x: F32, w: &Packed, out: F32) {
     let mut tile = [0f32; 16 * 64];
-    let (tile, words) = (F32::new(tile.as_mut_ptr()), w.words());
+    let (tile, words) = (F32::new(tile.as_mut_ptr()), w.words);
     for p in 0..w.panels() {
         let (at, width) = (p * S::PANEL, (w.n - p * S::PANEL).min(S::PANEL));
         let mut i = 0;
