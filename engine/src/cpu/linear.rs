@@ -131,15 +131,20 @@ impl Rows {
                 let (from, to) =
                     ((-x0).clamp(0, kernel as isize) as usize, (w as isize - x0).clamp(0, kernel as isize) as usize);
                 for ky in 0..kernel {
-                    let out = out.add(ky * kernel * c);
-                    let y = y0 + ky as isize;
-                    let inside = if (0..h as isize).contains(&y) { (from, to.max(from)) } else { (0, 0) };
-                    std::ptr::write_bytes(out.ptr(), 0, inside.0 * c);
-                    if inside.1 > inside.0 {
-                        let src = x.add((y as usize * w + (x0 + inside.0 as isize) as usize) * c);
-                        copy(s, out.add(inside.0 * c), src, (inside.1 - inside.0) * c);
+                    let (out, y) = (out.add(ky * kernel * c), y0 + ky as isize);
+                    if from >= to || !(0..h as isize).contains(&y) {
+                        std::ptr::write_bytes(out.ptr(), 0, kernel * c);
+                        continue;
                     }
-                    std::ptr::write_bytes(out.at_mut(inside.1 * c), 0, (kernel - inside.1) * c);
+                    let src = x.add((y as usize * w + (x0 + from as isize) as usize) * c);
+                    copy(s, out.add(from * c), src, (to - from) * c);
+                    // Calls that most rows need not make.
+                    if from > 0 {
+                        std::ptr::write_bytes(out.ptr(), 0, from * c);
+                    }
+                    if to < kernel {
+                        std::ptr::write_bytes(out.at_mut(to * c), 0, (kernel - to) * c);
+                    }
                 }
             }
         }

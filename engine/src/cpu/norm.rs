@@ -60,6 +60,51 @@ pub unsafe fn normalise<S: Simd>(s: S, out: impl Write, x: impl Read, n: usize, 
     }
 }
 
+/// The widest rows that [`normalise_lanes`] takes.
+const NARROW: usize = 8;
+
+/// out = activation(norm(x)) for `count <= LANES` rows of `n <= NARROW`, a lane each.
+#[inline(always)]
+unsafe fn normalise_lanes<S: Simd>(
+    s: S,
+    (out, out_stride): (Floats, usize),
+    (x, stride): (Floats, usize),
+    (count, n): (usize, usize),
+    norm: NormPtr,
+    activation: Activation,
+) {
+    let mut columns = [[0f32; 16]; NARROW];
+    for i in 0..count {
+        for (j, column) in columns[..n].iter_mut().enumerate() {
+            column[i] = x.get(i * stride + j);
+        }
+    }
+    let (columns, zero) = (&mut columns[..n], s.splat(0.0));
+    let share = s.splat(1.0 / n as f32);
+    let mean = s.mul(columns.iter().fold(zero, |sum, column| s.add(sum, s.load(column.as_ptr()))), share);
+    let variance = s.mul(
+        columns.iter().fold(zero, |sum, column| {
+            let d = s.sub(s.load(column.as_ptr()), mean);
+            s.fma(d, d, sum)
+        }),
+        share,
+    );
+    let mut r = [0f32; 16];
+    s.store(r.as_mut_ptr(), variance);
+    r.iter_mut().for_each(|v| *v = 1.0 / (*v + norm.eps).sqrt());
+    let r = s.load(r.as_ptr());
+    for (j, column) in columns.iter_mut().enumerate() {
+        let (gamma, beta) = (s.splat(*norm.gamma.at(j)), s.splat(*norm.beta.at(j)));
+        let v = s.fma(s.mul(s.sub(s.load(column.as_ptr()), mean), r), gamma, beta);
+        s.store(column.as_mut_ptr(), math::activate::<S, Single>(s, activation, v));
+    }
+    for i in 0..count {
+        for (j, column) in columns.iter().enumerate() {
+            out.set(i * out_stride + j, column[i]);
+        }
+    }
+}
+
 struct LayerNorm {
     rows: (usize, usize),
     out: Floats,
@@ -74,9 +119,15 @@ struct LayerNorm {
 impl Kernel for LayerNorm {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        for i in self.rows.0..self.rows.1 {
-            let (out, x) = (self.out.add(i * self.out_stride), self.x.add(i * self.stride));
-            normalise(s, out, x, self.n, self.norm, self.activation);
+        let (out, x) = (|i| self.out.add(i * self.out_stride), |i| self.x.add(i * self.stride));
+        let (first, last) = self.rows;
+        if self.n <= NARROW.min(S::LANES / 2) {
+            for i in (first..last).step_by(S::LANES) {
+                let size = ((last - i).min(S::LANES), self.n);
+                normalise_lanes(s, (out(i), self.out_stride), (x(i), self.stride), size, self.norm, self.activation);
+            }
+        } else {
+            (first..last).for_each(|i| normalise(s, out(i), x(i), self.n, self.norm, self.activation));
         }
     }
 }
