@@ -175,7 +175,7 @@
 // An NVIDIA GPU.
 #define SAM2_DEVICE_CUDA 2
 
-// bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16), else float32.
+// bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16, Arm's BF16), else float32.
 #define SAM2_PRECISION_AUTO 0
 
 // float32: the reference's own numbers.

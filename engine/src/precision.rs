@@ -5,7 +5,7 @@ use crate::tensor::DType;
 /// What a model computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// What suits the device: bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16), else float32.
+    /// What suits the device: bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16, Arm's BF16), else float32.
     #[default]
     Auto,
     /// float32 throughout: the reference's own numbers, up to rounding.

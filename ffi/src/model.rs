@@ -22,7 +22,7 @@ pub const SAM2_DEVICE_CPU: i32 = 1;
 /// An NVIDIA GPU.
 pub const SAM2_DEVICE_CUDA: i32 = 2;
 
-/// bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16), else float32.
+/// bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16, Arm's BF16), else float32.
 pub const SAM2_PRECISION_AUTO: i32 = 0;
 /// float32: the reference's own numbers.
 pub const SAM2_PRECISION_F32: i32 = 1;

@@ -361,7 +361,8 @@ impl Backend for Cpu {
             Precision::Auto | Precision::F32 => Ok(Precision::F32),
             Precision::Bf16 if self.isa.multiplies_bf16() => Ok(Precision::Bf16),
             Precision::Bf16 => {
-                Err(Error::Device(format!("bf16 needs a CPU with avx512_bf16, not {}", self.isa.name())))
+                let (feature, has) = (Isa::BF16, self.isa.name());
+                Err(Error::Device(format!("bf16 needs a CPU with the feature {feature}; kernels are for {has}")))
             }
             Precision::F16 => Err(Error::Device("the CPU computes in f32 and bf16, not f16".into())),
         }

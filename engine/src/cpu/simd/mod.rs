@@ -188,9 +188,15 @@ pub enum Isa {
     Avx512Bf16,
     #[cfg(target_arch = "aarch64")]
     Neon,
+    /// NEON that multiplies bf16.
+    #[cfg(target_arch = "aarch64")]
+    NeonBf16,
 }
 
 impl Isa {
+    /// What the system calls the feature of CPUs that multiply bf16.
+    pub const BF16: &str = if cfg!(target_arch = "aarch64") { "bf16" } else { "avx512_bf16" };
+
     /// Every set this CPU can run, the best first.
     pub fn available() -> Vec<Isa> {
         let mut sets = Vec::new();
@@ -207,7 +213,12 @@ impl Isa {
             }
         }
         #[cfg(target_arch = "aarch64")]
-        sets.push(Isa::Neon);
+        {
+            if Neon::<true>::detect().is_some() {
+                sets.push(Isa::NeonBf16);
+            }
+            sets.push(Isa::Neon);
+        }
         sets.push(Isa::Portable);
         sets
     }
@@ -224,15 +235,20 @@ impl Isa {
             Isa::Avx512Bf16 => "avx512_bf16",
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonBf16 => "neon_bf16",
         }
     }
 
     /// True where the CPU itself multiplies bf16; elsewhere that is possible but slower than f32.
     pub fn multiplies_bf16(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self == Isa::Avx512Bf16;
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => true,
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonBf16 => true,
+            _ => false,
+        }
     }
 
     /// The width of a packed panel of a weight matrix.
@@ -252,7 +268,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Bf16 => of::<Avx512<true>>(),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => of::<Neon>(),
+            Isa::Neon | Isa::NeonBf16 => of::<Neon<true>>(),
         }
     }
 
@@ -270,7 +286,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Avx512::<true>::assume().vectorize(kernel),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Neon::assume().vectorize(kernel),
+            Isa::Neon => Neon::<false>::assume().vectorize(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonBf16 => Neon::<true>::assume().vectorize(kernel),
         }
     }
 }

@@ -1,31 +1,48 @@
-//! NEON, which every aarch64 CPU has: 4 lanes, 32 registers.
+//! NEON, which every aarch64 CPU has: 4 lanes, 32 registers; with and without instructions for bf16.
 
 use super::{Kernel, Simd, Word, tile::tile};
 use crate::tensor::bf16;
-use std::arch::aarch64::*;
+use std::arch::{aarch64::*, asm};
 
-/// Proof that this is aarch64.
+/// Proof that this is aarch64, with FEAT_BF16 where that is true.
 #[derive(Clone, Copy)]
-pub struct Neon(());
+pub struct Neon<const BF16: bool>(());
 
-impl Neon {
+impl<const BF16: bool> Neon<BF16> {
+    pub fn detect() -> Option<Self> {
+        (!BF16 || std::arch::is_aarch64_feature_detected!("bf16")).then_some(Self(()))
+    }
+
     /// # Safety
-    /// None beyond the target's: NEON is part of aarch64. The name matches the other sets'.
+    /// [`Neon::detect`] has returned `Some` on this machine.
     pub unsafe fn assume() -> Self {
         Self(())
     }
+
+    /// The nearest bf16; NaN stays what it is.
+    #[inline(always)]
+    fn round_bf16(v: float32x4_t) -> uint16x4_t {
+        unsafe {
+            if BF16 {
+                let out: uint16x4_t;
+                asm!(
+                    ".arch_extension bf16",
+                    "bfcvtn {out:v}.4h, {v:v}.4s",
+                    out = lateout(vreg) out, v = in(vreg) v,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+                return out;
+            }
+            let bits = vreinterpretq_u32_f32(v);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+            let quiet = vorrq_u32(bits, vdupq_n_u32(0x40_0000));
+            vshrn_n_u32::<16>(vbslq_u32(vceqq_f32(v, v), up, quiet))
+        }
+    }
 }
 
-/// The bits of a vector, rounded to bf16 in the upper halves; NaN stays what it is.
-#[inline(always)]
-unsafe fn nearest(v: float32x4_t) -> uint32x4_t {
-    let bits = vreinterpretq_u32_f32(v);
-    let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
-    let up = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
-    vbslq_u32(vceqq_f32(v, v), up, vorrq_u32(bits, vdupq_n_u32(0x40_0000)))
-}
-
-impl Simd for Neon {
+impl<const BF16: bool> Simd for Neon<BF16> {
     type F = float32x4_t;
     const LANES: usize = 4;
 
@@ -70,7 +87,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn store_bf16(self, p: *mut bf16, v: float32x4_t) {
-        vst1_u16(p.cast(), vshrn_n_u32::<16>(nearest(v)))
+        vst1_u16(p.cast(), Self::round_bf16(v))
     }
     #[inline(always)]
     unsafe fn store_bf16_part(self, p: *mut bf16, n: usize, v: float32x4_t) {
@@ -80,11 +97,25 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn pair(self, low: float32x4_t, high: float32x4_t) -> float32x4_t {
-        unsafe { vreinterpretq_f32_u32(vsriq_n_u32::<16>(nearest(high), nearest(low))) }
+        unsafe {
+            let pair = vzip_u16(Self::round_bf16(low), Self::round_bf16(high));
+            vreinterpretq_f32_u16(vcombine_u16(pair.0, pair.1))
+        }
     }
     #[inline(always)]
     fn dot2(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
         unsafe {
+            if BF16 {
+                // The compiler has no name for the instruction yet.
+                let mut sum = c;
+                asm!(
+                    ".arch_extension bf16",
+                    "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h",
+                    sum = inout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+                return sum;
+            }
             let (a, b) = (vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b));
             let low = |v| vreinterpretq_f32_u32(vshlq_n_u32::<16>(v));
             let high = |v| vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff_0000)));
