@@ -1,11 +1,11 @@
-//! Every hot operation at the sizes of the tiny model at 1024 pixels, and whole calls of the demo model.
+//! Every hot operation at the sizes of the tiny model, and some of the large one's, at 1024 pixels, and whole calls of the demo model.
 //!
 //! `cargo bench` reports the time and, for products and attention, the arithmetic per second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sam2::engine::backend::*;
 use sam2::engine::cpu::Cpu;
-use sam2::engine::tensor::{DType, Tensor};
+use sam2::engine::tensor::{DType, Tensor, bf16};
 use sam2::engine::{MaskBuffer, MaskOut};
 use sam2::{Frame, LoadOptions, PixelFormat, Plane, PredictOptions, Prompt, Yuv, YuvMatrix, YuvRange};
 use std::hint::black_box;
@@ -25,7 +25,20 @@ impl Rig {
     }
 
     fn floats(&self, dims: &[usize]) -> Tensor<'static> {
-        self.words(DType::F32, dims, bytemuck::cast_slice(&noise(dims.iter().product())))
+        self.values(DType::F32, dims)
+    }
+
+    /// Noise as f32 or bf16.
+    fn values(&self, dtype: DType, dims: &[usize]) -> Tensor<'static> {
+        let values = noise(dims.iter().product());
+        match dtype {
+            DType::F32 => self.words(dtype, dims, bytemuck::cast_slice(&values)),
+            _ => {
+                let bits = |v: &f32| u32::from(bf16::from_f32(*v).to_bits());
+                let pairs: Vec<u32> = values.chunks_exact(2).map(|v| bits(&v[0]) | bits(&v[1]) << 16).collect();
+                self.words(dtype, dims, &pairs)
+            }
+        }
     }
 
     fn ints(&self, values: &[i32]) -> Tensor<'static> {
@@ -36,9 +49,9 @@ impl Rig {
         Norm { gamma: self.floats(&[n]), beta: self.floats(&[n]), eps: 1e-6 }
     }
 
-    fn linear(&self, n: usize, k: usize, groups: usize) -> <Cpu as Backend>::Linear {
-        let (w, b) = (noise(groups * n * k), noise(groups * n));
-        self.b.linear_weights(LinearData { w: &w, b: &b, groups, n, k, dtype: DType::F32 }).unwrap()
+    fn linear(&self, dtype: DType, n: usize, k: usize) -> <Cpu as Backend>::Linear {
+        let (w, b) = (noise(n * k), noise(n));
+        self.b.linear_weights(LinearData { w: &w, b: &b, groups: 1, n, k, dtype }).unwrap()
     }
 
     /// Times `run` and reports what it computes per second.
@@ -60,30 +73,57 @@ fn noise(n: usize) -> Vec<f32> {
     (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-fn operations(c: &mut Criterion) {
-    let rig = Rig { b: Cpu::new(0).unwrap() };
-    for (m, n, k) in
-        [(65_536, 288, 96), (16_384, 768, 192), (4096, 1152, 384), (4096, 384, 1536), (1024, 3072, 768), (8, 2048, 256)]
-    {
-        let (w, x, out) = (rig.linear(n, k, 1), rig.floats(&[m, k]), rig.floats(&[m, n]));
-        rig.bench(c, &format!("linear {m}x{n}x{k}"), |b| b.linear(out, x.into(), &w, Epilogue::NONE));
+/// Products and attention of the encoder.
+fn of_the_encoder(c: &mut Criterion, rig: &Rig, dtype: DType) {
+    for (m, n, k) in [
+        (65_536, 288, 96),
+        (16_384, 768, 192),
+        (4096, 1152, 384),
+        (4096, 384, 1536),
+        (1024, 3072, 768),
+        (8, 2048, 256),
+        (4096, 576, 2304),
+    ] {
+        let (w, x, out) = (rig.linear(dtype, n, k), rig.values(dtype, &[m, k]), rig.values(dtype, &[m, n]));
+        rig.bench(c, &format!("linear {dtype:?} {m}x{n}x{k}"), |b| b.linear(out, x.into(), &w, Epilogue::NONE));
     }
-    let (w, x, out, norm) =
-        (rig.linear(1536, 384, 1), rig.floats(&[4096, 384]), rig.floats(&[4096, 1536]), rig.norm(384));
-    rig.bench(c, "linear with norm and gelu 4096x1536x384", |b| {
-        b.linear(out, Input::norm(x, norm), &w, Epilogue::GELU)
-    });
-    rig.bench(c, "layer_norm 4096x384", |b| b.layer_norm(x, x, norm, Activation::None));
-
-    for (side, size, heads, d) in [(256, 8, 1, 96), (128, 4, 2, 96), (64, 14, 4, 96), (64, 0, 4, 96), (32, 7, 8, 96)] {
-        let (qkv, out) = (rig.floats(&[side, side, 3 * heads * d]), rig.floats(&[side, side, heads * d]));
+    for (m, n, k) in [(4096, 1536, 384), (4096, 2304, 576)] {
+        let (w, x, out) = (rig.linear(dtype, n, k), rig.floats(&[m, k]), rig.values(dtype, &[m, n]));
+        let norm = rig.norm(k);
+        rig.bench(c, &format!("linear with norm and gelu {dtype:?} {m}x{n}x{k}"), |b| {
+            b.linear(out, Input::norm(x, norm), &w, Epilogue::GELU)
+        });
+    }
+    for (side, size, heads, d) in [
+        (256, 8, 1, 96),
+        (128, 4, 2, 96),
+        (64, 14, 4, 96),
+        (64, 0, 4, 96),
+        (32, 7, 8, 96),
+        (64, 16, 8, 72),
+        (64, 0, 8, 72),
+        (256, 8, 2, 72),
+        (128, 4, 4, 72),
+        (32, 8, 16, 72),
+    ] {
+        let (qkv, out) = (rig.values(dtype, &[side, side, 3 * heads * d]), rig.values(dtype, &[side, side, heads * d]));
         let c_ = heads * d;
         let pad = (rig.floats(&[c_]), rig.floats(&[c_]));
         let part = |i: usize| qkv.columns(i * c_, c_);
-        rig.bench(c, &format!("window_attention {side}x{side} windows {size} heads {heads}x{d}"), |b| {
+        rig.bench(c, &format!("window_attention {dtype:?} {side}x{side} windows {size} heads {heads}x{d}"), |b| {
             b.window_attention(out, part(0), part(1), part(2), heads, Windows { size, pad })
         });
     }
+}
+
+fn operations(c: &mut Criterion) {
+    let rig = Rig { b: Cpu::new(0).unwrap() };
+    of_the_encoder(c, &rig, DType::F32);
+    if rig.b.isa().multiplies_bf16() {
+        of_the_encoder(c, &rig, DType::Bf16);
+    }
+    let (x, norm) = (rig.floats(&[4096, 384]), rig.norm(384));
+    rig.bench(c, "layer_norm 4096x384", |b| b.layer_norm(x, x, norm, Activation::None));
 
     let (p, t, hw, d) = (8, 8, 4096, 256);
     let (keys, pos) = (rig.floats(&[p, hw, d]), rig.floats(&[hw, d]));
@@ -101,7 +141,7 @@ fn operations(c: &mut Criterion) {
     };
     let updated = rig.floats(&[p, hw, d]);
     rig.bench(c, "update_image 8 prompts", |b| b.update_image(updated, keys, source, pos, tokens));
-    let (dc1, dc2, norm) = (rig.linear(256, 256, 1), rig.linear(128, 64, 1), rig.norm(64));
+    let (dc1, dc2, norm) = (rig.linear(DType::F32, 256, 256), rig.linear(DType::F32, 128, 64), rig.norm(64));
     let high = (rig.floats(&[1, 128, 128, 64]), rig.floats(&[1, 256, 256, 32]));
     let (hyper, masks, image) = (rig.floats(&[p, 4, 32]), rig.floats(&[p, 4, 256, 256]), rig.ints(&[0; 8]));
     let keys = keys.view(&[p, 64, 64, d]);

@@ -116,8 +116,8 @@ impl Attend {
         let mut gathered = None;
         for q0 in (0..self.q.n).step_by(QUERIES) {
             let nq = (self.q.n - q0).min(QUERIES);
-            let np = nq.next_multiple_of(S::PANEL);
-            self.pack_queries::<S, W>(q0, nq, np, qt);
+            let np = nq.next_multiple_of(S::LANES);
+            self.pack_queries::<S, W>(s, q0, nq, np, qt);
             self.start::<S, W>(s, np, wide, qt, state);
             for k0 in (0..self.k.n).step_by(KEYS) {
                 let nk = (self.k.n - k0).min(KEYS);
@@ -128,8 +128,9 @@ impl Attend {
                 gathered = Some((k, v));
                 // Panel by panel, so that scores are softened while they are in the first-level cache.
                 for p in (0..np).step_by(S::PANEL) {
-                    self.score::<S, W>(s, nk, np, p, k, qt, scores);
-                    self.soften::<S, W>(s, nk, np, p, scores, state);
+                    let panel = (p, (np - p).min(S::PANEL));
+                    self.score::<S, W>(s, nk, np, panel, k, qt, scores);
+                    self.soften::<S, W>(s, nk, np, panel, scores, state);
                 }
                 self.accumulate::<S, W>(s, nq, np, nk, scores, v, state, wide);
             }
@@ -145,26 +146,24 @@ impl Attend {
 
     /// Queries as panels of words (np / panel, depth, panel); those past `nq` are zero.
     #[inline(always)]
-    unsafe fn pack_queries<S: Simd, W: Word>(&self, q0: usize, nq: usize, np: usize, qt: F32) {
+    unsafe fn pack_queries<S: Simd, W: Word>(&self, s: S, q0: usize, nq: usize, np: usize, qt: F32) {
         let (whole, depth) = (self.d / W::DEPTH, self.depth::<W>());
-        for p in (0..np).step_by(S::PANEL) {
-            let panel = qt.add(p * depth);
-            for j in 0..S::PANEL {
-                if p + j < nq {
-                    let q = self.q.token(q0 + p + j).ptr::<W::Value>();
-                    let words = q.ptr().cast::<f32>();
-                    for i in 0..whole {
-                        *panel.at_mut(i * S::PANEL + j) = words.add(i).read_unaligned();
-                    }
-                    if whole < depth {
-                        let last = panel.at_mut(whole * S::PANEL + j);
-                        *last = 0.0;
-                        std::ptr::copy_nonoverlapping(q.at(whole * W::DEPTH), last.cast(), 1);
-                    }
-                } else {
-                    for i in 0..depth {
-                        *panel.at_mut(i * S::PANEL + j) = 0.0;
-                    }
+        let zeros = [0f32; MAX_WIDTH];
+        for first in (0..np).step_by(S::LANES) {
+            let panel = qt.add(first / S::PANEL * S::PANEL * depth + first % S::PANEL);
+            let mut rows = [zeros.as_ptr(); 16];
+            for (j, row) in rows.iter_mut().enumerate().take(nq.saturating_sub(first)) {
+                *row = self.q.token(q0 + first + j).ptr::<W::Value>().ptr().cast();
+            }
+            for i in (0..whole).step_by(S::LANES) {
+                let n = (whole - i).min(S::LANES);
+                s.transpose(rows.map(|row| row.wrapping_add(i)), n, panel.at_mut(i * S::PANEL), S::PANEL);
+            }
+            if whole < depth {
+                for (j, row) in rows.into_iter().take(S::LANES).enumerate() {
+                    let last = panel.at_mut(whole * S::PANEL + j);
+                    *last = 0.0;
+                    std::ptr::copy_nonoverlapping(row.add(whole).cast::<W::Value>(), last.cast(), 1);
                 }
             }
         }
@@ -185,15 +184,14 @@ impl Attend {
         let words = words.as_mut_ptr();
         copy(s, Ptr::<W::Value>::new(words.cast()), Floats::F32(k), self.d);
         let depth = self.depth::<W>();
-        for p in (0..np).step_by(S::PANEL) {
-            for j in (0..S::PANEL).step_by(S::LANES) {
-                let mut score = s.splat(0.0);
-                for i in 0..depth {
-                    score = W::fma(s, qt.load(s, p * depth + i * S::PANEL + j), s.splat(*words.add(i)), score);
-                }
-                to.maxima.store(s, p + j, score);
-                to.totals.store(s, p + j, s.splat(times as f32));
+        for j in (0..np).step_by(S::LANES) {
+            let panel = qt.add(j / S::PANEL * S::PANEL * depth + j % S::PANEL);
+            let mut score = s.splat(0.0);
+            for i in 0..depth {
+                score = W::fma(s, panel.load(s, i * S::PANEL), s.splat(*words.add(i)), score);
             }
+            to.maxima.store(s, j, score);
+            to.totals.store(s, j, s.splat(times as f32));
         }
         for i in 0..np {
             map_rows!(s, to.sums.add(i * wide), v, self.dv, |v| s.mul(v, s.splat(times as f32)));
@@ -245,14 +243,14 @@ impl Attend {
         (buffer, ld)
     }
 
-    /// scores (nk, np) = k qt, the panel from column `p`.
+    /// scores (nk, np) = k qt, of a panel (first column, columns).
     #[inline(always)]
     unsafe fn score<S: Simd, W: Word>(
         &self,
         s: S,
         nk: usize,
         np: usize,
-        p: usize,
+        (p, width): (usize, usize),
         (k, ld): Words,
         qt: F32,
         scores: F32,
@@ -262,17 +260,25 @@ impl Attend {
         while i < nk {
             let m = if nk - i >= S::TILE_ROWS { S::TILE_ROWS } else { S::SMALL_ROWS };
             let out = scores.at_mut(i * np + p);
-            s.tile::<W>((m, S::PANEL), depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
+            s.tile::<W>((m, width), depth, k.at(i * ld), ld, 1, qt.at(p * depth), S::PANEL, out, np);
             i += m;
         }
     }
 
     /// One step of the running softmax: scores become weights relative to the new maxima, a row of words for every
-    /// `DEPTH` keys; of the panel from column `p`.
+    /// `DEPTH` keys; of a panel (first column, columns).
     #[inline(always)]
-    unsafe fn soften<S: Simd, W: Word>(&self, s: S, nk: usize, np: usize, p: usize, scores: F32, state: State) {
+    unsafe fn soften<S: Simd, W: Word>(
+        &self,
+        s: S,
+        nk: usize,
+        np: usize,
+        (p, width): (usize, usize),
+        scores: F32,
+        state: State,
+    ) {
         let scale = s.splat(self.scale * std::f32::consts::LOG2_E);
-        for j in (p..p + S::PANEL).step_by(S::LANES) {
+        for j in (p..p + width).step_by(S::LANES) {
             let old = state.maxima.load(s, j);
             let mut max = old;
             for i in 0..nk {

@@ -47,6 +47,17 @@ unsafe fn nearest(v: __m512) -> __m512i {
     _mm512_mask_blend_epi32(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v), up, quiet)
 }
 
+/// The halves of a vector in turn: 0, 16, 1, 17 and so on.
+const IN_TURN: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        order[i] = (i / 2 + i % 2 * 16) as u16;
+        i += 1;
+    }
+    order
+};
+
 /// f32 whose bits are these.
 #[inline(always)]
 unsafe fn widen(v: __m256i) -> __m512 {
@@ -109,6 +120,11 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn pair(self, low: __m512, high: __m512) -> __m512 {
         unsafe {
+            if BF16 {
+                let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                let order = _mm512_loadu_si512(IN_TURN.as_ptr().cast());
+                return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, both));
+            }
             let low = _mm512_cvtepu16_epi32(Self::round_bf16(low));
             let high = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(Self::round_bf16(high)));
             _mm512_castsi512_ps(_mm512_or_si512(low, high))
@@ -156,6 +172,32 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, rows: [*const f32; 16], n: usize, out: *mut f32, ldo: usize) {
+        let mut v = rows.map(|row| self.load_part(row, n));
+        // Within blocks of four by four, then blocks; row j of four stays in its four.
+        for four in v.chunks_exact_mut(4) {
+            let (a, b) = (_mm512_unpacklo_ps(four[0], four[1]), _mm512_unpackhi_ps(four[0], four[1]));
+            let (c, d) = (_mm512_unpacklo_ps(four[2], four[3]), _mm512_unpackhi_ps(four[2], four[3]));
+            let [a, b, c, d] = [a, b, c, d].map(|x| _mm512_castps_pd(x));
+            let low = |x, y| _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+            let high = |x, y| _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+            four.copy_from_slice(&[low(a, c), high(a, c), low(b, d), high(b, d)]);
+        }
+        for i in 0..4 {
+            let (a, b) = (v[i], v[i + 4]);
+            let (c, d) = (v[i + 8], v[i + 12]);
+            let (even, odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let (even_, odd_) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+            v[i] = _mm512_shuffle_f32x4::<0x88>(even, even_);
+            v[i + 4] = _mm512_shuffle_f32x4::<0x88>(odd, odd_);
+            v[i + 8] = _mm512_shuffle_f32x4::<0xdd>(even, even_);
+            v[i + 12] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_);
+        }
+        for (i, v) in v.into_iter().enumerate().take(n) {
+            self.store(out.add(i * ldo), v);
+        }
     }
     tile_sizes!(12, 4; 2);
 }

@@ -153,6 +153,19 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sum over the lanes, in a fixed order.
     fn sum(self, a: Self::F) -> f32;
 
+    /// `out[i * ldo + j] = rows[j][i]` for i below `n <= LANES` and the first `LANES` rows.
+    ///
+    /// # Safety
+    /// The rows are valid for `n` reads, need not be aligned, and `out` for what is written.
+    #[inline(always)]
+    unsafe fn transpose(self, rows: [*const f32; 16], n: usize, out: *mut f32, ldo: usize) {
+        for (j, row) in rows.into_iter().take(Self::LANES).enumerate() {
+            for i in 0..n {
+                *out.add(i * ldo + j) = row.add(i).read_unaligned();
+            }
+        }
+    }
+
     /// `out[i][j] = sum over k of a[i*rs + k*cs] * b[k*ldb + j]` for m rows and n columns, (m, n) being `size`; for n beyond
     /// a vector, for all columns of a panel. Summed in the order of `k` in every lane, whatever m: a row's result depends
     /// on its own operands only. `k` counts words, and `a` and `b` are words, whatever these are made of.
