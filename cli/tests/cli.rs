@@ -60,6 +60,10 @@ fn the_commands_of_the_readme_run_as_written() {
         if args[0] == "track" {
             let folder = format!("{}/overlay", folder.file(output.unwrap()));
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 24, "{line}");
+        } else if args[0] == "auto" {
+            let labels = sam2::labels::read(folder.file(output.unwrap())).unwrap();
+            let found: std::collections::BTreeSet<u8> = labels.numbers.into_iter().collect();
+            assert!(found.len() > 8, "{line}: {found:?}");
         } else if let Some(name) = output {
             let mask = png(&folder.file(name));
             let on = mask.pixels.iter().filter(|&&v| v == 255).count();
