@@ -7,6 +7,7 @@ pub use log;
 #[doc(hidden)]
 pub use sam2_engine as engine;
 pub use sam2_engine::backend::Memory;
+pub use sam2_engine::cpu::simd::Isa;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
@@ -40,6 +41,8 @@ pub struct LoadOptions {
     /// CPUs that the engine's threads are bound to, in turn, as the system numbers them; none: wherever the system puts them.
     /// The thread that makes a call works too, and stays where it is. Linux alone.
     pub cpus: Vec<usize>,
+    /// The CPU's instruction set; none: the best it has. One that it lacks is an error.
+    pub instructions: Option<Isa>,
     /// A configuration file in the reference's structure; without one the model is recognised by its tensors, or a
     /// folder's only YAML file is taken.
     pub config: Option<PathBuf>,
@@ -60,6 +63,7 @@ impl Default for LoadOptions {
             precision: Precision::Auto,
             threads: 0,
             cpus: Vec::new(),
+            instructions: None,
             config: None,
             overrides: Vec::new(),
             image_size: None,
@@ -88,8 +92,10 @@ pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: 
     let mut overrides = options.overrides.clone();
     overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
     let config = Config::parse(yaml, &overrides, options.postprocessing)?;
-    let load_cpu =
-        || Model::load(cpu::Cpu::on_cpus(options.threads, &options.cpus)?, checkpoint, &config, options.precision);
+    let load_cpu = || {
+        let cpu = cpu::Cpu::on_cpus(options.threads, &options.cpus, options.instructions)?;
+        Model::load(cpu, checkpoint, &config, options.precision)
+    };
     match options.device {
         Device::Auto => match gpu(0) {
             Ok(gpu) => Model::load(gpu, checkpoint, &config, options.precision),

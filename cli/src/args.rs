@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use crate::{Failure, progress};
-use sam2::{Checkpoint, Device, LoadOptions, Model, Precision, Variant};
+use sam2::{Checkpoint, Device, Isa, LoadOptions, Model, Precision, Variant};
 use std::path::PathBuf;
 
 /// Which model, where, how.
@@ -31,6 +31,9 @@ pub struct ModelArgs {
     /// CPUs to bind threads to, such as 0,2,4; by default the system puts them
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cpus: Vec<usize>,
+    /// Instruction set of the CPU, such as avx2; by default the best it has, which sam2 info says
+    #[arg(long, value_name = "SET")]
+    pub instructions: Option<Isa>,
     /// Side of the model's input in pixels, a multiple of 32
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
@@ -48,6 +51,7 @@ impl ModelArgs {
             precision: self.precision,
             threads: self.threads,
             cpus: self.cpus.clone(),
+            instructions: self.instructions,
             config: self.config.clone(),
             overrides: self.overrides.clone(),
             image_size: self.image_size,

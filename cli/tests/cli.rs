@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Output};
 
 const PHOTO: &str = "demo/pictures/astronaut.png";
 
@@ -156,6 +156,30 @@ fn several_objects_in_one_call() {
 }
 
 #[test]
+fn instruction_sets_are_chosen() {
+    let clicked = |set: &str| {
+        let choice = ["--point", "64,64", "--device", "cpu", "--precision", "f32", "--json", "--instructions", set];
+        sam2(&segment(&choice))
+    };
+    let plain = clicked("portable");
+    assert!(plain.status.success(), "{}", String::from_utf8_lossy(&plain.stderr));
+    for isa in sam2::Isa::ALL {
+        let out = clicked(isa.name());
+        if let Some(feature) = isa.missing() {
+            let says = format!("lacks the feature {feature}");
+            assert_eq!(out.status.code(), Some(3), "{isa:?}");
+            assert!(String::from_utf8_lossy(&out.stderr).contains(&says), "{isa:?}");
+        } else {
+            let area = |out: &Output| {
+                let records: Value = serde_json::from_slice(&out.stdout).unwrap();
+                records[0]["area"].as_f64().unwrap()
+            };
+            assert!((area(&out) / area(&plain) - 1.0).abs() < 1e-3, "{isa:?}");
+        }
+    }
+}
+
+#[test]
 fn failures_say_what_and_end_with_their_code() {
     let folder = Folder::new("failures");
     let cut = folder.file("cut.png");
@@ -165,7 +189,9 @@ fn failures_say_what_and_end_with_their_code() {
     std::fs::write(&prompts, "[{\"point\": 1}]").unwrap();
     let converted = folder.file("mini.safetensors");
     std::fs::copy(root().join("tests/data/weights/mini21.safetensors"), &converted).unwrap();
-    let cases: [(i32, &str, Vec<&str>); 22] = [
+    let portable_in_bf16 = ["--point", "1,1", "--device", "cpu", "--instructions", "portable", "--precision", "bf16"];
+    let portable_in_bf16 = segment(&portable_in_bf16);
+    let cases: [(i32, &str, Vec<&str>); 24] = [
         (2, "nothing is asked for", segment(&[])),
         (2, "join one box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
         (2, "expected 4 numbers", segment(&["--box", "1,2,3"])),
@@ -179,6 +205,8 @@ fn failures_say_what_and_end_with_their_code() {
         (2, "the same file", vec!["convert", &converted, &converted]),
         (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "device: ", segment(&["--point", "1,1", "--device", "cuda:9999"])),
+        (2, "portable", segment(&["--point", "1,1", "--instructions", "mmx"])),
+        (3, "kernels are for portable", portable_in_bf16),
         (3, "not f16", segment(&["--point", "1,1", "--precision", "f16"])),
         (4, "damaged PNG", vec!["segment", &cut, "--model", "demo", "--point", "1,1"]),
         (4, "No such file", vec!["segment", "none.png", "--model", "demo", "--point", "1,1"]),

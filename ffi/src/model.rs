@@ -140,6 +140,7 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         precision,
         threads: o.threads as usize,
         cpus,
+        instructions: None,
         config: None,
         overrides: lines.map(String::from).collect(),
         image_size: (o.image_size > 0).then_some(o.image_size as usize),

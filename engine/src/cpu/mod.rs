@@ -106,10 +106,11 @@ impl Cpu {
     }
 
     /// As [`Cpu::new`] with the threads that the engine starts bound to these CPUs, in turn, as the system numbers them; the
-    /// thread that makes a call works too, wherever it is. `threads` 0: one for each.
-    pub fn on_cpus(threads: usize, cpus: &[usize]) -> Result<Cpu> {
+    /// thread that makes a call works too, wherever it is. `threads` 0: one for each. `isa`: the instruction set, if not the
+    /// best.
+    pub fn on_cpus(threads: usize, cpus: &[usize], isa: Option<Isa>) -> Result<Cpu> {
         let threads = if threads == 0 { cpus.len() } else { threads };
-        Cpu::with(threads, cpus, Isa::available()[0])
+        Cpu::with(threads, cpus, isa.unwrap_or(Isa::available()[0]))
     }
 
     /// As [`Cpu::new`] with a chosen instruction set.
@@ -118,8 +119,8 @@ impl Cpu {
     }
 
     fn with(threads: usize, cpus: &[usize], isa: Isa) -> Result<Cpu> {
-        if !Isa::available().contains(&isa) {
-            return Err(Error::Device(format!("this CPU has no {}", isa.name())));
+        if let Some(feature) = isa.missing() {
+            return Err(Error::Device(format!("this CPU lacks the feature {feature}, which {} needs", isa.name())));
         }
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get()),

@@ -9,12 +9,13 @@ use std::arch::x86_64::*;
 pub struct Avx2(());
 
 impl Avx2 {
-    pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    /// A feature that the CPU lacks for it.
+    pub fn missing() -> Option<&'static str> {
+        missing!(is_x86_feature_detected: "avx2", "fma")
     }
 
     /// # Safety
-    /// [`Avx2::detect`] has returned `Some` on this machine.
+    /// [`Avx2::missing`] has returned `None` on this machine.
     pub unsafe fn assume() -> Self {
         Self(())
     }

@@ -9,18 +9,14 @@ use std::arch::x86_64::*;
 pub struct Avx512<const BF16: bool>(());
 
 impl<const BF16: bool> Avx512<BF16> {
-    pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("fma")
-            && (!BF16 || is_x86_feature_detected!("avx512bf16")))
-        .then_some(Self(()))
+    /// A feature that the CPU lacks for it.
+    pub fn missing() -> Option<&'static str> {
+        let missing = missing!(is_x86_feature_detected: "avx512f", "avx512dq", "avx512vl", "avx512bw", "fma");
+        missing.or(if BF16 { missing!(is_x86_feature_detected: "avx512bf16") } else { None })
     }
 
     /// # Safety
-    /// [`Avx512::detect`] has returned `Some` on this machine.
+    /// [`Avx512::missing`] has returned `None` on this machine.
     pub unsafe fn assume() -> Self {
         Self(())
     }

@@ -16,6 +16,14 @@ macro_rules! lanes {
     )*};
 }
 
+/// The first of some features that the CPU lacks.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! missing {
+    ($detected:ident: $($feature:tt),*) => {
+        None::<&'static str>$(.or((!std::arch::$detected!($feature)).then_some($feature)))*
+    };
+}
+
 /// The tiles of a set: rows of the full one, rows of the small one; vectors across both.
 macro_rules! tile_sizes {
     ($rows:literal, $small:literal; $vecs:literal) => {
@@ -210,30 +218,41 @@ impl Isa {
     /// What the system calls the feature of CPUs that multiply bf16.
     pub const BF16: &str = if cfg!(target_arch = "aarch64") { "bf16" } else { "avx512_bf16" };
 
+    /// Every set there are kernels for on this architecture, the best first.
+    pub const ALL: &[Isa] = &[
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonBf16,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon,
+        Isa::Portable,
+    ];
+
     /// Every set this CPU can run, the best first.
     pub fn available() -> Vec<Isa> {
-        let mut sets = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if Avx512::<true>::detect().is_some() {
-                sets.push(Isa::Avx512Bf16);
-            }
-            if Avx512::<false>::detect().is_some() {
-                sets.push(Isa::Avx512);
-            }
-            if Avx2::detect().is_some() {
-                sets.push(Isa::Avx2);
-            }
+        Isa::ALL.iter().copied().filter(|isa| isa.missing().is_none()).collect()
+    }
+
+    /// A feature that this CPU lacks for the set.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Isa::Portable => None,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Avx2::missing(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Avx512::<false>::missing(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Avx512::<true>::missing(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Neon::<false>::missing(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonBf16 => Neon::<true>::missing(),
         }
-        #[cfg(target_arch = "aarch64")]
-        {
-            if Neon::<true>::detect().is_some() {
-                sets.push(Isa::NeonBf16);
-            }
-            sets.push(Isa::Neon);
-        }
-        sets.push(Isa::Portable);
-        sets
     }
 
     /// The name users type and read.
@@ -303,5 +322,14 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Isa::NeonBf16 => Neon::<true>::assume().vectorize(kernel),
         }
+    }
+}
+
+impl std::str::FromStr for Isa {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Isa, String> {
+        let expected = || format!("expected {}", Isa::ALL.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", "));
+        Isa::ALL.iter().copied().find(|isa| isa.name() == name).ok_or_else(expected)
     }
 }

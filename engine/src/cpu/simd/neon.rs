@@ -9,12 +9,13 @@ use std::arch::{aarch64::*, asm};
 pub struct Neon<const BF16: bool>(());
 
 impl<const BF16: bool> Neon<BF16> {
-    pub fn detect() -> Option<Self> {
-        (!BF16 || std::arch::is_aarch64_feature_detected!("bf16")).then_some(Self(()))
+    /// A feature that the CPU lacks for it.
+    pub fn missing() -> Option<&'static str> {
+        if BF16 { missing!(is_aarch64_feature_detected: "bf16") } else { None }
     }
 
     /// # Safety
-    /// [`Neon::detect`] has returned `Some` on this machine.
+    /// [`Neon::missing`] has returned `None` on this machine.
     pub unsafe fn assume() -> Self {
         Self(())
     }
