@@ -116,7 +116,9 @@ impl Attend {
         let mut gathered = None;
         for q0 in (0..self.q.n).step_by(QUERIES) {
             let nq = (self.q.n - q0).min(QUERIES);
-            let np = nq.next_multiple_of(S::LANES);
+            // Whole panels and, where that is enough for the rest, a vector: what a tile writes.
+            let rest = if nq % S::PANEL <= S::LANES { S::LANES } else { S::PANEL };
+            let np = nq.next_multiple_of(rest);
             self.pack_queries::<S, W>(s, q0, nq, np, qt);
             self.start::<S, W>(s, np, wide, qt, state);
             for k0 in (0..self.k.n).step_by(KEYS) {
