@@ -9,6 +9,7 @@ mod encode;
 mod eval;
 mod files;
 mod info;
+mod notes;
 mod overlay;
 mod overlay_video;
 mod segment;
@@ -81,6 +82,7 @@ impl From<Error> for Failure {
 }
 
 fn main() -> ExitCode {
+    notes::install();
     let result = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
         Command::Auto(args) => auto::run(&args),
