@@ -8,7 +8,7 @@ use crate::{Failure, output, print};
 use calls::{Call, Mask};
 use results::Results;
 use sam2::{Frames, Point, Prompt, VideoPredictorOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -108,6 +108,10 @@ fn calls(args: &Args) -> Result<Vec<Call>, Failure> {
             return Err(Failure::Usage(format!("two boxes for object {} on frame {}", b.object, b.frame)));
         }
     }
+    let mut masks = BTreeSet::new();
+    if let Some(m) = args.mask.iter().find(|m| !masks.insert((m.frame, m.object))) {
+        return Err(Failure::Usage(format!("two masks for object {} on frame {}", m.object, m.frame)));
+    }
     if let Some(m) = args.mask.iter().find(|m| prompts.contains_key(&(m.frame, m.object))) {
         return Err(Failure::Usage(format!("a mask and more for object {} on frame {}", m.object, m.frame)));
     }
@@ -143,7 +147,7 @@ fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
     }
     let masks = calls.iter().filter_map(Call::mask_file).map(PathBuf::from);
     let named = [args.video.clone()].into_iter().chain(args.script.clone()).chain(masks);
-    output::check(&results, named.chain(output::contents(&args.video, 1)).chain(args.model.reads()))
+    output::check(&results, named.chain(output::files(&args.video, 1)).chain(args.model.reads()))
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
