@@ -147,7 +147,8 @@ fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
     }
     let masks = calls.iter().filter_map(Call::mask_file).map(PathBuf::from);
     let named = [args.video.clone()].into_iter().chain(args.script.clone()).chain(masks);
-    output::check(&results, named.chain(output::files(&args.video, 1)).chain(args.model.reads()))
+    let frames = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
+    output::check(&results, named.chain(frames).chain(args.model.reads()))
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
