@@ -7,6 +7,7 @@ pub use log;
 #[doc(hidden)]
 pub use sam2_engine as engine;
 pub use sam2_engine::backend::Memory;
+pub use sam2_engine::cpu::bind_thread;
 pub use sam2_engine::cpu::simd::Isa;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
@@ -39,7 +40,7 @@ pub struct LoadOptions {
     /// Threads of the CPU; 0: as many as the machine offers, or one for each of `cpus`.
     pub threads: usize,
     /// CPUs that the engine's threads are bound to, in turn, as the system numbers them; none: wherever the system puts them.
-    /// The thread that makes a call works too, and stays where it is. Linux alone.
+    /// The thread that makes a call works too, and stays where it is: see [`bind_thread`]. Linux alone.
     pub cpus: Vec<usize>,
     /// The CPU's instruction set; none: the best it has. One that it lacks is an error.
     pub instructions: Option<Isa>,

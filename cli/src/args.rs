@@ -74,6 +74,10 @@ impl ModelArgs {
 
     /// As [`Self::load`], with options made of [`Self::options`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Model, Failure> {
+        if let Some(&cpu) = self.cpus.first() {
+            let failed = |e| sam2::Error::Device(format!("cannot bind a thread to CPU {cpu}: {e}"));
+            sam2::bind_thread(cpu).map_err(failed)?;
+        }
         let bar = progress("loading the model");
         let checkpoint = sam2::open(&self.model, options)?;
         let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, options)?, options)?;

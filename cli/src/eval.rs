@@ -84,15 +84,20 @@ fn score_all(args: &Args, names: Vec<String>) -> Result<Vec<Video>, Failure> {
     };
     let places: Vec<(String, OnceLock<_>)> = names.into_iter().map(|name| (name, OnceLock::new())).collect();
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(places.len()) {
-            scope.spawn(|| {
-                while let Some((name, place)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let _ = place.set(video::score(args, name));
-                    bar.inc(1);
-                }
-            });
+    let work = || {
+        while let Some((name, place)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let _ = place.set(video::score(args, name));
+            bar.inc(1);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(places.len()) {
+            // With as many threads as the system gives.
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     bar.finish_and_clear();
     let done = places.into_iter().filter_map(|(name, scores)| Some((name, scores.into_inner()?)));

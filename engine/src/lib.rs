@@ -13,6 +13,7 @@ pub mod config;
 pub mod cpu;
 mod error;
 pub mod ffmpeg;
+pub mod fork;
 mod format;
 mod frame;
 mod frames;

@@ -3,7 +3,7 @@
 use crate::arguments::{copy_text, put, text};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
@@ -256,7 +256,7 @@ fn of_descriptor(_: i32, _: Range<u64>, _: bool) -> Result<Checkpoint> {
 /// Lets go of a model.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_model_destroy(model: *mut sam2_model) -> sam2_status {
-    call(|| Ok(MODELS.remove(model)?))
+    release(|| Ok(MODELS.remove(model)?))
 }
 
 /// What a model is. Begin with SAM2_MODEL_INFO_INIT.

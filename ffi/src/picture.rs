@@ -4,7 +4,7 @@ use crate::arguments::{put, text};
 use crate::handles::Table;
 use crate::image::{SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB8, SAM2_MEMORY_HOST, sam2_image};
 use crate::options::fill;
-use crate::status::{Failure, call, sam2_status};
+use crate::status::{Failure, call, release, sam2_status};
 use engine::PixelFormat;
 use engine::picture::{self, Picture};
 use std::ffi::{c_char, c_void};
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn sam2_picture_read(path: *const c_char, out: *mut *mut s
 /// Lets go of a picture.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_picture_destroy(picture: *mut sam2_picture) -> sam2_status {
-    call(|| Ok(PICTURES.remove(picture)?))
+    release(|| Ok(PICTURES.remove(picture)?))
 }
 
 /// Describes a picture as an image; its pixels are there until the picture is destroyed.

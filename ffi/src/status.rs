@@ -104,7 +104,11 @@ pub(crate) fn say(message: &str) {
 
 /// Does the work of a call; how it failed, if it did. No panic gets past it.
 pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Option<(sam2_status, String)> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    let floats = crate::floats::Standard::set();
+    let ended = catch_unwind(AssertUnwindSafe(work));
+    drop(floats);
+    crate::allocator::call_ended();
+    match ended {
         Ok(Ok(())) => None,
         Ok(Err(Failure { status, message })) => Some((status, message)),
         Err(panic) => {
@@ -117,6 +121,15 @@ pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Option<(sam2_status,
 
 /// Does the work of a call, and keeps what went wrong for `sam2_last_error`.
 pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
+    if crate::allocator::is_exhausted() {
+        say("out of memory: the system has none, and little of the library's reserve is left");
+        return SAM2_ERROR_OUT_OF_MEMORY;
+    }
+    release(work)
+}
+
+/// As [`call`], for work that frees memory, which is done without any.
+pub(crate) fn release(work: impl FnOnce() -> Result<()>) -> sam2_status {
     let work = || {
         #[cfg(test)]
         crate::panics::at(crate::panics::Place::Begin);

@@ -4,7 +4,7 @@ use crate::arguments::{put, text};
 use crate::handles::{Exclusive, Table};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Frames, Retention, VideoPredictor, VideoPredictorOptions};
 use std::ffi::{c_char, c_void};
 
@@ -152,10 +152,10 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
     })
 }
 
-/// Lets go of a predictor.
+/// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_destroy(video: *mut sam2_video_predictor) -> sam2_status {
-    call(|| Ok(VIDEOS.remove(video)?))
+    release(|| Ok(VIDEOS.destroy(video)?))
 }
 
 /// What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.

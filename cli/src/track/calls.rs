@@ -203,10 +203,13 @@ impl Written {
             Written::AddNewMask { frame_idx, obj_id, mask } => {
                 let mask = match mask {
                     WrittenMask::Picture(file) => Mask::Picture(folder.join(file)),
-                    WrittenMask::Rle { size: [height, width], counts } => Mask::Rle(match counts {
-                        Counts::Coco(text) => Rle::from_coco(&text, height, width).map_err(|e| e.to_string())?,
-                        Counts::Runs(counts) => Rle { height, width, counts },
-                    }),
+                    WrittenMask::Rle { size: [height, width], counts } => Mask::Rle(
+                        match counts {
+                            Counts::Coco(text) => Rle::from_coco(&text, height, width),
+                            Counts::Runs(counts) => Rle::new(counts, height, width),
+                        }
+                        .map_err(|e| e.to_string())?,
+                    ),
                 };
                 Call::AddNewMask { frame_idx, obj_id, mask }
             }

@@ -170,6 +170,10 @@ impl Decode for Video {
         found
     }
 
+    fn decode_in_child(&self, _: usize) -> Result<Arc<Picture>> {
+        Err(self.error("it was opened before this process was forked; open it in the child".into()))
+    }
+
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
