@@ -41,14 +41,14 @@ pub struct Args {
     /// Of masks whose boxes overlap by more than this, the best stays
     #[arg(long, value_name = "X", default_value_t = 0.7)]
     box_nms_thresh: f32,
-    /// Layers of crops beside the whole picture
+    /// Layers of crops beside the whole picture, at most 6; crops of a small picture that have no pixels are left out
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop_n_layers: usize,
     /// As --box-nms-thresh, between crops
     #[arg(long, value_name = "X", default_value_t = 0.7)]
     crop_nms_thresh: f32,
     /// How much of the shorter side crops overlap by
-    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0)]
+    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0, allow_hyphen_values = true)]
     crop_overlap_ratio: f64,
     /// Each layer has so many times fewer points per side
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -10,6 +10,7 @@ mod trainer;
 
 use crate::cpu::MAX_HEAD_WIDTH;
 use crate::error::{Error, Result};
+use crate::variant::Variant;
 use reader::Node;
 
 /// Largest side of the model's square input.
@@ -189,6 +190,11 @@ impl Config {
             let target = model.get("_target_").and_then(|target| target.as_str()).unwrap_or_default();
             model.get("image_encoder").is_some() || target.to_lowercase().contains("sam2")
         };
+        let is_published = |name: &serde_yaml::Value| name.as_str().is_some_and(|name| Variant::named(name).is_some());
+        let defaults = tree.get("defaults").and_then(|defaults| defaults.as_sequence());
+        if defaults.is_some_and(|names| names.iter().any(is_published)) {
+            return true;
+        }
         let models = [tree.get("model"), tree.get("trainer").and_then(|trainer| trainer.get("model"))];
         hugging_face::is(&tree) || models.into_iter().flatten().any(is_model)
     }
