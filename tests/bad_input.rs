@@ -51,12 +51,14 @@ fn every_prefix_of_a_header_and_256_cuts_of_each_file() {
 #[test]
 fn files_that_are_no_checkpoint() {
     for (what, bytes, text) in [
-        ("empty", vec![], "0 bytes are too few"),
+        ("empty", vec![], "an empty file"),
+        ("a byte", vec![1], "1 bytes are too few"),
         ("text", b"hello, this is not a checkpoint".to_vec(), "neither safetensors nor"),
         ("a PNG", std::fs::read(file("demo/pictures/coffee.png")).unwrap(), "neither safetensors nor"),
         ("zeros", vec![0; 1000], "neither safetensors nor"),
         ("a legacy .pt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "legacy PyTorch file"),
-        ("a zip", b"PK\x03\x04 not really".to_vec(), "damaged zip"),
+        ("a zip", b"PK\x03\x04 not really".to_vec(), "cut short"),
+        ("a broken zip", b"PK\x03\x04 PK\x05\x06 not really".to_vec(), "damaged zip"),
     ] {
         let got = refused_checkpoint(what, bytes);
         assert!(got.contains(text), "{what}: {got}");

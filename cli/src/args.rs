@@ -7,11 +7,12 @@ use std::path::PathBuf;
 /// Which model, where, how.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Checkpoint: a .safetensors or .pt file, or a folder that holds one
+    /// Checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
-    /// Configuration in the reference's structure; without it the model is recognised by its tensors
-    #[arg(long, value_name = "YAML")]
+    /// Configuration: a file in the reference's structure, Hugging Face's config.json, or the name of a published one, such as
+    /// sam2.1_hiera_t; by default the one beside the checkpoint, else the model is recognised by its tensors
+    #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
     /// Change a key of the configuration, as in Hydra: model.image_size=512
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -80,7 +81,8 @@ impl ModelArgs {
         }
         let bar = progress("loading the model");
         let checkpoint = sam2::open(&self.model, options)?;
-        let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, options)?, options)?;
+        let (config, _) = sam2::config(&self.model, &checkpoint, options)?;
+        let model = sam2::load_config(&checkpoint, &config, options)?;
         bar.finish_and_clear();
         if self.device == Device::Auto {
             remark_on_device(&model);

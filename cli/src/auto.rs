@@ -42,7 +42,7 @@ pub struct Args {
     /// Of masks whose boxes overlap by more than this, the best stays
     #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     box_nms_thresh: f32,
-    /// Layers of crops beside the whole picture
+    /// Layers of crops beside the whole picture, at most 6; crops of a small picture that have no pixels are left out
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop_n_layers: usize,
     /// As --box-nms-thresh, between crops

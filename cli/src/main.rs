@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 /// Segment Anything Model 2: masks of the things you point at.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

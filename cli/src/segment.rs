@@ -224,7 +224,7 @@ pub fn to_rgb(picture: &Picture) -> sam2::Result<Picture> {
 /// The `n` items of an iterator, where there is memory for them.
 pub fn try_collect<T>(n: usize, what: &'static str, items: impl Iterator<Item = T>) -> sam2::Result<Vec<T>> {
     let mut all = Vec::new();
-    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n * size_of::<T>() })?;
+    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
     all.extend(items);
     Ok(all)
 }

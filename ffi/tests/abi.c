@@ -157,6 +157,20 @@ int main(int argc, char **argv) {
     CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL);
     options.overrides = NULL;
     CHECK(sam2_model_load("nowhere", &options, &model) == SAM2_ERROR_IO);
+    // A configuration is a text, a file or a name.
+    const char *names[] = {"configs/sam2.1/sam2.1_hiera_demo.yaml", "sam2.1_hiera_demo", "/none/sam2.1_hiera_demo.yaml"};
+    for (int i = 0; i < 3; i++) {
+        options.config_yaml = names[i];
+        OK(sam2_model_load(argv[1], &options, &model));
+        OK(sam2_model_destroy(model));
+    }
+    options.config_yaml = "none.yaml";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_IO && strstr(sam2_last_error(), "sam2_hiera_b+"));
+    options.config_yaml = "sam2_hiera_t";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL);
+    options.config_yaml = "a: b";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL && strstr(sam2_last_error(), "model"));
+    options.config_yaml = NULL;
     // A caller who knows less of the struct.
     options.struct_size = offsetof(sam2_model_options, config_yaml), options.config_yaml = (const char *)1;
     OK(sam2_model_load(argv[1], &options, &model));

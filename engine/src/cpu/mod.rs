@@ -360,6 +360,10 @@ impl Backend for Cpu {
         "CPU".into()
     }
 
+    fn instructions(&self) -> Option<&'static str> {
+        Some(self.isa.name())
+    }
+
     fn precision(&self, wanted: Precision) -> Result<Precision> {
         match wanted {
             Precision::Auto if self.isa.multiplies_bf16() => Ok(Precision::Bf16),
