@@ -2,16 +2,36 @@
 
 use super::ahead::Decode;
 use crate::error::{Error, Result};
-use crate::picture::{self, Picture};
+use crate::picture::{self, Picture, ReadOptions};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Files, a frame each.
-pub(super) struct Files(pub Vec<PathBuf>);
+pub(super) struct Files {
+    files: Vec<PathBuf>,
+    options: ReadOptions,
+    /// Warnings that were logged, each for one file.
+    noted: Mutex<HashSet<String>>,
+}
+
+impl Files {
+    pub fn new(files: Vec<PathBuf>, options: ReadOptions) -> Files {
+        Files { files, options, noted: Mutex::default() }
+    }
+}
 
 impl Decode for Files {
     fn decode(&self, i: usize, _reverse: bool) -> Result<Arc<Picture>> {
-        picture::read(&self.0[i]).map(Arc::new)
+        let file = &self.files[i];
+        let name = file.display().to_string();
+        let (picture, notes) = picture::decode_noted(&name, &picture::read_file(file)?, &self.options)?;
+        for note in notes {
+            if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()) {
+                log::warn!("{name}: {note}");
+            }
+        }
+        Ok(Arc::new(picture))
     }
 }
 

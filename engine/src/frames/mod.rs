@@ -7,7 +7,7 @@ mod survey;
 mod video;
 
 use crate::error::{Error, Result};
-use crate::picture::Picture;
+use crate::picture::{Picture, ReadOptions};
 use ahead::Ahead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,15 +36,25 @@ impl Frames {
         Frames(Arc::new(Source::Pictures(pictures.into_iter().map(Arc::new).collect())))
     }
 
-    /// PNG and JPEG files, a frame each.
+    /// Picture files, a frame each.
     pub fn files(files: Vec<PathBuf>) -> Frames {
-        let frames = Ahead::new(files.len(), Arc::new(folder::Files(files)));
+        Frames::files_with(files, &ReadOptions::default())
+    }
+
+    /// As [`Frames::files`], read with options. Of frames with the same warning, the first is logged.
+    pub fn files_with(files: Vec<PathBuf>, options: &ReadOptions) -> Frames {
+        let frames = Ahead::new(files.len(), Arc::new(folder::Files::new(files, options.clone())));
         Frames(Arc::new(Source::Decoded { frames, rate: None }))
     }
 
     /// The JPEG and PNG files of a folder, in the order of the numbers they are named by.
     pub fn folder(path: impl AsRef<Path>) -> Result<Frames> {
         Ok(Frames::files(Frames::list(path)?))
+    }
+
+    /// As [`Frames::folder`], read with options.
+    pub fn folder_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Frames> {
+        Ok(Frames::files_with(Frames::list(path)?, options))
     }
 
     /// The files that [`Frames::folder`] takes, in their order.
@@ -71,6 +81,11 @@ impl Frames {
     /// A folder as [`Frames::folder`], anything else as [`Frames::video`].
     pub fn open(path: impl AsRef<Path>) -> Result<Frames> {
         if path.as_ref().is_dir() { Frames::folder(path) } else { Frames::video(path) }
+    }
+
+    /// As [`Frames::open`]; the pictures of a folder are read with options. A video file turns its frames by itself.
+    pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Frames> {
+        if path.as_ref().is_dir() { Frames::folder_with(path, options) } else { Frames::video(path) }
     }
 
     /// How many there are.
