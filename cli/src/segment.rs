@@ -1,8 +1,9 @@
 //! `sam2 segment`
 
 use crate::args::{ModelArgs, numbers};
+use crate::output::{self, write};
 use crate::overlay::{self, Overlay};
-use crate::{Failure, print, progress, write};
+use crate::{Failure, print, progress};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
 use sam2::{Error, ImagePredictorOptions, Masks, PixelFormat, Point, PredictOptions, Prediction, Prompt};
@@ -67,6 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.boxes.len() > 1 && (!args.point.is_empty() || args.mask_input.is_some()) {
         return usage("clicks and a mask join one box; give several prompts as --prompts FILE");
     }
+    check_results(args)?;
     let picture = picture::read(&args.image)?;
     let model = args.model.load()?;
     let mask_input = args.mask_input.as_deref().map(|file| mask_input(file, model.config().mask_side())).transpose()?;
@@ -94,9 +96,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &args.output {
         let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
         write(file, &overlay::mask_png(&best, picture.width, picture.height)?)?;
-        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw()?)?)?;
+        if let Some(file) = output::companion(file, "overlay.png") {
+            write(&file, &picture::encode_png(&overlay.draw()?)?)?;
+        }
     }
     if args.json { print_json(&prediction, &masks) } else { print_lines(&prediction, &masks) }
+}
+
+/// Refuses results that cannot be written, or that would replace what is read.
+fn check_results(args: &Args) -> Result<(), Failure> {
+    args.output.iter().try_for_each(|file| output::check_file(file, &["png"]))?;
+    args.raw.iter().try_for_each(|file| output::check_file(file, &["safetensors"]))?;
+    let overlay = args.output.as_ref().and_then(|file| output::companion(file, "overlay.png"));
+    let results: Vec<PathBuf> = args.output.iter().cloned().chain(overlay).chain(args.raw.clone()).collect();
+    if args.output == args.raw && args.raw.is_some() {
+        return Err(Failure::Usage("-o and --raw name the same file".into()));
+    }
+    let named = [Some(args.image.clone()), args.prompts.clone(), args.mask_input.clone()];
+    output::check(&results, named.into_iter().flatten().chain(args.model.reads()))
 }
 
 fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {

@@ -1,5 +1,6 @@
 //! Writing safetensors files, tensor by tensor: nothing is held in memory twice.
 
+use crate::output::Unfinished;
 use crate::{Failure, io};
 use sam2::DType;
 use std::io::{BufWriter, Write};
@@ -34,13 +35,13 @@ pub fn write(
     let mut header = serde_json::Value::Object(table).to_string();
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let run = || -> std::io::Result<()> {
-        let mut out = BufWriter::new(std::fs::File::create(file)?);
+        let mut out = BufWriter::new(Unfinished::create(file)?);
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
         for i in order {
             data(i, &mut out)?;
         }
-        out.flush()
+        out.into_inner()?.finish()
     };
     run().map_err(|e| io(file, e))
 }

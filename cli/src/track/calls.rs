@@ -57,6 +57,14 @@ impl Mask {
 }
 
 impl Call {
+    /// The file that the call reads.
+    pub fn mask_file(&self) -> Option<&Path> {
+        match self {
+            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// Makes the call; `each` gets the masks that come back, and whether they were found by following.
     pub fn make(
         &self,

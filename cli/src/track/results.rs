@@ -1,10 +1,11 @@
 //! What is written and printed of each frame.
 
 use super::Args;
+use crate::output::write;
 use crate::overlay::Overlay;
 use crate::overlay_video::OverlayVideo;
 use crate::segment::{to_rgb, try_collect};
-use crate::{Failure, io, print, tensors, write};
+use crate::{Failure, io, print, tensors};
 use sam2::picture;
 use sam2::rle::Rle;
 use sam2::{FrameMasks, Frames};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 const RATE: f64 = 24.0;
 
 /// Where results go.
-pub struct Output<'a> {
+pub struct Results<'a> {
     args: &'a Args,
     frames: Frames,
     height: usize,
@@ -25,7 +26,7 @@ pub struct Output<'a> {
     raw: BTreeMap<String, Vec<f32>>,
 }
 
-impl<'a> Output<'a> {
+impl<'a> Results<'a> {
     /// Makes folders and files, so that what cannot be written is known before anything is tracked.
     pub fn new(args: &'a Args, frames: Frames, (height, width): (usize, usize)) -> Result<Self, Failure> {
         let mut overlay = None;
@@ -37,7 +38,7 @@ impl<'a> Output<'a> {
                 overlay = Some(OverlayVideo::create(&folder.join("overlay.mp4"), width, height, rate)?);
             }
         }
-        Ok(Output { args, frames, height, width, overlay, raw: BTreeMap::new() })
+        Ok(Results { args, frames, height, width, overlay, raw: BTreeMap::new() })
     }
 
     /// A frame that call `i` gave.
