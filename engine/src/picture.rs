@@ -19,9 +19,16 @@ pub(crate) const MAX_PIXELS: usize = 1 << 27;
 /// What is read, for messages.
 const KINDS: &str = "PNG, JPEG, WebP, BMP, TIFF, GIF nor PNM";
 
-/// The suffixes of files that are read, in lower case.
-pub const SUFFIXES: [&str; 16] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "tif", "tiff", "gif", "pnm", "pbm", "pgm", "ppm", "pam", "apng",
+/// The extensions of the formats that are read, in lower case. Where a folder has pictures of several formats, its frames are
+/// those of the first.
+pub const SUFFIXES: [&[&str]; 7] = [
+    &["jpg", "jpeg", "jpe", "jfif"],
+    &["png", "apng"],
+    &["webp"],
+    &["bmp"],
+    &["tif", "tiff"],
+    &["ppm", "pgm", "pbm", "pnm", "pam"],
+    &["gif"],
 ];
 
 /// A decoded picture: 8-bit rows without gaps.
@@ -46,7 +53,7 @@ impl Picture {
 }
 
 /// How a picture file is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Turn the picture as its EXIF orientation says, as viewers do; points, boxes and masks are then on the upright
     /// picture. Otherwise pixels stay as they are stored.
