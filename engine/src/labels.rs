@@ -10,7 +10,7 @@ use std::path::Path;
 
 mod mask;
 
-pub use mask::{Mask, read_mask};
+pub use mask::{Mask, mask_file, read_mask};
 
 /// A label picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,6 +52,11 @@ fn decode(name: &str, bytes: &[u8], label: Option<u16>) -> Result<(Mask, Vec<Str
     read().map_err(|refusal: Refusal| refusal.of(name))
 }
 
+/// The file that [`read_mask`] reads of a path: without the label of `FILE#N`.
+pub fn mask_file(path: impl AsRef<Path>) -> PathBuf {
+    split(path.as_ref()).0
+}
+
 /// The file and the label of `FILE#N`; all of it is the file where there is one of this name.
 fn split(path: &Path) -> (PathBuf, Option<u16>) {
     let parts = path.to_str().filter(|_| !path.exists()).and_then(|text| text.rsplit_once('#'));
