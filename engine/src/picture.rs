@@ -64,6 +64,15 @@ pub struct ReadOptions {
     pub bit_depth: Option<u8>,
 }
 
+impl ReadOptions {
+    fn check(&self) -> Result<()> {
+        match self.bit_depth {
+            Some(bits) if !(8..=16).contains(&bits) => Err(Error::Input(format!("bit depth {bits}: expected 8 to 16"))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file, known by its content; of an animation, the first frame. A damaged
 /// or shortened file is an error.
 ///
@@ -77,6 +86,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
 /// As [`read`], with options.
 pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Picture> {
     let path = path.as_ref();
+    options.check()?;
     decode_with(&path.display().to_string(), &read_file(path)?, options)
 }
 
@@ -94,11 +104,7 @@ pub fn decode_with(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Pi
 
 /// As [`decode_with`], with its warnings instead of logging them.
 pub(crate) fn decode_noted(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<(Picture, Notes)> {
-    if let Some(bits) = options.bit_depth
-        && !(8..=16).contains(&bits)
-    {
-        return Err(Error::Input(format!("bit depth {bits}: expected 8 to 16")));
-    }
+    options.check()?;
     samples(bytes).and_then(|samples| samples.picture(options)).map_err(|refusal| refusal.of(name))
 }
 

@@ -15,30 +15,34 @@ pub(super) fn webp(bytes: &[u8]) -> Result<Samples, Refusal> {
         return Err(format!("damaged WebP: {} bytes of {}", bytes.len(), u64::from(stated) + 8).into());
     }
     let lossy = bytes.windows(4).take(1 << 12).any(|name| name == b"VP8 ");
-    let samples = decode("WebP", WebPDecoder::new(Cursor::new(bytes)))?;
+    let samples = decode("WebP", WebPDecoder::new(Cursor::new(bytes)), usize::MAX)?;
     Ok(Samples { lossy, ..samples })
 }
 
 pub(super) fn bmp(bytes: &[u8]) -> Result<Samples, Refusal> {
-    decode("BMP", BmpDecoder::new(Cursor::new(bytes)))
+    decode("BMP", BmpDecoder::new(Cursor::new(bytes)), bytes.len().saturating_mul(128))
 }
 
 /// The first frame of a GIF file.
 pub(super) fn gif(bytes: &[u8]) -> Result<Samples, Refusal> {
-    decode("GIF", GifDecoder::new(Cursor::new(bytes)))
+    decode("GIF", GifDecoder::new(Cursor::new(bytes)), bytes.len().saturating_mul(1 << 12))
 }
 
 /// A PBM, PGM, PPM or PAM file, whose values are scaled by the largest value that it states.
 pub(super) fn pnm(bytes: &[u8]) -> Result<Samples, Refusal> {
-    decode("PNM", PnmDecoder::new(Cursor::new(bytes)))
+    decode("PNM", PnmDecoder::new(Cursor::new(bytes)), bytes.len().saturating_mul(8))
 }
 
-fn decode(kind: &str, decoder: ImageResult<impl ImageDecoder>) -> Result<Samples, Refusal> {
+/// Decodes a file that has `most` pixels at most, by its length and its format.
+fn decode(kind: &str, decoder: ImageResult<impl ImageDecoder>, most: usize) -> Result<Samples, Refusal> {
     let damaged = |e: image::ImageError| format!("damaged {kind}: {e}");
     let mut decoder = decoder.map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
+    if width * height > most {
+        return Err(format!("damaged {kind}: too short for its size").into());
+    }
     let color = decoder.color_type();
     let channels = usize::from(color.channel_count());
     let exif = decoder.exif_metadata().ok().flatten();

@@ -160,6 +160,11 @@ fn cuts_and_lies_are_refused() {
         let refused = decode("x", &bytes).unwrap_err().to_string();
         assert!(refused.contains("a side may have 32768, a picture 134217728"), "{what}: {refused}");
     }
+    for (what, bytes) in [("PNM", b"P5 30000 4000 255 ".to_vec()), ("BMP", bmp(30000, 4000)), ("GIF", gif(30000, 4000))]
+    {
+        let refused = decode("x", &bytes).unwrap_err().to_string();
+        assert!(refused.contains(&format!("damaged {what}: too short for its size")), "{refused}");
+    }
     assert!(decode("x", &bmp(0, 0)).is_err() && decode("x", &bmp(i32::MIN, i32::MIN)).is_err());
 }
 
