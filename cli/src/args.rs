@@ -1,8 +1,9 @@
 //! Arguments that several commands share.
 
 use crate::{Failure, progress};
+use sam2::picture::{self, Picture, ReadOptions};
 use sam2::{Checkpoint, Device, Isa, LoadOptions, Model, Precision, Variant};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which model, where, how.
 #[derive(clap::Args)]
@@ -38,6 +39,27 @@ pub struct ModelArgs {
     /// Side of the model's input in pixels, a multiple of 32
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
+}
+
+/// How picture files are read.
+#[derive(clap::Args)]
+pub struct PictureArgs {
+    /// Turn pictures as their EXIF orientation says, as viewers do: coordinates and masks are then on the upright picture
+    #[arg(long)]
+    upright: bool,
+    /// Bits of the values in 16-bit files, 8 to 16: with 12, the value 4095 becomes white
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(8..=16))]
+    bit_depth: Option<u8>,
+}
+
+impl PictureArgs {
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions { upright: self.upright, bit_depth: self.bit_depth }
+    }
+
+    pub fn read(&self, file: &Path) -> sam2::Result<Picture> {
+        picture::read_with(file, &self.options())
+    }
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

@@ -21,7 +21,7 @@ const MAX_RUNS: usize = 1 << 20;
 /// Arguments of `sam2 bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Picture, PNG or JPEG; a drawn one of 1280x720 by default
+    /// Picture; a drawn one of 1280x720 by default
     image: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,

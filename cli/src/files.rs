@@ -1,6 +1,7 @@
 //! Folders of a data set: what lies in them, in an order.
 
-use crate::{Failure, io};
+use crate::{Failure, io, note};
+use sam2::picture::SUFFIXES;
 use sam2::{Error, Frames};
 use std::path::{Path, PathBuf};
 
@@ -17,16 +18,51 @@ pub fn of_model(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// What lies in a folder, sorted by name.
+/// What lies in a folder, sorted by name, but for hidden files and those that systems make.
 pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| io(folder, e))? {
         let path = entry.map_err(|e| io(folder, e))?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong(&path, "a name that is no UTF-8"))?;
+        let name = path.file_name().unwrap_or_default();
+        if sam2::is_hidden(&name.to_string_lossy()) {
+            continue;
+        }
+        let name = name.to_str().ok_or_else(|| wrong(&path, "a name that is no UTF-8"))?;
         all.push((name.to_string(), path));
     }
     all.sort();
     Ok(all)
+}
+
+/// The pictures of a folder by their extensions, sorted by name; what is passed over is counted in a note. None is an error.
+pub fn pictures(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_lowercase()).unwrap_or_default();
+    let is_picture = |name: &str, path: &Path| SUFFIXES.concat().contains(&&kind(name)[..]) && path.is_file();
+    let (all, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|(name, path)| is_picture(name, path));
+    let passed_over = passed_over(&others);
+    if all.is_empty() {
+        let found = if others.is_empty() { "it is empty".into() } else { format!("passed over: {passed_over}") };
+        return Err(wrong(folder, format!("no pictures; {found}")));
+    }
+    if !others.is_empty() {
+        note(&format!("note: {}: {} pictures; passed over: {passed_over}", folder.display(), all.len()));
+    }
+    Ok(all)
+}
+
+/// Endings of pictures that are not read, and that phones write.
+const UNREAD: [&str; 3] = [".heic", ".heif", ".avif"];
+
+/// How many files and folders there are, with the first names.
+fn passed_over(others: &[(String, PathBuf)]) -> String {
+    let names: Vec<&str> = others.iter().take(5).map(|(name, _)| &name[..]).collect();
+    let more = if others.len() > names.len() { ", ..." } else { "" };
+    let (folders, files): (Vec<_>, Vec<_>) = others.iter().partition(|(_, path)| path.is_dir());
+    let counts = [(files.len(), "file"), (folders.len(), "folder")].into_iter().filter(|(n, _)| *n > 0);
+    let counts: Vec<String> = counts.map(|(n, what)| format!("{n} {what}{}", if n == 1 { "" } else { "s" })).collect();
+    let unread = |(name, _): &&(String, PathBuf)| UNREAD.iter().any(|kind| name.to_lowercase().ends_with(kind));
+    let hint = if others.iter().any(|other| unread(&other)) { "; convert HEIC and AVIF to PNG or JPEG" } else { "" };
+    format!("{} ({}{more}){hint}", counts.join(" and "), names.join(", "))
 }
 
 /// The folders in a folder, sorted by name.

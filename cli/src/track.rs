@@ -3,11 +3,11 @@
 mod calls;
 mod results;
 
-use crate::args::{ModelArgs, numbers};
+use crate::args::{ModelArgs, PictureArgs, numbers};
 use crate::{Failure, output, print};
 use calls::{Call, Mask};
 use results::Results;
-use sam2::{Frames, Point, Prompt, VideoPredictorOptions};
+use sam2::{Frames, FramesOptions, Point, Prompt, VideoPredictorOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -20,13 +20,15 @@ pub struct Args {
     video: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Click on an object, known by a number, on a frame, counted from 0; label 1 (the default) is on it, 0 is not
     #[arg(long, value_name = "FRAME:OBJECT:X,Y[,LABEL]", value_parser = point)]
     point: Vec<At<Point>>,
     /// Box around an object on a frame
     #[arg(long = "box", value_name = "FRAME:OBJECT:X0,Y0,X1,Y1", value_parser = bounds)]
     boxes: Vec<At<[f32; 4]>>,
-    /// Mask of an object on a frame: a picture that is not black on it
+    /// Mask of an object on a frame: a picture that is not black on it. Of a label picture, FILE#N takes label N
     #[arg(long, value_name = "FRAME:OBJECT:FILE", value_parser = mask)]
     mask: Vec<At<PathBuf>>,
     /// Make the calls of the API that a file lists: [{"op": "add_new_points_or_box", "args": {"frame_idx": 0, "obj_id": 1,
@@ -145,7 +147,7 @@ fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
         results.push(folder.clone());
         results.extend(output::contents(folder, 2));
     }
-    let masks = calls.iter().filter_map(Call::mask_file).map(PathBuf::from);
+    let masks = calls.iter().filter_map(Call::mask_file);
     let named = [args.video.clone()].into_iter().chain(args.script.clone()).chain(masks);
     let frames = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
     output::check(&results, named.chain(frames).chain(args.model.reads()))
@@ -154,11 +156,13 @@ fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let calls = calls(args)?;
     check_results(args, &calls)?;
-    let frames = Frames::open(&args.video)?;
+    let options = FramesOptions { read: args.picture.options(), ..Default::default() };
+    let frames = Frames::open_with(&args.video, &options)?;
     let model = args.model.load()?;
     let options = VideoPredictorOptions {
         legacy_corrections: args.legacy_corrections,
         offload_state_to_cpu: args.offload_state_to_cpu,
+        ..Default::default()
     };
     let mut predictor = model.video_predictor(frames.clone(), options)?;
     let mut results = Results::new(args, frames, predictor.video_size())?;

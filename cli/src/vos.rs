@@ -6,7 +6,7 @@ mod plan;
 mod results;
 mod video;
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, PictureArgs};
 use crate::{Failure, io, note, output, print};
 use std::path::{Component, Path, PathBuf};
 
@@ -15,6 +15,8 @@ use std::path::{Component, Path, PathBuf};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Folder of videos, each a folder of frames named by their numbers: VIDEO/00000.jpg, ...
     #[arg(long, value_name = "DIR")]
     base_video_dir: PathBuf,

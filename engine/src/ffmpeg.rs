@@ -162,7 +162,7 @@ impl Process {
             std::thread::sleep(Duration::from_millis(2));
         };
         // A process that it started may still hold its stderr: do not wait for that one.
-        let words = self.words.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let words = self.words.recv_timeout(Duration::from_secs(10)).unwrap_or_default();
         let line = last_line(&words);
         match (status.success(), status.code().is_some() && !line.is_empty()) {
             (true, _) => Ok(words),

@@ -121,6 +121,12 @@ static void nothing(void *stale) {
     CHECK(bad(sam2_model_load_memory(NULL, 5, NULL, (sam2_model **)&out)));
     CHECK(bad(sam2_model_load_fd(-1, 0, 0, NULL, (sam2_model **)&out)) && bad(sam2_model_load_fd(0, 0, 0, NULL, NULL)));
     CHECK(bad(sam2_picture_read(NULL, (sam2_picture **)&out)) && bad(sam2_picture_read("x", NULL)));
+    sam2_picture_options reading = SAM2_PICTURE_OPTIONS_INIT;
+    CHECK(bad(sam2_picture_read_with(NULL, &reading, (sam2_picture **)&out)) && bad(sam2_picture_read_with("x", &reading, NULL)));
+    reading.bit_depth = 17;
+    CHECK(bad(sam2_picture_read_with("x", &reading, (sam2_picture **)&out)));
+    reading.bit_depth = 264;  // 8 as a byte
+    CHECK(bad(sam2_picture_read_with("x", &reading, (sam2_picture **)&out)));
     CHECK(bad(sam2_mask_write_png(NULL, NULL, 1, 1)) && bad(sam2_mask_write_png("x", NULL, 1, 1)));
     CHECK(sam2_abi_version() == 0 && strcmp(sam2_version(), "0.1.0") == 0 && strstr(sam2_build_info(), "sam2 0.1.0, "));
 }

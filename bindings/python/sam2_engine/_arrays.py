@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _abi as abi
 from ._dlpack import Borrowed
+from ._picture import of_pillow
 
 
 def pointer(array):
@@ -23,7 +24,8 @@ def picture(image, format=None, flip=False, matrix="bt709", full_range=False, st
     """The struct for a picture.
 
     image: an array, (height, width) gray, (height, width, 3 or 4) red, green, blue as uint8, (height, width, 3) or
-    (3, height, width) as float32 in 0..1; a picture of Pillow's; or a tensor that has __dlpack__, also in the memory of the
+    (3, height, width) as float32 in 0..1; a picture of Pillow's, as it is stored, converted to RGB, of I;16 the upper 8 bits (I
+    and F are refused); or a tensor that has __dlpack__, also in the memory of the
     model's GPU, where stream (0: the default one) is the CUDA stream it is used on.
     format: where the bytes mean something else, "bgr" or "bgra"; "yuyv" or "uyvy", (height, width, 2); "nv12", (height * 3 / 2,
     width), with an even height; these three with their matrix ("bt709" or "bt601") and range.
@@ -36,7 +38,7 @@ def picture(image, format=None, flip=False, matrix="bt709", full_range=False, st
         out.has_stream, out.stream = keep.on_gpu, keep.stream
         natural = abi.FORMATS[out.format]
     else:
-        keep, natural = _describe(np.asarray(image.convert("RGB") if hasattr(image, "convert") else image), out)
+        keep, natural = _describe(of_pillow(image) if hasattr(image, "convert") else np.asarray(image), out)
     name = format or natural
     if name not in _ALIKE.get(natural, (natural,)):
         raise ValueError(f"no picture: {natural} as {name!r}")
@@ -55,6 +57,8 @@ _ALIKE = {"rgb": ("rgb", "bgr"), "rgba": ("rgba", "bgra"), "gray": ("gray", "nv1
 
 def _describe(image, out):
     """Writes where an array lies; the array, or its copy, and what it is by its shape."""
+    if image.dtype == np.uint16:
+        raise ValueError("a picture of uint16: scale it to uint8, as (image >> 8).astype(numpy.uint8), of 12-bit values >> 4")
     floats, channels = image.dtype == np.float32, image.shape[2] if image.ndim == 3 else 1
     planar = floats and channels != 3 and image.ndim == 3 and len(image) == 3
     names = {3: "rgb_f32"} if floats else {1: "gray", 2: "pairs", 3: "rgb", 4: "rgba"}

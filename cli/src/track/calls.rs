@@ -1,9 +1,8 @@
 //! Calls of the API, as arguments or a file give them.
 
-use crate::segment::not_black;
 use crate::{Failure, files, io};
 use sam2::rle::Rle;
-use sam2::{FrameMasks, Point, Prompt, VideoPredictor, picture};
+use sam2::{FrameMasks, Point, Prompt, VideoPredictor, labels};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +37,7 @@ pub enum Call {
 
 /// A mask as it is given.
 pub enum Mask {
-    /// A picture that is not black on the object.
+    /// A picture, as [`labels::read_mask`] reads it.
     Picture(PathBuf),
     Rle(Rle),
 }
@@ -48,8 +47,8 @@ impl Mask {
     fn read(&self) -> Result<(Vec<u8>, usize, usize), Failure> {
         match self {
             Mask::Picture(file) => {
-                let picture = picture::read(file)?;
-                Ok((not_black(&picture), picture.height, picture.width))
+                let mask = labels::read_mask(file)?;
+                Ok((mask.pixels, mask.height, mask.width))
             }
             Mask::Rle(rle) => Ok((rle.decode()?, rle.height, rle.width)),
         }
@@ -58,9 +57,9 @@ impl Mask {
 
 impl Call {
     /// The file that the call reads.
-    pub fn mask_file(&self) -> Option<&Path> {
+    pub fn mask_file(&self) -> Option<PathBuf> {
         match self {
-            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(file),
+            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(labels::mask_file(file)),
             _ => None,
         }
     }

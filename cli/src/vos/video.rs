@@ -7,7 +7,7 @@ use super::plan::{Group, Plan};
 use super::results::Results;
 use crate::Failure;
 use crate::segment::try_collect;
-use sam2::{FrameMasks, Frames, Model, VideoPredictor, labels};
+use sam2::{FrameMasks, Frames, FramesOptions, Model, VideoPredictor, labels};
 use std::collections::BTreeMap;
 
 /// The logit of an object before its first frame.
@@ -34,7 +34,8 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
     if args.skip_existing && results.is_complete(&objects, written) {
         return Ok("written before".into());
     }
-    let mut predictor = model.video_predictor(Frames::files(files), Default::default())?;
+    let options = FramesOptions { read: args.picture.options(), ..Default::default() };
+    let mut predictor = model.video_predictor(Frames::files_with(files, &options), Default::default())?;
     (results.height, results.width) = predictor.video_size();
     results.create(&objects)?;
     let steps: usize = plan.groups.iter().map(|group| names.len() - group.first).sum();

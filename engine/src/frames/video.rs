@@ -21,10 +21,12 @@ const BLOCK: usize = 256 << 20;
 const KINDS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,ogg,flv,\
                      asf,mxf,nut,rm,dv,mjpeg,gif,apng,yuv4mpegpipe,vc1,swf";
 
-/// Arguments that make a file the input. What cannot be decoded ends the program, rather than being made up.
-pub(super) fn input(path: &Path) -> Vec<OsString> {
-    let mut args =
-        ["-xerror", "-protocol_whitelist", "file", "-format_whitelist", KINDS, "-i"].map(OsString::from).to_vec();
+/// Arguments that make a file the input. With `whole`, what cannot be decoded ends the program. Without, the decoder
+/// conceals it, in one thread, since several conceal the same damage differently each time.
+pub(super) fn input(path: &Path, whole: bool) -> Vec<OsString> {
+    let damage: &[&str] = if whole { &["-xerror"] } else { &["-threads", "1"] };
+    let kinds = ["-protocol_whitelist", "file", "-format_whitelist", KINDS, "-i"];
+    let mut args: Vec<OsString> = damage.iter().chain(&kinds).map(OsString::from).collect();
     let mut file = OsString::from("file:");
     file.push(path);
     args.push(file);
@@ -55,13 +57,13 @@ struct Reader {
 }
 
 impl Video {
-    pub(super) fn open(path: &Path) -> Result<Video> {
+    pub(super) fn open(path: &Path, keep_damaged: bool) -> Result<Video> {
         let data = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         if !data.is_file() {
             return Err(Error::Video { path: path.display().to_string(), what: "not a file".into() });
         }
         let ffmpeg = Ffmpeg::find()?;
-        let survey = survey(&ffmpeg, path)?;
+        let survey = survey(&ffmpeg, path, keep_damaged)?;
         let block = (BLOCK / (survey.size.0 * survey.size.1 * 3)).max(2);
         let (reader, running, bytes) = (Mutex::default(), Mutex::new(Some(None)), AtomicUsize::new(0));
         Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes })
@@ -85,7 +87,7 @@ impl Video {
 
     /// A decoder that starts at frame 0.
     fn start(&self) -> Result<Process> {
-        let mut args = input(&self.path);
+        let mut args = input(&self.path, self.survey.whole);
         args.extend(["-map", "0:V:0"].into_iter().chain(self.ffmpeg.every_frame()).map(OsString::from));
         args.extend(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"].map(OsString::from));
         let mut running = self.running();
