@@ -103,9 +103,8 @@ pub(super) fn sort<T>(files: &mut [(Name, T)]) -> Option<(usize, usize)> {
     let even = files.windows(2).all(|two| widths(&two[0].0) == widths(&two[1].0));
     let decimal = even || files.iter().all(|(name, _)| name.is_decimal());
     files.sort_by_cached_key(|(name, _)| (name.pattern.clone(), name.key(decimal)));
-    let same = |two: &[(Name, T)]| {
-        two[0].0.pattern == two[1].0.pattern && two[0].0.key(decimal) == two[1].0.key(decimal)
-    };
+    let same =
+        |two: &[(Name, T)]| two[0].0.pattern == two[1].0.pattern && two[0].0.key(decimal) == two[1].0.key(decimal);
     files.windows(2).position(same).map(|i| (i, i + 1))
 }
 
