@@ -245,7 +245,8 @@ fn names_are_kept() {
     tensors.sort();
     assert_eq!(tensors, ["00100/obj_1/logits", "00100/obj_1/score", "00105/obj_1/logits", "00105/obj_1/score"]);
     assert_eq!(names(&folder.0.display().to_string()), ["frames", "out", "raw.safetensors"]);
-    let frames = renamed(&Folder::new("track-names"), &["a_1.jpg", "b_1.jpg"]);
+    std::fs::remove_dir_all(&frames).unwrap();
+    renamed(&folder, &["a_1.jpg", "b_1.jpg"]);
     fails(4, "which files are the frames?", &["track", &frames, "--model", "demo", "--point", "0:1:5,5"]);
 }
 
