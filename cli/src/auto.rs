@@ -28,10 +28,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 64)]
     points_per_batch: usize,
     /// Drop masks whose predicted IoU is not above it; 0: none
-    #[arg(long, value_name = "X", default_value_t = 0.8)]
+    #[arg(long, value_name = "X", default_value_t = 0.8, allow_hyphen_values = true)]
     pred_iou_thresh: f32,
     /// Drop masks that are less stable; 0: none
-    #[arg(long, value_name = "X", default_value_t = 0.95)]
+    #[arg(long, value_name = "X", default_value_t = 0.95, allow_hyphen_values = true)]
     stability_score_thresh: f32,
     /// Stability is how much of a mask stays between the threshold plus and minus this
     #[arg(long, value_name = "X", default_value_t = 1.0, allow_hyphen_values = true)]
@@ -40,16 +40,16 @@ pub struct Args {
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     mask_threshold: f32,
     /// Of masks whose boxes overlap by more than this, the best stays
-    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     box_nms_thresh: f32,
     /// Layers of crops beside the whole picture
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop_n_layers: usize,
     /// As --box-nms-thresh, between crops
-    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     crop_nms_thresh: f32,
     /// How much of the shorter side crops overlap by
-    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0)]
+    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0, allow_hyphen_values = true)]
     crop_overlap_ratio: f64,
     /// Each layer has so many times fewer points per side
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -185,7 +185,7 @@ fn check_results(args: &Args, folder: bool) -> Result<(), Failure> {
     if folder {
         output::check_folder(out)?;
         results.extend(output::contents(out, 1));
-        reads.extend(output::contents(&args.image, 1));
+        reads.extend(output::files(&args.image, 1));
     } else {
         output::check_file(out, &["png"])?;
         results.extend(output::companion(out, "overlay.png"));
@@ -220,8 +220,7 @@ fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Pict
     }
     let all: Vec<_> = masks.iter().map(|m| &m.segmentation).collect();
     let map = labels::encode_map(&labels::label_map(&all, height, width)?, width, height, &palette)?;
-    let decoded = order.iter().map(|&i| masks[i].segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
-    let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
+    let masks: Vec<_> = order.iter().map(|&i| &masks[i].segmentation).collect();
     let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
     Ok((map, overlay))
 }

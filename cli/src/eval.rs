@@ -68,7 +68,7 @@ type Video = (String, Vec<Score>);
 pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &args.output {
         output::check_file(file, &["csv"])?;
-        let reads = [&args.gt_root, &args.pred_root].into_iter().flat_map(|root| output::contents(root, 3));
+        let reads = [&args.gt_root, &args.pred_root].into_iter().flat_map(|root| output::files(root, 3));
         output::check(&[file.clone()], reads)?;
     }
     let names = |folder: &PathBuf| -> Result<Vec<String>, Failure> {

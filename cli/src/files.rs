@@ -12,7 +12,7 @@ pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
 /// The checkpoints and configurations in a folder.
 pub fn of_model(folder: &Path) -> Vec<PathBuf> {
     let suffixes = ["safetensors", "pt", "pth", "bin", "ckpt", "json", "yaml", "yml"];
-    let mut all = crate::output::contents(folder, 1);
+    let mut all = crate::output::files(folder, 1);
     all.retain(|path| path.extension().is_some_and(|e| suffixes.iter().any(|suffix| e.eq_ignore_ascii_case(suffix))));
     all
 }

@@ -106,6 +106,13 @@ pub fn contents(folder: &Path, depth: usize) -> Vec<PathBuf> {
     found
 }
 
+/// The files among the [`contents`] of a folder.
+pub fn files(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut all = contents(folder, depth);
+    all.retain(|path| path.is_file());
+    all
+}
+
 /// Checks the name of a file to write: that no suffix says another format than `formats`, and that a file can be there.
 pub fn check_file(path: &Path, formats: &[&str]) -> Result<(), Failure> {
     if let Some(suffix) = other_format(path, formats) {

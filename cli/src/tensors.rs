@@ -50,5 +50,10 @@ pub fn write(
 pub fn write_f32(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<(), Failure> {
     let headers: Vec<Header<'_>> =
         tensors.iter().map(|(name, shape, _)| Header { name, dtype: DType::F32, shape }).collect();
-    write(file, &headers, |i, out| tensors[i].2.iter().try_for_each(|v| out.write_all(&v.to_le_bytes())))
+    write(file, &headers, |i, out| write_values(out, tensors[i].2))
+}
+
+/// Writes float32 values, little-endian.
+pub fn write_values(out: &mut dyn Write, values: &[f32]) -> std::io::Result<()> {
+    values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
 }

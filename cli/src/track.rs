@@ -119,6 +119,10 @@ fn calls(args: &Args) -> Result<(Vec<Call>, Chosen), Failure> {
             return Err(Failure::Usage(format!("two boxes for object {} on frame {}", b.object, b.frame)));
         }
     }
+    let mut masks = BTreeSet::new();
+    if let Some(m) = args.mask.iter().find(|m| !masks.insert((m.frame, m.object))) {
+        return Err(Failure::Usage(format!("two masks for object {} on frame {}", m.object, m.frame)));
+    }
     if let Some(m) = args.mask.iter().find(|m| prompts.contains_key(&(m.frame, m.object))) {
         return Err(Failure::Usage(format!("a mask and more for object {} on frame {}", m.object, m.frame)));
     }
@@ -164,7 +168,7 @@ impl Args {
 }
 
 /// Refuses results that cannot be written, or that would replace what is read.
-fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
+fn check_results(args: &Args, calls: &[Call], frames: &[PathBuf]) -> Result<(), Failure> {
     let mut results: Vec<PathBuf> = args.raw.iter().cloned().collect();
     args.raw.iter().try_for_each(|file| output::check_file(file, &["safetensors"]))?;
     if let Some(folder) = &args.output {
@@ -174,13 +178,18 @@ fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
     }
     let masks = calls.iter().filter_map(Call::mask_file).map(PathBuf::from);
     let named = [args.video.clone()].into_iter().chain(args.script.clone()).chain(masks);
-    output::check(&results, named.chain(output::contents(&args.video, 1)).chain(args.model.reads()))
+    output::check(&results, named.chain(frames.iter().cloned()).chain(args.model.reads()))
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let (calls, chosen) = calls(args)?;
-    check_results(args, &calls)?;
-    let frames = Frames::open_with(&args.video, &FramesOptions { keep_damaged: args.keep_damaged })?;
+    let files = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
+    check_results(args, &calls, &files)?;
+    let options = FramesOptions { keep_damaged: args.keep_damaged };
+    let frames = match args.video.is_dir() {
+        true => Frames::files_with(files, &options),
+        false => Frames::open_with(&args.video, &options)?,
+    };
     let frames = if chosen.stride > 1 { frames.every(chosen.stride, chosen.first)? } else { frames };
     let model = args.model.load()?;
     let options = VideoPredictorOptions {

@@ -97,10 +97,10 @@ fn check_results(args: &Args, videos: &[String]) -> Result<(), Failure> {
         results.extend(output::contents(&folder, 2));
         results.push(folder);
     }
-    let masklets = output::contents(&args.input_mask_dir, 1);
+    let masklets = output::files(&args.input_mask_dir, 1);
     let roots = [args.base_video_dir.clone(), args.input_mask_dir.clone()];
     let read = [folders(&args.base_video_dir), folders(&args.input_mask_dir)].concat();
-    let within = read.iter().flat_map(|folder| output::contents(folder, 2));
+    let within = read.iter().flat_map(|folder| output::files(folder, 2));
     let named = roots.into_iter().chain(args.video_list_file.clone()).chain(args.model.reads()).chain(masklets);
     output::check(&results, named.chain(within).chain(read.clone()))
 }

@@ -196,12 +196,13 @@ impl Written {
                 clear_old_points,
                 normalize_coords,
             } => {
+                let pad_points = points.is_some();
                 let (points, labels) = (points.unwrap_or_default(), labels.unwrap_or_default());
                 if points.len() != labels.len() {
                     return Err(format!("{} points with {} labels", points.len(), labels.len()));
                 }
                 let points = points.iter().zip(labels).map(|(&[x, y], label)| Point { x, y, label }).collect();
-                let prompt = Prompt { points, box_, ..Prompt::default() };
+                let prompt = Prompt { points, pad_points, box_, ..Prompt::default() };
                 Call::AddNewPointsOrBox { frame_idx, obj_id, prompt, clear_old_points, normalize_coords }
             }
             Written::AddNewMask { frame_idx, obj_id, mask } => {

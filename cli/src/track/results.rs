@@ -90,8 +90,8 @@ impl<'a> Results<'a> {
     /// A frame that call `i` gave.
     pub fn store(&mut self, i: usize, masks: &FrameMasks) -> Result<(), Failure> {
         let (h, w) = (self.height, self.width);
-        let objects: Vec<Vec<u8>> = (masks.masks.chunks(h * w))
-            .map(|m| try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8)))
+        let objects: Vec<Rle> = (masks.masks.chunks(h * w))
+            .map(|m| Ok(Rle::encode(&try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8))?, h, w)))
             .collect::<sam2::Result<_>>()?;
         if self.args.json {
             self.print(i, masks, &objects)?;
@@ -107,14 +107,12 @@ impl<'a> Results<'a> {
     }
 
     /// A line of JSON per object.
-    fn print(&self, i: usize, masks: &FrameMasks, objects: &[Vec<u8>]) -> Result<(), Failure> {
-        let (h, w) = (self.height, self.width);
-        for ((mask, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
-            let rle = Rle::encode(mask, h, w);
+    fn print(&self, i: usize, masks: &FrameMasks, objects: &[Rle]) -> Result<(), Failure> {
+        for ((rle, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
             let mut record = serde_json::json!({
                 "frame": self.chosen.index(masks.frame_idx),
                 "object": id,
-                "segmentation": {"size": [h, w], "counts": rle.to_coco()},
+                "segmentation": {"size": [self.height, self.width], "counts": rle.to_coco()},
                 "bbox": rle.bbox(),
                 "area": rle.area(),
                 "object_score": score.is_finite().then_some(score),
@@ -131,7 +129,7 @@ impl<'a> Results<'a> {
     }
 
     /// The masks as pictures.
-    fn draw(&mut self, masks: &FrameMasks, objects: &[Vec<u8>]) -> Result<(), Failure> {
+    fn draw(&mut self, masks: &FrameMasks, objects: &[Rle]) -> Result<(), Failure> {
         let Some(folder) = &self.args.output else { return Ok(()) };
         let (h, w) = (self.height, self.width);
         if let Some(id) = masks.obj_ids.iter().find(|id| !(1..=255).contains(*id)) {
@@ -151,7 +149,7 @@ impl<'a> Results<'a> {
             Some(Drawn::Pictures(folder)) => write(&folder.join(&name), &picture::encode_png(&overlay(&self.frames)?)?),
             Some(Drawn::Video(video)) => Ok(video.push(&to_rgb(&overlay(&self.frames)?)?)?),
             Some(Drawn::Later(_, spool)) => {
-                let runs: Vec<String> = objects.iter().map(|mask| Rle::encode(mask, h, w).to_coco()).collect();
+                let runs: Vec<String> = objects.iter().map(Rle::to_coco).collect();
                 spool.put(masks.frame_idx, runs.join("\n").as_bytes()).map_err(|e| io(folder, e))
             }
             None => Ok(()),
@@ -169,8 +167,8 @@ impl<'a> Results<'a> {
                 for frame in spool.keys() {
                     let runs = spool.get(frame).map_err(|e| io(Path::new("overlay.mp4"), e))?;
                     let runs = String::from_utf8_lossy(&runs);
-                    let mask = |runs: &str| Rle::from_coco(runs, self.height, self.width)?.decode();
-                    let objects: Vec<Vec<u8>> = runs.lines().map(mask).collect::<sam2::Result<_>>()?;
+                    let rle = |runs: &str| Rle::from_coco(runs, self.height, self.width);
+                    let objects: Vec<Rle> = runs.lines().map(rle).collect::<sam2::Result<_>>()?;
                     video.push(&to_rgb(&overlay(&self.frames, frame, &objects)?)?)?;
                 }
                 Some(video)
@@ -203,8 +201,8 @@ impl<'a> Results<'a> {
 }
 
 /// A frame with masks drawn over it.
-fn overlay(frames: &Frames, frame: usize, objects: &[Vec<u8>]) -> Result<picture::Picture, Failure> {
+fn overlay(frames: &Frames, frame: usize, objects: &[Rle]) -> Result<picture::Picture, Failure> {
     let picture = frames.read(frame)?;
-    let masks: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
+    let masks: Vec<&Rle> = objects.iter().collect();
     Ok(Overlay { picture: &picture, masks: &masks, prompts: &[] }.draw()?)
 }
