@@ -540,7 +540,8 @@ typedef struct {
     uint32_t struct_size;
     // Of a stream: so many frames before the last are kept, pictures and masks; or SAM2_RETAIN_EVERYTHING.
     uint32_t window;
-    // Not 0: corrections of tracked frames outlast the next propagation over them.
+    // Not 0: corrections of tracked frames outlast the next propagation over them. See
+    // `sam2_video_predictor_add_new_points_or_box`.
     int32_t legacy_corrections;
     // Not 0: memories are kept in the host's memory.
     int32_t offload_state_to_cpu;
@@ -550,6 +551,11 @@ typedef struct {
     void *workspace;
     // Bytes of it.
     uint64_t workspace_size;
+    // Not 0: of a damaged or joined video file the frames that decode are taken, which a warning counts, and damaged pictures
+    // of a folder are passed over by propagation, with a warning each. 0: both are errors.
+    int32_t keep_damaged;
+    // 0
+    uint32_t reserved;
 } sam2_video_options;
 
 // What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
@@ -921,6 +927,11 @@ const char *sam2_last_error(void);
 // Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
 // null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
 //
+// Corrections: a prompt on a frame that was tracked changes its mask at once, but as in the reference the next propagation
+// over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate from t + 1
+// (backwards from t - 1): the frames that follow attend to the corrected one. `legacy_corrections` in the options keeps
+// corrections through propagation.
+//
 // Pointers:
 // `prompt` is readable, and what it points at; `masks` describes what is there.
 sam2_status sam2_video_predictor_add_new_points_or_box(sam2_video_predictor *video,
@@ -1030,7 +1041,10 @@ sam2_status sam2_video_predictor_push_frame_async(sam2_video_predictor *video,
 sam2_status sam2_push_frames(sam2_push *pushes,
                              size_t count);
 
-// Opens a folder of frames named by their numbers (00000.jpg, ...), or a video file, which needs the program `ffmpeg`.
+// Opens a folder of frames, or a video file, which needs the program `ffmpeg`. The frames of a folder are its JPEG files, or
+// else its PNG files, that are named by numbers (00000.jpg, frame_0001.jpg, 1690000000.5.jpg), in natural order; a warning
+// counts the files that are left out.
+//
 // `options` may be null. On success `*out` is to be given to `sam2_video_predictor_destroy`.
 //
 // Pointers:

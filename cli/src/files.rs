@@ -72,12 +72,11 @@ pub fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     Ok(all)
 }
 
-/// The frames of a video with their names, in the order of the numbers that they are named by.
+/// The frames of a video with their names, in natural order.
 pub fn frames(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let stem = |path: &Path| path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
-    let all: Vec<(String, PathBuf)> = Frames::list(folder)?.into_iter().map(|path| (stem(&path), path)).collect();
-    if let Some(two) = all.windows(2).find(|two| two[0].0 == two[1].0) {
-        return Err(wrong(folder, format!("two files for frame {}", two[0].0)));
-    }
-    Ok(all)
+    let named = |path: PathBuf| {
+        let name = path.file_stem().and_then(|s| s.to_str()).ok_or_else(|| wrong(&path, "a name that is no UTF-8"));
+        Ok((name?.to_string(), path))
+    };
+    Frames::list(folder)?.into_iter().map(named).collect()
 }

@@ -15,6 +15,7 @@ mod overlay;
 mod overlay_video;
 mod segment;
 mod sheet;
+mod spool;
 mod tensors;
 mod track;
 mod vos;

@@ -17,7 +17,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     picture: PictureArgs,
-    /// Folder of videos, each a folder of frames named by their numbers: VIDEO/00000.jpg, ...
+    /// Folder of videos, each a folder of frames in natural order: VIDEO/00000.jpg, ... Masks have the names of the frames
     #[arg(long, value_name = "DIR")]
     base_video_dir: PathBuf,
     /// Folder of masks to start from: VIDEO/00000.png, each pixel its object's number
@@ -50,6 +50,9 @@ pub struct Args {
     /// Choose masks by stability and fill small holes; published figures are without
     #[arg(long, conflicts_with = "no_postprocessing")]
     apply_postprocessing: bool,
+    /// Pass over frames that are damaged; they get no mask
+    #[arg(long)]
+    keep_damaged: bool,
     /// Leave out videos whose masks are all written
     #[arg(long)]
     skip_existing: bool,

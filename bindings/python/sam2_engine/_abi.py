@@ -113,7 +113,10 @@ class Push(Sized):
 
 
 class VideoOptions(Sized):
-    _fields_ = _fields("window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64")
+    _fields_ = _fields(
+        "window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64 keep_damaged:i32"
+        " reserved:u32"
+    )
 
 
 class VideoInfo(Sized):

@@ -56,6 +56,11 @@ impl Mask {
 }
 
 impl Call {
+    /// Whether the call tracks backwards from this frame, which it shows first.
+    pub fn starts_again_at(&self, frame: usize) -> bool {
+        matches!(*self, Call::PropagateInVideo { start_frame_idx, reverse: true, .. } if start_frame_idx == Some(frame))
+    }
+
     /// The file that the call reads.
     pub fn mask_file(&self) -> Option<PathBuf> {
         match self {

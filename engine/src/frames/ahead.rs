@@ -162,6 +162,11 @@ impl Ahead {
         kept.kept.iter().map(bytes).sum::<usize>() + self.0.source.bytes()
     }
 
+    /// Frame `i`, which there is, beside those that are kept.
+    pub(super) fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>> {
+        self.0.source.decode(i, reverse)
+    }
+
     /// Frame `i`, which there is.
     pub(super) fn read(&self, i: usize) -> Result<Arc<Picture>> {
         if self.0.is_forked() {

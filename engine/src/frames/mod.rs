@@ -1,6 +1,7 @@
 //! The frames of a video.
 
 mod ahead;
+mod every;
 mod folder;
 mod names;
 mod ppm;
@@ -128,6 +129,29 @@ impl Frames {
             Ok(Frames::files_with(Frames::list(path)?, options))
         } else {
             Frames::video_with(path, options)
+        }
+    }
+
+    /// Every `stride`th of these frames, the first of them frame `first`. Names and rate are those of the chosen frames.
+    pub fn every(&self, stride: usize, first: usize) -> Result<Frames> {
+        if stride == 0 || first >= self.len() {
+            return Err(Error::input(format!("every {stride} frames from frame {first} of {}", self.len())));
+        }
+        let every = every::Every { frames: self.clone(), stride, first };
+        let names = (first..self.len()).step_by(stride).filter_map(|i| self.name(i)).map(String::from).collect();
+        let frames = Ahead::new((self.len() - first).div_ceil(stride), Arc::new(every));
+        let source = match &*self.source {
+            Source::Files { .. } => Source::Files { frames, names },
+            _ => Source::Video { frames, rate: self.rate().map(|rate| rate / stride as f64) },
+        };
+        Ok(Frames::new(source, self.options))
+    }
+
+    /// Decodes frame `i`, which there is, in the caller's thread.
+    fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>> {
+        match &*self.source {
+            Source::Pictures(all) => Ok(all[i].clone()),
+            Source::Files { frames, .. } | Source::Video { frames, .. } => frames.decode(i, reverse),
         }
     }
 

@@ -14,6 +14,8 @@ use std::process::Stdio;
 const COMMON: [f64; 9] = [24e3 / 1001.0, 24.0, 25.0, 30e3 / 1001.0, 30.0, 48.0, 50.0, 60e3 / 1001.0, 60.0];
 /// Seconds of the longest tick of a clock to which files round times; a longer one is the time of a frame.
 const CLOCK: f64 = 0.002;
+/// How far a stream's own rate may be from the rate that is meant: some containers keep the time of a frame in nanoseconds.
+const EXACT: f64 = 1e-6;
 
 /// What there is.
 #[derive(Debug, PartialEq)]
@@ -172,12 +174,10 @@ impl Lists {
         let ticks = self.times.map_or(0, |(first, last)| last.saturating_sub(first)) as f64;
         let (n, d) = self.tick.filter(|_| count > 1 && ticks > 0.0)?;
         let rate = (count - 1) as f64 * d / (ticks * n);
-        if n / d > CLOCK {
-            return Some(rate);
-        }
+        let rounding = if n / d > CLOCK { EXACT } else { 1.0 / ticks };
         let far = |common: &f64| (common / rate - 1.0).abs();
         let nearest = COMMON.into_iter().min_by(|a, b| far(a).total_cmp(&far(b)));
-        nearest.filter(|common| far(common) <= 1.0 / ticks).or(Some(rate))
+        nearest.filter(|common| far(common) <= rounding).or(Some(rate))
     }
 }
 
