@@ -41,6 +41,13 @@ unsafe impl Sized32 for sam2_picture_options {
     const NAME: &'static str = "sam2_picture_options";
 }
 
+/// The engine's options for these.
+pub(crate) fn read_options(upright: i32, bit_depth: u32) -> ReadOptions {
+    // Larger numbers are as wrong as 255.
+    let bit_depth = (bit_depth != 0).then(|| u8::try_from(bit_depth).unwrap_or(u8::MAX));
+    ReadOptions { upright: upright != 0, bit_depth }
+}
+
 /// `sam2_picture_read_with` without options.
 ///
 /// # Safety
@@ -71,9 +78,7 @@ pub unsafe extern "C" fn sam2_picture_read_with(
             put("out", out, || {
                 let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
                 let o = read(options)?;
-                // Larger numbers are as wrong as 255.
-                let bit_depth = (o.bit_depth != 0).then(|| u8::try_from(o.bit_depth).unwrap_or(u8::MAX));
-                let options = ReadOptions { upright: o.upright != 0, bit_depth };
+                let options = read_options(o.upright, o.bit_depth);
                 Ok(PICTURES.insert(picture::read_with(path, &options)?))
             })
         }

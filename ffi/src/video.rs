@@ -4,6 +4,7 @@ use crate::arguments::{put, text};
 use crate::handles::{Exclusive, Table};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
+use crate::picture::read_options;
 use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Frames, FramesOptions, Retention, VideoPredictor, VideoPredictorOptions};
 use std::ffi::{c_char, c_void};
@@ -49,6 +50,10 @@ pub struct sam2_video_options {
     /// Not 0: of a damaged or joined video file the frames that decode are taken, which a warning counts, and damaged pictures
     /// of a folder are passed over by propagation, with a warning each. 0: both are errors.
     pub keep_damaged: i32,
+    /// As in `sam2_picture_options`, of the pictures of a folder. A video file is upright by itself.
+    pub upright: i32,
+    /// As in `sam2_picture_options`, of the pictures of a folder.
+    pub bit_depth: u32,
     /// 0
     pub reserved: u32,
 }
@@ -63,6 +68,8 @@ unsafe impl Sized32 for sam2_video_options {
         workspace: std::ptr::null_mut(),
         workspace_size: 0,
         keep_damaged: 0,
+        upright: 0,
+        bit_depth: 0,
         reserved: 0,
     };
     const NAME: &'static str = "sam2_video_options";
@@ -92,7 +99,8 @@ unsafe fn create(
                     SAM2_RETAIN_EVERYTHING => Retention::Everything,
                     n => Retention::Window(n as usize),
                 };
-                let frames = frames(&FramesOptions { keep_damaged: o.keep_damaged != 0, ..Default::default() })?;
+                let read = read_options(o.upright, o.bit_depth);
+                let frames = frames(&FramesOptions { read, keep_damaged: o.keep_damaged != 0 })?;
                 let model = MODELS.get(model)?;
                 let model = within(&model, o.workspace, o.workspace_size)?;
                 let predictor = match frames {

@@ -136,6 +136,8 @@ class SAM2VideoPredictor:
         async_loading_frames=True,
         legacy_corrections=False,
         keep_damaged=False,
+        upright=False,
+        bit_depth=None,
     ):
         """Opens a folder of frames, or a video file where ffmpeg is installed.
 
@@ -144,12 +146,15 @@ class SAM2VideoPredictor:
         Frames are read ahead and not kept on the device, whatever offload_video_to_cpu and async_loading_frames say.
         offload_state_to_cpu: memories are kept on the host. legacy_corrections: corrections of tracked frames outlast the next
         propagation over them. keep_damaged: of a damaged video file the frames that decode are taken, and damaged pictures of
-        a folder are passed over, with a warning; by default both are errors.
+        a folder are passed over, with a warning; by default both are errors. upright, bit_depth: of a folder's pictures, as in
+        `read_picture`.
         """
         options = abi.VideoOptions(
             offload_state_to_cpu=bool(offload_state_to_cpu),
             legacy_corrections=bool(legacy_corrections),
             keep_damaged=bool(keep_damaged),
+            upright=bool(upright),
+            bit_depth=0 if bit_depth is None else bit_depth,
         )
         return State("video_predictor_open", self.model._h, os.fsencode(video_path), c.byref(options))
 
