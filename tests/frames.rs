@@ -365,7 +365,7 @@ fn what_is_no_video_is_said() {
     let bytes = std::fs::read(&clip).unwrap();
     let cut = write("cut.mkv", &bytes[..bytes.len() / 2]);
     says(Frames::video(&cut), "frames decode; matroska,webm: File ended prematurely");
-    assert!((5..20).contains(&Frames::open_with(&cut, &FramesOptions { keep_damaged: true }).unwrap().len()));
+    assert!((5..20).contains(&Frames::open_with(&cut, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap().len()));
     ffmpeg(&["-i", &clip.display().to_string(), "-c:v", "mpeg4"], &folder.join("whole.mp4"));
     let mp4 = std::fs::read(folder.join("whole.mp4")).unwrap();
     says(Frames::video(write("cut.mp4", &mp4[..mp4.len() * 2 / 3])), "");
@@ -383,7 +383,7 @@ fn what_is_no_video_is_said() {
     let (wide, high) = (part("320x240", "wide.m2v"), part("240x320", "high.m2v"));
     let both = write("both.m2v", &[wide, high].concat());
     says(Frames::video(&both), "23 frames decode; frame 23 has ");
-    let kept = Frames::open_with(&both, &FramesOptions { keep_damaged: true }).unwrap();
+    let kept = Frames::open_with(&both, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap();
     assert_eq!((kept.len(), kept.read(22).unwrap().width), (23, 320));
     drop(kept);
     assert!(start.elapsed() < Duration::from_secs(20));
@@ -394,7 +394,7 @@ fn what_is_no_video_is_said() {
 /// A damaged or joined recording is refused each time it is opened, with the same words; or what decodes of it is taken, the
 /// same each time.
 fn damaged_videos_have_one_policy() {
-    let kept = FramesOptions { keep_damaged: true };
+    let kept = FramesOptions { keep_damaged: true, ..Default::default() };
     for (name, count, says) in [
         ("cut_t.ts", 7, "error while decoding MB 9 14, bytestream -6"),
         ("bits.mp4", 12, "error while decoding MB"),

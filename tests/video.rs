@@ -192,7 +192,7 @@ fn a_damaged_frame_is_passed_over() {
         std::fs::write(folder.join(format!("{i}.jpg")), &bytes[..len]).unwrap();
     }
     let run = |keep_damaged| {
-        let frames = Frames::open_with(&folder, &FramesOptions { keep_damaged })?;
+        let frames = Frames::open_with(&folder, &FramesOptions { keep_damaged, ..Default::default() })?;
         let mut p = demo().video_predictor(frames, Default::default())?;
         p.add_new_points_or_box(1, 1, &Prompt::new().point(208.0, 249.0, 1), true, true)?;
         let mut all = Vec::new();

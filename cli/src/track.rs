@@ -10,7 +10,7 @@ use results::{Chosen, Results};
 use sam2::{Frames, FramesOptions, Point, Prompt, VideoPredictorOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Arguments of `sam2 track`.
 #[derive(clap::Args)]
@@ -61,6 +61,9 @@ pub struct Args {
     /// propagate from the next frame on (start_frame_idx)
     #[arg(long)]
     legacy_corrections: bool,
+    /// Give up a video file when ffmpeg decodes nothing for so many seconds; by default 60
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    decoder_timeout: Option<u32>,
     /// Keep memories in the host's memory, not in the GPU's
     #[arg(long)]
     offload_state_to_cpu: bool,
@@ -187,7 +190,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (calls, chosen) = calls(args)?;
     let files = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
     check_results(args, &calls, &files)?;
-    let options = FramesOptions { read: args.picture.options(), keep_damaged: args.keep_damaged };
+    let options = FramesOptions {
+        read: args.picture.options(),
+        keep_damaged: args.keep_damaged,
+        decoder_timeout: args.decoder_timeout.map(|seconds| Duration::from_secs(seconds.into())),
+    };
     let frames = match args.video.is_dir() {
         true => Frames::files_with(files, &options),
         false => Frames::open_with(&args.video, &options)?,

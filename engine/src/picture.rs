@@ -11,10 +11,15 @@ use crate::error::{Error, Result, try_zeros};
 use crate::format::PixelFormat;
 use crate::frame::{Frame, MAX_SIDE};
 use samples::{Notes, Samples};
+use std::io::Read;
 use std::path::Path;
 
 /// The most pixels of a file, 512 MiB as RGB: beyond it, a file is taken for an attack.
 pub(crate) const MAX_PIXELS: usize = 1 << 27;
+
+/// The most bytes of a file, and those that tell its kind.
+const MAX_BYTES: u64 = 1 << 30;
+const HEAD: u64 = 64;
 
 /// What is read, for messages.
 const KINDS: &str = "PNG, JPEG, WebP, BMP, TIFF, GIF nor PNM";
@@ -108,22 +113,42 @@ pub(crate) fn decode_noted(name: &str, bytes: &[u8], options: &ReadOptions) -> R
     samples(bytes).and_then(|samples| samples.picture(options)).map_err(|refusal| refusal.of(name))
 }
 
-/// The bytes of a file.
+/// The bytes of a file. Of a file that is no picture only the first are read.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io(path, e))
+    let failed = |e| Error::io(path, e);
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
+    if decoder(&bytes).is_some() {
+        let size = file.metadata().map_err(failed)?.len().min(MAX_BYTES) as usize;
+        bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "a file", bytes: size })?;
+        let read = file.take(MAX_BYTES - HEAD).read_to_end(&mut bytes).map_err(failed)?;
+        if read as u64 == MAX_BYTES - HEAD {
+            let what = format!("the file is larger than {MAX_BYTES} bytes");
+            return Err(Error::Picture { name: path.display().to_string(), what });
+        }
+    }
+    Ok(bytes)
 }
 
 /// What a file stores.
 pub(crate) fn samples(bytes: &[u8]) -> Result<Samples, Refusal> {
+    decoder(bytes).ok_or_else(|| unreadable(bytes))?(bytes)
+}
+
+type Decoder = fn(&[u8]) -> Result<Samples, Refusal>;
+
+/// What decodes a file that begins so.
+fn decoder(bytes: &[u8]) -> Option<Decoder> {
     match bytes {
-        [0x89, b'P', b'N', b'G', ..] => png::decode(bytes),
-        [0xff, 0xd8, ..] => jpeg::decode(bytes),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => bitmaps::webp(bytes),
-        [b'G', b'I', b'F', b'8', ..] => bitmaps::gif(bytes),
-        [b'B', b'M', ..] => bitmaps::bmp(bytes),
-        [b'P', b'1'..=b'7', b'\t' | b'\n' | b'\r' | b' ' | b'#', ..] => bitmaps::pnm(bytes),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::decode(bytes),
-        _ => Err(unreadable(bytes).into()),
+        [0x89, b'P', b'N', b'G', ..] => Some(png::decode),
+        [0xff, 0xd8, ..] => Some(jpeg::decode),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(bitmaps::webp),
+        [b'G', b'I', b'F', b'8', ..] => Some(bitmaps::gif),
+        [b'B', b'M', ..] => Some(bitmaps::bmp),
+        [b'P', b'1'..=b'7', b'\t' | b'\n' | b'\r' | b' ' | b'#', ..] => Some(bitmaps::pnm),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(tiff::decode),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::picture::read_options;
 use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Frames, FramesOptions, Retention, VideoPredictor, VideoPredictorOptions};
 use std::ffi::{c_char, c_void};
+use std::time::Duration;
 
 /// Follows objects through a video. One thread uses it at a time.
 #[allow(non_camel_case_types)]
@@ -54,8 +55,9 @@ pub struct sam2_video_options {
     pub upright: i32,
     /// As in `sam2_picture_options`, of the pictures of a folder.
     pub bit_depth: u32,
-    /// 0
-    pub reserved: u32,
+    /// Seconds that `ffmpeg` may take for the next part of a video file; a decoder that writes nothing for longer is ended, and
+    /// the call fails. 0: 60.
+    pub decoder_timeout: u32,
 }
 
 // SAFETY: integers, its size first.
@@ -70,7 +72,7 @@ unsafe impl Sized32 for sam2_video_options {
         keep_damaged: 0,
         upright: 0,
         bit_depth: 0,
-        reserved: 0,
+        decoder_timeout: 0,
     };
     const NAME: &'static str = "sam2_video_options";
 }
@@ -100,7 +102,8 @@ unsafe fn create(
                     n => Retention::Window(n as usize),
                 };
                 let read = read_options(o.upright, o.bit_depth);
-                let frames = frames(&FramesOptions { read, keep_damaged: o.keep_damaged != 0 })?;
+                let decoder_timeout = (o.decoder_timeout != 0).then(|| Duration::from_secs(o.decoder_timeout.into()));
+                let frames = frames(&FramesOptions { read, keep_damaged: o.keep_damaged != 0, decoder_timeout })?;
                 let model = MODELS.get(model)?;
                 let model = within(&model, o.workspace, o.workspace_size)?;
                 let predictor = match frames {

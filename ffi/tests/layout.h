@@ -131,7 +131,7 @@ _Static_assert(offsetof(sam2_video_options, workspace_size) == 24, "workspace_si
 _Static_assert(offsetof(sam2_video_options, keep_damaged) == 32, "keep_damaged");
 _Static_assert(offsetof(sam2_video_options, upright) == 36, "upright");
 _Static_assert(offsetof(sam2_video_options, bit_depth) == 40, "bit_depth");
-_Static_assert(offsetof(sam2_video_options, reserved) == 44, "reserved");
+_Static_assert(offsetof(sam2_video_options, decoder_timeout) == 44, "decoder_timeout");
 _Static_assert(sizeof(sam2_video_info) == 56, "sam2_video_info");
 _Static_assert(offsetof(sam2_video_info, num_objects) == 4, "num_objects");
 _Static_assert(offsetof(sam2_video_info, num_frames) == 8, "num_frames");

@@ -115,7 +115,7 @@ class Push(Sized):
 class VideoOptions(Sized):
     _fields_ = _fields(
         "window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64 keep_damaged:i32"
-        " upright:i32 bit_depth:u32 reserved:u32"
+        " upright:i32 bit_depth:u32 decoder_timeout:u32"
     )
 
 

@@ -34,7 +34,7 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
     if args.skip_existing && results.is_complete(&objects, written) {
         return Ok("written before".into());
     }
-    let options = FramesOptions { read: args.picture.options(), keep_damaged: args.keep_damaged };
+    let options = FramesOptions { read: args.picture.options(), keep_damaged: args.keep_damaged, ..Default::default() };
     let frames = Frames::files_with(files, &options);
     // The masks of a group are all given before its objects are tracked.
     let options = VideoPredictorOptions { forget_tracked_frames: true, ..Default::default() };

@@ -14,11 +14,11 @@ mod wrappers;
 
 pub use files::{extension_is, files_with};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, try_zeros};
 use crate::tensor::DType;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use stored::Stored;
@@ -59,11 +59,18 @@ impl Data {
                 _ => Error::io(name, e),
             })?));
         }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "the checkpoint", bytes: size })?;
-        let mut file = file;
-        file.seek(SeekFrom::Start(range.start)).map_err(|e| Error::io(name, e))?;
-        file.take(size as u64).read_to_end(&mut bytes).map_err(|e| Error::io(name, e))?;
+        let mut bytes = try_zeros::<u8>(size, "the checkpoint")?;
+        let mut filled = 0;
+        while filled < size {
+            // The file's position stays: it is the caller's, and of all who share the descriptor.
+            match read_at(file, &mut bytes[filled..], range.start + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io(name, e)),
+            }
+        }
+        bytes.truncate(filled);
         Ok(Data::Bytes(bytes))
     }
 }
@@ -216,6 +223,17 @@ impl Checkpoint {
     pub(crate) fn error(&self, what: impl Into<String>) -> Error {
         failure(&self.name, what)
     }
+}
+
+/// Reads at an offset, without moving the position of the file.
+#[cfg(unix)]
+fn read_at(file: &File, to: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, to, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, to: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, to, offset)
 }
 
 fn failure(name: &str, what: impl Into<String>) -> Error {

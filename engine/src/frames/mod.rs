@@ -9,11 +9,13 @@ mod survey;
 mod video;
 
 use crate::error::{Error, Result};
+use crate::ffmpeg::PATIENCE;
 use crate::picture::{Picture, ReadOptions};
 use ahead::Ahead;
 pub use folder::{is_hidden, natural_order};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use video::Video;
 
 /// How frames are read.
@@ -28,6 +30,9 @@ pub struct FramesOptions {
     /// How pictures are read. Of files with the same warning, the first one is logged. Frames of video files are turned as
     /// the file asks, whatever this says.
     pub read: ReadOptions,
+    /// How long `ffmpeg` may take for the next part of a video file. A decoder that writes nothing for longer is ended, and
+    /// reading fails. None: 60 seconds.
+    pub decoder_timeout: Option<Duration>,
 }
 
 /// The frames of a video, all of one size, numbered from 0.
@@ -112,7 +117,7 @@ impl Frames {
     }
 
     fn video_with(path: &Path, options: &FramesOptions) -> Result<Frames> {
-        let video = Video::open(path, options.keep_damaged)?;
+        let video = Video::open(path, options.keep_damaged, options.decoder_timeout.unwrap_or(PATIENCE))?;
         let rate = video.rate();
         Ok(Frames::new(Source::Video { frames: Ahead::new(video.len(), Arc::new(video)), rate }, *options))
     }

@@ -6,7 +6,7 @@ use crate::ffmpeg::Ffmpeg;
 use crate::frame::MAX_SIDE;
 use crate::picture::MAX_PIXELS;
 use std::ffi::OsString;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -16,6 +16,10 @@ const COMMON: [f64; 9] = [24e3 / 1001.0, 24.0, 25.0, 30e3 / 1001.0, 30.0, 48.0, 
 const CLOCK: f64 = 0.002;
 /// How far a stream's own rate may be from the rate that is meant: some containers keep the time of a frame in nanoseconds.
 const EXACT: f64 = 1e-6;
+
+/// The most bytes of a line, and the most frames of a video: 46 hours of 60 a second.
+const LINE: u64 = 1024;
+const FRAMES: usize = 10_000_000;
 
 /// What there is.
 #[derive(Debug, PartialEq)]
@@ -71,9 +75,14 @@ fn decode(ffmpeg: &Ffmpeg, path: &Path, whole: bool) -> Result<Decoded> {
     args.extend(["-c:v", "rawvideo", "-f", "framecrc", "pipe:1"].map(OsString::from));
     let mut process = ffmpeg.start(&args, Stdio::null())?;
     let mut lists = Lists::default();
-    for line in (&mut process.output).lines() {
-        let line = line.map_err(|e| Error::io(path, e))?;
-        lists.take(&line).map_err(|what| Error::Video { path: path.display().to_string(), what })?;
+    let wrong = |what: String| Error::Video { path: path.display().to_string(), what };
+    loop {
+        let mut line = Vec::new();
+        let length = (&mut process.output).take(LINE).read_until(b'\n', &mut line).map_err(|e| Error::io(path, e))?;
+        if length == 0 {
+            break;
+        }
+        lists.take(String::from_utf8_lossy(&line).trim_end()).map_err(wrong)?;
     }
     let said = match process.finish() {
         Ok(words) => words.lines().rfind(|line| tells_damage(line)).map(String::from),
@@ -145,6 +154,9 @@ impl Lists {
             let (frame, what) = (side.count, if list == 0 { "across" } else { "down" });
             let what = format!("frame {frame} has {pixels} pixels {what}, those before it {}", side.pixels);
             (side.changed, self.changed) = (true, Some(what));
+        }
+        if side.count == FRAMES {
+            return Err(format!("more than {FRAMES} frames"));
         }
         if !side.changed {
             (side.count, side.pixels) = (side.count + 1, pixels);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The most bytes of the block of frames that is kept for reading backwards.
 const BLOCK: usize = 256 << 20;
@@ -44,6 +45,13 @@ pub(super) struct Video {
     /// The decoder that is at work, unless nobody reads any more.
     running: Mutex<Option<Option<Running>>>,
     bytes: AtomicUsize,
+    /// How long the decoder may take for what comes next.
+    limit: Duration,
+}
+
+/// What to say of a decoder that was given up.
+fn stalled(limit: Duration) -> String {
+    format!("ffmpeg has decoded nothing for {} seconds, and was ended", limit.as_secs_f64())
 }
 
 /// A decoder on its way, and what it left.
@@ -57,16 +65,21 @@ struct Reader {
 }
 
 impl Video {
-    pub(super) fn open(path: &Path, keep_damaged: bool) -> Result<Video> {
+    pub(super) fn open(path: &Path, keep_damaged: bool, limit: Duration) -> Result<Video> {
         let data = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         if !data.is_file() {
             return Err(Error::Video { path: path.display().to_string(), what: "not a file".into() });
         }
-        let ffmpeg = Ffmpeg::find()?;
-        let survey = survey(&ffmpeg, path, keep_damaged)?;
+        let ffmpeg = Ffmpeg::find()?.with_limit(limit);
+        let survey = survey(&ffmpeg, path, keep_damaged).map_err(|e| match e {
+            Error::Io { source, path } if source.kind() == std::io::ErrorKind::TimedOut => {
+                Error::Video { path, what: stalled(limit) }
+            }
+            e => e,
+        })?;
         let block = (BLOCK / (survey.size.0 * survey.size.1 * 3)).max(2);
         let (reader, running, bytes) = (Mutex::default(), Mutex::new(Some(None)), AtomicUsize::new(0));
-        Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes })
+        Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes, limit })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -125,6 +138,11 @@ impl Video {
             Ok(None) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Err(e) => Err(e),
         };
+        if let Err(e) = &pixels
+            && e.kind() == std::io::ErrorKind::TimedOut
+        {
+            return Err(self.error(format!("frame {i}: {}", stalled(self.limit))));
+        }
         if let Err(e) = &pixels
             && e.kind() == std::io::ErrorKind::InvalidData
         {
