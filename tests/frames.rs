@@ -365,7 +365,9 @@ fn what_is_no_video_is_said() {
     let bytes = std::fs::read(&clip).unwrap();
     let cut = write("cut.mkv", &bytes[..bytes.len() / 2]);
     says(Frames::video(&cut), "frames decode; matroska,webm: File ended prematurely");
-    assert!((5..20).contains(&Frames::open_with(&cut, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap().len()));
+    assert!((5..20).contains(
+        &Frames::open_with(&cut, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap().len()
+    ));
     ffmpeg(&["-i", &clip.display().to_string(), "-c:v", "mpeg4"], &folder.join("whole.mp4"));
     let mp4 = std::fs::read(folder.join("whole.mp4")).unwrap();
     says(Frames::video(write("cut.mp4", &mp4[..mp4.len() * 2 / 3])), "");
@@ -505,7 +507,8 @@ fn with_ffmpeg(program: &Path, video: &Path) -> String {
 
 /// What [`opened`] runs.
 fn open_and_tell(path: &Path) {
-    match Frames::video(path).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
+    let options = FramesOptions { decoder_timeout: Some(Duration::from_secs(3)), ..Default::default() };
+    match Frames::open_with(path, &options).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
         Ok((count, _)) => println!("{count} frames"),
         Err(e) => println!("{e}"),
     }
@@ -540,6 +543,13 @@ fn an_ffmpeg_that_is_not_as_expected() {
         (lists, "printf 'P6\\n1 2\\n255\\nabcdef'", "frame 0 has 1x2 pixels"),
         (lists, "echo no picture", "frame 0: the video ended after 0 of 1 frames"),
         (lists, "exec yes garbage", "not what ffmpeg writes"),
+        (lists, "exec cat /dev/zero", "not what ffmpeg writes"),
+        (lists, "head -c 64 /dev/zero; exec sleep 1000", "not what ffmpeg writes"),
+        (lists, "exec sleep 1000", "ffmpeg has decoded nothing for 3 seconds"),
+        (lists, "printf 'P6\\n2 1\\n255\\nab'; exec sleep 1000", "ffmpeg has decoded nothing for 3 seconds"),
+        ("exec sleep 1000", "", "ffmpeg has decoded nothing for 3 seconds"),
+        ("exec >&-; sleep 1000", "", "does not end"),
+        ("exec cat /dev/zero", "", "ffmpeg told"),
         (lists, "echo it broke >&2; exit 3", "frame 0: it broke"),
         (lists, "kill -9 $$", "SIGKILL"),
         ("kill -9 $$", "", "SIGKILL"),

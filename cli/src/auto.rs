@@ -94,7 +94,7 @@ enum OutputMode {
 impl Args {
     fn options(&self) -> Result<AutomaticMaskGeneratorOptions, Failure> {
         let read = |file: &PathBuf| {
-            let text = std::fs::read(file).map_err(|e| io(file, e))?;
+            let text = files::read(file, files::MAX_TEXT)?;
             let wrong = |e| files::wrong(file, format!("not a list of lists of [x, y]: {e}"));
             serde_json::from_slice::<Vec<Vec<[f64; 2]>>>(&text).map_err(wrong)
         };

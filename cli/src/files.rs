@@ -3,7 +3,12 @@
 use crate::{Failure, io, note};
 use sam2::picture::SUFFIXES;
 use sam2::{Error, Frames};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a file of prompts, calls or names, and of a file with masks.
+pub const MAX_TEXT: u64 = 16 << 20;
+pub const MAX_MASKS: u64 = 1 << 30;
 
 /// A mistake in a file or folder.
 pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
@@ -16,6 +21,22 @@ pub fn of_model(folder: &Path) -> Vec<PathBuf> {
     let mut all = crate::output::files(folder, 1);
     all.retain(|path| path.extension().is_some_and(|e| suffixes.iter().any(|suffix| e.eq_ignore_ascii_case(suffix))));
     all
+}
+
+/// The bytes of a file, of which there may be `limit`. No more are read, also of a device that has no end.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| io(path, e))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| io(path, e))?;
+    if bytes.len() as u64 > limit {
+        return Err(wrong(path, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], of a text in UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
+    String::from_utf8(read(path, limit)?).map_err(|_| wrong(path, "not a text in UTF-8"))
 }
 
 /// What lies in a folder, sorted by name, but for hidden files and those that systems make.

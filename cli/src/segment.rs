@@ -6,7 +6,7 @@ use crate::args::{ModelArgs, PictureArgs, numbers};
 use crate::output::{self, write};
 use crate::overlay::{self, Overlay};
 use crate::tensors::{self, Header};
-use crate::{Failure, print, progress};
+use crate::{Failure, files, print, progress};
 use masks::{Batches, Found};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
@@ -123,7 +123,7 @@ fn check_results(args: &Args) -> Result<(), Failure> {
 
 fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {
     if let Some(file) = &args.prompts {
-        let text = std::fs::read_to_string(file).map_err(|e| crate::io(file, e))?;
+        let text = files::read_text(file, files::MAX_TEXT)?;
         return Ok(sam2::parse_prompts(&text)?);
     }
     if args.boxes.len() > 1 {
@@ -139,7 +139,7 @@ fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
         let mask = labels::read_mask(file)?;
         return Ok(sam2::mask_logits(&mask.pixels, mask.width, mask.height, side)?);
     }
-    let bytes = std::fs::read(file).map_err(|e| crate::io(file, e))?;
+    let bytes = files::read(file, files::MAX_MASKS)?;
     let tensors =
         safetensors::SafeTensors::deserialize(&bytes).map_err(|e| wrong(format!("a damaged --raw file: {e}")))?;
     let floats = |name: &str| -> Result<Vec<f32>, Failure> {

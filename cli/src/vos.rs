@@ -7,7 +7,7 @@ mod results;
 mod video;
 
 use crate::args::{ModelArgs, PictureArgs};
-use crate::{Failure, io, note, output, print};
+use crate::{Failure, note, output, print};
 use std::path::{Component, Path, PathBuf};
 
 /// Arguments of `sam2 vos`.
@@ -111,7 +111,7 @@ fn check_results(args: &Args, videos: &[String]) -> Result<(), Failure> {
 fn videos(args: &Args) -> Result<Vec<String>, Failure> {
     let names: Vec<String> = match &args.video_list_file {
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+            let text = crate::files::read_text(file, crate::files::MAX_TEXT)?;
             text.lines().map(|line| line.trim().to_string()).filter(|name| !name.is_empty()).collect()
         }
         None => crate::files::folders(&args.base_video_dir)?.into_iter().map(|(name, _)| name).collect(),

@@ -1,6 +1,6 @@
 //! Calls of the API, as arguments or a file give them.
 
-use crate::{Failure, files, io};
+use crate::{Failure, files};
 use sam2::rle::Rle;
 use sam2::{FrameMasks, Point, Prompt, VideoPredictor, labels};
 use serde::Deserialize;
@@ -170,7 +170,7 @@ pub fn read(file: &Path) -> Result<Vec<Call>, Failure> {
         #[serde(default)]
         args: serde_json::Map<String, serde_json::Value>,
     }
-    let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+    let text = files::read_text(file, files::MAX_MASKS)?;
     let lines: Vec<Line> = serde_json::from_str(&text).map_err(|e| files::wrong(file, e))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let call = |(i, line): (usize, Line)| {
