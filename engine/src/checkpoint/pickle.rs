@@ -12,6 +12,8 @@ use std::rc::Rc;
 const MAX_NAME: usize = 1000;
 /// The most values a pickle may make.
 const MAX_VALUES: usize = 1 << 20;
+/// The most bytes of class names that are put together from texts, which a file may recall any number of times.
+const MAX_CLASS_NAMES: usize = 1 << 22;
 
 pub type Result<T> = std::result::Result<T, String>;
 pub type Id = usize;
@@ -57,13 +59,15 @@ pub struct Machine<'a> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Bytes of class names put together so far.
+    class_names: usize,
 }
 
 impl<'a> Machine<'a> {
     /// Runs a pickle; the value that it makes comes with the machine.
     pub fn load(code: &'a [u8]) -> Result<(Self, Id)> {
         let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
-        let mut machine = Machine { code, at: 0, nodes, stack, marks, memo };
+        let mut machine = Machine { code, at: 0, nodes, stack, marks, memo, class_names: 0 };
         let root = machine.run().map_err(|e| format!("data.pkl at byte {}: {e}", machine.at))?;
         Ok((machine, root))
     }
@@ -233,6 +237,10 @@ impl<'a> Machine<'a> {
                         return Err("a class name without end".into());
                     }
                     let name = format!("{module}.{class}");
+                    self.class_names += name.len();
+                    if self.class_names > MAX_CLASS_NAMES {
+                        return Err(format!("more than {MAX_CLASS_NAMES} bytes of class names"));
+                    }
                     self.push(Node::Global(name.into()));
                 }
                 b'Q' => {

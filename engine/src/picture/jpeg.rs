@@ -66,7 +66,8 @@ struct Decoder<'a> {
     progressive: bool,
     /// Empty before the frame's header.
     components: Vec<Component>,
-    scans: usize,
+    /// Blocks of the scans so far.
+    blocks: usize,
     /// Of the first EXIF block.
     orientation: Option<Orientation>,
 }
@@ -89,7 +90,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Samples> {
         height: 0,
         progressive: false,
         components: Vec::new(),
-        scans: 0,
+        blocks: 0,
         orientation: None,
     };
     decoder.read()?;

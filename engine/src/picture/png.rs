@@ -13,6 +13,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Samples, Refusal> {
     let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);
+    // A profile is not applied, and may be half a gigabyte when it is unpacked.
+    decoder.set_ignore_iccp_chunk(true);
     let damaged = |e: png::DecodingError| format!("damaged PNG: {e}");
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
