@@ -10,6 +10,12 @@ use std::path::{Path, PathBuf};
 /// The most different values of a picture that are counted.
 const MOST_VALUES: usize = 1 << 16;
 
+/// Different values that a picture of a few labels has.
+const FEW_VALUES: u64 = 8;
+
+/// Values of a soft mask stay the same for fewer pixels of a row than this, on average.
+const SOFT_RUN: usize = 4;
+
 /// A mask of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -209,12 +215,27 @@ impl<'a> Reading<'a> {
         notes
     }
 
-    /// Values that reach white and are no small numbers, as of an antialiased mask.
+    /// Whether values are those of an antialiased or blurred mask: they reach white and most are no small numbers, or there
+    /// are many that change within a few pixels. Labels are small numbers, or cover areas.
     fn is_soft(&self) -> bool {
-        let count = self.values.len() as u64;
-        let far = self.values.iter().filter(|&&v| v > count).count();
-        let reaches_white = self.values.last() == Some(&self.stored.values.white().into());
-        self.stored.palette.is_none() && reaches_white && 2 * far > self.values.len()
+        let (count, white) = (self.values.len() as u64, u64::from(self.stored.values.white()));
+        let largest = self.values.last().copied().unwrap_or(0);
+        if self.stored.palette.is_some() || 4 * largest < 3 * white {
+            return false;
+        }
+        if count <= FEW_VALUES {
+            let far = self.values.iter().filter(|&&v| v > count).count() as u64;
+            return largest == white && 2 * far > count;
+        }
+        let (mut between, mut runs, mut last) = (0, 0, 0);
+        for i in 0..self.stored.width * self.stored.height {
+            let value = self.value(i);
+            if value != 0 && value != largest {
+                (between, runs) = (between + 1, runs + usize::from(value != last || i % self.stored.width == 0));
+            }
+            last = value;
+        }
+        between < SOFT_RUN * runs
     }
 }
 

@@ -122,3 +122,22 @@ fn names_with_a_number_sign() {
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// Many values are a soft mask where they change from pixel to pixel, and labels where they cover areas.
+#[test]
+fn soft_masks_and_many_labels() {
+    let side = 64;
+    let file = |value: &dyn Fn(usize, usize) -> u8| {
+        let pixels: Vec<u8> = (0..side * side).map(|i| value(i % side, i / side)).collect();
+        packed(Grayscale, Eight, (side as u32, side as u32), &pixels, &[])
+    };
+    let blurred = file(&|x, y| {
+        let (x, y) = (x as f32 - 31.0, y as f32 - 31.0);
+        (255.0 / (1.0 + (x.hypot(y) - 15.0).exp())) as u8
+    });
+    let cells = file(&|x, y| if x < 4 { 0 } else { 255 - (x / 8 + 8 * (y / 8)) as u8 });
+    for (file, says) in [(blurred, "a soft mask"), (cells, "a label picture of 64 labels")] {
+        let notes = taken(&file, None).1;
+        assert!(notes[0].contains(says), "{says}: {notes:?}");
+    }
+}
