@@ -449,7 +449,9 @@ typedef struct {
     int32_t no_postprocessing;
     // Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
     int32_t no_mmap;
-    // A configuration in the reference's structure, UTF-8 text; null: the model is recognised by its tensors.
+    // A configuration, UTF-8: the text of one in the reference's structure, the path of a file, or the reference's name of a
+    // published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
+    // checkpoint, else the model is recognised by its tensors.
     const char *config_yaml;
     // Changes of the configuration, "model.image_size=512", one per line; null: none.
     const char *overrides;
@@ -819,13 +821,16 @@ sam2_status sam2_set_log_callback(int32_t level,
 // `path` ends in 0; `mask` has width times height bytes.
 sam2_status sam2_mask_write_png(const char *path, const uint8_t *mask, uint32_t width, uint32_t height);
 
-// Loads a checkpoint, a .safetensors or .pt file or a folder that holds one, onto a device.
+// Loads a checkpoint, a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one, onto
+// a device.
 //
 // `options` may be null. On success `*out` is a model, to be given to `sam2_model_destroy`.
 //
 // Pointers:
 // Texts end in 0; `out` is writable.
-sam2_status sam2_model_load(const char *path, const sam2_model_options *options_, sam2_model **out);
+sam2_status sam2_model_load(const char *path,
+                            const sam2_model_options *options_,
+                            sam2_model **out);
 
 // As `sam2_model_load`, of a checkpoint in memory, which is not needed after the call.
 //

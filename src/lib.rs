@@ -2,7 +2,7 @@
 
 /// What the engine has to say goes through this crate, to whichever logger the program has.
 pub use log;
-/// The engine underneath, for its own tests and benchmarks: operations trust their operands, so what is safe to call
+/// The engine underneath, for the project's own tests, benchmarks and program: operations trust their operands, so what is safe to call
 /// there keeps memory safe only with tensors and indices that fit.
 #[doc(hidden)]
 pub use sam2_engine as engine;

@@ -275,7 +275,7 @@ fn settings_that_keep_nothing_or_mean_nothing() {
         |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
         |o| o.point_grids = Some(vec![vec![[0.5, 0.5], [f64::NAN, 0.5]]]),
     ];
-    let changes: [Change; 16] = [
+    let changes: [Change; 17] = [
         |o| o.points_per_side = Some(0),
         |o| o.points_per_side = Some(5000),
         |o| o.points_per_batch = 0,

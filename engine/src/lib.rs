@@ -1,7 +1,9 @@
 //! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. It knows no GPU.
 //!
-//! Who may import whom, each only to its right: predictors, worker, model, {backend, tensor, stage, arena, checkpoint,
-//! config}, error. `model` never names a device; `cpu` knows `backend` and `tensor` only.
+//! Imports go down this list: predictors (`amg`, `video`, `image_predictor`), `worker`, `model`, then `backend` with `stage`,
+//! `arena` and `tensor`, `config`, `checkpoint`, `error`. `model` never names a device. `cpu` implements `backend`; beside it and
+//! `tensor` it uses `error`, `frame`, `mask_out`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
+//! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
 
 mod amg;
 pub mod arena;
