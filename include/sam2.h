@@ -49,7 +49,8 @@
  * crosses this interface.
  *
  * Handles are looked up, never followed: one that is stale, null or of another kind is SAM2_ERROR_INVALID_HANDLE. Destroy
- * every handle once, in any order, on any thread; what another handle needs of it stays.
+ * every handle once, in any order, on any thread; what another handle needs of it stays. A predictor that a call or a job uses
+ * is not destroyed: SAM2_ERROR_BUSY.
  *
  * Threads. A model may be used by any number of threads at once. A predictor is for one at a time: a call on one that is in
  * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
@@ -60,6 +61,13 @@
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
  * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
+ *
+ * Out of memory. Where the system has no more memory, calls fail with SAM2_ERROR_OUT_OF_MEMORY, and what was there before still
+ * works. Small allocations of a call that is to fail come from a reserve of the library.
+ *
+ * Fork. A child of fork() that uses its parent's models works on the calling thread alone, and its jobs run on threads of its
+ * own. A fork while another thread is inside the library is as with every library: the child may only call exec or _exit.
+ * GPUs, and videos that ffmpeg decodes, cannot be shared with a child.
  *
  * CUDA. Pictures and masks may be in the memory of the GPU that the model runs on, in its primary context; a stream orders the
  * library's work with the caller's. The context that is current is so after each call.
@@ -486,6 +494,20 @@ typedef struct {
     uint64_t memory;
 } sam2_model_info;
 
+// How a picture file is read. Begin with SAM2_PICTURE_OPTIONS_INIT.
+typedef struct {
+    // sizeof(sam2_picture_options)
+    uint32_t struct_size;
+    // Not 0: the picture is turned as its EXIF orientation says, as viewers show it; points, boxes and masks are then on the
+    // upright picture. 0: pixels stay as they are stored.
+    int32_t upright;
+    // The bits of the values in a 16-bit file, 8 to 16: of 12, the value 4095 becomes 255, and a larger one is an error. 0:
+    // 16. Files of 8 bits are read as always, and so are PNM files, which state their largest value.
+    uint32_t bit_depth;
+    // 0
+    uint32_t reserved;
+} sam2_picture_options;
+
 // What was found on a frame, there until the callback that gets it returns.
 typedef struct {
     // sizeof(sam2_frame) as the library knows it; what comes later than the caller knows may be left alone.
@@ -556,8 +578,13 @@ typedef struct {
     // Not 0: of a damaged or joined video file the frames that decode are taken, which a warning counts, and damaged pictures
     // of a folder are passed over by propagation, with a warning each. 0: both are errors.
     int32_t keep_damaged;
-    // 0
-    uint32_t reserved;
+    // As in `sam2_picture_options`, of the pictures of a folder. A video file is upright by itself.
+    int32_t upright;
+    // As in `sam2_picture_options`, of the pictures of a folder.
+    uint32_t bit_depth;
+    // Seconds that `ffmpeg` may take for the next part of a video file; a decoder that writes nothing for longer is ended, and
+    // the call fails. 0: 60.
+    uint32_t decoder_timeout;
 } sam2_video_options;
 
 // What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
@@ -627,7 +654,7 @@ sam2_status sam2_automatic_mask_generator_create(const sam2_model *model,
                                                  const sam2_automatic_mask_options *options,
                                                  sam2_automatic_mask_generator **out);
 
-// Lets go of a generator.
+// Destroys a generator. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 sam2_status sam2_automatic_mask_generator_destroy(sam2_automatic_mask_generator *generator);
 
 // Finds everything in a picture; `each` gets the masks. It stops when `progress` says so, or after so many milliseconds
@@ -694,7 +721,7 @@ sam2_status sam2_image_predictor_create(const sam2_model *model,
                                         const sam2_image_predictor_options *options,
                                         sam2_image_predictor **out);
 
-// Lets go of a predictor.
+// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 sam2_status sam2_image_predictor_destroy(sam2_image_predictor *predictor);
 
 // Allocates what calls on `images` pictures at once need, with prompts of up to `max_points` points (a box is two), and masks
@@ -810,7 +837,8 @@ const char *sam2_version(void);
 const char *sam2_build_info(void);
 
 // Says who gets what the library has to say, up to `level`, at any time, before there is a model too. `each` null: nobody, as
-// in the beginning. After it returns the one before is not called any more. Not from within a callback.
+// in the beginning. Waits until calls of the callback before have returned, and after it returns that one is not called any
+// more. Not from within a callback.
 sam2_status sam2_set_log_callback(int32_t level,
                                   sam2_log_callback each,
                                   void *user);
@@ -861,11 +889,23 @@ sam2_status sam2_model_destroy(sam2_model *model);
 // `info` points at as many writable bytes as its `struct_size` says.
 sam2_status sam2_model_get_info(const sam2_model *model, sam2_model_info *info);
 
-// Reads a PNG or JPEG file, known by its content. On success `*out` is to be given to `sam2_picture_destroy`.
+// `sam2_picture_read_with` without options.
 //
 // Pointers:
 // `path` ends in 0; `out` is writable.
 sam2_status sam2_picture_read(const char *path, sam2_picture **out);
+
+// Reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file, known by its content; of an animation, the first frame. `options` may
+// be null. On success `*out` is to be given to `sam2_picture_destroy`.
+//
+// Palettes are looked up, alpha is dropped, and of 16 bits the upper 8 are kept. A warning says when the EXIF orientation is
+// not 1 and not applied, and when a 16-bit file holds small values only.
+//
+// Pointers:
+// `path` ends in 0; `options` is null or readable; `out` is writable.
+sam2_status sam2_picture_read_with(const char *path,
+                                   const sam2_picture_options *options,
+                                   sam2_picture **out);
 
 // Lets go of a picture.
 sam2_status sam2_picture_destroy(sam2_picture *picture);
@@ -1073,7 +1113,7 @@ sam2_status sam2_video_predictor_stream(const sam2_model *model,
 // `out` is writable.
 sam2_status sam2_video_predictor_fork(const sam2_video_predictor *video, sam2_video_predictor **out);
 
-// Lets go of a predictor.
+// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 sam2_status sam2_video_predictor_destroy(sam2_video_predictor *video);
 
 // Writes what a video is, as much as `info->struct_size` says there is room for.
@@ -1130,6 +1170,7 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #define SAM2_MASK_BUFFER_INIT ([] { sam2_mask_buffer v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_MODEL_OPTIONS_INIT ([] { sam2_model_options v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_MODEL_INFO_INIT ([] { sam2_model_info v = {}; v.struct_size = sizeof v; return v; }())
+#define SAM2_PICTURE_OPTIONS_INIT ([] { sam2_picture_options v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_PROMPT_INIT ([] { sam2_prompt v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_PUSH_INIT ([] { sam2_push v = {}; v.struct_size = sizeof v; return v; }())
 #define SAM2_VIDEO_OPTIONS_INIT ([] { sam2_video_options v = {}; v.struct_size = sizeof v; return v; }())
@@ -1143,6 +1184,7 @@ sam2_status sam2_video_predictor_load_state(sam2_video_predictor *video,
 #define SAM2_MASK_BUFFER_INIT {.struct_size = sizeof(sam2_mask_buffer)}
 #define SAM2_MODEL_OPTIONS_INIT {.struct_size = sizeof(sam2_model_options)}
 #define SAM2_MODEL_INFO_INIT {.struct_size = sizeof(sam2_model_info)}
+#define SAM2_PICTURE_OPTIONS_INIT {.struct_size = sizeof(sam2_picture_options)}
 #define SAM2_PROMPT_INIT {.struct_size = sizeof(sam2_prompt)}
 #define SAM2_PUSH_INIT {.struct_size = sizeof(sam2_push)}
 #define SAM2_VIDEO_OPTIONS_INIT {.struct_size = sizeof(sam2_video_options)}

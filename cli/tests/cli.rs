@@ -192,6 +192,34 @@ fn threads_are_bound_to_cpus() {
     fails(3, "no CPU 99999", &segment(&["--point", "1,1", "--device", "cpu", "--cpus", "99999,0"]));
 }
 
+/// What has no end, and run lengths of masks without measure, are refused before they take memory.
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_read_without_bound() {
+    let folder = Folder::new("bounds");
+    let bomb = folder.file("bomb.json");
+    let rle = r#"{"size": [65535, 65535], "counts": [0, 4294836225]}"#;
+    let call = format!(r#"[{{"op": "add_new_mask", "args": {{"frame_idx": 0, "obj_id": 1, "mask": {rle}}}}}]"#);
+    std::fs::write(&bomb, call).unwrap();
+    let track = |more: &[&'static str]| [&["track", "demo/samples/video1/frames", "--model", "demo"], more].concat();
+    let zero = "/dev/zero";
+    for (says, args) in [
+        ("neither PNG", vec!["segment", zero, "--model", "demo", "--point", "1,1"]),
+        ("more than 16777216 bytes", segment(&["--prompts", zero])),
+        ("neither PNG", segment(&["--mask-input", zero])),
+        ("more than", segment(&["--point", "1,1", "--config", zero])),
+        ("checkpoint /dev/zero", vec!["segment", PHOTO, "--model", zero, "--point", "1,1"]),
+        ("more than 16777216 bytes", vec!["auto", PHOTO, "--model", "demo", "--point-grids", zero, "--json"]),
+        ("neither PNG", track(&["--mask", "0:1:/dev/zero"])),
+        ("more than 1073741824 bytes", track(&["--script", zero])),
+        ("at most 134217728 are read", [&track(&["--script"])[..], &[&bomb]].concat()),
+    ] {
+        let start = std::time::Instant::now();
+        fails(4, says, &args);
+        assert!(start.elapsed().as_secs() < 30, "{args:?}");
+    }
+}
+
 /// A reader that has seen enough ends the work.
 #[test]
 #[cfg(unix)]

@@ -318,7 +318,14 @@ structs! {
     sam2_video_options {
         window: run.one(&[0, 0, 1, 2, SAM2_RETAIN_EVERYTHING, 1 << 31]),
         legacy_corrections: run.one(&[0, 1]),
-        offload_state_to_cpu: run.one(&[0, 1])
+        offload_state_to_cpu: run.one(&[0, 1]),
+        keep_damaged: run.one(&[0, 1]),
+        upright: run.one(&[0, 1]),
+        bit_depth: run.one(&[0, 0, 12, 7, 300])
+    } by run;
+    sam2_picture_options {
+        upright: run.one(&[0, 1]),
+        bit_depth: run.one(&[0, 0, 8, 12, 16, 7, 300])
     } by run;
     sam2_automatic_mask_options {
         points_per_side: run.one(&[2, 2, 1, 3, 0, 2000]),
