@@ -113,6 +113,10 @@ fn a_model_is_found_in_whatever_dict_it_is() {
         assert_same(&format!("{keys:?}"), &got, &mini);
         assert!(notes.is_empty(), "{notes:?}");
     }
+    // In other kinds of dicts.
+    let Value::Dict(tensors) = model else { panic!() };
+    let root = Value::Mapping("addict.Dict", vec![("net".into(), Value::Mapping("collections.defaultdict", tensors))]);
+    assert_same("dicts", &Checkpoint::from_bytes("dicts", pt_file(&root, &storages)).unwrap(), &mini);
 }
 
 #[test]

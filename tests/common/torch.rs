@@ -12,6 +12,8 @@ pub enum Value {
     Text(&'static str),
     List(Vec<Value>),
     Dict(Vec<(String, Value)>),
+    /// An object of a class that is a dict.
+    Mapping(&'static str, Vec<(String, Value)>),
     /// An object of a class, such as an optimizer's or a data class, with a dict of attributes.
     Object(&'static str, Vec<(String, Value)>),
     Tensor(View),
@@ -72,6 +74,11 @@ fn put(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Dict(items) => {
             out.extend(b"ccollections\nOrderedDict\n)R(");
+            put_items(items, out);
+        }
+        Value::Mapping(class, items) => {
+            let (module, class) = class.rsplit_once('.').unwrap();
+            out.extend(format!("c{module}\n{class}\n)R(").bytes());
             put_items(items, out);
         }
         Value::Object(class, attributes) => {

@@ -303,9 +303,11 @@ impl<'a> Machine<'a> {
 
     fn set_items(&mut self, ids: Vec<Id>) -> Result<()> {
         let top = self.top()?;
+        let items = ids.chunks_exact(2).map(|kv| (kv[0], kv[1]));
         match &mut self.nodes[top] {
-            Node::Dict(dict) if ids.len().is_multiple_of(2) => dict.extend(ids.chunks(2).map(|kv| (kv[0], kv[1]))),
-            Node::Opaque(_) => {}
+            Node::Dict(dict) if ids.len().is_multiple_of(2) => dict.extend(items),
+            // A class that has items, such as a defaultdict, is as good as a dict.
+            opaque @ Node::Opaque(_) => *opaque = Node::Dict(items.collect()),
             _ => return Err("sets items of what is no dict".into()),
         }
         Ok(())
@@ -340,7 +342,7 @@ impl<'a> Machine<'a> {
         };
         let Node::Tuple(args) = &self.nodes[args] else { return Err("a call without a tuple of arguments".into()) };
         match &**name {
-            "collections.OrderedDict" | "collections.defaultdict" => Ok(Node::Dict(Vec::new())),
+            "collections.OrderedDict" => Ok(Node::Dict(Vec::new())),
             "torch._utils._rebuild_tensor_v2" => self.tensor(args).map(|t| Node::Tensor(Box::new(t))),
             "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
                 match args.first().map(|&id| &self.nodes[id]) {
