@@ -13,10 +13,10 @@ pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
     Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
     ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory,
-    Masks, Model, PixelFormat, Pixels, Plane, Point, Precision, PredictOptions, Prediction, PredictionBuffers, Probe,
-    Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor, VideoPredictorOptions,
-    Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, labels, manifest, mask_logits, parse_prompts,
-    picture, rle,
+    Masks, Model, PixelFormat, PixelValue, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
+    PredictionBuffers, Probe, Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor,
+    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, labels, manifest,
+    mask_logits, parse_prompts, picture, rle,
 };
 
 mod devices;

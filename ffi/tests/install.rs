@@ -42,11 +42,13 @@ fn cmake() {
     let folder = installed("cmake");
     let lists = "cmake_minimum_required(VERSION 3.13)\nproject(user C CXX)\nfind_package(sam2 0.1 REQUIRED)\n\
                  add_executable(usage usage.c)\ntarget_link_libraries(usage sam2::sam2)\n\
-                 add_executable(other other.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
+                 add_executable(other everything.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
                  target_link_libraries(other sam2::sam2)\n";
     std::fs::write(folder.join("CMakeLists.txt"), lists).unwrap();
     std::fs::copy(root().join("ffi/usage.c"), folder.join("usage.c")).unwrap();
-    std::fs::copy(root().join("bindings/cpp/test.cpp"), folder.join("other.cpp")).unwrap();
+    for name in ["everything.cpp", "check.hpp"] {
+        std::fs::copy(root().join("bindings/cpp/tests").join(name), folder.join(name)).unwrap();
+    }
     let build = folder.join("build");
     let prefix = format!("-DCMAKE_PREFIX_PATH={}", folder.join("sam2").display());
     succeed(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
