@@ -565,6 +565,13 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     }
     // As predict, with the masks in a buffer, which may be in a GPU's memory, or of another kind.
     result<prediction> predict_into(span<const prompt> prompts, const sam2_mask_buffer& buffer, bool multimask = true) {
+        for (const prompt& p : prompts) {
+            if (p.mask_input.size() && p.mask_input.size() != mask_side_ * mask_side_)
+                return detail::wrong<prediction>(
+                    "mask_input: logits of an earlier mask, (mask_side, mask_side), are expected; a mask of the picture is `mask`");
+            if (p.mask.size() != std::size_t(p.mask_width) * p.mask_height)
+                return detail::wrong<prediction>("mask: mask_width times mask_height bytes are expected");
+        }
         prediction out;
         out.n = multimask ? 3 : 1;
         std::vector<detail::flat_prompt> flat(prompts.begin(), prompts.end());
@@ -719,6 +726,7 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     result<frame_masks> add_new_points_or_box(
         std::uint64_t frame_idx, std::int64_t object_id, const prompt& said, std::uint32_t flags = 0,
         const sam2_mask_buffer* masks = nullptr) {
+        if (said.mask.size()) return detail::wrong<frame_masks>("a mask is given by add_new_mask");
         detail::flat_prompt flat(said);
         return one([&](sam2_frame_callback each, void* user) {
             return sam2_video_predictor_add_new_points_or_box(

@@ -70,6 +70,20 @@ int main(int, char** argv) {
         for (std::size_t x = 0; x < picture_image.width; x += 2) small.push_back(mask[y * picture_image.width + x] * 255);
     half.mask = small, half.mask_width = picture_image.width / 2, half.mask_height = picture_image.height / 2;
     CHECK(agree(TAKE(predictor.predict(half, false)).masks.data(), from_mask.masks.data(), size) > 0.9);
+    half.mask_height--, again.mask_input = found.low_res_masks;
+    for (const auto* said : {&half, &again}) {
+#ifdef SAM2_CPP_EXCEPTIONS
+        try {
+            predictor.predict(*said);
+            CHECK(!"sizes of masks are checked");
+        } catch (const sam2::failure& e) {
+            CHECK(e.status() == SAM2_ERROR_INVALID_ARGUMENT);
+        }
+#else
+        auto refused = predictor.predict(*said);
+        CHECK(!refused && refused.error().status == SAM2_ERROR_INVALID_ARGUMENT);
+#endif
+    }
     TAKE(predictor.predict_into({&prompts[1], 1}, packed, false));
     CHECK(std::count(bits.begin(), bits.end(), 255) > 0);
     RUN(batch.reset());
