@@ -124,7 +124,7 @@ impl Case {
             let (frame, id) = (int("frame_idx").unwrap_or(0) as usize, int("obj_id").unwrap_or(0));
             match call["op"].as_str().unwrap() {
                 "add_new_points_or_box" => {
-                    let mut prompt = Prompt::new();
+                    let mut prompt = Prompt { pad_points: args["points"].is_array(), ..Prompt::new() };
                     for (i, xy) in args["points"].as_array().into_iter().flatten().enumerate() {
                         let at = |k: usize| xy[k].as_f64().unwrap() as f32;
                         prompt = prompt.point(at(0), at(1), args["labels"][i].as_i64().unwrap() as i32);
@@ -266,6 +266,7 @@ fn every_sequence_of_calls() {
                 "point",
                 "mask",
                 "two_objects",
+                "empty_points",
                 "box_then_click",
                 "correction_from_start",
                 "correction_from_next",

@@ -60,6 +60,14 @@ impl ModelArgs {
         }
     }
 
+    /// The files that loading reads. Of a folder these are all checkpoints and configurations.
+    pub fn reads(&self) -> Vec<PathBuf> {
+        let mut reads = vec![self.model.clone()];
+        reads.extend(self.config.clone());
+        reads.extend(crate::files::of_model(&self.model));
+        reads
+    }
+
     pub fn load(&self) -> Result<Model, Failure> {
         self.load_with(&self.options())
     }

@@ -1,9 +1,10 @@
 //! `sam2 auto`
 
 use crate::args::ModelArgs;
+use crate::output::{self, write};
 use crate::overlay::{Overlay, colour};
 use crate::sheet::Sheet;
-use crate::{Failure, files, io, note, print, write};
+use crate::{Failure, files, io, note, print};
 use sam2::picture::{self, Picture};
 use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Frames, Until, labels};
 use serde_json::json;
@@ -27,10 +28,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 64)]
     points_per_batch: usize,
     /// Drop masks whose predicted IoU is not above it; 0: none
-    #[arg(long, value_name = "X", default_value_t = 0.8)]
+    #[arg(long, value_name = "X", default_value_t = 0.8, allow_hyphen_values = true)]
     pred_iou_thresh: f32,
     /// Drop masks that are less stable; 0: none
-    #[arg(long, value_name = "X", default_value_t = 0.95)]
+    #[arg(long, value_name = "X", default_value_t = 0.95, allow_hyphen_values = true)]
     stability_score_thresh: f32,
     /// Stability is how much of a mask stays between the threshold plus and minus this
     #[arg(long, value_name = "X", default_value_t = 1.0, allow_hyphen_values = true)]
@@ -39,16 +40,16 @@ pub struct Args {
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     mask_threshold: f32,
     /// Of masks whose boxes overlap by more than this, the best stays
-    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     box_nms_thresh: f32,
     /// Layers of crops beside the whole picture
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop_n_layers: usize,
     /// As --box-nms-thresh, between crops
-    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     crop_nms_thresh: f32,
     /// How much of the shorter side crops overlap by
-    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0)]
+    #[arg(long, value_name = "X", default_value_t = 512.0 / 1500.0, allow_hyphen_values = true)]
     crop_overlap_ratio: f64,
     /// Each layer has so many times fewer points per side
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -147,9 +148,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !folder && !args.json && (args.polygons || args.output_mode != OutputMode::CocoRle) {
         return Err(Failure::Usage("--polygons and --output-mode say what is in the JSON: they need --json".into()));
     }
-    if args.output.as_ref().is_some_and(|out| files::same(&args.image, out)) {
-        return Err(Failure::Usage("-o names what is looked at: results go to another file or folder".into()));
-    }
+    check_results(args, folder)?;
     let options = args.options()?;
     let mut generator = args.model.load()?.automatic_mask_generator(options)?;
     if let (true, Some(out)) = (folder, &args.output) {
@@ -161,7 +160,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(file) = &args.output {
         let (map, overlay) = pictures(&picture, &masks)?;
         write(file, &map)?;
-        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay)?)?;
+        if let Some(file) = output::companion(file, "overlay.png") {
+            write(&file, &picture::encode_png(&overlay)?)?;
+        }
     }
     if args.json {
         return print(&args.records(&masks)?);
@@ -172,6 +173,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         print(&format!("mask {i}: {} pixels in {x},{y} {w}x{h}, {scores}", m.area))?;
     }
     Ok(())
+}
+
+/// Refuses results that cannot be written, or that would replace what is read.
+fn check_results(args: &Args, folder: bool) -> Result<(), Failure> {
+    let Some(out) = &args.output else { return Ok(()) };
+    let mut results = vec![out.clone()];
+    let mut reads = args.model.reads();
+    reads.extend(args.point_grids.clone());
+    reads.push(args.image.clone());
+    if folder {
+        output::check_folder(out)?;
+        results.extend(output::contents(out, 1));
+        reads.extend(output::files(&args.image, 1));
+    } else {
+        output::check_file(out, &["png"])?;
+        results.extend(output::companion(out, "overlay.png"));
+    }
+    output::check(&results, reads)
 }
 
 /// Does a search with a bar on stderr.
@@ -201,8 +220,7 @@ fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Pict
     }
     let all: Vec<_> = masks.iter().map(|m| &m.segmentation).collect();
     let map = labels::encode_map(&labels::label_map(&all, height, width)?, width, height, &palette)?;
-    let decoded = order.iter().map(|&i| masks[i].segmentation.decode()).collect::<Result<Vec<_>, _>>()?;
-    let masks: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
+    let masks: Vec<_> = order.iter().map(|&i| &masks[i].segmentation).collect();
     let overlay = Overlay { picture, masks: &masks, prompts: &[] }.draw()?;
     Ok((map, overlay))
 }
@@ -216,7 +234,8 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
     });
     std::fs::create_dir_all(out).map_err(|e| io(out, e))?;
     let file = |name: &str, kind: &str| out.join(format!("{name}.{kind}"));
-    let is_done: Vec<bool> = all.iter().map(|(name, _)| file(name, "json").exists()).collect();
+    let is_done = |name: &str| ["json", "labels.png", "overlay.png"].iter().all(|kind| file(name, kind).exists());
+    let is_done: Vec<bool> = all.iter().map(|(name, _)| is_done(name)).collect();
     let wanted = all.iter().zip(&is_done).filter(|(_, done)| !**done).map(|((_, path), _)| path.clone());
     let frames = Frames::files(wanted.collect());
     let mut batch = generator.generate_batch((0..frames.len()).map(|i| frames.read(i)));
@@ -237,7 +256,6 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
             sheet.put(i, &overlay)?;
             write(&file(name, "labels.png"), &map)?;
             write(&file(name, "overlay.png"), &picture::encode_png(&overlay)?)?;
-            // Last: it says that all is done.
             write(&file(name, "json"), args.records(&found.masks)?.as_bytes())
         });
         if let Err(failure) = done {

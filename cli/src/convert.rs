@@ -1,7 +1,7 @@
 //! `sam2 convert`
 
 use crate::tensors::{self, Header};
-use crate::{Failure, files, print, progress};
+use crate::{Failure, files, output, print, progress};
 use sam2::{Checkpoint, DType, Error, bf16, f16};
 use std::path::PathBuf;
 
@@ -28,6 +28,8 @@ fn dtype(text: &str) -> Result<DType, String> {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    output::check_file(&args.output, &["safetensors"])?;
+    output::check(&[args.output.clone()], files::of_model(&args.input).into_iter().chain([args.input.clone()]))?;
     let checkpoint = Checkpoint::open(&args.input)?;
     crate::args::remark_on_demo(&checkpoint);
     let bar = progress("converting");
@@ -42,9 +44,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Error::Input(format!("{name} holds {v}, beyond f16; use bf16 or f32")).into());
         }
         tensors.push((Header { name, dtype: to, shape: data.shape }, data));
-    }
-    if files::same(&args.input, &args.output) {
-        return Err(Failure::Usage("IN and OUT are the same file".into()));
     }
     let (headers, data): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
     tensors::write(&args.output, &headers, |i, out| {

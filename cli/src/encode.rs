@@ -1,7 +1,7 @@
 //! `sam2 encode`
 
 use crate::args::ModelArgs;
-use crate::{Failure, print, progress};
+use crate::{Failure, output, print, progress};
 use sam2::{Feature, picture};
 use std::path::PathBuf;
 
@@ -18,6 +18,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    output::check_file(&args.raw, &["safetensors"])?;
+    output::check(&[args.raw.clone()], args.model.reads().into_iter().chain([args.image.clone()]))?;
     let picture = picture::read(&args.image)?;
     let mut predictor = args.model.load()?.image_predictor(Default::default())?;
     let bar = progress("encoding the picture");

@@ -5,7 +5,8 @@ mod measure;
 mod video;
 
 use crate::files::{folders, wrong};
-use crate::{Failure, print, write};
+use crate::output::{self, write};
+use crate::{Failure, print};
 use measure::Score;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -41,6 +42,11 @@ pub struct Args {
 type Video = (String, Vec<Score>);
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(file) = &args.output {
+        output::check_file(file, &["csv"])?;
+        let reads = [&args.gt_root, &args.pred_root].into_iter().flat_map(|root| output::files(root, 3));
+        output::check(&[file.clone()], reads)?;
+    }
     let names = |folder: &PathBuf| -> Result<Vec<String>, Failure> {
         Ok(folders(folder)?.into_iter().map(|(name, _)| name).collect())
     };

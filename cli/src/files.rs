@@ -9,9 +9,12 @@ pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
     Error::Input(format!("{}: {what}", path.display())).into()
 }
 
-/// Whether both are there, and the same.
-pub fn same(one: &Path, other: &Path) -> bool {
-    std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| other == one))
+/// The checkpoints and configurations in a folder.
+pub fn of_model(folder: &Path) -> Vec<PathBuf> {
+    let suffixes = ["safetensors", "pt", "pth", "bin", "ckpt", "json", "yaml", "yml"];
+    let mut all = crate::output::files(folder, 1);
+    all.retain(|path| path.extension().is_some_and(|e| suffixes.iter().any(|suffix| e.eq_ignore_ascii_case(suffix))));
+    all
 }
 
 /// What lies in a folder, sorted by name.

@@ -10,6 +10,7 @@ mod eval;
 mod files;
 mod info;
 mod notes;
+mod output;
 mod overlay;
 mod overlay_video;
 mod segment;
@@ -83,6 +84,7 @@ impl From<Error> for Failure {
 
 fn main() -> ExitCode {
     notes::install();
+    output::remove_on_signals();
     let result = match Cli::parse().command {
         Command::Segment(args) => segment::run(&args),
         Command::Auto(args) => auto::run(&args),
@@ -122,11 +124,6 @@ fn progress(message: &str) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new_spinner().with_message(message.to_string());
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
-}
-
-/// Writes a file.
-fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).map_err(|source| io(path, source))
 }
 
 fn io(path: &std::path::Path, source: std::io::Error) -> Failure {

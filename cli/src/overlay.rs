@@ -2,6 +2,7 @@
 
 use crate::segment::{to_rgb, try_collect};
 use sam2::picture::{Picture, encode_png};
+use sam2::rle::Rle;
 use sam2::{PixelFormat, Prompt, Result};
 
 /// Colours that stay apart; objects take them in turn.
@@ -22,22 +23,35 @@ pub fn colour(i: usize) -> [u8; 3] {
 }
 
 /// The mask of one object as black and white; of several, each in its colour, the first on top.
-pub fn mask_png(masks: &[&[u8]], width: usize, height: usize) -> Result<Vec<u8>> {
-    if let [mask] = masks {
-        let pixels = try_collect(mask.len(), "a mask", mask.iter().map(|&v| if v != 0 { 255 } else { 0 }))?;
-        return encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 });
-    }
-    let top = |i: usize| masks.iter().position(|mask| mask[i] != 0);
-    let pixels = (0..width * height).flat_map(|i| top(i).map_or([0; 3], colour));
-    let pixels = try_collect(width * height * 3, "masks", pixels)?;
-    encode_png(&Picture { pixels, width, height, format: PixelFormat::Rgb8 })
+pub fn mask_png(masks: &[&Rle], width: usize, height: usize) -> Result<Vec<u8>> {
+    let blank = |n: usize| try_collect(n, "a mask", std::iter::repeat_n(0, n));
+    let (pixels, format) = if let [mask] = masks {
+        let mut pixels = blank(width * height)?;
+        foreground(mask)?.for_each(|i| pixels[i] = 255);
+        (pixels, PixelFormat::Gray8)
+    } else {
+        let mut pixels = blank(width * height * 3)?;
+        for (i, mask) in masks.iter().enumerate().rev() {
+            foreground(mask)?.for_each(|at| pixels[at * 3..][..3].copy_from_slice(&colour(i)));
+        }
+        (pixels, PixelFormat::Rgb8)
+    };
+    encode_png(&Picture { pixels, width, height, format })
+}
+
+/// The places of a mask's pixels, row by row.
+fn foreground(mask: &Rle) -> Result<impl Iterator<Item = usize>> {
+    let (width, [x, y, w, h]) = (mask.width, mask.bbox());
+    let mask = mask.decode()?;
+    let places = (y..y + h).flat_map(move |y| (x..x + w).map(move |x| y * width + x));
+    Ok(places.filter(move |&i| mask[i] != 0))
 }
 
 /// A picture with masks and prompts drawn over it.
 pub struct Overlay<'a> {
     pub picture: &'a Picture,
     /// One per object.
-    pub masks: &'a [&'a [u8]],
+    pub masks: &'a [&'a Rle],
     pub prompts: &'a [Prompt<'a>],
 }
 
@@ -50,19 +64,15 @@ impl Overlay<'_> {
         let unit = (w.max(h) / 400).max(1) as isize;
         for (i, mask) in self.masks.iter().enumerate().rev() {
             let colour = colour(i);
+            let inside = mask.decode()?;
             let on = |x: isize, y: isize| {
-                (0..w as isize).contains(&x) && (0..h as isize).contains(&y) && mask[y as usize * w + x as usize] != 0
+                (0..w as isize).contains(&x) && (0..h as isize).contains(&y) && inside[y as usize * w + x as usize] != 0
             };
-            for y in 0..h as isize {
-                for x in 0..w as isize {
-                    if !on(x, y) {
-                        continue;
-                    }
-                    let edge = (-unit..=unit).any(|d| !on(x + d, y) || !on(x, y + d));
-                    let pixel = &mut out.pixels[(y as usize * w + x as usize) * 3..][..3];
-                    for (p, c) in pixel.iter_mut().zip(colour) {
-                        *p = if edge { c } else { ((*p as u32 * 11 + c as u32 * 9) / 20) as u8 };
-                    }
+            for i in foreground(mask)? {
+                let (x, y) = ((i % w) as isize, (i / w) as isize);
+                let edge = (-unit..=unit).any(|d| !on(x + d, y) || !on(x, y + d));
+                for (p, c) in out.pixels[i * 3..][..3].iter_mut().zip(colour) {
+                    *p = if edge { c } else { ((*p as u32 * 11 + c as u32 * 9) / 20) as u8 };
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Overlays as a video file, which `ffmpeg` encodes.
 
+use crate::output::Unfinished;
 use sam2::ffmpeg::{Ffmpeg, Process};
 use sam2::picture::Picture;
 use sam2::{Error, PixelFormat, Result};
@@ -11,17 +12,15 @@ use std::process::Stdio;
 /// How the name of a video ends that is written here.
 const KINDS: [&str; 4] = ["mp4", "mov", "mkv", "avi"];
 
-/// A video that is being written, under another name in the same folder until it is whole. Dropped before that, it leaves
-/// nothing.
+/// A video that is being written. Dropped before it is finished, it leaves nothing.
 pub struct OverlayVideo {
     path: PathBuf,
-    /// What it is called meanwhile.
-    part: PathBuf,
     width: usize,
     height: usize,
     frames: usize,
-    /// None when it has ended.
+    /// None when it has ended. Dropped before the file, which it would create again.
     process: Option<Process>,
+    file: Unfinished,
 }
 
 impl OverlayVideo {
@@ -35,7 +34,7 @@ impl OverlayVideo {
     /// As [`create`](Self::create), by this `ffmpeg`.
     pub fn by(ffmpeg: &Ffmpeg, path: &Path, width: usize, height: usize, rate: f64) -> Result<Self> {
         let kind = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
-        let (Some(kind), Some(name)) = (kind.filter(|k| KINDS.contains(&k.as_str())), path.file_name()) else {
+        let Some(kind) = kind.filter(|k| KINDS.contains(&k.as_str())) else {
             let what = format!("{}: the name of a video ends in .{}", path.display(), KINDS.join(", ."));
             return Err(Error::Input(what));
         };
@@ -49,13 +48,12 @@ impl OverlayVideo {
             true => &["-c:v", "libx264", "-crf", "20"],
             false => &["-c:v", "mpeg4", "-q:v", "4"],
         };
-        let mut part = OsString::from(".");
-        part.push(name);
-        part.push(format!(".{}.{kind}", std::process::id()));
-        let part = path.with_file_name(part);
-        // Where nothing can be written it is better known now.
-        std::fs::File::create(&part).map_err(|source| Error::Io { path: part.display().to_string(), source })?;
-        let mut video = OverlayVideo { path: path.into(), part, width, height, frames: 0, process: None };
+        let unfinished =
+            Unfinished::create(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+        // ffmpeg goes back in the file, which a device or a pipe does not allow.
+        let Some(part) = unfinished.path().map(Path::to_path_buf) else {
+            return Err(Error::Input(format!("{}: a video needs a file", path.display())));
+        };
         let (size, rate) = (format!("{width}x{height}"), rate.to_string());
         let input =
             ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", &size, "-framerate", &rate, "-i", "pipe:0"];
@@ -67,10 +65,10 @@ impl OverlayVideo {
             args.splice(args.len() - 1.., ["-movflags", "+faststart", "-y"]);
         }
         let mut file = OsString::from("file:");
-        file.push(&video.part);
+        file.push(part);
         let args = args.into_iter().map(OsString::from).chain([file]);
-        video.process = Some(ffmpeg.start(args, Stdio::piped())?);
-        Ok(video)
+        let process = Some(ffmpeg.start(args, Stdio::piped())?);
+        Ok(OverlayVideo { path: path.into(), width, height, frames: 0, process, file: unfinished })
     }
 
     /// Adds a frame: RGB, of the video's size.
@@ -100,8 +98,7 @@ impl OverlayVideo {
             return Err(self.error("no frames"));
         }
         self.end()?;
-        let named = std::fs::rename(&self.part, &self.path);
-        named.map_err(|source| Error::Io { path: self.path.display().to_string(), source })
+        self.file.finish().map_err(|source| Error::Io { path: self.path.display().to_string(), source })
     }
 
     /// Waits for the end of `ffmpeg`.
@@ -112,14 +109,5 @@ impl OverlayVideo {
 
     fn error(&self, what: &str) -> Error {
         Error::Video { path: self.path.display().to_string(), what: what.into() }
-    }
-}
-
-impl Drop for OverlayVideo {
-    fn drop(&mut self) {
-        // First the process, which would make the file anew.
-        self.process = None;
-        // After its new name, nothing is there.
-        let _ = std::fs::remove_file(&self.part);
     }
 }

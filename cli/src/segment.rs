@@ -1,12 +1,16 @@
 //! `sam2 segment`
 
+mod masks;
+
 use crate::args::{ModelArgs, numbers};
+use crate::output::{self, write};
 use crate::overlay::{self, Overlay};
-use crate::{Failure, print, progress, write};
+use crate::tensors::{self, Header};
+use crate::{Failure, print, progress};
+use masks::{Batches, Found};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
-use sam2::{Error, ImagePredictorOptions, Masks, PixelFormat, Point, PredictOptions, Prediction, Prompt};
-use std::borrow::Cow;
+use sam2::{DType, Error, ImagePredictorOptions, PixelFormat, Point, Prompt};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `sam2 segment`.
@@ -17,10 +21,10 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Click: label 1 (the default) is on the object, 0 is not. All clicks form one prompt
-    #[arg(long, value_name = "X,Y[,LABEL]", value_parser = point)]
+    #[arg(long, value_name = "X,Y[,LABEL]", value_parser = point, allow_hyphen_values = true)]
     point: Vec<Point>,
     /// Box in pixels. One joins the clicks, several are several objects
-    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = numbers::<4>)]
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = numbers::<4>, allow_hyphen_values = true)]
     boxes: Vec<[f32; 4]>,
     /// Prompts as JSON, each an object of its own: [{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["point", "boxes", "mask_input"])]
@@ -35,10 +39,10 @@ pub struct Args {
     #[arg(long)]
     no_multimask: bool,
     /// Fill holes of up to A pixels of the low-resolution mask
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    #[arg(long, value_name = "A", default_value_t = 0.0, allow_hyphen_values = true)]
     max_hole_area: f32,
     /// Remove specks of up to A pixels of the low-resolution mask
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    #[arg(long, value_name = "A", default_value_t = 0.0, allow_hyphen_values = true)]
     max_sprinkle_area: f32,
     /// Write the best mask here and the overlay beside it, as NAME.overlay.png
     #[arg(short, value_name = "NAME.png")]
@@ -67,6 +71,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.boxes.len() > 1 && (!args.point.is_empty() || args.mask_input.is_some()) {
         return usage("clicks and a mask join one box; give several prompts as --prompts FILE");
     }
+    check_results(args)?;
     let picture = picture::read(&args.image)?;
     let model = args.model.load()?;
     let mask_input = args.mask_input.as_deref().map(|file| mask_input(file, model.config().mask_side())).transpose()?;
@@ -81,22 +86,36 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let bar = progress("encoding the picture");
     predictor.set_image(&picture.frame()?)?;
-    let options = PredictOptions { multimask_output, return_logits: args.raw.is_some(), normalize_coords: true };
-    let prediction = predictor.predict(&prompts, options)?;
+    let Picture { height, width, .. } = picture;
+    let mut batches = Batches { predictor: &mut predictor, prompts: &prompts, multimask_output, height, width };
+    let found = batches.find(args.raw.is_some())?;
     bar.finish_and_clear();
 
     if let Some(file) = &args.raw {
-        write_raw(file, &prediction, predictor.mask_side())?;
+        write_raw(file, &mut batches, &found)?;
     }
-    let masks = binary(&prediction)?;
-    let masks: Vec<&[u8]> = masks.chunks(prediction.width * prediction.height).collect();
-    let best: Vec<&[u8]> = (0..prediction.prompts).map(|p| masks[prediction.best(p)]).collect();
     if let Some(file) = &args.output {
-        let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
-        write(file, &overlay::mask_png(&best, picture.width, picture.height)?)?;
-        write(&file.with_extension("overlay.png"), &picture::encode_png(&overlay.draw()?)?)?;
+        let best: Vec<&Rle> = (0..prompts.len()).map(|p| &found.masks[found.best(p)]).collect();
+        write(file, &overlay::mask_png(&best, width, height)?)?;
+        if let Some(file) = output::companion(file, "overlay.png") {
+            let overlay = Overlay { picture: &picture, masks: &best, prompts: &prompts };
+            write(&file, &picture::encode_png(&overlay.draw()?)?)?;
+        }
     }
-    if args.json { print_json(&prediction, &masks) } else { print_lines(&prediction, &masks) }
+    if args.json { print_json(&found) } else { print_lines(&found) }
+}
+
+/// Refuses results that cannot be written, or that would replace what is read.
+fn check_results(args: &Args) -> Result<(), Failure> {
+    args.output.iter().try_for_each(|file| output::check_file(file, &["png"]))?;
+    args.raw.iter().try_for_each(|file| output::check_file(file, &["safetensors"]))?;
+    let overlay = args.output.as_ref().and_then(|file| output::companion(file, "overlay.png"));
+    let results: Vec<PathBuf> = args.output.iter().cloned().chain(overlay).chain(args.raw.clone()).collect();
+    if args.output == args.raw && args.raw.is_some() {
+        return Err(Failure::Usage("-o and --raw name the same file".into()));
+    }
+    let named = [Some(args.image.clone()), args.prompts.clone(), args.mask_input.clone()];
+    output::check(&results, named.into_iter().flatten().chain(args.model.reads()))
 }
 
 fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {
@@ -107,7 +126,7 @@ fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<
     if args.boxes.len() > 1 {
         return Ok(args.boxes.iter().map(|&b| Prompt::new().bounds(b)).collect());
     }
-    Ok(vec![Prompt { points: args.point.clone(), box_: args.boxes.first().copied(), mask_input }])
+    Ok(vec![Prompt { points: args.point.clone(), box_: args.boxes.first().copied(), mask_input, ..Prompt::new() }])
 }
 
 /// The logits of a mask to start from.
@@ -136,57 +155,52 @@ fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
     Ok(masks[best * side * side..][..side * side].to_vec())
 }
 
-/// Every mask one after another, foreground not 0.
-fn binary(prediction: &Prediction) -> sam2::Result<Cow<'_, [u8]>> {
-    Ok(match &prediction.masks {
-        Masks::Binary(data) => Cow::Borrowed(data),
-        Masks::Logits(data) => Cow::Owned(try_collect(data.len(), "masks", data.iter().map(|&v| (v > 0.0) as u8))?),
+fn write_raw(file: &Path, batches: &mut Batches<'_>, found: &Found) -> Result<(), Failure> {
+    let (n, side) = (found.masks.len(), batches.predictor.mask_side());
+    let (masks, low_res) = ([n, batches.height, batches.width], [n, side, side]);
+    let f32 = |name, shape| Header { name, dtype: DType::F32, shape };
+    let prompts = [batches.prompts.len()];
+    let headers = [
+        f32("masks", &masks[..]),
+        f32("low_res_masks", &low_res),
+        f32("iou_predictions", &low_res[..1]),
+        f32("object_score_logits", &prompts),
+    ];
+    tensors::write(file, &headers, |i, out| match i {
+        0 => batches.each_logits(|logits| tensors::write_values(out, logits)),
+        1 => tensors::write_values(out, &found.low_res_masks),
+        2 => tensors::write_values(out, &found.iou_predictions),
+        _ => tensors::write_values(out, &found.object_score_logits),
     })
 }
 
-fn write_raw(file: &Path, p: &Prediction, side: usize) -> Result<(), Failure> {
-    let Masks::Logits(masks) = &p.masks else { return Err(Error::Internal("no logits".into()).into()) };
-    let n = p.prompts * p.masks_per_prompt;
-    crate::tensors::write_f32(
-        file,
-        &[
-            ("masks", &[n, p.height, p.width], masks),
-            ("low_res_masks", &[n, side, side], &p.low_res_masks),
-            ("iou_predictions", &[n], &p.iou_predictions),
-            ("object_score_logits", &[p.prompts], &p.object_score_logits),
-        ],
-    )
-}
-
-fn print_json(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
-    let records: Vec<serde_json::Value> = (masks.iter().enumerate())
-        .map(|(i, mask)| {
-            let (object, rle) = (i / p.masks_per_prompt, Rle::encode(mask, p.height, p.width));
+fn print_json(found: &Found) -> Result<(), Failure> {
+    let records: Vec<serde_json::Value> = (found.masks.iter().enumerate())
+        .map(|(i, rle)| {
+            let object = i / found.masks_per_prompt;
             serde_json::json!({
                 "object": object,
-                "segmentation": {"size": [p.height, p.width], "counts": rle.to_coco()},
+                "segmentation": {"size": [rle.height, rle.width], "counts": rle.to_coco()},
                 "bbox": rle.bbox(),
                 "area": rle.area(),
-                "predicted_iou": p.iou_predictions[i],
-                "object_score": p.object_score_logits[object],
-                "best": i == p.best(object),
+                "predicted_iou": found.iou_predictions[i],
+                "object_score": found.object_score_logits[object],
+                "best": i == found.best(object),
             })
         })
         .collect();
     print(&serde_json::Value::Array(records).to_string())
 }
 
-fn print_lines(p: &Prediction, masks: &[&[u8]]) -> Result<(), Failure> {
-    for object in 0..p.prompts {
-        let best = p.best(object);
-        let rle = Rle::encode(masks[best], p.height, p.width);
+fn print_lines(found: &Found) -> Result<(), Failure> {
+    for (object, score) in found.object_score_logits.iter().enumerate() {
+        let best = found.best(object);
+        let (rle, iou, n) = (&found.masks[best], found.iou_predictions[best], found.masks_per_prompt);
         let [x, y, w, h] = rle.bbox();
-        let of = if p.masks_per_prompt > 1 { format!(", the best of {}", p.masks_per_prompt) } else { String::new() };
+        let of = if n > 1 { format!(", the best of {n}") } else { String::new() };
+        let area = rle.area();
         print(&format!(
-            "object {object}: {} pixels, {w}x{h} at ({x}, {y}), predicted IoU {:.3}, object score {:.2}{of}",
-            rle.area(),
-            p.iou_predictions[best],
-            p.object_score_logits[object],
+            "object {object}: {area} pixels, {w}x{h} at ({x}, {y}), predicted IoU {iou:.3}, object score {score:.2}{of}"
         ))?;
     }
     Ok(())

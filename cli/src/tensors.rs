@@ -1,5 +1,6 @@
 //! Writing safetensors files, tensor by tensor: nothing is held in memory twice.
 
+use crate::output::Unfinished;
 use crate::{Failure, io};
 use sam2::DType;
 use std::io::{BufWriter, Write};
@@ -34,13 +35,13 @@ pub fn write(
     let mut header = serde_json::Value::Object(table).to_string();
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let run = || -> std::io::Result<()> {
-        let mut out = BufWriter::new(std::fs::File::create(file)?);
+        let mut out = BufWriter::new(Unfinished::create(file)?);
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
         for i in order {
             data(i, &mut out)?;
         }
-        out.flush()
+        out.into_inner()?.finish()
     };
     run().map_err(|e| io(file, e))
 }
@@ -49,5 +50,10 @@ pub fn write(
 pub fn write_f32(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<(), Failure> {
     let headers: Vec<Header<'_>> =
         tensors.iter().map(|(name, shape, _)| Header { name, dtype: DType::F32, shape }).collect();
-    write(file, &headers, |i, out| tensors[i].2.iter().try_for_each(|v| out.write_all(&v.to_le_bytes())))
+    write(file, &headers, |i, out| write_values(out, tensors[i].2))
+}
+
+/// Writes float32 values, little-endian.
+pub fn write_values(out: &mut dyn Write, values: &[f32]) -> std::io::Result<()> {
+    values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
 }

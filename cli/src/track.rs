@@ -1,14 +1,14 @@
 //! `sam2 track`
 
 mod calls;
-mod output;
+mod results;
 
 use crate::args::{ModelArgs, numbers};
-use crate::{Failure, print};
+use crate::{Failure, output, print};
 use calls::{Call, Mask};
-use output::Output;
+use results::Results;
 use sam2::{Frames, Point, Prompt, VideoPredictorOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -108,6 +108,10 @@ fn calls(args: &Args) -> Result<Vec<Call>, Failure> {
             return Err(Failure::Usage(format!("two boxes for object {} on frame {}", b.object, b.frame)));
         }
     }
+    let mut masks = BTreeSet::new();
+    if let Some(m) = args.mask.iter().find(|m| !masks.insert((m.frame, m.object))) {
+        return Err(Failure::Usage(format!("two masks for object {} on frame {}", m.object, m.frame)));
+    }
     if let Some(m) = args.mask.iter().find(|m| prompts.contains_key(&(m.frame, m.object))) {
         return Err(Failure::Usage(format!("a mask and more for object {} on frame {}", m.object, m.frame)));
     }
@@ -132,8 +136,24 @@ fn calls(args: &Args) -> Result<Vec<Call>, Failure> {
     Ok(calls)
 }
 
+/// Refuses results that cannot be written, or that would replace what is read.
+fn check_results(args: &Args, calls: &[Call]) -> Result<(), Failure> {
+    let mut results: Vec<PathBuf> = args.raw.iter().cloned().collect();
+    args.raw.iter().try_for_each(|file| output::check_file(file, &["safetensors"]))?;
+    if let Some(folder) = &args.output {
+        output::check_folder(folder)?;
+        results.push(folder.clone());
+        results.extend(output::contents(folder, 2));
+    }
+    let masks = calls.iter().filter_map(Call::mask_file).map(PathBuf::from);
+    let named = [args.video.clone()].into_iter().chain(args.script.clone()).chain(masks);
+    let frames = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
+    output::check(&results, named.chain(frames).chain(args.model.reads()))
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let calls = calls(args)?;
+    check_results(args, &calls)?;
     let frames = Frames::open(&args.video)?;
     let model = args.model.load()?;
     let options = VideoPredictorOptions {
@@ -141,7 +161,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         offload_state_to_cpu: args.offload_state_to_cpu,
     };
     let mut predictor = model.video_predictor(frames.clone(), options)?;
-    let mut output = Output::new(args, frames, predictor.video_size())?;
+    let mut results = Results::new(args, frames, predictor.video_size())?;
     let bar = indicatif::ProgressBar::new(predictor.num_frames() as u64);
     bar.set_style(indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {msg}").unwrap_or(bar.style()));
     let (start, mut done) = (Instant::now(), 0);
@@ -154,11 +174,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             } else if args.script.is_none() {
                 return Ok(()); // it comes again when it is followed
             }
-            output.store(i, &masks)
+            results.store(i, &masks)
         })?;
     }
     bar.finish_and_clear();
-    output.finish()?;
+    results.finish()?;
     match args.json {
         true => Ok(()),
         false => print(&format!("{} objects on {done} frames", predictor.obj_ids().len())),

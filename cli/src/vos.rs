@@ -2,12 +2,12 @@
 
 mod annotations;
 mod masklets;
-mod output;
 mod plan;
+mod results;
 mod video;
 
 use crate::args::ModelArgs;
-use crate::{Failure, io, note, print};
+use crate::{Failure, io, note, output, print};
 use std::path::{Component, Path, PathBuf};
 
 /// Arguments of `sam2 vos`.
@@ -58,6 +58,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Usage("--score-thresh must be a number".into()));
     }
     let videos = videos(args)?;
+    check_results(args, &videos)?;
     let mut options = args.model.options();
     options.postprocessing = args.apply_postprocessing;
     // Objects of one PNG cannot overlap. What the user sets comes after, and wins.
@@ -82,6 +83,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Err(Failure::Part { code, message })
         }
     }
+}
+
+/// Refuses results that cannot be written, or that would replace what is read.
+fn check_results(args: &Args, videos: &[String]) -> Result<(), Failure> {
+    output::check_folder(&args.output_mask_dir)?;
+    let folders = |root: &Path| -> Vec<PathBuf> { videos.iter().map(|video| root.join(video)).collect() };
+    let mut results = vec![args.output_mask_dir.clone()];
+    for folder in folders(&args.output_mask_dir) {
+        results.extend(output::contents(&folder, 2));
+        results.push(folder);
+    }
+    let masklets = output::files(&args.input_mask_dir, 1);
+    let roots = [args.base_video_dir.clone(), args.input_mask_dir.clone()];
+    let read = [folders(&args.base_video_dir), folders(&args.input_mask_dir)].concat();
+    let within = read.iter().flat_map(|folder| output::files(folder, 2));
+    let named = roots.into_iter().chain(args.video_list_file.clone()).chain(args.model.reads()).chain(masklets);
+    output::check(&results, named.chain(within).chain(read.clone()))
 }
 
 /// The names of the videos.

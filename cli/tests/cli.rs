@@ -111,6 +111,62 @@ fn a_click_gives_three_masks_and_the_best_is_written() {
 }
 
 #[test]
+fn coordinates_may_be_negative() {
+    let dashed = records(&segment(&["--box", "-20,-30,150,160", "--point", "-5,40,0"]));
+    assert_eq!(dashed, records(&segment(&["--box=-20,-30,150,160", "--point=-5,40,0"])));
+    assert!(dashed[0]["area"].as_u64().unwrap() > 0);
+}
+
+/// An empty list of points is the reference's padding token, and not the same as no points.
+#[test]
+fn an_empty_list_of_points_is_a_prompt() {
+    let folder = Folder::new("empty");
+    let file = folder.file("prompts.json");
+    std::fs::write(&file, r#"[{"points": []}]"#).unwrap();
+    let model = sam2::load(root().join("demo"), &Default::default()).unwrap();
+    let mut predictor = model.image_predictor(Default::default()).unwrap();
+    predictor.set_image(&png(root().join(PHOTO).to_str().unwrap()).frame().unwrap()).unwrap();
+    let options = sam2::PredictOptions { multimask_output: false, ..Default::default() };
+    let mut iou = |pad_points| {
+        let prompt = sam2::Prompt { pad_points, ..Default::default() };
+        predictor.predict(&[prompt], options).unwrap().iou_predictions[0]
+    };
+    let got = records(&segment(&["--prompts", &file]))[0]["predicted_iou"].as_f64().unwrap() as f32;
+    assert_eq!(got, iou(true));
+    assert_ne!(got, iou(false));
+}
+
+/// Many prompts on a large picture are decoded in batches: memory does not grow with their number.
+#[test]
+#[cfg(target_os = "linux")]
+fn many_boxes_take_little_memory() {
+    let folder = Folder::new("boxes");
+    let (width, height) = (4000, 3000);
+    let pixels = (0..width * height).map(|i| (i / width * 16 / height * 16 + i % width * 16 / width) as u8).collect();
+    let picture = sam2::picture::Picture { pixels, width, height, format: sam2::PixelFormat::Gray8 };
+    std::fs::write(folder.file("large.png"), sam2::picture::encode_png(&picture).unwrap()).unwrap();
+    let place = |i: usize| (i % 40 * 100, i / 40 * 120);
+    let boxes = (0..60).map(place).map(|(x, y)| serde_json::json!({"box": [x, y, x + 90, y + 110]}));
+    std::fs::write(folder.file("boxes.json"), Value::from_iter(boxes).to_string()).unwrap();
+    let peak = |more: &[&str]| {
+        let args = ["segment", "large.png", "--prompts", "boxes.json", "--model"];
+        let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
+        run.args(args).arg(root().join("demo").canonicalize().unwrap()).args(more).current_dir(&folder.0);
+        let run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+        // SAFETY: both are written to, and zeros are a value of either.
+        let usage = unsafe {
+            assert_eq!(libc::wait4(run.id() as i32, &mut status, 0, usage.as_mut_ptr()), run.id() as i32);
+            usage.assume_init()
+        };
+        assert_eq!(status, 0);
+        usage.ru_maxrss >> 10
+    };
+    let mib = peak(&["--json", "-o", "found.png"]);
+    assert!(mib < 400, "{mib} MiB");
+}
+
+#[test]
 fn multimask_follows_the_prompt_unless_said() {
     let count = |more: &[&str]| records(&segment(more)).len();
     assert_eq!(count(&["--point", "77,400"]), 3);
@@ -202,7 +258,7 @@ fn failures_say_what_and_end_with_their_code() {
         (2, "are 1 to", vec!["bench", "--model", "demo", "--clicks", "10000000000"]),
         (2, "--json", vec!["bench", "--model", "demo", "--in-turn"]),
         (2, "ended before the last turn", vec!["bench", "--model", "demo", "--json", "--in-turn"]),
-        (2, "the same file", vec!["convert", &converted, &converted]),
+        (4, "not overwritten", vec!["convert", &converted, &converted]),
         (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "device: ", segment(&["--point", "1,1", "--device", "cuda:9999"])),
         (2, "portable", segment(&["--point", "1,1", "--instructions", "mmx"])),

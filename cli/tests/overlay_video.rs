@@ -1,5 +1,8 @@
 //! Overlay videos: what is written is what is read, and a failure leaves what was there.
 
+#[allow(dead_code)] // the program alone handles signals
+#[path = "../src/output/unfinished.rs"]
+mod output;
 #[path = "../src/overlay_video.rs"]
 mod overlay_video;
 

@@ -55,6 +55,7 @@ fn a_folder() {
         (2, "nothing to track", &["--max-frames", "2"][..]),
         (2, "FRAME:OBJECT:", &["--point", "1,2"]),
         (4, "no frame 24", &["--point", "24:1:5,5"]),
+        (2, "two masks", &["--mask", "0:1:x.png", "--mask", "0:1:y.png"]),
         (2, "a mask and more", &["--point", "0:1:5,5", "--mask", "0:1:x.png"]),
         (2, "cannot be used with", &["--point", "0:1:5,5", "--script", "x.json"]),
         (2, "numbers from 1 to 255", &["--point", "0:300:5,5", "-o", &out]),

@@ -22,6 +22,9 @@ pub struct Point {
 pub struct Prompt<'a> {
     /// Clicks; at most [`MAX_POINTS`].
     pub points: Vec<Point>,
+    /// Without points and without a box, pass the prompt encoder's padding token, as the reference does for `point_coords`
+    /// of shape (0, 2). By default it is passed none, as for `point_coords=None`.
+    pub pad_points: bool,
     /// Left, top, right, bottom, in pixels of the picture (or 0..1 without `normalize_coords`).
     pub box_: Option<[f32; 4]>,
     /// Logits of an earlier, similar mask, (mask_side, mask_side), as `low_res_masks` of a prediction has them.
@@ -29,7 +32,7 @@ pub struct Prompt<'a> {
 }
 
 impl<'a> Prompt<'a> {
-    /// A prompt that says nothing.
+    /// A prompt without points, box or mask.
     pub fn new() -> Self {
         Prompt::default()
     }
@@ -52,10 +55,10 @@ impl<'a> Prompt<'a> {
         self
     }
 
-    /// Points the prompt encoder sees: a box is two, and one that says nothing follows unless there are none.
+    /// Points that the prompt encoder is passed: a box is two, and a padding point follows where there are any.
     pub(crate) fn sparse_len(&self) -> usize {
         let n = self.points.len() + 2 * self.box_.is_some() as usize;
-        if n == 0 { 0 } else { n + 1 }
+        if n == 0 && !self.pad_points { 0 } else { n + 1 }
     }
 
     /// Fails on what cannot be meant. `extent` is the picture's width and height in the units of the coordinates.
@@ -87,7 +90,7 @@ impl<'a> Prompt<'a> {
         if let Some(mask) = self.mask_input {
             if mask.len() != mask_side * mask_side {
                 let what = format!("{} values, the model takes {mask_side}x{mask_side}", mask.len());
-                return Err(Error::input(format!("mask input: {what}")));
+                return Err(Error::input(format!("mask input: {what} logits, as low_res_masks has them")));
             }
             if mask.iter().any(|v| !v.is_finite()) {
                 return Err(Error::input("mask input: logits must be finite numbers"));
@@ -114,15 +117,15 @@ const MAX_JSON: usize = 16 << 20;
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    #[serde(default)]
-    points: Vec<[f32; 2]>,
+    points: Option<Vec<[f32; 2]>>,
     labels: Option<Vec<i32>>,
     #[serde(rename = "box")]
     bounds: Option<[f32; 4]>,
 }
 
 /// Reads prompts from JSON: `[{"points": [[x, y], ...], "labels": [1, ...], "box": [x0, y0, x1, y1]}, ...]`, where
-/// each key may be left out and labels are 1 when they are.
+/// each key may be left out and labels are 1 when they are. An empty list of points is what `point_coords` of shape (0, 2) is
+/// to the reference: [`Prompt::pad_points`].
 pub fn parse_prompts(json: &str) -> Result<Vec<Prompt<'static>>> {
     let wrong = |what: String| Err(Error::Input(format!("prompts: {what}")));
     if json.len() > MAX_JSON {
@@ -134,15 +137,17 @@ pub fn parse_prompts(json: &str) -> Result<Vec<Prompt<'static>>> {
     };
     let mut prompts = Vec::new();
     for (i, Written { points, labels, bounds }) in list.into_iter().enumerate() {
+        if points.is_none() && bounds.is_none() {
+            return wrong(format!("number {i} says nothing: give points or a box"));
+        }
+        let pad_points = points.is_some();
+        let points = points.unwrap_or_default();
         let labels = labels.unwrap_or_else(|| vec![1; points.len()]);
         if labels.len() != points.len() {
             return wrong(format!("number {i} has {} points and {} labels", points.len(), labels.len()));
         }
-        if points.is_empty() && bounds.is_none() {
-            return wrong(format!("number {i} says nothing: give points or a box"));
-        }
         let points = points.iter().zip(labels).map(|(&[x, y], label)| Point { x, y, label }).collect();
-        prompts.push(Prompt { points, box_: bounds, mask_input: None });
+        prompts.push(Prompt { points, pad_points, box_: bounds, mask_input: None });
     }
     if prompts.is_empty() { wrong("the list is empty".into()) } else { Ok(prompts) }
 }

@@ -17,7 +17,7 @@ fn score_tolerance(what: &str) -> f32 {
 }
 
 /// The cases with one prompt or several of one kind; `image_batch` and `image_holes` have tests of their own.
-pub const CASES: [&str; 13] = [
+pub const CASES: [&str; 15] = [
     "point1",
     "point1_single",
     "point3",
@@ -28,6 +28,8 @@ pub const CASES: [&str; 13] = [
     "refine_mask",
     "mask_only",
     "no_prompt",
+    "empty_points",
+    "empty_points_mask",
     "boxes_batch",
     "points_batch",
     "normalized",
@@ -106,13 +108,13 @@ pub fn prompts(case: &Golden) -> Vec<Prompt<'_>> {
     let rows = |name: &str, rank: usize| -> Vec<&[f32]> {
         let Some((shape, values)) = case.get(name) else { return Vec::new() };
         let n = if shape.len() == rank { 1 } else { shape[0] };
-        values.chunks(values.len() / n).collect()
+        values.chunks((values.len() / n).max(1)).collect()
     };
     let (points, labels, boxes) = (rows("in.points", 2), rows("in.labels", 1), rows("in.box", 1));
     let mask = case.get("in.mask").map(|(_, values)| values);
     (0..points.len().max(boxes.len()).max(1))
         .map(|i| {
-            let mut prompt = Prompt::new();
+            let mut prompt = Prompt { pad_points: case.get("in.points").is_some(), ..Prompt::new() };
             for (xy, &label) in points.get(i).unwrap_or(&&[][..]).chunks(2).zip(*labels.get(i).unwrap_or(&&[][..])) {
                 prompt = prompt.point(xy[0], xy[1], label as i32);
             }

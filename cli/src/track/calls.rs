@@ -57,6 +57,14 @@ impl Mask {
 }
 
 impl Call {
+    /// The file that the call reads.
+    pub fn mask_file(&self) -> Option<&Path> {
+        match self {
+            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// Makes the call; `each` gets the masks that come back, and whether they were found by following.
     pub fn make(
         &self,
@@ -183,12 +191,13 @@ impl Written {
                 clear_old_points,
                 normalize_coords,
             } => {
+                let pad_points = points.is_some();
                 let (points, labels) = (points.unwrap_or_default(), labels.unwrap_or_default());
                 if points.len() != labels.len() {
                     return Err(format!("{} points with {} labels", points.len(), labels.len()));
                 }
                 let points = points.iter().zip(labels).map(|(&[x, y], label)| Point { x, y, label }).collect();
-                let prompt = Prompt { points, box_, ..Prompt::default() };
+                let prompt = Prompt { points, pad_points, box_, ..Prompt::default() };
                 Call::AddNewPointsOrBox { frame_idx, obj_id, prompt, clear_old_points, normalize_coords }
             }
             Written::AddNewMask { frame_idx, obj_id, mask } => {

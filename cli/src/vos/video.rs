@@ -2,8 +2,9 @@
 
 use super::Args;
 use super::annotations::Annotations;
-use super::output::Output;
+
 use super::plan::{Group, Plan};
+use super::results::Results;
 use crate::Failure;
 use crate::segment::try_collect;
 use sam2::{FrameMasks, Frames, Model, VideoPredictor, labels};
@@ -18,7 +19,9 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
     let annotations = Annotations::find(args, video, &names)?;
     let plan = Plan::new(args, &annotations)?;
     let objects: Vec<i64> = plan.groups.iter().flat_map(Group::objects).collect();
-    let mut output = Output {
+    // Objects that may appear later have masks, empty ones, on the frames before.
+    let written = if args.track_object_appearing_later_in_video { 0 } else { plan.groups[0].first };
+    let mut results = Results {
         folder: args.output_mask_dir.join(video),
         names: &names,
         per_object: args.per_obj_png_file,
@@ -28,25 +31,23 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
         width: 0,
         kept: BTreeMap::new(),
     };
-    if args.skip_existing && output.is_complete(&objects) {
+    if args.skip_existing && results.is_complete(&objects, written) {
         return Ok("written before".into());
     }
     let mut predictor = model.video_predictor(Frames::files(files), Default::default())?;
-    (output.height, output.width) = predictor.video_size();
-    output.create(&objects)?;
+    (results.height, results.width) = predictor.video_size();
+    results.create(&objects)?;
     let steps: usize = plan.groups.iter().map(|group| names.len() - group.first).sum();
     let bar = indicatif::ProgressBar::new(steps as u64).with_message(title.to_string());
     bar.set_style(indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {msg}").unwrap_or(bar.style()));
-    // Objects that may appear later have masks, empty ones, on the frames before.
-    let written = if args.track_object_appearing_later_in_video { 0 } else { plan.groups[0].first };
     for (i, group) in plan.groups.iter().enumerate() {
         if i == 0 || args.per_obj_png_file {
-            write_blank(&mut output, &group.objects(), written..group.first)?;
+            write_blank(&mut results, &group.objects(), written..group.first)?;
         }
         let next = plan.groups.get(i + 1).map_or(names.len(), |next| next.first);
         follow(&mut predictor, &annotations, group, |masks| {
             bar.inc(1);
-            output.put(masks, masks.frame_idx >= next)
+            results.put(masks, masks.frame_idx >= next)
         })?;
     }
     bar.finish_and_clear();
@@ -54,13 +55,13 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
 }
 
 /// Writes the frames on which no object was seen yet.
-fn write_blank(output: &mut Output<'_>, objects: &[i64], frames: std::ops::Range<usize>) -> Result<(), Failure> {
-    let n = objects.len() * output.height * output.width;
+fn write_blank(results: &mut Results<'_>, objects: &[i64], frames: std::ops::Range<usize>) -> Result<(), Failure> {
+    let n = objects.len() * results.height * results.width;
     let masks = try_collect(n, "masks", std::iter::repeat_n(NO_OBJECT, n))?;
     let mut blank = FrameMasks { obj_ids: objects.to_vec(), masks, ..Default::default() };
     for frame in frames {
         blank.frame_idx = frame;
-        output.put(&blank, false)?;
+        results.put(&blank, false)?;
     }
     Ok(())
 }

@@ -246,10 +246,10 @@ pub(super) fn upload_prompts<B: Backend>(
     }
 }
 
-/// Tokens of a step's points, with one that says nothing after them; two such where there are none.
+/// Tokens of a step's points and of the padding point after them. Without points these are two padding points.
 pub(super) fn tokens(step: &Step<'_>) -> usize {
     match step.seen {
-        Seen::Points(points, _) => points.len().max(1) + 1,
+        Seen::Points(points, _) => points.len() + 1,
         _ => 2,
     }
 }

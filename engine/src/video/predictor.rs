@@ -15,6 +15,9 @@ use crate::mask_out::MaskBuffer;
 use crate::prompt::{Point, Prompt, resize_mask};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The point that the reference passes with a mask: of no place and of no kind.
+const NO_POINT: Point = Point { x: 0.0, y: 0.0, label: -1 };
+
 /// The logit of an object without a mask on a frame.
 pub(super) const NO_OBJECT: f32 = -1024.0;
 /// Mask logits that are fed back are clamped to plus or minus this.
@@ -129,7 +132,7 @@ impl VideoPredictor {
         let (height, width) = self.size;
         let extent = if normalize_coords { [width as f32, height as f32] } else { [1.0, 1.0] };
         prompt.check(extent, self.config.mask_side())?;
-        if prompt.points.is_empty() && prompt.box_.is_none() {
+        if prompt.sparse_len() == 0 {
             return Err(Error::input("at least one of points or box must be given"));
         }
         if prompt.mask_input.is_some() {
@@ -249,7 +252,7 @@ impl VideoPredictor {
         } else {
             let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
             let logits = resize_mask(side, side, low, |i| full[i])?;
-            let step = Step::new(past, Seen::Points(&[], Some(&logits)), false);
+            let step = Step::new(past, Seen::Points(&[NO_POINT], Some(&logits)), false);
             self.find(frame_idx, step, self.selection(0, initial))?
         };
         self.change(frame_idx, obj_id, masks, |object| {

@@ -1,13 +1,16 @@
 //! The masks of a video as files.
 
+use crate::output::write;
 use crate::segment::try_collect;
-use crate::{Failure, io, write};
+use crate::{Failure, io};
 use sam2::{FrameMasks, labels};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// Where and how masks are written.
-pub struct Output<'a> {
+pub struct Results<'a> {
     pub folder: PathBuf,
     /// The names of the frames.
     pub names: &'a [String],
@@ -29,7 +32,7 @@ pub struct Claim {
     logit: f32,
 }
 
-impl Output<'_> {
+impl Results<'_> {
     /// Makes the folders for some objects.
     pub fn create(&self, objects: &[i64]) -> Result<(), Failure> {
         let make = |folder: PathBuf| std::fs::create_dir_all(&folder).map_err(|e| io(&folder, e));
@@ -38,12 +41,13 @@ impl Output<'_> {
         folders.try_for_each(make)
     }
 
-    /// Whether the files that are written last are there.
-    pub fn is_complete(&self, objects: &[i64]) -> bool {
-        let Some(last) = self.names.last().map(|name| format!("{name}.png")) else { return false };
+    /// Whether the masks of all frames from `first` on are there, each a whole PNG.
+    pub fn is_complete(&self, objects: &[i64], first: usize) -> bool {
+        let names = || self.names[first..].iter().map(|name| format!("{name}.png"));
+        let is_written = |folder: PathBuf| names().all(|name| is_whole_png(&folder.join(name)));
         match self.per_object {
-            true => objects.iter().all(|id| self.folder.join(format!("{id:03}")).join(&last).exists()),
-            false => self.folder.join(last).exists(),
+            true => objects.iter().all(|id| is_written(self.folder.join(format!("{id:03}")))),
+            false => is_written(self.folder.clone()),
         }
     }
 
@@ -86,15 +90,28 @@ impl Output<'_> {
     }
 }
 
+/// Whether a file begins and ends as a PNG.
+fn is_whole_png(path: &Path) -> bool {
+    let ends = || {
+        let mut file = File::open(path)?;
+        let (mut head, mut tail) = ([0; 8], [0; 8]);
+        file.read_exact(&mut head)?;
+        file.seek(SeekFrom::End(-8))?;
+        file.read_exact(&mut tail)?;
+        std::io::Result::Ok(head == *b"\x89PNG\r\n\x1a\n" && tail[..4] == *b"IEND")
+    };
+    ends().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_pixel_of_several_groups_is_the_highest_logits() {
-        let folder = std::env::temp_dir().join(format!("sam2-cli-output-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("sam2-cli-results-{}", std::process::id()));
         let (names, palette) = (["7".to_string()], [1, 2, 3]);
-        let mut output = Output {
+        let mut results = Results {
             folder: folder.clone(),
             names: &names,
             per_object: false,
@@ -104,11 +121,11 @@ mod tests {
             width: 5,
             kept: BTreeMap::new(),
         };
-        output.create(&[]).ok().unwrap();
+        results.create(&[]).ok().unwrap();
         let mut put = |obj_ids: &[i64], masks: &[f32], more| {
             let masks = FrameMasks { obj_ids: obj_ids.to_vec(), masks: masks.to_vec(), ..Default::default() };
-            output.put(&masks, more).ok().unwrap();
-            output.is_complete(&[])
+            results.put(&masks, more).ok().unwrap();
+            results.is_complete(&[], 0)
         };
         assert!(!put(&[4], &[5.0, 5.0, 5.0, 0.9, 1.0], true), "others are to come");
         assert!(!put(&[2], &[6.0, 4.0, 5.0, 0.8, 2.0], true));

@@ -1,10 +1,11 @@
 //! What is written and printed of each frame.
 
 use super::Args;
+use crate::output::write;
 use crate::overlay::Overlay;
 use crate::overlay_video::OverlayVideo;
 use crate::segment::{to_rgb, try_collect};
-use crate::{Failure, io, print, tensors, write};
+use crate::{Failure, io, print, tensors};
 use sam2::picture;
 use sam2::rle::Rle;
 use sam2::{FrameMasks, Frames};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 const RATE: f64 = 24.0;
 
 /// Where results go.
-pub struct Output<'a> {
+pub struct Results<'a> {
     args: &'a Args,
     frames: Frames,
     height: usize,
@@ -25,7 +26,7 @@ pub struct Output<'a> {
     raw: BTreeMap<String, Vec<f32>>,
 }
 
-impl<'a> Output<'a> {
+impl<'a> Results<'a> {
     /// Makes folders and files, so that what cannot be written is known before anything is tracked.
     pub fn new(args: &'a Args, frames: Frames, (height, width): (usize, usize)) -> Result<Self, Failure> {
         let mut overlay = None;
@@ -37,18 +38,17 @@ impl<'a> Output<'a> {
                 overlay = Some(OverlayVideo::create(&folder.join("overlay.mp4"), width, height, rate)?);
             }
         }
-        Ok(Output { args, frames, height, width, overlay, raw: BTreeMap::new() })
+        Ok(Results { args, frames, height, width, overlay, raw: BTreeMap::new() })
     }
 
     /// A frame that call `i` gave.
     pub fn store(&mut self, i: usize, masks: &FrameMasks) -> Result<(), Failure> {
         let (h, w) = (self.height, self.width);
-        let objects: Vec<Vec<u8>> = (masks.masks.chunks(h * w))
-            .map(|m| try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8)))
+        let objects: Vec<Rle> = (masks.masks.chunks(h * w))
+            .map(|m| Ok(Rle::encode(&try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8))?, h, w)))
             .collect::<sam2::Result<_>>()?;
         if self.args.json {
-            for ((mask, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
-                let rle = Rle::encode(mask, h, w);
+            for ((rle, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
                 let mut record = serde_json::json!({
                     "frame": masks.frame_idx,
                     "object": id,
@@ -74,7 +74,7 @@ impl<'a> Output<'a> {
     }
 
     /// The masks as pictures.
-    fn draw(&mut self, masks: &FrameMasks, objects: &[Vec<u8>]) -> Result<(), Failure> {
+    fn draw(&mut self, masks: &FrameMasks, objects: &[Rle]) -> Result<(), Failure> {
         let Some(folder) = &self.args.output else { return Ok(()) };
         let (h, w) = (self.height, self.width);
         if let Some(id) = masks.obj_ids.iter().find(|id| !(1..=255).contains(*id)) {
@@ -90,8 +90,7 @@ impl<'a> Output<'a> {
         let name = format!("{:05}.png", masks.frame_idx);
         write(&folder.join(&name), &picture::encode_indexed_png(&owners, w, h)?)?;
         let picture = self.frames.read(masks.frame_idx)?;
-        let borrowed: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
-        let overlay = Overlay { picture: &picture, masks: &borrowed, prompts: &[] }.draw()?;
+        let overlay = Overlay { picture: &picture, masks: &objects.iter().collect::<Vec<_>>(), prompts: &[] }.draw()?;
         match &mut self.overlay {
             Some(video) => Ok(video.push(&to_rgb(&overlay)?)?),
             None => write(&folder.join("overlay").join(&name), &picture::encode_png(&overlay)?),

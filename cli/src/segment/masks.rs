@@ -1,0 +1,121 @@
+//! The masks of many prompts: decoded a batch at a time and kept as run lengths, so that memory does not grow with their
+//! number.
+
+use crate::Failure;
+use sam2::rle::Rle;
+use sam2::{Error, ImagePredictor, MaskBuffer, MaskFormat, PredictOptions, PredictionBuffers, Prompt};
+
+/// Prompts of a batch, at most.
+const BATCH: usize = 64;
+/// Bytes of a batch's masks, at most, where more than one prompt is in it.
+const BYTES: usize = 64 << 20;
+
+/// What was predicted for some prompts.
+#[derive(Default)]
+pub struct Found {
+    /// `masks_per_prompt` for each prompt.
+    pub masks: Vec<Rle>,
+    pub masks_per_prompt: usize,
+    /// One per mask.
+    pub iou_predictions: Vec<f32>,
+    /// One per prompt.
+    pub object_score_logits: Vec<f32>,
+    /// (masks, mask_side, mask_side)
+    pub low_res_masks: Vec<f32>,
+}
+
+impl Found {
+    /// The place of a prompt's best mask: the first of equals.
+    pub fn best(&self, prompt: usize) -> usize {
+        let iou = &self.iou_predictions;
+        let own = prompt * self.masks_per_prompt..(prompt + 1) * self.masks_per_prompt;
+        own.clone().fold(own.start, |best, i| if iou[i] > iou[best] { i } else { best })
+    }
+}
+
+/// Predictions on the current picture, batch by batch.
+pub struct Batches<'a> {
+    pub predictor: &'a mut ImagePredictor,
+    pub prompts: &'a [Prompt<'a>],
+    pub multimask_output: bool,
+    /// Of the picture.
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Batches<'_> {
+    /// Prompts of a batch whose masks have a format.
+    fn size(&self, format: MaskFormat) -> usize {
+        let bytes = format.bytes(self.masks_per_prompt(), self.height, self.width);
+        (BYTES / bytes.max(1)).clamp(1, BATCH)
+    }
+
+    pub fn masks_per_prompt(&self) -> usize {
+        if self.multimask_output { 3 } else { 1 }
+    }
+
+    fn options(&self) -> PredictOptions {
+        PredictOptions { multimask_output: self.multimask_output, ..Default::default() }
+    }
+
+    /// The masks of all prompts; `low_res` keeps the logits too.
+    pub fn find(&mut self, low_res: bool) -> Result<Found, Failure> {
+        let (n, side, options) = (self.masks_per_prompt(), self.predictor.mask_side(), self.options());
+        let (size, bytes) = (self.size(MaskFormat::Bits), MaskFormat::Bits.bytes(1, self.height, self.width));
+        let mut bits = zeros::<u8>(size.min(self.prompts.len()) * n * bytes, "masks")?;
+        let mut found = Found { masks_per_prompt: n, ..Found::default() };
+        found.iou_predictions = zeros(self.prompts.len() * n, "scores")?;
+        found.object_score_logits = zeros(self.prompts.len(), "scores")?;
+        found.low_res_masks = zeros(if low_res { self.prompts.len() * n * side * side } else { 0 }, "logits")?;
+        let Found { masks, iou_predictions, object_score_logits, low_res_masks, .. } = &mut found;
+        let logits_of_one = if low_res { n * side * side } else { 0 };
+        for (i, prompts) in self.prompts.chunks(size).enumerate() {
+            let (first, count) = (i * size, prompts.len());
+            let bits = &mut bits[..count * n * bytes];
+            let logits = &mut low_res_masks[first * logits_of_one..][..count * logits_of_one];
+            let out = PredictionBuffers {
+                masks: Some(MaskBuffer::bits(bits)),
+                iou_predictions: &mut iou_predictions[first * n..][..count * n],
+                low_res_masks: low_res.then_some(logits),
+                object_score_logits: Some(&mut object_score_logits[first..][..count]),
+            };
+            self.predictor.predict_into(prompts, options, out).map_err(|e| numbered(e, first))?;
+            let size = (self.height, self.width);
+            masks.extend(bits.chunks(bytes).map(|bits| Rle::from_bits(bits, size, (0, 0), size)));
+        }
+        Ok(found)
+    }
+
+    /// Decodes all prompts once more, and passes on the logits of each mask: (height, width).
+    pub fn each_logits(&mut self, mut each: impl FnMut(&[f32]) -> std::io::Result<()>) -> std::io::Result<()> {
+        let (n, options, size) = (self.masks_per_prompt(), self.options(), self.size(MaskFormat::Logits));
+        let pixels = self.height * self.width;
+        let count = size.min(self.prompts.len()) * n;
+        let mut logits = zeros::<f32>(count * pixels, "logits").map_err(std::io::Error::other)?;
+        let mut iou = vec![0.0; count];
+        for prompts in self.prompts.chunks(size) {
+            let count = prompts.len() * n;
+            let out = PredictionBuffers {
+                masks: Some(MaskBuffer::logits(&mut logits[..count * pixels])),
+                iou_predictions: &mut iou[..count],
+                low_res_masks: None,
+                object_score_logits: None,
+            };
+            self.predictor.predict_into(prompts, options, out).map_err(std::io::Error::other)?;
+            logits[..count * pixels].chunks(pixels).try_for_each(&mut each)?;
+        }
+        Ok(())
+    }
+}
+
+/// An error of a batch whose first prompt is number `first`: prompts are counted from the first of all.
+fn numbered(e: Error, first: usize) -> Error {
+    match e {
+        Error::Input(what) if first > 0 => Error::Input(format!("of the prompts from number {first} on: {what}")),
+        e => e,
+    }
+}
+
+fn zeros<T: Default + Clone>(n: usize, what: &'static str) -> sam2::Result<Vec<T>> {
+    crate::segment::try_collect(n, what, std::iter::repeat_n(T::default(), n))
+}
