@@ -445,8 +445,9 @@ typedef struct {
     const float *mask_input;
     // Which picture of a batch it is for.
     uint32_t image;
-    // Not used.
-    uint32_t reserved;
+    // Not 0: an empty list of points is given, where `num_points` is 0, as the reference's `point_coords` of shape (0, 2): its
+    // padding point is added, as it is to other points and boxes.
+    int32_t pad_points;
     // (mask_height, mask_width): a mask of the picture, not 0 on the object, of any size, in place of `mask_input`; null: none.
     // Pictures only.
     const uint8_t *mask;

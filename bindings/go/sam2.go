@@ -196,7 +196,7 @@ type Point struct {
 
 // Prompt is what a person says about an object.
 type Prompt struct {
-	Points []Point
+	Points []Point     // empty but not nil: as the reference's point_coords of shape (0, 2)
 	Box    *[4]float32 // left, top, right, bottom
 	Mask   []float32   // logits of an earlier mask, Prediction.LowRes; pictures only
 	Image  int         // which picture of a batch it is for
@@ -237,6 +237,9 @@ func flatten(p Prompt, maskSide int) (*flat, error) {
 		box = p.Box[:]
 	}
 	f.c.num_points, f.c.points, f.c.box_ = C.uint32_t(len(labels)), floats(xy), floats(box)
+	if p.Points != nil {
+		f.c.pad_points = 1
+	}
 	f.c.mask_input, f.c.image = floats(p.Mask), C.uint32_t(p.Image)
 	if len(labels) > 0 {
 		m := C.malloc(C.size_t(4 * len(labels)))

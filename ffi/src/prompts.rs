@@ -23,8 +23,9 @@ pub struct sam2_prompt {
     pub mask_input: *const f32,
     /// Which picture of a batch it is for.
     pub image: u32,
-    /// Not used.
-    pub reserved: u32,
+    /// Not 0: an empty list of points is given, where `num_points` is 0, as the reference's `point_coords` of shape (0, 2): its
+    /// padding point is added, as it is to other points and boxes.
+    pub pad_points: i32,
     /// (mask_height, mask_width): a mask of the picture, not 0 on the object, of any size, in place of `mask_input`; null: none.
     /// Pictures only.
     pub mask: *const u8,
@@ -44,7 +45,7 @@ unsafe impl Sized32 for sam2_prompt {
         box_: std::ptr::null(),
         mask_input: std::ptr::null(),
         image: 0,
-        reserved: 0,
+        pad_points: 0,
         mask: std::ptr::null(),
         mask_width: 0,
         mask_height: 0,
@@ -131,7 +132,7 @@ unsafe fn prompt(p: &sam2_prompt, mask_side: usize) -> Result<Prompt<'static>> {
             engine::MAX_POINTS
         )));
     }
-    let mut out = Prompt::new();
+    let mut out = Prompt { pad_points: p.pad_points != 0, ..Prompt::new() };
     for i in 0..n {
         // SAFETY: the caller's promise.
         let (x, y, label) =

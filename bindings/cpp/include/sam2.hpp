@@ -342,6 +342,8 @@ struct prompt {
     // A mask of the picture in place of `mask_input`, (mask_height, mask_width), of any size: not 0 on the object; or empty.
     span<const std::uint8_t> mask;
     std::uint32_t mask_width = 0, mask_height = 0;
+    // Without points, an empty list of points is given, as the reference's point_coords of shape (0, 2).
+    bool pad_points = false;
 };
 
 namespace detail {
@@ -360,6 +362,7 @@ class flat_prompt {
         c.box_ = box_.empty() ? nullptr : box_.data();
         c.mask_input = p.mask_input.size() ? p.mask_input.data() : nullptr;
         c.image = p.image;
+        c.pad_points = p.pad_points;
         c.mask = p.mask.size() ? p.mask.data() : nullptr;
         c.mask_width = p.mask_width, c.mask_height = p.mask_height;
     }
