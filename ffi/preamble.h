@@ -11,7 +11,8 @@
  * before still works. No panic, exception or abort of the library crosses this interface.
  *
  * Handles are looked up, never followed: one that is stale, null or of another kind is SAM2_ERROR_INVALID_HANDLE. Destroy
- * every handle once, in any order, on any thread; what another handle needs of it stays.
+ * every handle once, in any order, on any thread; what another handle needs of it stays. A predictor that a call or a job uses
+ * is not destroyed: SAM2_ERROR_BUSY.
  *
  * Threads. A model may be used by any number of threads at once. A predictor is for one at a time: a call on one that is in
  * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
@@ -29,6 +30,13 @@
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
  * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
+ *
+ * Out of memory. Where the system has no more memory, calls fail with SAM2_ERROR_OUT_OF_MEMORY, and what was there before still
+ * works. Small allocations of a call that is to fail come from a reserve of the library.
+ *
+ * Fork. A child of fork() that uses its parent's models works on the calling thread alone, and its jobs run on threads of its
+ * own. A fork while another thread is inside the library is as with every library: the child may only call exec or _exit.
+ * GPUs, and videos that ffmpeg decodes, cannot be shared with a child.
  *
  * CUDA. Pictures and masks may be in the memory of the GPU that the model runs on, in its primary context; a stream orders the
  * library's work with the caller's. The context that is current is so after each call.

@@ -479,7 +479,9 @@ typedef struct {
     int32_t no_postprocessing;
     // Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
     int32_t no_mmap;
-    // A configuration in the reference's structure, UTF-8 text; null: the model is recognised by its tensors.
+    // A configuration, UTF-8: the text of one in the reference's structure, the path of a file, or the reference's name of a
+    // published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
+    // checkpoint, else the model is recognised by its tensors.
     const char *config_yaml;
     // Changes of the configuration, "model.image_size=512", one per line; null: none.
     const char *overrides;
@@ -570,7 +572,8 @@ typedef struct {
     uint32_t struct_size;
     // Of a stream: so many frames before the last are kept, pictures and masks; or SAM2_RETAIN_EVERYTHING.
     uint32_t window;
-    // Not 0: corrections of tracked frames outlast the next propagation over them.
+    // Not 0: corrections of tracked frames outlast the next propagation over them. See
+    // `sam2_video_predictor_add_new_points_or_box`.
     int32_t legacy_corrections;
     // Not 0: memories are kept in the host's memory.
     int32_t offload_state_to_cpu;
@@ -580,6 +583,11 @@ typedef struct {
     void *workspace;
     // Bytes of it.
     uint64_t workspace_size;
+    // Not 0: of a damaged or joined video file the frames that decode are taken, which a warning counts, and damaged pictures
+    // of a folder are passed over by propagation, with a warning each. 0: both are errors.
+    int32_t keep_damaged;
+    // 0
+    uint32_t reserved;
 } sam2_video_options;
 
 // What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.
@@ -846,13 +854,16 @@ sam2_status sam2_set_log_callback(int32_t level,
 // `path` ends in 0; `mask` has width times height bytes.
 sam2_status sam2_mask_write_png(const char *path, const uint8_t *mask, uint32_t width, uint32_t height);
 
-// Loads a checkpoint, a .safetensors or .pt file or a folder that holds one, onto a device.
+// Loads a checkpoint, a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one, onto
+// a device.
 //
 // `options` may be null. On success `*out` is a model, to be given to `sam2_model_destroy`.
 //
 // Pointers:
 // Texts end in 0; `out` is writable.
-sam2_status sam2_model_load(const char *path, const sam2_model_options *options_, sam2_model **out);
+sam2_status sam2_model_load(const char *path,
+                            const sam2_model_options *options_,
+                            sam2_model **out);
 
 // As `sam2_model_load`, of a checkpoint in memory, which is not needed after the call.
 //
@@ -957,6 +968,11 @@ int32_t sam2_last_errno(void);
 
 // Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
 // null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
+//
+// Corrections: a prompt on a frame that was tracked changes its mask at once, but as in the reference the next propagation
+// over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate from t + 1
+// (backwards from t - 1): the frames that follow attend to the corrected one. `legacy_corrections` in the options keeps
+// corrections through propagation.
 //
 // Pointers:
 // `prompt` is readable, and what it points at; `masks` describes what is there.
@@ -1082,7 +1098,10 @@ sam2_status sam2_video_predictor_push_frame_async(sam2_video_predictor *video,
 sam2_status sam2_push_frames(sam2_push *pushes,
                              size_t count);
 
-// Opens a folder of frames named by their numbers (00000.jpg, ...), or a video file, which needs the program `ffmpeg`.
+// Opens a folder of frames, or a video file, which needs the program `ffmpeg`. The frames of a folder are its JPEG files, or
+// else its PNG files, that are named by numbers (00000.jpg, frame_0001.jpg, 1690000000.5.jpg), in natural order; a warning
+// counts the files that are left out.
+//
 // `options` may be null. On success `*out` is to be given to `sam2_video_predictor_destroy`.
 //
 // Pointers:

@@ -2,26 +2,29 @@
 
 /// What the engine has to say goes through this crate, to whichever logger the program has.
 pub use log;
-/// The engine underneath, for its own tests and benchmarks: operations trust their operands, so what is safe to call
+/// The engine underneath, for the project's own tests, benchmarks and program: operations trust their operands, so what is safe to call
 /// there keeps memory safe only with tensors and indices that fit.
 #[doc(hidden)]
 pub use sam2_engine as engine;
 pub use sam2_engine::backend::Memory;
+pub use sam2_engine::cpu::bind_thread;
 pub use sam2_engine::cpu::simd::Isa;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
-    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, ImagePredictor,
-    ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory,
-    Masks, Model, PixelFormat, PixelValue, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
+    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, FramesOptions,
+    ImagePredictor, ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat,
+    MaskMemory, Masks, Model, PixelFormat, PixelValue, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
     PredictionBuffers, Probe, Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor,
-    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, labels, manifest,
-    mask_logits, parse_prompts, picture, rle,
+    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, is_hidden, labels, manifest,
+    mask_logits, natural_order, parse_prompts, picture, rle,
 };
 
+mod configuration;
 mod devices;
 mod doctor;
 
+pub use configuration::config;
 pub use devices::{Device, Gpu, cuda_architectures, gpus};
 pub use doctor::{Finding, diagnose};
 
@@ -39,12 +42,12 @@ pub struct LoadOptions {
     /// Threads of the CPU; 0: as many as the machine offers, or one for each of `cpus`.
     pub threads: usize,
     /// CPUs that the engine's threads are bound to, in turn, as the system numbers them; none: wherever the system puts them.
-    /// The thread that makes a call works too, and stays where it is. Linux alone.
+    /// The thread that makes a call works too, and stays where it is: see [`bind_thread`]. Linux alone.
     pub cpus: Vec<usize>,
     /// The CPU's instruction set; none: the best it has. One that it lacks is an error.
     pub instructions: Option<Isa>,
-    /// A configuration file in the reference's structure; without one the model is recognised by its tensors, or a
-    /// folder's only YAML file is taken.
+    /// A configuration: a file, or the reference's name of a published one (`configs/sam2.1/sam2.1_hiera_t.yaml`, with or
+    /// without folders and ending). None: [`config`] finds it.
     pub config: Option<PathBuf>,
     /// `key=value` as Hydra takes them; they win over the configuration.
     pub overrides: Vec<String>,
@@ -73,9 +76,11 @@ impl Default for LoadOptions {
     }
 }
 
-/// Loads a checkpoint: a `.safetensors` or `.pt` file, or a folder that holds one.
+/// Loads a checkpoint, whatever form [`Checkpoint::open`] takes, under the configuration that [`config`] finds.
 pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
-    load_checkpoint(&open(path.as_ref(), options)?, &config(path.as_ref(), options)?, options)
+    let checkpoint = open(path.as_ref(), options)?;
+    let (config, _) = config(path, &checkpoint, options)?;
+    load_config(&checkpoint, &config, options)
 }
 
 /// Opens a checkpoint as `options` say.
@@ -83,30 +88,29 @@ pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Checkpoint>
     if options.mmap { Checkpoint::open(path) } else { Checkpoint::read(path) }
 }
 
-/// Loads an open checkpoint; `yaml` is its configuration's text, if one is given.
+/// Loads an open checkpoint; `yaml` is its configuration's text, if one is given, in place of `options.config`.
 pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: &LoadOptions) -> Result<Model> {
-    let yaml = match yaml {
-        Some(yaml) => yaml,
-        None => Variant::of(checkpoint)?.yaml,
-    };
-    let mut overrides = options.overrides.clone();
-    overrides.extend(options.image_size.map(|n| format!("model.image_size={n}")));
-    let config = Config::parse(yaml, &overrides, options.postprocessing)?;
+    let (config, _) = configuration::given(checkpoint, yaml.as_deref(), options)?;
+    load_config(checkpoint, &config, options)
+}
+
+/// Loads an open checkpoint under a configuration; of `options` the device, precision, threads, CPUs and instruction set count.
+pub fn load_config(checkpoint: &Checkpoint, config: &Config, options: &LoadOptions) -> Result<Model> {
     let load_cpu = || {
         let cpu = cpu::Cpu::on_cpus(options.threads, &options.cpus, options.instructions)?;
-        Model::load(cpu, checkpoint, &config, options.precision)
+        Model::load(cpu, checkpoint, config, options.precision)
     };
     match options.device {
         Device::Auto => match gpu(0) {
-            Ok(gpu) => Model::load(gpu, checkpoint, &config, options.precision),
+            Ok(gpu) => Model::load(gpu, checkpoint, config, options.precision),
             Err(why) => {
                 log::info!("on the CPU: {why}");
                 load_cpu()
             }
         },
         Device::Cpu => load_cpu(),
-        Device::Uuid(uuid) => Model::load(gpu(devices::find(uuid)?)?, checkpoint, &config, options.precision),
-        Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, &config, options.precision),
+        Device::Uuid(uuid) => Model::load(gpu(devices::find(uuid)?)?, checkpoint, config, options.precision),
+        Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, config, options.precision),
     }
 }
 
@@ -119,20 +123,4 @@ fn gpu(index: usize) -> Result<sam2_cuda::Cuda<sam2_cuda::Driver>> {
 #[cfg(not(feature = "cuda"))]
 fn gpu(_: usize) -> Result<cpu::Cpu> {
     Err(Error::Device("built without CUDA; build again with the feature `cuda`".into()))
-}
-
-/// The text of the configuration that `options` or the checkpoint's folder give.
-pub fn config(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Option<String>> {
-    let file = match &options.config {
-        Some(file) => Some(file.clone()),
-        None if path.as_ref().is_dir() => match &checkpoint::files_with(path.as_ref(), &["yaml", "yml"])?[..] {
-            [only] => Some(only.clone()),
-            _ => None,
-        },
-        None => None,
-    };
-    let read = |file: PathBuf| {
-        std::fs::read_to_string(&file).map_err(|source| Error::Io { path: file.display().to_string(), source })
-    };
-    file.map(read).transpose()
 }

@@ -225,6 +225,35 @@ fn a_search_ends_when_it_should() {
     assert_eq!(generator.generate(&frame).unwrap(), all, "and afterwards as before");
 }
 
+/// Crops without pixels are left out; with the others everything is as ever.
+#[test]
+fn crops_of_tiny_pictures() {
+    let mini = Mini::load("mini21");
+    let pixels: Vec<u8> = (0..20 * 300 * 3).map(|i| (i * 7 % 251) as u8).collect();
+    for (width, height) in [(1, 1), (1, 9), (9, 1), (10, 10), (300, 20)] {
+        for crop_n_layers in if width == 300 { 3..4 } else { 1..5 } {
+            let options = AutomaticMaskGeneratorOptions {
+                points_per_side: Some(1),
+                points_per_batch: usize::MAX,
+                pred_iou_thresh: 0.0,
+                stability_score_thresh: 0.0,
+                box_nms_thresh: 1.0,
+                crop_nms_thresh: 1.0,
+                crop_n_layers,
+                min_mask_region_area: usize::MAX,
+                ..Default::default()
+            };
+            let frame = Frame::rgb8(&pixels[..3 * width * height], width, height).unwrap();
+            for m in find(&mini.model, &options, &frame) {
+                let [left, top, w, h] = m.crop_box;
+                assert!(w >= 1.0 && h >= 1.0 && left + w <= width as f32 && top + h <= height as f32, "{m:?}");
+                assert_eq!((m.segmentation.width, m.segmentation.height), (width, height));
+                assert!(m.area as usize <= width * height);
+            }
+        }
+    }
+}
+
 #[test]
 fn settings_that_keep_nothing_or_mean_nothing() {
     let mini = Mini::load("mini21");
@@ -246,14 +275,22 @@ fn settings_that_keep_nothing_or_mean_nothing() {
         |o| o.point_grids = Some(vec![vec![[0.5, 1.5]]]),
         |o| o.point_grids = Some(vec![vec![[0.5, 0.5], [f64::NAN, 0.5]]]),
     ];
-    let changes: [Change; 9] = [
+    let changes: [Change; 17] = [
         |o| o.points_per_side = Some(0),
         |o| o.points_per_side = Some(5000),
         |o| o.points_per_batch = 0,
         |o| o.pred_iou_thresh = f32::NAN,
         |o| o.stability_score_offset = f32::INFINITY,
         |o| o.crop_overlap_ratio = 1.0,
+        |o| o.crop_overlap_ratio = -0.1,
+        |o| o.crop_overlap_ratio = f64::NAN,
+        |o| o.crop_overlap_ratio = f64::INFINITY,
+        |o| o.crop_overlap_ratio = 1e300,
         |o| o.crop_n_layers = 7,
+        |o| o.crop_n_layers = 64,
+        |o| o.crop_n_layers = usize::MAX,
+        |o| o.points_per_side = Some(usize::MAX),
+        |o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (6, usize::MAX),
         |o| (o.crop_n_layers, o.crop_n_points_downscale_factor) = (2, 2),
         |o| o.crop_n_points_downscale_factor = 0,
     ];

@@ -5,14 +5,32 @@ mod common;
 use common::file;
 use libtest_mimic::{Arguments, Trial};
 use sam2::ffmpeg::Ffmpeg;
+use sam2::log::{self, Log, Metadata, Record};
 use sam2::picture::{self, Picture};
-use sam2::{Error, Frames};
+use sam2::{Error, Frames, FramesOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SAMPLE: &str = "demo/samples/video1/frames";
+
+/// The library's warnings.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Notes;
+
+impl Log for Notes {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        NOTES.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
 
 /// An empty folder.
 fn folder(name: &str) -> PathBuf {
@@ -105,6 +123,97 @@ fn folders_have_an_order_and_gaps() {
     assert!(matches!(Frames::open(file("nowhere")), Err(Error::Io { .. })));
 }
 
+/// A folder of empty files of these names.
+fn named(name: &str, files: &[&str]) -> PathBuf {
+    let folder = folder(name);
+    files.iter().for_each(|file| std::fs::write(folder.join(file), b"").unwrap());
+    folder
+}
+
+fn names_of(folder: &Path) -> Result<Vec<String>, Error> {
+    let name = |file: PathBuf| file.file_name().unwrap().to_str().unwrap().to_string();
+    Ok(Frames::list(folder)?.into_iter().map(name).collect())
+}
+
+fn which_files_are_frames() {
+    for (files, want, note) in [
+        // The reference's: masks of the same numbers beside JPEG frames.
+        (&["0.jpg", "0.png", "1.JPEG", "1.png"][..], &["0.jpg", "1.JPEG"][..], "2 others are left out: *.png (2)"),
+        (&["00000.png", "1.PNG", "10.png", "2.png"], &["00000.png", "1.PNG", "2.png", "10.png"], ""),
+        (
+            &["frame_0010.jpg", "frame_2.jpg", "frame_0001.jpg"],
+            &["frame_0001.jpg", "frame_2.jpg", "frame_0010.jpg"],
+            "",
+        ),
+        (
+            &["1690000000.15.jpg", "1690000000.2.jpg", "1690000000.1.jpg"],
+            &["1690000000.1.jpg", "1690000000.15.jpg", "1690000000.2.jpg"],
+            "",
+        ),
+        (
+            &["img (10).jpg", "img (2).jpg", "img.jpg"],
+            &["img (2).jpg", "img (10).jpg"],
+            "1 others are left out: img.jpg (1)",
+        ),
+        // Plain numbers before any other series, however large.
+        (
+            &["2.jpg", "key_1.jpg", "key_3.jpg", "notes.txt"],
+            &["2.jpg"],
+            "3 others are left out: key_*.jpg (2), notes.txt (1)",
+        ),
+        (&["a_1.jpg", "a_2.jpg", "b_1.jpg"], &["a_1.jpg", "a_2.jpg"], "1 others are left out: b_*.jpg (1)"),
+        (&["cover.jpg", "1.png", "2.png"], &["1.png", "2.png"], "1 others are left out: cover.jpg (1)"),
+        // What systems make.
+        (&[".DS_Store", "._0.jpg", ".0.jpg", "Thumbs.db", "desktop.ini", "0.jpg"], &["0.jpg"], ""),
+        (&["1.webp", "2.webp"], &["1.webp", "2.webp"], ""),
+    ] {
+        let folder = named("which", files);
+        NOTES.lock().unwrap().clear();
+        assert_eq!(names_of(&folder).unwrap(), want);
+        let said = NOTES.lock().unwrap().join("|");
+        assert!(if note.is_empty() { said.is_empty() } else { said.ends_with(note) }, "{files:?}: {said}");
+    }
+    let folder = named("which", &["1.jpg"]);
+    ["@eaDir", "2.jpg", "masks"].iter().for_each(|name| std::fs::create_dir(folder.join(name)).unwrap());
+    assert_eq!(names_of(&folder).unwrap(), ["1.jpg"]);
+    for (files, says) in [
+        (&["0.jpg", "00000.jpg"][..], "two files for one frame: 0"),
+        (&["7.jpg", "7.jpeg"], "two files for one frame: 7."),
+        (&["f1.png", "f01.PNG"], "two files for one frame: f"),
+        (&["left_1.jpg", "right_1.jpg"], "which files are the frames? left_*.jpg (1), right_*.jpg (1)"),
+        (
+            &["a.jpg", "b.txt"],
+            "no frames named by numbers, such as 00000.jpg or frame_0001.png; it has a.jpg (1), b.txt (1)",
+        ),
+        (&[".0.jpg"], "no frames named"),
+    ] {
+        let found = names_of(&named("which", files));
+        assert!(matches!(&found, Err(Error::Input(what)) if what.contains(says)), "{files:?}: {found:?}");
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Every third frame, of a folder and of a video, in any order.
+fn every_nth_frame() {
+    let want: Vec<Picture> = sample().into_iter().skip(1).step_by(3).collect();
+    let frames = Frames::folder(file(SAMPLE)).unwrap().every(3, 1).unwrap();
+    same(&frames, &want);
+    assert_eq!([0, 1, 7, 8].map(|i| frames.name(i)), [Some("00001"), Some("00004"), Some("00022"), None]);
+    same(&Frames::pictures(sample()).every(3, 1).unwrap(), &want);
+    for (stride, first) in [(0, 0), (1, 24), (usize::MAX, usize::MAX)] {
+        assert!(matches!(Frames::folder(file(SAMPLE)).unwrap().every(stride, first), Err(Error::Input(_))));
+    }
+    assert_eq!(frames.every(usize::MAX, 7).unwrap().len(), 1);
+}
+
+fn frames_know_their_names() {
+    let folder = named("names", &["00105.jpg", "00100.jpg"]);
+    let frames = Frames::folder(&folder).unwrap();
+    assert_eq!([0, 1, 2].map(|i| frames.name(i)), [Some("00100"), Some("00105"), None]);
+    assert_eq!(Frames::pictures(vec![]).name(0), None);
+    let _ = std::fs::remove_dir_all(folder);
+}
+
 fn any_order_gives_the_same_pixels() {
     let want = sample();
     same(&Frames::pictures(want.clone()), &want);
@@ -192,6 +301,10 @@ fn a_video_is_its_frames() {
     }
     let frames = Frames::video(folder.join("clip.mkv")).unwrap();
     same(&frames, &want);
+    let every = frames.every(5, 2).unwrap();
+    same(&every, &want.iter().skip(2).step_by(5).cloned().collect::<Vec<_>>());
+    assert_eq!(every.rate(), Some(30e3 / 1001.0 / 5.0));
+    drop(every);
     // Backwards, the block holds what comes next, and shrinks; forwards there is none.
     frames.read(23).unwrap();
     frames.read(22).unwrap();
@@ -250,15 +363,19 @@ fn what_is_no_video_is_said() {
     let clip = clip(&folder, "clip.mkv");
     says(Frames::video(write("list.ffconcat", b"ffconcat version 1.0\nfile clip.mkv\n")), "not read as a video");
     let bytes = std::fs::read(&clip).unwrap();
-    says(Frames::video(write("cut.mkv", &bytes[..bytes.len() / 2])), "ended prematurely, after");
+    let cut = write("cut.mkv", &bytes[..bytes.len() / 2]);
+    says(Frames::video(&cut), "frames decode; matroska,webm: File ended prematurely");
+    assert!((5..20).contains(
+        &Frames::open_with(&cut, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap().len()
+    ));
     ffmpeg(&["-i", &clip.display().to_string(), "-c:v", "mpeg4"], &folder.join("whole.mp4"));
     let mp4 = std::fs::read(folder.join("whole.mp4")).unwrap();
     says(Frames::video(write("cut.mp4", &mp4[..mp4.len() * 2 / 3])), "");
     let mut damaged = mp4;
     (20_000..24_000).for_each(|i| damaged[i] = ((i * 7919) >> 3) as u8);
-    says(Frames::video(write("damaged.mp4", &damaged)), ", after ");
+    says(Frames::video(write("damaged.mp4", &damaged)), "frames decode; ");
     ffmpeg(&["-f", "lavfi", "-i", "sine=d=1", "-c:a", "pcm_s16le"], &folder.join("sound.mkv"));
-    says(Frames::video(folder.join("sound.mkv")), "matches no streams");
+    says(Frames::video(folder.join("sound.mkv")), "no video stream");
     // Another size halfway.
     let part = |size: &str, name: &str| {
         let path = folder.join(name);
@@ -266,9 +383,82 @@ fn what_is_no_video_is_said() {
         std::fs::read(path).unwrap()
     };
     let (wide, high) = (part("320x240", "wide.m2v"), part("240x320", "high.m2v"));
-    says(Frames::video(write("both.m2v", &[wide, high].concat())), "has 240 pixels across, those before it 320");
+    let both = write("both.m2v", &[wide, high].concat());
+    says(Frames::video(&both), "23 frames decode; frame 23 has ");
+    let kept = Frames::open_with(&both, &FramesOptions { keep_damaged: true, ..Default::default() }).unwrap();
+    assert_eq!((kept.len(), kept.read(22).unwrap().width), (23, 320));
+    drop(kept);
     assert!(start.elapsed() < Duration::from_secs(20));
     assert!(soon(|| helpers() == 0));
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// A damaged or joined recording is refused each time it is opened, with the same words; or what decodes of it is taken, the
+/// same each time.
+fn damaged_videos_have_one_policy() {
+    let kept = FramesOptions { keep_damaged: true, ..Default::default() };
+    for (name, count, says) in [
+        ("cut_t.ts", 7, "error while decoding MB 9 14, bytestream -6"),
+        ("bits.mp4", 12, "error while decoding MB"),
+        ("bits.ts", 11, "co located POCs unavailable"),
+        ("pts_back.ts", 24, "corrupt input packet"),
+    ] {
+        let path = file(&format!("tests/data/video/{name}"));
+        let mut words = Vec::new();
+        for _ in 0..if name == "cut_t.ts" { 20 } else { 3 } {
+            words.push(Frames::video(&path).err().map(|e| e.to_string()).unwrap_or_else(|| panic!("{name} is taken")));
+        }
+        let want = format!("damaged, or joined of several recordings: {count} frames decode; ");
+        assert!(words[0].contains(&want) && words[0].contains(says), "{}", words[0]);
+        assert!(words[0].contains("--keep-damaged") && !words[0].contains("0x"), "{}", words[0]);
+        assert!(words.iter().all(|w| *w == words[0]), "{words:?}");
+        let read = || {
+            NOTES.lock().unwrap().clear();
+            let frames = Frames::open_with(&path, &kept).unwrap();
+            let note = NOTES.lock().unwrap().join("|");
+            assert!(note.contains(&want) && note.contains(name), "{note}");
+            // On average: of `bits.ts` a frame is lost.
+            assert_eq!(
+                (frames.len(), frames.rate().map(f64::ceil)),
+                (count, Some(if count == 11 { 11.0 } else { 12.0 }))
+            );
+            (0..count).map(|i| frames.read(i).unwrap()).collect::<Vec<_>>()
+        };
+        assert!(read() == read());
+    }
+    NOTES.lock().unwrap().clear();
+    says(Frames::video(file("tests/data/video/sound.m4a")), "no video stream: the file has only sound");
+    says(Frames::open_with(file("tests/data/video/sound.m4a"), &kept).map(drop), "no video stream");
+    // An edit list that cuts six frames off, as players apply it.
+    assert_eq!(Frames::open_with(file("tests/data/video/editlist.mp4"), &kept).unwrap().len(), 6);
+    assert!(NOTES.lock().unwrap().is_empty());
+}
+
+fn short_clips_have_their_exact_rate() {
+    let folder = folder("rates");
+    let all = format!("{SAMPLE}/%05d.jpg");
+    for (rate, exact) in [
+        ("22", 22.0),
+        ("28", 28.0),
+        ("31", 31.0),
+        ("52", 52.0),
+        ("55", 55.0),
+        ("24", 24.0),
+        ("30", 30.0),
+        ("60", 60.0),
+        ("120", 120.0),
+        ("15/2", 7.5),
+        ("24000/1001", 24e3 / 1001.0),
+        ("30000/1001", 30e3 / 1001.0),
+        ("60000/1001", 60e3 / 1001.0),
+    ] {
+        for (name, count) in [("clip.mp4", "2"), ("clip.mkv", "8")] {
+            let path = folder.join(name);
+            ffmpeg(&["-framerate", rate, "-i", &all, "-frames:v", count, "-s", "64x48", "-c:v", "mpeg4"], &path);
+            let frames = Frames::video(&path).unwrap();
+            assert_eq!((frames.len().to_string().as_str(), frames.rate()), (count, Some(exact)), "{name} at {rate}");
+        }
+    }
     let _ = std::fs::remove_dir_all(folder);
 }
 
@@ -317,7 +507,8 @@ fn with_ffmpeg(program: &Path, video: &Path) -> String {
 
 /// What [`opened`] runs.
 fn open_and_tell(path: &Path) {
-    match Frames::video(path).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
+    let options = FramesOptions { decoder_timeout: Some(Duration::from_secs(3)), ..Default::default() };
+    match Frames::open_with(path, &options).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
         Ok((count, _)) => println!("{count} frames"),
         Err(e) => println!("{e}"),
     }
@@ -352,6 +543,13 @@ fn an_ffmpeg_that_is_not_as_expected() {
         (lists, "printf 'P6\\n1 2\\n255\\nabcdef'", "frame 0 has 1x2 pixels"),
         (lists, "echo no picture", "frame 0: the video ended after 0 of 1 frames"),
         (lists, "exec yes garbage", "not what ffmpeg writes"),
+        (lists, "exec cat /dev/zero", "not what ffmpeg writes"),
+        (lists, "head -c 64 /dev/zero; exec sleep 1000", "not what ffmpeg writes"),
+        (lists, "exec sleep 1000", "ffmpeg has decoded nothing for 3 seconds"),
+        (lists, "printf 'P6\\n2 1\\n255\\nab'; exec sleep 1000", "ffmpeg has decoded nothing for 3 seconds"),
+        ("exec sleep 1000", "", "ffmpeg has decoded nothing for 3 seconds"),
+        ("exec >&-; sleep 1000", "", "does not end"),
+        ("exec cat /dev/zero", "", "ffmpeg told"),
         (lists, "echo it broke >&2; exit 3", "frame 0: it broke"),
         (lists, "kill -9 $$", "SIGKILL"),
         ("kill -9 $$", "", "SIGKILL"),
@@ -371,6 +569,8 @@ fn main() {
     if let Some(path) = std::env::var_os("OPEN_AND_TELL") {
         return open_and_tell(path.as_ref());
     }
+    log::set_logger(&Notes).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
     let (found, ci) = (Ffmpeg::find().is_ok(), std::env::var_os("CI").is_some());
     let trial = |name: &str, test: fn(), needs_ffmpeg: bool| {
         let run = move || {
@@ -381,6 +581,9 @@ fn main() {
     };
     let trials = vec![
         trial("folders_have_an_order_and_gaps", folders_have_an_order_and_gaps, false),
+        trial("which_files_are_frames", which_files_are_frames, false),
+        trial("every_nth_frame", every_nth_frame, false),
+        trial("frames_know_their_names", frames_know_their_names, false),
         trial("any_order_gives_the_same_pixels", any_order_gives_the_same_pixels, false),
         trial("a_frame_is_decoded_once_and_ahead", a_frame_is_decoded_once_and_ahead, false),
         trial("a_damaged_file_is_one_frame", a_damaged_file_is_one_frame, false),
@@ -388,6 +591,8 @@ fn main() {
         trial("a_video_is_its_frames", a_video_is_its_frames, true),
         trial("frames_are_counted_as_they_are_shown", frames_are_counted_as_they_are_shown, true),
         trial("what_is_no_video_is_said", what_is_no_video_is_said, true),
+        trial("damaged_videos_have_one_policy", damaged_videos_have_one_policy, true),
+        trial("short_clips_have_their_exact_rate", short_clips_have_their_exact_rate, true),
         trial("a_video_that_fails_later", a_video_that_fails_later, true),
         trial("an_ffmpeg_that_is_not_as_expected", an_ffmpeg_that_is_not_as_expected, false),
     ];

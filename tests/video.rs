@@ -2,9 +2,13 @@
 
 mod common;
 
+use common::masks::iou;
+use common::samples::sample_labels;
 use common::*;
 use sam2::picture::Picture;
-use sam2::{Error, FrameMasks, Frames, Point, Prompt, VideoPredictor};
+use sam2::{
+    Device, Error, FrameMasks, Frames, FramesOptions, LoadOptions, Point, Prompt, VideoPredictor, VideoPredictorOptions,
+};
 
 fn sample() -> Frames {
     Frames::folder(file("demo/samples/video1/frames")).unwrap()
@@ -143,4 +147,90 @@ fn masks_of_floats() {
             other => panic!("{says}: {:?}", other.map(|m| m.frame_idx)),
         }
     }
+}
+
+/// An object that was lost and is shown again on a tracked frame is followed from there, also where the frames around a
+/// prompt are forgotten: the corrected frame itself is not.
+#[test]
+fn a_correction_outlasts_the_clearing_around_it() {
+    let overrides = vec!["++model.clear_non_cond_mem_around_input=true".to_string()];
+    for (overrides, corrections) in [(vec![], 1), (overrides.clone(), 1), (overrides, 2)] {
+        let options = LoadOptions { device: Device::Cpu, overrides, ..Default::default() };
+        let model = sam2::load(file("demo"), &options).unwrap();
+        let frames = Frames::folder(file("tests/data/lost/frames")).unwrap();
+        let mut p = model.video_predictor(frames, Default::default()).unwrap();
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(40.0, 80.0, 1), true, true).unwrap();
+        p.propagate_in_video(None, None, false, |_| true).unwrap();
+        // Of two corrections close together, the later does not clear the earlier.
+        p.add_new_points_or_box(14, 1, &Prompt::new().bounds([238.0, 130.0, 298.0, 190.0]), true, true).unwrap();
+        if corrections == 2 {
+            let mask = sample_labels("tests/data/lost/masks/00013.png");
+            p.add_new_mask(13, 1, &mask, 240, 320).unwrap();
+        }
+        let mut found = Vec::new();
+        p.propagate_in_video(Some(15), None, false, |masks| {
+            found.push(masks);
+            true
+        })
+        .unwrap();
+        for frame in [15, 18, 23] {
+            let labels = sample_labels(&format!("tests/data/lost/masks/{frame:05}.png"));
+            let iou = iou(found[frame - 15].masks.iter().zip(&labels).map(|(&v, &label)| (v > 0.0, label != 0)));
+            assert!(iou > 0.95, "frame {frame}: {iou}");
+        }
+    }
+}
+
+/// Memory that is forgotten changes no mask: forwards, and backwards from the same frame.
+#[test]
+fn what_is_forgotten_is_not_attended_to() {
+    let run = |forget_tracked_frames| {
+        let options = VideoPredictorOptions { forget_tracked_frames, ..Default::default() };
+        let clip = sample();
+        let at = |i: usize| i.abs_diff(24).min(23);
+        let frames = Frames::pictures((0..48).map(|i| (*clip.read(at(i)).unwrap()).clone()).collect());
+        let mut p = demo().video_predictor(frames, options).unwrap();
+        p.add_new_points_or_box(20, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+        p.add_new_points_or_box(26, 2, &Prompt::new().bounds([346.0, 175.0, 428.0, 266.0]), true, true).unwrap();
+        let mut all = Vec::new();
+        for reverse in [false, true] {
+            p.propagate_in_video(Some(20), None, reverse, |masks| {
+                all.push(masks);
+                true
+            })
+            .unwrap();
+        }
+        (all, p.memory_bytes()[1])
+    };
+    let ((kept, much), (forgotten, little)) = (run(false), run(true));
+    assert_eq!((kept.len(), forgotten.len()), (28 + 21, 28 + 21));
+    assert!(kept == forgotten && little * 10 < much, "{little} of {much} bytes");
+}
+
+/// A damaged picture is an error; or it is passed over, and the others keep their numbers.
+#[test]
+fn a_damaged_frame_is_passed_over() {
+    let folder = std::env::temp_dir().join(format!("sam2-video-{}-damaged", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for i in 0..6 {
+        let bytes = std::fs::read(file(&format!("demo/samples/video1/frames/{i:05}.jpg"))).unwrap();
+        let len = if [0, 3].contains(&i) { bytes.len() / 2 } else { bytes.len() };
+        std::fs::write(folder.join(format!("{i}.jpg")), &bytes[..len]).unwrap();
+    }
+    let run = |keep_damaged| {
+        let frames = Frames::open_with(&folder, &FramesOptions { keep_damaged, ..Default::default() })?;
+        let mut p = demo().video_predictor(frames, Default::default())?;
+        p.add_new_points_or_box(1, 1, &Prompt::new().point(208.0, 249.0, 1), true, true)?;
+        let mut all = Vec::new();
+        for reverse in [false, true] {
+            p.propagate_in_video(None, None, reverse, |masks| {
+                all.push(masks.frame_idx);
+                true
+            })?;
+        }
+        Ok::<_, Error>(all)
+    };
+    assert!(matches!(run(false), Err(Error::Picture { name, .. }) if name.contains("0.jpg")));
+    assert_eq!(run(true).unwrap(), [1, 2, 4, 5, 1]);
+    let _ = std::fs::remove_dir_all(folder);
 }

@@ -115,6 +115,7 @@ type Options struct {
 	Precision        int      // PrecisionAuto, F32, BF16 or F16
 	Threads          int      // of the CPU; 0: as many as there are
 	ImageSize        int      // 0: the configuration's
+	Config           string   // a file, or the reference's name of a published configuration; "": the one beside the checkpoint
 	Overrides        string
 	NoPostprocessing bool
 }
@@ -136,7 +137,7 @@ type Model struct {
 	maskSide int
 }
 
-// Load loads a checkpoint: a .safetensors or .pt file, or a folder that holds one.
+// Load loads a checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one.
 func Load(path string, o Options) (*Model, error) { return load(path, o) }
 
 // LoadContext is Load until a context is done.
@@ -156,6 +157,10 @@ func load(path string, o Options) (*Model, error) {
 	c.threads, c.image_size, c.overrides = C.uint32_t(o.Threads), C.uint32_t(o.ImageSize), overrides
 	if o.NoPostprocessing {
 		c.no_postprocessing = 1
+	}
+	if o.Config != "" {
+		c.config_yaml = C.CString(o.Config)
+		defer C.free(unsafe.Pointer(c.config_yaml))
 	}
 	if o.DeviceUUID != "" {
 		c.device_uuid = C.CString(o.DeviceUUID)

@@ -298,6 +298,13 @@ func TestErrors(t *testing.T) {
 	if _, err := Load(filepath.Join(root, "demo"), Options{Precision: 77}); status(err) != InvalidArgument {
 		t.Error(err)
 	}
+	if _, err := Load(filepath.Join(root, "demo"), Options{Config: "configs/none.yaml"}); status(err) != IO {
+		t.Error(err)
+	}
+	if _, err := Load(filepath.Join(root, "demo"), Options{Device: CPU, Config: "sam2_hiera_t.yaml"}); status(err) != BadModel {
+		t.Error(err)
+	}
+	must(Load(filepath.Join(root, "demo"), Options{Device: CPU, Config: "configs/sam2.1/sam2.1_hiera_demo.yaml"})).Close()
 	m := demo(t)
 	p := must(m.NewImagePredictor())
 	if _, err := p.Predict(Prompt{}, true); status(err) != InvalidArgument {

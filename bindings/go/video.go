@@ -36,9 +36,11 @@ type Frame struct {
 
 // VideoOptions say how a video predictor keeps what it learns; the zero value is the default.
 type VideoOptions struct {
-	Window            int // of a stream: so many frames before the last are kept; negative: all
-	LegacyCorrections bool
+	Window            int  // of a stream: so many frames before the last are kept; negative: all
+	LegacyCorrections bool // corrections of tracked frames outlast the next propagation over them
 	OffloadStateToCPU bool
+	PictureOptions         // how the pictures of a folder are read
+	KeepDamaged       bool // take what decodes of damaged videos, and pass over damaged pictures of a folder
 }
 
 func (o VideoOptions) c() C.sam2_video_options {
@@ -53,6 +55,13 @@ func (o VideoOptions) c() C.sam2_video_options {
 	if o.OffloadStateToCPU {
 		c.offload_state_to_cpu = 1
 	}
+	if o.KeepDamaged {
+		c.keep_damaged = 1
+	}
+	if o.Upright {
+		c.upright = 1
+	}
+	c.bit_depth = C.uint32_t(o.BitDepth)
 	return c
 }
 

@@ -1,17 +1,19 @@
 //! Arguments that several commands share.
 
 use crate::{Failure, progress};
+use sam2::picture::{self, Picture, ReadOptions};
 use sam2::{Checkpoint, Device, Isa, LoadOptions, Model, Precision, Variant};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which model, where, how.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Checkpoint: a .safetensors or .pt file, or a folder that holds one
+    /// Checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
-    /// Configuration in the reference's structure; without it the model is recognised by its tensors
-    #[arg(long, value_name = "YAML")]
+    /// Configuration: a file in the reference's structure, Hugging Face's config.json, or the name of a published one, such as
+    /// sam2.1_hiera_t; by default the one beside the checkpoint, else the model is recognised by its tensors
+    #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
     /// Change a key of the configuration, as in Hydra: model.image_size=512
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -37,6 +39,27 @@ pub struct ModelArgs {
     /// Side of the model's input in pixels, a multiple of 32
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
+}
+
+/// How picture files are read.
+#[derive(clap::Args)]
+pub struct PictureArgs {
+    /// Turn pictures as their EXIF orientation says, as viewers do: coordinates and masks are then on the upright picture
+    #[arg(long)]
+    upright: bool,
+    /// Bits of the values in 16-bit files, 8 to 16: with 12, the value 4095 becomes white
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(8..=16))]
+    bit_depth: Option<u8>,
+}
+
+impl PictureArgs {
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions { upright: self.upright, bit_depth: self.bit_depth }
+    }
+
+    pub fn read(&self, file: &Path) -> sam2::Result<Picture> {
+        picture::read_with(file, &self.options())
+    }
 }
 
 fn precision(text: &str) -> Result<Precision, String> {
@@ -74,9 +97,14 @@ impl ModelArgs {
 
     /// As [`Self::load`], with options made of [`Self::options`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Model, Failure> {
+        if let Some(&cpu) = self.cpus.first() {
+            let failed = |e| sam2::Error::Device(format!("cannot bind a thread to CPU {cpu}: {e}"));
+            sam2::bind_thread(cpu).map_err(failed)?;
+        }
         let bar = progress("loading the model");
         let checkpoint = sam2::open(&self.model, options)?;
-        let model = sam2::load_checkpoint(&checkpoint, &sam2::config(&self.model, options)?, options)?;
+        let (config, _) = sam2::config(&self.model, &checkpoint, options)?;
+        let model = sam2::load_config(&checkpoint, &config, options)?;
         bar.finish_and_clear();
         if self.device == Device::Auto {
             remark_on_device(&model);

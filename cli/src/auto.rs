@@ -1,22 +1,26 @@
 //! `sam2 auto`
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, PictureArgs};
 use crate::output::{self, write};
 use crate::overlay::{Overlay, colour};
 use crate::sheet::Sheet;
 use crate::{Failure, files, io, note, print};
 use sam2::picture::{self, Picture};
-use sam2::{AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Frames, Until, labels};
+use sam2::{
+    AutomaticMask, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, Frames, FramesOptions, Until, labels,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `sam2 auto`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Picture, PNG or JPEG; or a folder of them
+    /// Picture: PNG, JPEG, WebP, BMP, TIFF, GIF or PNM; or a folder of them
     image: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Points along each side of the picture
     #[arg(long, value_name = "N", default_value_t = 32)]
     points_per_side: usize,
@@ -42,7 +46,7 @@ pub struct Args {
     /// Of masks whose boxes overlap by more than this, the best stays
     #[arg(long, value_name = "X", default_value_t = 0.7, allow_hyphen_values = true)]
     box_nms_thresh: f32,
-    /// Layers of crops beside the whole picture
+    /// Layers of crops beside the whole picture, at most 6; crops of a small picture that have no pixels are left out
     #[arg(long, value_name = "N", default_value_t = 0)]
     crop_n_layers: usize,
     /// As --box-nms-thresh, between crops
@@ -90,7 +94,7 @@ enum OutputMode {
 impl Args {
     fn options(&self) -> Result<AutomaticMaskGeneratorOptions, Failure> {
         let read = |file: &PathBuf| {
-            let text = std::fs::read(file).map_err(|e| io(file, e))?;
+            let text = files::read(file, files::MAX_TEXT)?;
             let wrong = |e| files::wrong(file, format!("not a list of lists of [x, y]: {e}"));
             serde_json::from_slice::<Vec<Vec<[f64; 2]>>>(&text).map_err(wrong)
         };
@@ -150,15 +154,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     check_results(args, folder)?;
     let options = args.options()?;
+    let pictures = if folder { files::pictures(&args.image)? } else { Vec::new() };
     let mut generator = args.model.load()?.automatic_mask_generator(options)?;
     if let (true, Some(out)) = (folder, &args.output) {
-        return of_folder(&mut generator, args, out);
+        return of_folder(&mut generator, args, &pictures, out);
     }
-    let picture = picture::read(&args.image)?;
+    let picture = args.picture.read(&args.image)?;
     let frame = picture.frame()?;
     let masks = with_bar(|until| generator.generate_until(&frame, until))?.masks;
     if let Some(file) = &args.output {
-        let (map, overlay) = pictures(&picture, &masks)?;
+        let (map, overlay) = drawn(&picture, &masks)?;
         write(file, &map)?;
         if let Some(file) = output::companion(file, "overlay.png") {
             write(&file, &picture::encode_png(&overlay)?)?;
@@ -210,7 +215,7 @@ fn with_bar<T>(search: impl FnOnce(Until<'_>) -> T) -> T {
 }
 
 /// The label map of the masks as PNG, and the masks over the picture, in the same colours and with the largest below.
-fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Picture), Failure> {
+fn drawn(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Picture), Failure> {
     let (width, height) = (picture.width, picture.height);
     let mut order: Vec<usize> = (0..masks.len()).collect();
     order.sort_by_key(|&i| masks[i].area);
@@ -226,18 +231,19 @@ fn pictures(picture: &Picture, masks: &[AutomaticMask]) -> Result<(Vec<u8>, Pict
 }
 
 /// All pictures of a folder, and a contact sheet; one that cannot be read is told of and does not stop the others.
-fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) -> Result<(), Failure> {
-    let mut all = files::entries(&args.image)?;
-    all.retain(|(name, _)| {
-        let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
-        ["png", "jpg", "jpeg"].contains(&ending.as_str())
-    });
+fn of_folder(
+    generator: &mut AutomaticMaskGenerator,
+    args: &Args,
+    all: &[(String, PathBuf)],
+    out: &Path,
+) -> Result<(), Failure> {
     std::fs::create_dir_all(out).map_err(|e| io(out, e))?;
     let file = |name: &str, kind: &str| out.join(format!("{name}.{kind}"));
     let is_done = |name: &str| ["json", "labels.png", "overlay.png"].iter().all(|kind| file(name, kind).exists());
     let is_done: Vec<bool> = all.iter().map(|(name, _)| is_done(name)).collect();
     let wanted = all.iter().zip(&is_done).filter(|(_, done)| !**done).map(|((_, path), _)| path.clone());
-    let frames = Frames::files(wanted.collect());
+    let options = FramesOptions { read: args.picture.options(), ..Default::default() };
+    let frames = Frames::files_with(wanted.collect(), &options);
     let mut batch = generator.generate_batch((0..frames.len()).map(|i| frames.read(i)));
     let mut sheet = Sheet::new(all.len());
     let (mut failed, mut first) = (0, None);
@@ -252,7 +258,7 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
         note(&format!("{}/{} {name}", i + 1, all.len()));
         let Some(found) = with_bar(|until| batch.next_until(until)) else { break };
         let done = found.map_err(Failure::from).and_then(|(picture, found)| {
-            let (map, overlay) = pictures(&picture, &found.masks)?;
+            let (map, overlay) = drawn(&picture, &found.masks)?;
             sheet.put(i, &overlay)?;
             write(&file(name, "labels.png"), &map)?;
             write(&file(name, "overlay.png"), &picture::encode_png(&overlay)?)?;
@@ -264,9 +270,7 @@ fn of_folder(generator: &mut AutomaticMaskGenerator, args: &Args, out: &Path) ->
             (failed, first) = (failed + 1, first.or(Some(code)));
         }
     }
-    if !all.is_empty() {
-        write(&out.join("contact_sheet.png"), &picture::encode_png(&sheet.picture)?)?;
-    }
+    write(&out.join("contact_sheet.png"), &picture::encode_png(&sheet.picture)?)?;
     match first {
         Some(code) => Err(Failure::Part { code, message: format!("{failed} of {} pictures failed", all.len()) }),
         None => Ok(()),

@@ -15,11 +15,13 @@ use std::time::Instant;
 
 /// The most clicks of one call, a grid of 64 x 64.
 const MAX_CLICKS: usize = 4096;
+/// The most runs of one stage, and frames before them.
+const MAX_RUNS: usize = 1 << 20;
 
 /// Arguments of `sam2 bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Picture, PNG or JPEG; a drawn one of 1280x720 by default
+    /// Picture; a drawn one of 1280x720 by default
     image: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
@@ -100,6 +102,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.repeat == 0 || !args.clicks.iter().all(|n| (1..=MAX_CLICKS).contains(n)) {
         return Err(Failure::Usage(format!("--repeat is at least 1, --clicks are 1 to {MAX_CLICKS}")));
     }
+    if [args.repeat, args.warmup, args.track_warmup].iter().any(|&n| n > MAX_RUNS) {
+        return Err(Failure::Usage(format!("--repeat, --warmup and --track-warmup are at most {MAX_RUNS}")));
+    }
     let (pixels, width, height) = match &args.image {
         Some(file) => {
             let picture = crate::segment::to_rgb(&picture::read(file)?)?;
@@ -122,8 +127,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let at = |i: usize| ((i * 7919 + 4001) % 10_007) as f32 / 10_007.0;
         let prompts: Vec<Prompt<'_>> =
             (0..n).map(|i| Prompt::new().point(at(2 * i) * width as f32, at(2 * i + 1) * height as f32, 1)).collect();
-        let (mut iou, mut low) = (vec![0.0; 3 * n], vec![0.0; 3 * n * side * side]);
-        let mut masks = vec![0; if args.low_res { 0 } else { 3 * n * width * height }];
+        let (mut iou, mut low) = (vec![0.0; 3 * n], zeros(3 * n * side * side)?);
+        let mut masks = zeros(if args.low_res { 0 } else { 3 * n * width * height })?;
         let name = if n == 1 { "1 click".into() } else { format!("{n} clicks") };
         rows.push(measure(args, &mut predictor, &name, |p| {
             let out = PredictionBuffers {
@@ -140,8 +145,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         rows.extend(track(args, &model, n, (&pixels, width, height))?);
     }
     args.begin_turn()?;
-    let machine = Machine::of(&model, args.model.threads)?;
+    let machine = Machine::of(&model, &args.model)?;
     if args.json { print_json(&rows, &machine, load) } else { print_table(&rows, &machine, load) }
+}
+
+/// Room for `n` results.
+fn zeros<T: Default>(n: usize) -> sam2::Result<Vec<T>> {
+    try_collect(n, "masks", (0..n).map(|_| T::default()))
 }
 
 /// What ran.
@@ -153,12 +163,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn of(model: &Model, threads: usize) -> Result<Machine, Failure> {
+    fn of(model: &Model, args: &ModelArgs) -> Result<Machine, Failure> {
         let precision = model.precision().name();
-        if model.device() != "CPU" {
+        let Some(instructions) = model.instructions() else {
             return Ok(Machine { name: model.device().into(), precision, cpu: None });
-        }
-        let cpu = Cpu::new(threads)?;
+        };
+        let cpu = Cpu::on_cpus(args.threads, &args.cpus, instructions.parse().ok())?;
         let about = (cpu.threads(), cpu.isa().name(), cpu.peak_flops(model.precision()) / 1e9);
         Ok(Machine { name: crate::info::cpu_name(), precision, cpu: Some(about) })
     }

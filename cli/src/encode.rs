@@ -1,17 +1,19 @@
 //! `sam2 encode`
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, PictureArgs};
 use crate::{Failure, output, print, progress};
-use sam2::{Feature, picture};
+use sam2::Feature;
 use std::path::PathBuf;
 
 /// Arguments of `sam2 encode`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Picture, PNG or JPEG
+    /// Picture: PNG, JPEG, WebP, BMP, TIFF, GIF or PNM
     image: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Write image_embed, high_res_1 and high_res_0 as float32 tensors (channels, height, width)
     #[arg(long, value_name = "FILE.safetensors")]
     raw: PathBuf,
@@ -20,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     output::check_file(&args.raw, &["safetensors"])?;
     output::check(&[args.raw.clone()], args.model.reads().into_iter().chain([args.image.clone()]))?;
-    let picture = picture::read(&args.image)?;
+    let picture = args.picture.read(&args.image)?;
     let mut predictor = args.model.load()?.image_predictor(Default::default())?;
     let bar = progress("encoding the picture");
     predictor.set_image(&picture.frame()?)?;

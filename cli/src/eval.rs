@@ -27,6 +27,10 @@ pub struct Args {
     /// Score the first and the last annotated frame too, which is not the custom where the first is given
     #[arg(long)]
     do_not_skip_first_and_last_frame: bool,
+    /// Label of --gt-root whose pixels are not scored, or none. By default 255 where a video has other labels too, as in DAVIS;
+    /// a video of 0 and 255 only has an object 255
+    #[arg(long, value_name = "auto|none|LABEL", default_value = "auto", value_parser = Void::parse)]
+    void: Void,
     /// Threads; 0: as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -36,6 +40,26 @@ pub struct Args {
     /// Write the table as CSV, as the reference's results.csv
     #[arg(short, value_name = "FILE.csv")]
     output: Option<PathBuf>,
+}
+
+/// Which label says that nothing is known of a pixel.
+#[derive(Clone, Copy)]
+enum Void {
+    Auto,
+    Label(Option<u8>),
+}
+
+impl Void {
+    fn parse(text: &str) -> Result<Void, String> {
+        match text {
+            "auto" => Ok(Void::Auto),
+            "none" => Ok(Void::Label(None)),
+            _ => match text.parse() {
+                Ok(label @ 1..) => Ok(Void::Label(Some(label))),
+                _ => Err("expected auto, none or a label from 1 to 255".into()),
+            },
+        }
+    }
 }
 
 /// The figures of a video's objects.
@@ -84,15 +108,20 @@ fn score_all(args: &Args, names: Vec<String>) -> Result<Vec<Video>, Failure> {
     };
     let places: Vec<(String, OnceLock<_>)> = names.into_iter().map(|name| (name, OnceLock::new())).collect();
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(places.len()) {
-            scope.spawn(|| {
-                while let Some((name, place)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let _ = place.set(video::score(args, name));
-                    bar.inc(1);
-                }
-            });
+    let work = || {
+        while let Some((name, place)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let _ = place.set(video::score(args, name));
+            bar.inc(1);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(places.len()) {
+            // With as many threads as the system gives.
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     bar.finish_and_clear();
     let done = places.into_iter().filter_map(|(name, scores)| Some((name, scores.into_inner()?)));

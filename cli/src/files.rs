@@ -1,8 +1,14 @@
 //! Folders of a data set: what lies in them, in an order.
 
-use crate::{Failure, io};
+use crate::{Failure, io, note};
+use sam2::picture::SUFFIXES;
 use sam2::{Error, Frames};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a file of prompts, calls or names, and of a file with masks.
+pub const MAX_TEXT: u64 = 16 << 20;
+pub const MAX_MASKS: u64 = 1 << 30;
 
 /// A mistake in a file or folder.
 pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
@@ -17,16 +23,67 @@ pub fn of_model(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// What lies in a folder, sorted by name.
+/// The bytes of a file, of which there may be `limit`. No more are read, also of a device that has no end.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| io(path, e))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| io(path, e))?;
+    if bytes.len() as u64 > limit {
+        return Err(wrong(path, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// As [`read`], of a text in UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
+    String::from_utf8(read(path, limit)?).map_err(|_| wrong(path, "not a text in UTF-8"))
+}
+
+/// What lies in a folder, sorted by name, but for hidden files and those that systems make.
 pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| io(folder, e))? {
         let path = entry.map_err(|e| io(folder, e))?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong(&path, "a name that is no UTF-8"))?;
+        let name = path.file_name().unwrap_or_default();
+        if sam2::is_hidden(&name.to_string_lossy()) {
+            continue;
+        }
+        let name = name.to_str().ok_or_else(|| wrong(&path, "a name that is no UTF-8"))?;
         all.push((name.to_string(), path));
     }
     all.sort();
     Ok(all)
+}
+
+/// The pictures of a folder by their extensions, sorted by name; what is passed over is counted in a note. None is an error.
+pub fn pictures(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_lowercase()).unwrap_or_default();
+    let is_picture = |name: &str, path: &Path| SUFFIXES.concat().contains(&&kind(name)[..]) && path.is_file();
+    let (all, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|(name, path)| is_picture(name, path));
+    let passed_over = passed_over(&others);
+    if all.is_empty() {
+        let found = if others.is_empty() { "it is empty".into() } else { format!("passed over: {passed_over}") };
+        return Err(wrong(folder, format!("no pictures; {found}")));
+    }
+    if !others.is_empty() {
+        note(&format!("note: {}: {} pictures; passed over: {passed_over}", folder.display(), all.len()));
+    }
+    Ok(all)
+}
+
+/// Endings of pictures that are not read, and that phones write.
+const UNREAD: [&str; 3] = [".heic", ".heif", ".avif"];
+
+/// How many files and folders there are, with the first names.
+fn passed_over(others: &[(String, PathBuf)]) -> String {
+    let names: Vec<&str> = others.iter().take(5).map(|(name, _)| &name[..]).collect();
+    let more = if others.len() > names.len() { ", ..." } else { "" };
+    let (folders, files): (Vec<_>, Vec<_>) = others.iter().partition(|(_, path)| path.is_dir());
+    let counts = [(files.len(), "file"), (folders.len(), "folder")].into_iter().filter(|(n, _)| *n > 0);
+    let counts: Vec<String> = counts.map(|(n, what)| format!("{n} {what}{}", if n == 1 { "" } else { "s" })).collect();
+    let unread = |(name, _): &&(String, PathBuf)| UNREAD.iter().any(|kind| name.to_lowercase().ends_with(kind));
+    let hint = if others.iter().any(|other| unread(&other)) { "; convert HEIC and AVIF to PNG or JPEG" } else { "" };
+    format!("{} ({}{more}){hint}", counts.join(" and "), names.join(", "))
 }
 
 /// The folders in a folder, sorted by name.
@@ -36,12 +93,11 @@ pub fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     Ok(all)
 }
 
-/// The frames of a video with their names, in the order of the numbers that they are named by.
+/// The frames of a video with their names, in natural order.
 pub fn frames(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let stem = |path: &Path| path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
-    let all: Vec<(String, PathBuf)> = Frames::list(folder)?.into_iter().map(|path| (stem(&path), path)).collect();
-    if let Some(two) = all.windows(2).find(|two| two[0].0 == two[1].0) {
-        return Err(wrong(folder, format!("two files for frame {}", two[0].0)));
-    }
-    Ok(all)
+    let named = |path: PathBuf| {
+        let name = path.file_stem().and_then(|s| s.to_str()).ok_or_else(|| wrong(&path, "a name that is no UTF-8"));
+        Ok((name?.to_string(), path))
+    };
+    Frames::list(folder)?.into_iter().map(named).collect()
 }

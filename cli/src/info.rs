@@ -2,7 +2,7 @@
 
 use crate::{Failure, print};
 use sam2::engine::cpu::{Cpu, simd::Isa};
-use sam2::{Config, LoadOptions, Variant};
+use sam2::{LoadOptions, Variant};
 use std::path::PathBuf;
 
 /// Arguments of `sam2 info`.
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// Checkpoint; without one the machine is described
     model: Option<PathBuf>,
-    /// Configuration in the reference's structure
-    #[arg(long, value_name = "YAML")]
+    /// Configuration: a file in the reference's structure, Hugging Face's config.json, or the name of a published one
+    #[arg(long, value_name = "FILE|NAME")]
     config: Option<PathBuf>,
 }
 
@@ -25,16 +25,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure> {
     let options = LoadOptions { config, ..LoadOptions::default() };
     let checkpoint = sam2::open(path, &options)?;
-    let yaml = sam2::config(path, &options)?;
-    let (name, yaml) = match &yaml {
-        Some(yaml) => ("given by its configuration", yaml.as_str()),
-        None => {
-            let variant = Variant::of(&checkpoint)?;
-            (variant.name, variant.yaml)
-        }
-    };
-    let config = Config::parse(yaml, &[], true)?;
-    sam2::check(&checkpoint, &config)?;
+    let (config, from) = sam2::config(path, &checkpoint, &options)?;
+    let name = Variant::of(&checkpoint).map_or("none that is published", |variant| variant.name);
     let (mut parameters, mut tensors) = (0usize, 0usize);
     let mut dtypes: Vec<String> = Vec::new();
     for data in checkpoint.names().filter_map(|n| checkpoint.get(n)) {
@@ -49,6 +41,7 @@ fn describe_model(path: &PathBuf, config: Option<PathBuf>) -> Result<(), Failure
     for (key, value) in [
         ("checkpoint", checkpoint.name().to_string()),
         ("model", name.to_string()),
+        ("configuration", from),
         ("version", if config.memory.proj_tpos_enc_in_obj_ptrs { "SAM 2.1" } else { "SAM 2" }.to_string()),
         ("parameters", format!("{:.2} M in {tensors} tensors, {}", parameters as f64 / 1e6, dtypes.join(" and "))),
         ("input", format!("{0}x{0} pixels", config.image_size)),

@@ -15,6 +15,7 @@ mod overlay;
 mod overlay_video;
 mod segment;
 mod sheet;
+mod spool;
 mod tensors;
 mod track;
 mod vos;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 /// Segment Anything Model 2: masks of the things you point at.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -63,6 +64,8 @@ enum Failure {
     Usage(String),
     /// Some of many things, each reported when it failed; the code is the first one's.
     Part { code: u8, message: String },
+    /// Nobody reads the results any more.
+    Closed,
 }
 
 impl Failure {
@@ -72,6 +75,7 @@ impl Failure {
             Failure::Usage(message) => (2, message),
             Failure::Engine(e) => (exit_code(&e), e.to_string()),
             Failure::Part { code, message } => (code, message),
+            Failure::Closed => (0, "nobody reads the results".into()),
         }
     }
 }
@@ -97,7 +101,10 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor => doctor::run(),
     };
-    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let failure = match result {
+        Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
+        Err(failure) => failure,
+    };
     let (code, message) = failure.describe();
     note(&format!("error: {message}"));
     ExitCode::from(code)
@@ -119,10 +126,10 @@ fn exit_code(e: &Error) -> u8 {
     }
 }
 
-/// A spinner on stderr, when that is a terminal.
+/// A line on stderr, when that is a terminal. It does not move: that would take a thread, which the system may refuse.
 fn progress(message: &str) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new_spinner().with_message(message.to_string());
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    bar.tick();
     bar
 }
 
@@ -130,13 +137,13 @@ fn io(path: &std::path::Path, source: std::io::Error) -> Failure {
     Failure::Engine(Error::Io { path: path.display().to_string(), source })
 }
 
-/// Prints a line of results; a reader that has gone away is no failure, a full disk is.
+/// Prints a line of results. A reader that has closed the pipe ends the command, which is no failure; a full disk is one.
 fn print(line: &str) -> Result<(), Failure> {
     use std::io::{ErrorKind, Write, stdout};
-    match writeln!(stdout(), "{line}").and_then(|()| stdout().flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(io("standard output".as_ref(), e)),
-        _ => Ok(()),
-    }
+    writeln!(stdout(), "{line}").and_then(|()| stdout().flush()).map_err(|e| match e.kind() {
+        ErrorKind::BrokenPipe => Failure::Closed,
+        _ => io("standard output".as_ref(), e),
+    })
 }
 
 /// Writes a remark to stderr, if someone is there to read it.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 /// How the name of a video ends that is written here.
 const KINDS: [&str; 4] = ["mp4", "mov", "mkv", "avi"];
@@ -67,6 +68,8 @@ impl OverlayVideo {
         let mut file = OsString::from("file:");
         file.push(part);
         let args = args.into_iter().map(OsString::from).chain([file]);
+        // The end of a long video is written in one go.
+        let ffmpeg = ffmpeg.clone().with_limit(Duration::from_secs(3600));
         let process = Some(ffmpeg.start(args, Stdio::piped())?);
         Ok(OverlayVideo { path: path.into(), width, height, frames: 0, process, file: unfinished })
     }

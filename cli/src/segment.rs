@@ -2,24 +2,26 @@
 
 mod masks;
 
-use crate::args::{ModelArgs, numbers};
+use crate::args::{ModelArgs, PictureArgs, numbers};
 use crate::output::{self, write};
 use crate::overlay::{self, Overlay};
 use crate::tensors::{self, Header};
-use crate::{Failure, print, progress};
+use crate::{Failure, files, print, progress};
 use masks::{Batches, Found};
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
-use sam2::{DType, Error, ImagePredictorOptions, PixelFormat, Point, Prompt};
+use sam2::{DType, Error, ImagePredictorOptions, PixelFormat, Point, Prompt, labels};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `sam2 segment`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Picture, PNG or JPEG
+    /// Picture: PNG, JPEG, WebP, BMP, TIFF, GIF or PNM
     image: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Click: label 1 (the default) is on the object, 0 is not. All clicks form one prompt
     #[arg(long, value_name = "X,Y[,LABEL]", value_parser = point, allow_hyphen_values = true)]
     point: Vec<Point>,
@@ -29,7 +31,8 @@ pub struct Args {
     /// Prompts as JSON, each an object of its own: [{"points": [[x, y]], "labels": [1], "box": [x0, y0, x1, y1]}]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["point", "boxes", "mask_input"])]
     prompts: Option<PathBuf>,
-    /// Mask to start from: the --raw file of an earlier call, or a picture that is not black on the object
+    /// Mask to start from: the --raw file of an earlier call, or a picture that is not black on the object. Of a label
+    /// picture, FILE#N takes label N
     #[arg(long, value_name = "FILE")]
     mask_input: Option<PathBuf>,
     /// Three masks per prompt, the best of them chosen; the default for a single click
@@ -72,7 +75,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return usage("clicks and a mask join one box; give several prompts as --prompts FILE");
     }
     check_results(args)?;
-    let picture = picture::read(&args.image)?;
+    let picture = args.picture.read(&args.image)?;
     let model = args.model.load()?;
     let mask_input = args.mask_input.as_deref().map(|file| mask_input(file, model.config().mask_side())).transpose()?;
     let prompts = prompts(args, mask_input.as_deref())?;
@@ -114,13 +117,13 @@ fn check_results(args: &Args) -> Result<(), Failure> {
     if args.output == args.raw && args.raw.is_some() {
         return Err(Failure::Usage("-o and --raw name the same file".into()));
     }
-    let named = [Some(args.image.clone()), args.prompts.clone(), args.mask_input.clone()];
+    let named = [Some(args.image.clone()), args.prompts.clone(), args.mask_input.as_deref().map(labels::mask_file)];
     output::check(&results, named.into_iter().flatten().chain(args.model.reads()))
 }
 
 fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<'a>>, Failure> {
     if let Some(file) = &args.prompts {
-        let text = std::fs::read_to_string(file).map_err(|e| crate::io(file, e))?;
+        let text = files::read_text(file, files::MAX_TEXT)?;
         return Ok(sam2::parse_prompts(&text)?);
     }
     if args.boxes.len() > 1 {
@@ -132,13 +135,13 @@ fn prompts<'a>(args: &Args, mask_input: Option<&'a [f32]>) -> Result<Vec<Prompt<
 /// The logits of a mask to start from.
 fn mask_input(file: &Path, side: usize) -> Result<Vec<f32>, Failure> {
     let wrong = |what: String| Failure::Engine(Error::Input(format!("{}: {what}", file.display())));
-    let bytes = std::fs::read(file).map_err(|e| crate::io(file, e))?;
-    if bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8") {
-        let mask = picture::decode(&file.display().to_string(), &bytes)?;
-        return Ok(sam2::mask_logits(&not_black(&mask), mask.width, mask.height, side)?);
+    if !tensors::is_safetensors(file) {
+        let mask = labels::read_mask(file)?;
+        return Ok(sam2::mask_logits(&mask.pixels, mask.width, mask.height, side)?);
     }
-    let tensors = safetensors::SafeTensors::deserialize(&bytes)
-        .map_err(|e| wrong(format!("neither a picture nor a --raw file: {e}")))?;
+    let bytes = files::read(file, files::MAX_MASKS)?;
+    let tensors =
+        safetensors::SafeTensors::deserialize(&bytes).map_err(|e| wrong(format!("a damaged --raw file: {e}")))?;
     let floats = |name: &str| -> Result<Vec<f32>, Failure> {
         let t = tensors.tensor(name).map_err(|e| wrong(e.to_string()))?;
         if t.dtype() != safetensors::Dtype::F32 {
@@ -206,11 +209,6 @@ fn print_lines(found: &Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// 1 where a picture is not black.
-pub fn not_black(picture: &Picture) -> Vec<u8> {
-    picture.pixels.chunks(picture.format.row_bytes(0, 1)).map(|p| p.iter().any(|&v| v != 0) as u8).collect()
-}
-
 /// A picture as 8-bit RGB.
 pub fn to_rgb(picture: &Picture) -> sam2::Result<Picture> {
     let n = picture.width * picture.height * 3;
@@ -224,7 +222,7 @@ pub fn to_rgb(picture: &Picture) -> sam2::Result<Picture> {
 /// The `n` items of an iterator, where there is memory for them.
 pub fn try_collect<T>(n: usize, what: &'static str, items: impl Iterator<Item = T>) -> sam2::Result<Vec<T>> {
     let mut all = Vec::new();
-    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n * size_of::<T>() })?;
+    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
     all.extend(items);
     Ok(all)
 }

@@ -3,7 +3,7 @@
 use crate::output::Unfinished;
 use crate::{Failure, io};
 use sam2::DType;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 /// A tensor to be written.
@@ -56,4 +56,10 @@ pub fn write_f32(file: &Path, tensors: &[(&str, &[usize], &[f32])]) -> Result<()
 /// Writes float32 values, little-endian.
 pub fn write_values(out: &mut dyn Write, values: &[f32]) -> std::io::Result<()> {
     values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
+}
+
+/// Whether a file begins as safetensors files do: with the length of its header, which is JSON.
+pub fn is_safetensors(file: &Path) -> bool {
+    let mut start = [0; 9];
+    std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{'
 }

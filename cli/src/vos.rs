@@ -6,8 +6,8 @@ mod plan;
 mod results;
 mod video;
 
-use crate::args::ModelArgs;
-use crate::{Failure, io, note, output, print};
+use crate::args::{ModelArgs, PictureArgs};
+use crate::{Failure, note, output, print};
 use std::path::{Component, Path, PathBuf};
 
 /// Arguments of `sam2 vos`.
@@ -15,7 +15,9 @@ use std::path::{Component, Path, PathBuf};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Folder of videos, each a folder of frames named by their numbers: VIDEO/00000.jpg, ...
+    #[command(flatten)]
+    picture: PictureArgs,
+    /// Folder of videos, each a folder of frames in natural order: VIDEO/00000.jpg, ... Masks have the names of the frames
     #[arg(long, value_name = "DIR")]
     base_video_dir: PathBuf,
     /// Folder of masks to start from: VIDEO/00000.png, each pixel its object's number
@@ -48,6 +50,9 @@ pub struct Args {
     /// Choose masks by stability and fill small holes; published figures are without
     #[arg(long, conflicts_with = "no_postprocessing")]
     apply_postprocessing: bool,
+    /// Pass over frames that are damaged; they get no mask
+    #[arg(long)]
+    keep_damaged: bool,
     /// Leave out videos whose masks are all written
     #[arg(long)]
     skip_existing: bool,
@@ -106,7 +111,7 @@ fn check_results(args: &Args, videos: &[String]) -> Result<(), Failure> {
 fn videos(args: &Args) -> Result<Vec<String>, Failure> {
     let names: Vec<String> = match &args.video_list_file {
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+            let text = crate::files::read_text(file, crate::files::MAX_TEXT)?;
             text.lines().map(|line| line.trim().to_string()).filter(|name| !name.is_empty()).collect()
         }
         None => crate::files::folders(&args.base_video_dir)?.into_iter().map(|(name, _)| name).collect(),

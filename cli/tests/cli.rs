@@ -166,6 +166,56 @@ fn many_boxes_take_little_memory() {
     assert!(mib < 400, "{mib} MiB");
 }
 
+/// The thread that computes is where it was asked to be, also where it is the only one.
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_are_bound_to_cpus() {
+    let allowed = std::fs::read_to_string("/proc/self/status").unwrap();
+    let list = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let last = list.rsplit([',', '-']).next().unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
+    run.args(["bench", "--model", "demo", "--cpus", last, "--in-turn"]).current_dir(root());
+    let mut run = run.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let bound = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
+        status
+            .lines()
+            .any(|line| line.starts_with("Cpus_allowed_list:") && line.split_whitespace().nth(1) == Some(last))
+    };
+    let waited = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        bound()
+    });
+    assert!(waited, "CPU {last} of {list}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    fails(3, "no CPU 99999", &segment(&["--point", "1,1", "--device", "cpu", "--cpus", "99999,0"]));
+}
+
+/// A reader that has seen enough ends the work.
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_the_work() {
+    let folder = Folder::new("pipe");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
+    run.args([
+        "track",
+        "demo/samples/video1/frames",
+        "--model",
+        "demo",
+        "--box",
+        "0:1:346,175,428,266",
+        "--json",
+        "-o",
+    ]);
+    run.arg(folder.file("out")).current_dir(root()).stderr(std::process::Stdio::null());
+    let mut run = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    let written = std::fs::read_dir(folder.file("out")).unwrap().count();
+    assert!(written < 5, "{written} files");
+}
+
 #[test]
 fn multimask_follows_the_prompt_unless_said() {
     let count = |more: &[&str]| records(&segment(more)).len();

@@ -106,3 +106,90 @@ fn objects_in_files_of_their_own() {
     mask(&folder, "pred/a/000/1.png", &[1, 0, 0]);
     fails(4, "001", &eval(&truth, &found, &[]));
 }
+
+/// Runs the evaluation: its JSON, and what it says beside.
+fn evaluated(truth: &str, found: &str, more: &[&str]) -> (Value, String) {
+    let out = sam2(&[&eval(truth, found, more)[..], &["--json"]].concat());
+    let notes = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{notes}");
+    (serde_json::from_slice(&out.stdout).unwrap(), notes)
+}
+
+#[test]
+fn void_pixels_are_not_scored() {
+    let folder = Folder::new("eval-void");
+    let (truth, found) = (folder.file("gt"), folder.file("pred"));
+    for frame in 0..3 {
+        mask(&folder, &format!("gt/a/{frame}.png"), &[1, 1, 255, 0, 0, 0]);
+        mask(&folder, &format!("pred/a/{frame}.png"), &[1, 1, 1, 0, 0, 0]);
+        // Black and white: 255 is the object.
+        mask(&folder, &format!("gt/b/{frame}.png"), &[0, 255, 255, 0, 0, 0]);
+        mask(&folder, &format!("pred/b/{frame}.png"), &[0, 255, 0, 0, 0, 0]);
+    }
+    let (got, notes) = evaluated(&truth, &found, &[]);
+    assert_eq!(got["videos"]["a"], serde_json::json!({"001": {"J&F": 100.0, "J": 100.0, "F": 100.0}}));
+    assert_eq!(got["videos"]["b"]["255"]["J"], 50.0);
+    assert_eq!(notes.matches("label 255 are void").count(), 1, "{notes}");
+    let (got, notes) = evaluated(&truth, &found, &["--void", "none"]);
+    assert!((got["videos"]["a"]["001"]["J"].as_f64().unwrap() - 200.0 / 3.0).abs() < 1e-9, "{got}");
+    assert!(got["videos"]["a"]["255"]["J"] == 0.0 && !notes.contains("void"), "{got}");
+    let (got, _) = evaluated(&truth, &found, &["--void", "1"]);
+    assert_eq!(got["videos"]["a"]["255"]["J"], 0.0);
+    for label in ["0", "256", "x"] {
+        fails(2, "expected auto, none or a label", &eval(&truth, &found, &["--void", label]));
+    }
+}
+
+#[test]
+fn what_is_scored_otherwise_than_meant_is_noted() {
+    let folder = Folder::new("eval-notes");
+    let (truth, found) = (folder.file("gt"), folder.file("pred"));
+    for frame in 0..4 {
+        mask(&folder, &format!("gt/white/{frame}.png"), &[0, 1, 2, 2]);
+        mask(&folder, &format!("pred/white/{frame}.png"), &[0, 255, 0, 0]);
+        mask(&folder, &format!("gt/new/{frame}.png"), &[0, 1, if frame > 1 { 7 } else { 0 }, 0]);
+        mask(&folder, &format!("pred/new/{frame}.png"), &[0, 1, 0, 0]);
+    }
+    for frame in [0, 5] {
+        mask(&folder, &format!("gt/short/{frame}.png"), &[0, 1]);
+        mask(&folder, &format!("pred/short/{frame}.png"), &[0, 1]);
+    }
+    let (got, notes) = evaluated(&truth, &found, &[]);
+    for says in [
+        "pred/white: the masks hold 0 and 255 only, the objects are 1, 2: 255 counts as another object",
+        "new/0.png: objects that come later are scored from their first frame on: 7\n",
+        "short: 2 frames, and none without the first and the last: not scored; --do-not-skip-first-and-last-frame",
+    ] {
+        assert_eq!(notes.matches(says).count(), 1, "{says}: {notes}");
+    }
+    assert_eq!(notes.lines().count(), 3, "{notes}");
+    assert!(got["videos"]["white"]["001"]["J"] == 0.0 && got["videos"]["short"] == serde_json::json!({}), "{got}");
+    assert!(got["J"].as_f64().unwrap().is_finite());
+    assert_eq!(evaluated(&truth, &found, &[ALL_FRAMES]).0["videos"]["short"]["001"]["J"], 100.0);
+    // Nothing to score at all is an error, not a number.
+    ["white", "new"].iter().for_each(|name| std::fs::remove_dir_all(folder.0.join("gt").join(name)).unwrap());
+    fails(4, "no object to score", &eval(&truth, &found, &[]));
+}
+
+#[test]
+fn hidden_files_do_not_matter() {
+    let folder = Folder::new("eval-hidden");
+    let (truth, found) = (folder.file("gt"), folder.file("pred"));
+    for video in ["a", "b/001"] {
+        // In natural order 10 is the last frame, not 9; the masks of 9 differ.
+        for frame in [1, 2, 9, 10] {
+            mask(&folder, &format!("gt/{video}/f{frame}.png"), &[0, 1, 1, 0]);
+            let found = if [1, 10].contains(&frame) { [1, 0, 0, 0] } else { [0, 1, 1, 0] };
+            mask(&folder, &format!("pred/{video}/f{frame}.png"), &found);
+        }
+    }
+    let (clean, _) = evaluated(&truth, &found, &[]);
+    assert_eq!(clean["J"], 100.0, "{clean}");
+    for place in ["gt", "gt/a", "gt/b", "gt/b/001", "pred", "pred/a", "pred/b"] {
+        for name in [".DS_Store", "._f2.png", "Thumbs.db", "desktop.ini"] {
+            std::fs::write(folder.0.join(place).join(name), "not a mask").unwrap();
+        }
+        std::fs::create_dir_all(folder.0.join(place).join("@eaDir")).unwrap();
+    }
+    assert_eq!(evaluated(&truth, &found, &["--strict"]).0, clean);
+}

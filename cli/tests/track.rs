@@ -204,6 +204,188 @@ fn a_video() {
     assert!(far(390, 220) && !far(10, 10), "the object is coloured, the rest is not");
 }
 
+/// A folder of the sample's frames under other names.
+fn renamed(folder: &Folder, names: &[&str]) -> String {
+    std::fs::create_dir_all(folder.file("frames")).unwrap();
+    for (i, name) in names.iter().enumerate() {
+        let frame = root().join(FRAMES).join(format!("{i:05}.jpg"));
+        std::fs::copy(frame, folder.file(&format!("frames/{name}"))).unwrap();
+    }
+    folder.file("frames")
+}
+
+/// The files in a folder, sorted.
+fn names(folder: &str) -> Vec<String> {
+    let mut all: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    all.sort();
+    all
+}
+
+/// Results have the frames' own names, in natural order; what is left out is counted.
+fn names_are_kept() {
+    let folder = Folder::new("track-names");
+    let frames = renamed(&folder, &["00095.jpg", "00100.jpg", "00105.jpg", "key_1.jpg"]);
+    std::fs::write(folder.file("frames/00100.png"), "a mask").unwrap();
+    std::fs::write(folder.file("frames/.DS_Store"), "").unwrap();
+    let (out, raw) = (folder.file("out"), folder.file("raw.safetensors"));
+    let args =
+        ["track", &frames, "--model", "demo", "--box", "1:1:346,175,428,266", "-o", &out, "--raw", &raw, "--json"];
+    let run = sam2(&args);
+    let note = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(note.contains("3 files are frames, 2 others are left out: *.png (1), key_*.jpg (1)"), "{note}");
+    let records: Vec<Value> =
+        String::from_utf8(run.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named: Vec<_> = records.iter().map(|r| (r["frame"].as_u64().unwrap(), r["name"].as_str().unwrap())).collect();
+    assert_eq!(named, [(1, "00100"), (2, "00105")]);
+    assert_eq!(names(&out), ["00100.png", "00105.png", "overlay"]);
+    assert_eq!(names(&format!("{out}/overlay")), ["00100.png", "00105.png"]);
+    let bytes = std::fs::read(&raw).unwrap();
+    let mut tensors: Vec<String> =
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().names().into_iter().map(String::from).collect();
+    tensors.sort();
+    assert_eq!(tensors, ["00100/obj_1/logits", "00100/obj_1/score", "00105/obj_1/logits", "00105/obj_1/score"]);
+    assert_eq!(names(&folder.0.display().to_string()), ["frames", "out", "raw.safetensors"]);
+    std::fs::remove_dir_all(&frames).unwrap();
+    renamed(&folder, &["a_1.jpg", "b_1.jpg"]);
+    fails(4, "which files are the frames?", &["track", &frames, "--model", "demo", "--point", "0:1:5,5"]);
+}
+
+/// The frames and masks of a run.
+fn masks_of(args: &[&str]) -> Vec<(u64, u64, Value)> {
+    let record = |r: Value| (r["frame"].as_u64().unwrap(), r["object"].as_u64().unwrap(), r["segmentation"].clone());
+    lines(&[args, &["--json"]].concat()).into_iter().map(record).collect()
+}
+
+/// Backwards from the last prompt, both ways from the first, and every third frame.
+fn other_orders() {
+    let folder = Folder::new("track-orders");
+    let base = ["track", FRAMES, "--model", "demo", "--point", "6:1:208,249", "--box", "9:2:346,175,428,266"];
+    let frames = |got: &[(u64, u64, Value)], object: u64| -> Vec<u64> {
+        got.iter().filter(|(_, id, _)| *id == object).map(|(frame, ..)| *frame).collect()
+    };
+    let back = masks_of(&[&base[..], &["--reverse"]].concat());
+    assert_eq!(frames(&back, 1), (0..=9).rev().collect::<Vec<_>>());
+    // As the calls of the API do it, of which each keeps everything.
+    let script = folder.file("both.json");
+    let calls = json!([
+        {"op": "add_new_points_or_box", "args": {"frame_idx": 6, "obj_id": 1, "points": [[208, 249]], "labels": [1]}},
+        {"op": "add_new_points_or_box", "args": {"frame_idx": 9, "obj_id": 2, "box": [346, 175, 428, 266]}},
+        {"op": "propagate_in_video", "args": {}},
+        {"op": "propagate_in_video", "args": {"reverse": true}},
+    ]);
+    std::fs::write(&script, calls.to_string()).unwrap();
+    let both = masks_of(&[&base[..], &["--both"]].concat());
+    let order: Vec<u64> = (6..24).chain((0..6).rev()).collect();
+    assert_eq!(frames(&both, 2), order, "each frame once");
+    let all = lines(&["track", FRAMES, "--model", "demo", "--script", &script, "--json"]);
+    let calls = all.into_iter().filter(|r| r["call"] == 2 || r["call"] == 3 && r["frame"] != 6);
+    let want: Vec<Value> = calls.map(|r| r["segmentation"].clone()).collect();
+    assert_eq!(both.iter().map(|(.., mask)| mask.clone()).collect::<Vec<_>>(), want);
+
+    let stride = ["track", FRAMES, "--model", "demo", "--point", "7:1:208,249", "--stride", "3"];
+    let got = masks_of(&[&stride[..], &["--both", "--max-frames", "2"]].concat());
+    assert_eq!(frames(&got, 1), [7, 10, 13, 4, 1]);
+    let chosen: Vec<String> = (1..24).step_by(3).map(|i| format!("{i:05}.jpg")).collect();
+    std::fs::create_dir_all(folder.file("chosen")).unwrap();
+    for name in &chosen {
+        std::fs::copy(root().join(FRAMES).join(name), folder.file(&format!("chosen/{name}"))).unwrap();
+    }
+    let alone = ["track", &folder.file("chosen"), "--model", "demo", "--point", "2:1:208,249", "--max-frames", "2"];
+    let alone = masks_of(&alone);
+    assert!(alone.iter().map(|(.., mask)| mask).eq(got[..3].iter().map(|(.., mask)| mask)));
+    for (code, says, more) in [
+        (2, "frame 8: --stride 3 tracks frames 1, 4, ...", &["--box", "8:1:1,1,9,9"][..]),
+        (2, "frame 9: --stride 3", &["--start", "9"]),
+        (2, "invalid value '0'", &["--stride", "0"]),
+        (2, "cannot be used with", &["--both", "--reverse"]),
+        (2, "cannot be used with", &["--script", "x.json"]),
+    ] {
+        fails(code, says, &[&stride[..if more[0] == "--stride" { 6 } else { 8 }], more].concat());
+    }
+    fails(2, "cannot be used with", &["track", FRAMES, "--model", "demo", "--both", "--script", "x.json"]);
+    let nothing = sam2(&["track", FRAMES, "--model", "demo", "--point", "0:1:5,5", "--reverse"]);
+    let note = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(nothing.status.success() && note.contains("no frame was tracked backwards from frame 0"), "{note}");
+}
+
+/// Of two calls over the same frames the overlay has each frame once, with its latest masks, in time order.
+fn an_overlay_has_each_frame_once() {
+    let folder = Folder::new("track-overlay");
+    let clip = folder.file("clip.mkv");
+    let frames = root().join(FRAMES).join("%05d.jpg").display().to_string();
+    let input =
+        ["-v", "error", "-framerate", "22", "-i", &frames, "-frames:v", "8", "-c:v", "ffv1", "-pix_fmt", "bgr0"];
+    let ffmpeg = std::env::var_os("SAM2_FFMPEG").unwrap_or("ffmpeg".into());
+    assert!(Command::new(ffmpeg).args(input).arg(&clip).status().unwrap().success());
+    let script = folder.file("calls.json");
+    let click = |frame: usize, x: f32, y: f32| json!({"op": "add_new_points_or_box", "args": {"frame_idx": frame, "obj_id": 1, "points": [[x, y]], "labels": [1]}});
+    let follow = |reverse: bool| json!({"op": "propagate_in_video", "args": {"reverse": reverse}});
+    let calls = json!([click(4, 5.0, 5.0), follow(false), {"op": "reset_state", "args": {}}, click(4, 390.0, 220.0), follow(true), follow(false)]);
+    std::fs::write(&script, calls.to_string()).unwrap();
+    let plain = Frames::video(&clip).unwrap();
+    let coloured = |overlay: &Frames, i: usize, x: usize, y: usize| {
+        let at = (y * 480 + x) * 3;
+        let (drawn, plain) = (overlay.read(i).unwrap(), plain.read(i).unwrap());
+        drawn.pixels[at..at + 3].iter().zip(&plain.pixels[at..at + 3]).any(|(a, b)| a.abs_diff(*b) > 40)
+    };
+    let click = ["--point", "4:1:390,220"];
+    for (args, count, rate, first) in [
+        (&["--script", &script][..], 8, 22.0, 0),
+        (&[&click[..], &["--reverse"]].concat(), 5, 22.0, 0),
+        (&[&click[..], &["--both"]].concat(), 8, 22.0, 0),
+        (&[&click[..], &["--both", "--stride", "2"]].concat(), 4, 11.0, 0),
+        (&[&click[..], &["--max-frames", "2"]].concat(), 3, 22.0, 4),
+    ] {
+        let out = folder.file("out");
+        stdout(&[&["track", &clip, "--model", "demo", "-o", &out], args].concat());
+        let overlay = Frames::video(format!("{out}/overlay.mp4")).unwrap();
+        assert_eq!((overlay.len(), overlay.rate()), (count, Some(rate)), "{args:?}");
+        let stride = if rate == 11.0 { 2 } else { 1 };
+        for i in 0..count {
+            // The pictures of other frames differ by more than the encoder's loss.
+            let (drawn, plain) = (overlay.read(i).unwrap(), plain.read(first + i * stride).unwrap());
+            let far: u64 = drawn.pixels.iter().zip(&plain.pixels).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            assert!(far < 6 * drawn.pixels.len() as u64, "{args:?}, frame {i}: {far}");
+        }
+        if stride == 1 && first == 0 {
+            assert!((0..count).all(|i| coloured(&overlay, i, 390, 220) && !coloured(&overlay, i, 8, 8)), "{args:?}");
+        }
+        let masks = names(&out).len() - 1;
+        assert_eq!(masks, count, "{:?}", names(&out));
+        std::fs::remove_dir_all(out).unwrap();
+    }
+}
+
+/// Half a JPEG is an error, or passed over; half a recording too.
+fn damaged_frames() {
+    let folder = Folder::new("track-damaged");
+    let frames = renamed(&folder, &["0.jpg", "1.jpg", "2.jpg", "3.jpg"]);
+    let bytes = std::fs::read(format!("{frames}/2.jpg")).unwrap();
+    std::fs::write(format!("{frames}/2.jpg"), &bytes[..bytes.len() / 2]).unwrap();
+    let out = folder.file("out");
+    let args = ["track", &frames, "--model", "demo", "--box", "0:1:346,175,428,266", "-o", &out];
+    fails(4, "2.jpg", &args);
+    std::fs::remove_dir_all(&out).unwrap();
+    let run = sam2(&[&args[..], &["--keep-damaged"]].concat());
+    let note = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success() && note.contains("frame 2 is passed over: ") && note.contains("2.jpg"), "{note}");
+    assert_eq!(names(&out), ["0.png", "1.png", "3.png", "overlay"]);
+}
+
+fn damaged_videos() {
+    let args = ["track", "tests/data/video/cut_t.ts", "--model", "demo", "--point", "0:1:50,70"];
+    fails(
+        4,
+        "7 frames decode; h264: error while decoding MB 9 14, bytestream -6; keep_damaged (--keep-damaged)",
+        &args,
+    );
+    let run = sam2(&[&args[..], &["--keep-damaged"]].concat());
+    assert_eq!(String::from_utf8_lossy(&run.stdout), "1 objects on 7 frames\n");
+    assert!(String::from_utf8_lossy(&run.stderr).contains("note: tests/data/video/cut_t.ts: damaged"));
+    fails(4, "no video stream", &["track", "tests/data/video/sound.m4a", "--model", "demo", "--point", "0:1:5,5"]);
+}
+
 fn no_video() {
     let folder = Folder::new("track-none");
     let text = folder.file("text.mp4");
@@ -227,6 +409,11 @@ fn main() {
         test("a_folder", a_folder),
         test("a_script", a_script),
         test("a_video", a_video).with_ignored_flag(lacking),
+        test("names_are_kept", names_are_kept),
+        test("other_orders", other_orders),
+        test("an_overlay_has_each_frame_once", an_overlay_has_each_frame_once).with_ignored_flag(lacking),
+        test("damaged_frames", damaged_frames),
+        test("damaged_videos", damaged_videos).with_ignored_flag(lacking),
         test("no_video", no_video),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

@@ -348,3 +348,23 @@ fn masks_without_colours_get_those_of_davis() {
     assert_eq!(palette[..12], [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]);
     assert_eq!(palette.len(), 768);
 }
+
+#[test]
+fn files_of_systems_do_not_matter() {
+    let set = Set::new("vos-hidden");
+    let mask = only(&truth(0).numbers, 2);
+    set.mask("png/cats/001/00000.png", &mask);
+    let clean = set.run("png", &["--per-obj-png-file"]);
+    for place in ["frames", "frames/cats", "png", "png/cats", "png/cats/001"] {
+        for name in [".DS_Store", "._00000.jpg", "._00000.png", "Thumbs.db"] {
+            std::fs::write(set.0.0.join(place).join(name), "not a mask").unwrap();
+        }
+        ["@eaDir", ".git"].iter().for_each(|name| std::fs::create_dir_all(set.0.0.join(place).join(name)).unwrap());
+    }
+    // Masks beside the frames are no frames.
+    std::fs::copy(set.0.file("png/cats/001/00000.png"), set.0.file("frames/cats/00000.png")).unwrap();
+    let out = set.run("png", &["--per-obj-png-file", "--use-all-masks"]);
+    for frame in 0..FRAMES {
+        assert!(read(&format!("{clean}/001"), frame) == read(&format!("{out}/001"), frame));
+    }
+}

@@ -94,6 +94,10 @@ pub trait Backend: Sized + Send + 'static {
 
     /// The device's name.
     fn name(&self) -> String;
+    /// The name of the instruction set in use, of a CPU.
+    fn instructions(&self) -> Option<&'static str> {
+        None
+    }
     /// The device's place among its like.
     fn index(&self) -> usize {
         0

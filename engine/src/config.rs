@@ -1,16 +1,22 @@
-//! Sizes and options of a model, from the reference's YAML.
+//! Sizes and options of a model, from the reference's YAML, a trainer's, or Hugging Face's `config.json`.
 //!
 //! The file has the reference's own structure, Hydra's `_target_` keys included. Keys that mean nothing for inference
-//! are accepted by a stated list; any other key or value the engine does not implement is an error that names it.
+//! are accepted by a stated list; any other key or value the engine does not implement is an error that names it. The other
+//! kinds of files are turned into that structure first.
 
+mod hugging_face;
 mod reader;
+mod trainer;
 
 use crate::cpu::MAX_HEAD_WIDTH;
 use crate::error::{Error, Result};
+use crate::variant::Variant;
 use reader::Node;
 
 /// Largest side of the model's square input.
 const MAX_IMAGE_SIZE: usize = 8192;
+/// The model of Hugging Face's defaults.
+const DEFAULTS: &str = include_str!("../../configs/sam2.1/sam2.1_hiera_t.yaml");
 
 /// Everything the engine needs to know of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,10 +134,26 @@ impl TrunkConfig {
 }
 
 impl Config {
-    /// Reads a configuration. `overrides` are `key=value` as Hydra takes them (`model.image_size=512`, a leading `+`
-    /// or `++` allowed), and win over the file. `postprocessing` is the reference's `apply_postprocessing`.
-    pub fn parse(yaml: &str, overrides: &[String], postprocessing: bool) -> Result<Config> {
-        let mut tree = reader::parse(yaml)?;
+    /// Reads a configuration: the reference's YAML, its trainer's, whose `trainer.model` is taken, or Hugging Face's
+    /// `config.json`. `overrides` are `key=value` as Hydra takes them (`model.image_size=512`, a leading `+` or `++` allowed),
+    /// and win over the file. `postprocessing` is the reference's `apply_postprocessing`.
+    pub fn parse(text: &str, overrides: &[String], postprocessing: bool) -> Result<Config> {
+        Config::parse_over(None, text, overrides, postprocessing)
+    }
+
+    /// As [`Config::parse`]. What Hugging Face's `config.json` leaves out is as in `base`, the YAML of the published model that
+    /// a checkpoint looks like, if there is one, instead of the tiny model.
+    pub fn parse_over(base: Option<&str>, text: &str, overrides: &[String], postprocessing: bool) -> Result<Config> {
+        let mut tree = reader::parse(text)?;
+        let mut settings = Vec::new();
+        if hugging_face::is(&tree) {
+            settings = hugging_face::settings(&tree, postprocessing)?;
+            tree = reader::parse(base.unwrap_or(DEFAULTS))?;
+        }
+        let is_trainers = trainer::unwrap(&mut tree);
+        if is_trainers {
+            log::warn!("the configuration is a trainer's: its trainer.model is the model");
+        }
         if postprocessing {
             for setting in [
                 "model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true",
@@ -143,14 +165,38 @@ impl Config {
                 reader::set(&mut tree, setting)?;
             }
         }
-        for setting in overrides {
-            reader::set(&mut tree, setting)?;
+        for (key, value) in settings {
+            reader::put(&mut tree, &key, value)?;
         }
+        for setting in overrides {
+            let setting = if is_trainers { setting.replacen("trainer.model.", "model.", 1) } else { setting.clone() };
+            reader::set(&mut tree, &setting)?;
+        }
+        trainer::resolve(&mut tree);
         let top = Node::root(&tree)?;
         let config = read_model(&top.child("model")?)?;
-        top.finish(&["defaults", "hydra"])?;
+        if !is_trainers {
+            top.finish(&["defaults", "hydra", "scratch"])?;
+        }
         config.check()?;
         Ok(config)
+    }
+
+    /// Whether a text is a configuration of SAM 2, of any kind that [`Config::parse`] reads, and not of something else. A text
+    /// that cannot be read is one where it has the name of the model's first part.
+    pub fn is_one(text: &str) -> bool {
+        let Ok(tree) = reader::parse(text) else { return text.contains("image_encoder") };
+        let is_model = |model: &serde_yaml::Value| {
+            let target = model.get("_target_").and_then(|target| target.as_str()).unwrap_or_default();
+            model.get("image_encoder").is_some() || target.to_lowercase().contains("sam2")
+        };
+        let is_published = |name: &serde_yaml::Value| name.as_str().is_some_and(|name| Variant::named(name).is_some());
+        let defaults = tree.get("defaults").and_then(|defaults| defaults.as_sequence());
+        if defaults.is_some_and(|names| names.iter().any(is_published)) {
+            return true;
+        }
+        let models = [tree.get("model"), tree.get("trainer").and_then(|trainer| trainer.get("model"))];
+        hugging_face::is(&tree) || models.into_iter().flatten().any(is_model)
     }
 
     /// Side of the finest feature map, a quarter of the image's.

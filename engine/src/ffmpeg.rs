@@ -2,25 +2,35 @@
 //!
 //! It runs as a process of its own, never through a shell, and is the only thing here that is not Rust of this project.
 
+mod watched;
+
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use watched::Watched;
 
 /// The first version with all options that are used here.
 const OLDEST: (u32, u32) = (4, 4);
 /// Of what it says on stderr, so many bytes at the end are kept, and so many letters of a line.
 const WORDS: (usize, usize) = (4096, 300);
 
+/// How long the program may take for what it writes next, by default.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The most bytes of what it says about itself.
+const ABOUT: u64 = 1 << 20;
+
 /// The program, found.
 #[derive(Clone, Debug)]
 pub struct Ffmpeg {
     program: OsString,
     version: (u32, u32),
+    /// A process that writes nothing for so long is ended.
+    limit: Duration,
 }
 
 impl Ffmpeg {
@@ -33,23 +43,28 @@ impl Ffmpeg {
     /// The program of this name or path.
     pub fn at(program: OsString) -> Result<Ffmpeg> {
         let name = Path::new(&program).display().to_string();
-        let mut command = Command::new(&program);
-        let out = command.args(["-hide_banner", "-version"]).stdin(Stdio::null()).output().map_err(|e| {
+        let fail = |what: String| Error::Ffmpeg { program: name.clone(), what };
+        let mut ffmpeg = Ffmpeg { program, version: OLDEST, limit: PATIENCE };
+        let mut process = ffmpeg.run(["-hide_banner", "-version"], Stdio::null()).map_err(|e| {
             let absent = "not found; video files need the program ffmpeg: install it (Debian and Ubuntu: apt install \
                           ffmpeg; macOS: brew install ffmpeg), or name it in SAM2_FFMPEG";
-            let what = if e.kind() == ErrorKind::NotFound { absent.into() } else { e.to_string() };
-            Error::Ffmpeg { program: name.clone(), what }
+            fail(if e.kind() == ErrorKind::NotFound { absent.into() } else { e.to_string() })
         })?;
-        let text = String::from_utf8_lossy(&out.stdout);
-        let Some(rest) = text.strip_prefix("ffmpeg version ").filter(|_| out.status.success()) else {
-            return Err(Error::Ffmpeg { program: name, what: "it does not tell its version as ffmpeg does".into() });
+        let text = process.text().map_err(|e| fail(e.to_string()))?;
+        let Some(rest) = text.strip_prefix("ffmpeg version ").filter(|_| process.finish().is_ok()) else {
+            return Err(fail("it does not tell its version as ffmpeg does".into()));
         };
-        let version = version(rest);
-        if version < OLDEST {
-            let what = format!("version {}.{}; {}.{} or later is needed", version.0, version.1, OLDEST.0, OLDEST.1);
-            return Err(Error::Ffmpeg { program: name, what });
+        ffmpeg.version = version(rest);
+        if ffmpeg.version < OLDEST {
+            let (major, minor) = ffmpeg.version;
+            return Err(fail(format!("version {major}.{minor}; {}.{} or later is needed", OLDEST.0, OLDEST.1)));
         }
-        Ok(Ffmpeg { program, version })
+        Ok(ffmpeg)
+    }
+
+    /// The same program, given up when it writes nothing for so long.
+    pub fn with_limit(self, limit: Duration) -> Ffmpeg {
+        Ffmpeg { limit, ..self }
     }
 
     /// Options of an output that neither repeats nor drops a frame.
@@ -61,28 +76,35 @@ impl Ffmpeg {
     pub fn encodes(&self, encoder: &str) -> Result<bool> {
         let args = ["-encoders"];
         let mut process = self.start(args, Stdio::null())?;
-        let mut text = Vec::new();
-        process.output.read_to_end(&mut text).map_err(|e| Error::io(Path::new(&self.program), e))?;
-        Ok(String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().nth(1) == Some(encoder)))
+        let text = process.text().map_err(|e| Error::io(Path::new(&self.program), e))?;
+        Ok(text.lines().any(|line| line.split_whitespace().nth(1) == Some(encoder)))
     }
 
     /// Starts it; of its own messages only errors come.
     pub fn start(&self, args: impl IntoIterator<Item: AsRef<OsStr>>, stdin: Stdio) -> Result<Process> {
-        let failed = |e: std::io::Error| Error::io(Path::new(&self.program), e);
+        let quiet = ["-hide_banner", "-nostdin", "-loglevel", "error"].map(OsString::from);
+        let args = quiet.into_iter().chain(args.into_iter().map(|arg| arg.as_ref().to_os_string()));
+        self.run(args, stdin).map_err(|e| Error::io(Path::new(&self.program), e))
+    }
+
+    /// Starts it with these arguments alone.
+    fn run(&self, args: impl IntoIterator<Item: AsRef<OsStr>>, stdin: Stdio) -> std::io::Result<Process> {
         let mut command = Command::new(&self.program);
-        command.args(["-hide_banner", "-nostdin", "-loglevel", "error"]).args(args);
-        command.env("AV_LOG_FORCE_NOCOLOR", "1").env_remove("FFREPORT");
-        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+        command.args(args).env("AV_LOG_FORCE_NOCOLOR", "1").env_remove("FFREPORT");
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (input, pipes) = (child.stdin.take(), (child.stdout.take(), child.stderr.take()));
         let child = Running(Arc::new(Mutex::new(child)));
-        let (Some(output), Some(stderr)) = pipes else {
-            return Err(Error::Internal("a process without pipes".into()));
+        let end = |e: std::io::Error| {
+            child.kill();
+            e
         };
+        let (Some(output), Some(stderr)) = pipes else { return Err(end(ErrorKind::BrokenPipe.into())) };
         // Someone has to read what it says, or it would wait for that.
         let (said, words) = sync_channel(1);
         let thread = std::thread::Builder::new().name("sam2-ffmpeg".into());
-        thread.spawn(move || said.send(listen(stderr))).map_err(failed)?;
-        Ok(Process { child, input, output: BufReader::with_capacity(1 << 16, output), words })
+        thread.spawn(move || said.send(listen(stderr))).map_err(end)?;
+        let output = Watched::new(output, self.limit, child.clone()).map_err(end)?;
+        Ok(Process { child, input, output: BufReader::with_capacity(1 << 16, output), words, limit: self.limit })
     }
 }
 
@@ -137,9 +159,10 @@ pub struct Process {
     child: Running,
     /// Its standard input, if it was given one.
     pub input: Option<ChildStdin>,
-    /// Its standard output.
-    pub output: BufReader<ChildStdout>,
+    /// Its standard output. A read that takes longer than the limit ends the process and fails with `TimedOut`.
+    pub output: BufReader<Watched>,
     words: Receiver<String>,
+    limit: Duration,
 }
 
 impl Process {
@@ -148,21 +171,30 @@ impl Process {
         self.child.clone()
     }
 
-    /// Closes its input and waits until it has ended. The end of what it said on stderr; if it failed, the
-    /// last line of that.
+    /// What it writes, which is a text of limited length.
+    fn text(&mut self) -> std::io::Result<String> {
+        let mut text = Vec::new();
+        (&mut self.output).take(ABOUT).read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Closes its input and waits until it has ended, at most as long as for what it writes. The end of what it said on
+    /// stderr; if it failed, the last line of that.
     pub fn finish(&mut self) -> Result<String, String> {
         self.input = None;
+        let began = Instant::now();
         let status = loop {
             // Not `wait`, which would keep another thread from ending it.
             match self.child.child().try_wait() {
                 Ok(Some(status)) => break status,
+                Ok(None) if began.elapsed() > self.limit => return Err("ffmpeg does not end".into()),
                 Ok(None) => {}
                 Err(e) => return Err(e.to_string()),
             }
             std::thread::sleep(Duration::from_millis(2));
         };
         // A process that it started may still hold its stderr: do not wait for that one.
-        let words = self.words.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let words = self.words.recv_timeout(Duration::from_secs(10)).unwrap_or_default();
         let line = last_line(&words);
         match (status.success(), status.code().is_some() && !line.is_empty()) {
             (true, _) => Ok(words),

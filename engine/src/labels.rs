@@ -1,11 +1,16 @@
-//! Label maps of masks; and label pictures, PNG files whose values are the numbers of objects, as data sets of video
+//! Label maps of masks; masks from picture files; and label pictures, files whose values are the numbers of objects, as data sets of video
 //! segmentation keep masks.
 
 use crate::error::{Error, Result, try_zeros};
 use crate::mask_out::MaskFormat;
-use crate::picture::{MAX_PIXELS, Refusal, buffer, check_size, png_of};
+use crate::picture::samples::{Samples, Values};
+use crate::picture::{self, Refusal, png_of, zeros};
 use crate::rle::Rle;
 use std::path::Path;
+
+mod mask;
+
+pub use mask::{Mask, mask_file, read_mask};
 
 /// A label picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,50 +25,35 @@ pub struct Labels {
     pub palette: Option<Vec<u8>>,
 }
 
-/// Reads a PNG file with a palette, whose colours are not looked up, or with one gray channel of up to 8 bits.
+/// Reads a PNG or TIFF file with a palette, whose colours are not looked up, or with one gray channel. The values of a
+/// 16-bit file are up to 255 too.
 pub fn read(path: impl AsRef<Path>) -> Result<Labels> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    decode(&path.display().to_string(), &bytes)
+    decode(&path.display().to_string(), &picture::read_file(path)?)
 }
 
 /// As [`read`], of a file in memory; `name` is for messages.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Labels> {
-    decode_png(bytes).map_err(|refusal| refusal.of(name))
+    picture::samples(bytes).and_then(numbers).map_err(|refusal| refusal.of(name))
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Labels, Refusal> {
-    if !bytes.starts_with(b"\x89PNG") {
-        return Err("not a PNG, as masks must be".into());
+fn numbers(stored: Samples) -> Result<Labels, Refusal> {
+    let Samples { width, height, channels, values, palette, lossy, .. } = stored;
+    if channels != 1 || lossy {
+        let what = if lossy { "lossy values".into() } else { format!("{channels} channels") };
+        return Err(format!("{what}; a mask of several objects is a PNG with a palette or one gray channel").into());
     }
-    let limits = png::Limits { bytes: 4 * MAX_PIXELS };
-    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
-    decoder.set_transformations(png::Transformations::IDENTITY);
-    decoder.set_ignore_text_chunk(true);
-    let damaged = |e: png::DecodingError| format!("damaged PNG: {e}");
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    check_size(width, height)?;
-    let (color, bits) = reader.output_color_type();
-    let (png::ColorType::Indexed | png::ColorType::Grayscale, 1..=8) = (color, bits as usize) else {
-        return Err(format!("{color:?} of {} bits; a mask has a palette or up to 8 bits of gray", bits as u8).into());
-    };
-    let palette = match color {
-        png::ColorType::Indexed => reader.info().palette.as_ref().map(|p| p.to_vec()),
-        _ => None,
-    };
-    let mut packed = buffer(reader.output_buffer_size().ok_or("a PNG too large")?)?;
-    let stride = reader.next_frame(&mut packed).map_err(damaged)?.line_size;
-    reader.finish().map_err(damaged)?;
-    let mut numbers = buffer(width * height)?;
-    let bits = bits as usize;
-    for (row, packed) in numbers.chunks_mut(width).zip(packed.chunks(stride)) {
-        for (x, number) in row.iter_mut().enumerate() {
-            // The first pixel of a byte is in its highest bits.
-            let byte = packed[x * bits / 8] as u32;
-            *number = (byte << (x * bits % 8) & 0xff) as u8 >> (8 - bits);
+    let numbers = match values {
+        Values::Bytes { values, .. } => values,
+        Values::Words { values, .. } => {
+            if let Some(largest) = values.iter().max().filter(|&&v| v > 255) {
+                return Err(format!("object {largest}; objects of a label picture have numbers up to 255").into());
+            }
+            let mut numbers = zeros::<u8>(values.len())?;
+            numbers.iter_mut().zip(values).for_each(|(number, v)| *number = v as u8);
+            numbers
         }
-    }
+    };
     Ok(Labels { numbers, width, height, palette })
 }
 
@@ -131,7 +121,13 @@ mod tests {
     use proptest::prelude::*;
 
     /// A PNG of packed rows as an encoder other than ours may write it.
-    fn packed(color: png::ColorType, depth: png::BitDepth, size: (u32, u32), rows: &[u8], palette: &[u8]) -> Vec<u8> {
+    pub(super) fn packed(
+        color: png::ColorType,
+        depth: png::BitDepth,
+        size: (u32, u32),
+        rows: &[u8],
+        palette: &[u8],
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
         encoder.set_color(color);
@@ -163,11 +159,18 @@ mod tests {
     #[test]
     fn pictures_that_are_no_labels_are_refused() {
         use png::{BitDepth::*, ColorType::*};
-        let cases = [packed(Rgb, Eight, (1, 1), &[1, 2, 3], &[]), packed(Grayscale, Sixteen, (1, 1), &[1, 2], &[])];
-        for file in cases {
+        for (file, says) in [
+            (
+                packed(Rgb, Eight, (1, 1), &[1, 2, 3], &[]),
+                "3 channels; a mask of several objects is a PNG with a palette",
+            ),
+            (packed(Grayscale, Sixteen, (1, 1), &[1, 2], &[]), "object 258; objects of a label picture"),
+        ] {
             let refusal = decode("mask.png", &file).unwrap_err().to_string();
-            assert!(refusal.contains("mask.png") && refusal.contains("a palette"), "{refusal}");
+            assert!(refusal.contains("mask.png") && refusal.contains(says), "{refusal}");
         }
+        let words = packed(Grayscale, Sixteen, (2, 1), &[0, 1, 0, 255], &[]);
+        assert_eq!(decode("words", &words).unwrap().numbers, [1, 255]);
         assert!(decode("x", b"\xff\xd8\xff").is_err());
     }
 

@@ -1,7 +1,9 @@
 //! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. It knows no GPU.
 //!
-//! Who may import whom, each only to its right: predictors, worker, model, {backend, tensor, stage, arena, checkpoint,
-//! config}, error. `model` never names a device; `cpu` knows `backend` and `tensor` only.
+//! Imports go down this list: predictors (`amg`, `video`, `image_predictor`), `worker`, `model`, then `backend` with `stage`,
+//! `arena` and `tensor`, `config`, `checkpoint`, `error`. `model` never names a device. `cpu` implements `backend`; beside it and
+//! `tensor` it uses `error`, `frame`, `mask_out`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
+//! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
 
 mod amg;
 pub mod arena;
@@ -13,6 +15,7 @@ pub mod config;
 pub mod cpu;
 mod error;
 pub mod ffmpeg;
+pub mod fork;
 mod format;
 mod frame;
 mod frames;
@@ -46,7 +49,7 @@ pub use config::Config;
 pub use error::{Error, Result};
 pub use format::{Channel, PixelFormat, PixelValue, Yuv, YuvMatrix, YuvNumbers, YuvRange};
 pub use frame::{DeviceSlice, Frame, MAX_SIDE, Pixels, Plane};
-pub use frames::Frames;
+pub use frames::{Frames, FramesOptions, is_hidden, natural_order};
 pub use image_predictor::{
     ImagePredictor, ImagePredictorOptions, Masks, PredictOptions, Prediction, PredictionBuffers,
 };

@@ -33,6 +33,7 @@ trait Loaded: Send + Sync {
     fn alloc(&self, bytes: usize) -> Result<Box<dyn Memory>>;
     fn memory(&self) -> Result<Option<[u64; 2]>>;
     fn index(&self) -> usize;
+    fn instructions(&self) -> Option<&'static str>;
 }
 
 struct OnBackend<B: Backend> {
@@ -71,6 +72,10 @@ impl<B: Backend> Loaded for OnBackend<B> {
     fn index(&self) -> usize {
         self.b().index()
     }
+
+    fn instructions(&self) -> Option<&'static str> {
+        self.b().instructions()
+    }
 }
 
 impl Model {
@@ -105,6 +110,11 @@ impl Model {
     /// The place of the model's GPU in the driver's order.
     pub fn device_index(&self) -> usize {
         self.loaded.index()
+    }
+
+    /// The name of the instruction set that the model runs on; `None` on a GPU.
+    pub fn instructions(&self) -> Option<&'static str> {
+        self.loaded.instructions()
     }
 
     /// Memory of the model's device, for results that stay there; freed with what is returned.

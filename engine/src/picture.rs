@@ -1,14 +1,40 @@
-//! Picture files: PNG and JPEG in, PNG out.
+//! Picture files: PNG, JPEG, WebP, BMP, TIFF, GIF and PNM in, PNG out.
 
+mod bitmaps;
 mod jpeg;
+pub(crate) mod orientation;
+mod png;
+pub(crate) mod samples;
+mod tiff;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, try_zeros};
 use crate::format::PixelFormat;
 use crate::frame::{Frame, MAX_SIDE};
+use samples::{Notes, Samples};
+use std::io::Read;
 use std::path::Path;
 
 /// The most pixels of a file, 512 MiB as RGB: beyond it, a file is taken for an attack.
 pub(crate) const MAX_PIXELS: usize = 1 << 27;
+
+/// The most bytes of a file, and those that tell its kind.
+const MAX_BYTES: u64 = 1 << 30;
+const HEAD: u64 = 64;
+
+/// What is read, for messages.
+const KINDS: &str = "PNG, JPEG, WebP, BMP, TIFF, GIF nor PNM";
+
+/// The extensions of the formats that are read, in lower case. Where a folder has pictures of several formats, its frames are
+/// those of the first.
+pub const SUFFIXES: [&[&str]; 7] = [
+    &["jpg", "jpeg", "jpe", "jfif"],
+    &["png", "apng"],
+    &["webp"],
+    &["bmp"],
+    &["tif", "tiff"],
+    &["ppm", "pgm", "pbm", "pnm", "pam"],
+    &["gif"],
+];
 
 /// A decoded picture: 8-bit rows without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,23 +57,116 @@ impl Picture {
     }
 }
 
-/// Reads a PNG or JPEG file, known by its content. A damaged or shortened file is an error.
+/// How a picture file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Turn the picture as its EXIF orientation says, as viewers do; points, boxes and masks are then on the upright
+    /// picture. Otherwise pixels stay as they are stored.
+    pub upright: bool,
+    /// The bits of the values in a 16-bit file, 8 to 16, as 12 of many cameras: the upper 8 of them are kept, so that
+    /// the value `(1 << bit_depth) - 1` becomes 255. A larger value is an error. Files of 8 bits are read as always, and
+    /// so are PNM files, which state their largest value. None: 16.
+    pub bit_depth: Option<u8>,
+}
+
+impl ReadOptions {
+    fn check(&self) -> Result<()> {
+        match self.bit_depth {
+            Some(bits) if !(8..=16).contains(&bits) => Err(Error::Input(format!("bit depth {bits}: expected 8 to 16"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file, known by its content; of an animation, the first frame. A damaged
+/// or shortened file is an error.
+///
+/// Pixels are those of Pillow's `convert("RGB")`: palettes are looked up, alpha is dropped, colour profiles are not
+/// applied. Of 16 bits the upper 8 are kept. Pixels stay as they are stored; an EXIF orientation other than 1 is logged as
+/// a warning, and so is a 16-bit file that holds small values only. [`read_with`] has options for both.
 pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
+    read_with(path, &ReadOptions::default())
+}
+
+/// As [`read`], with options.
+pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Picture> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    decode(&path.display().to_string(), &bytes)
+    options.check()?;
+    decode_with(&path.display().to_string(), &read_file(path)?, options)
 }
 
 /// As [`read`], of a file in memory; `name` is for messages.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Picture> {
-    let picture = if bytes.starts_with(b"\x89PNG") {
-        decode_png(bytes)
-    } else if bytes.starts_with(b"\xff\xd8") {
-        jpeg::decode(bytes)
-    } else {
-        Err("neither PNG nor JPEG".into())
+    decode_with(name, bytes, &ReadOptions::default())
+}
+
+/// As [`decode`], with options.
+pub fn decode_with(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Picture> {
+    let (picture, notes) = decode_noted(name, bytes, options)?;
+    notes.iter().for_each(|note| log::warn!("{name}: {note}"));
+    Ok(picture)
+}
+
+/// As [`decode_with`], with its warnings instead of logging them.
+pub(crate) fn decode_noted(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<(Picture, Notes)> {
+    options.check()?;
+    samples(bytes).and_then(|samples| samples.picture(options)).map_err(|refusal| refusal.of(name))
+}
+
+/// The bytes of a file. Of a file that is no picture only the first are read.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e| Error::io(path, e);
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
+    if decoder(&bytes).is_some() {
+        let size = file.metadata().map_err(failed)?.len().min(MAX_BYTES) as usize;
+        bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "a file", bytes: size })?;
+        let read = file.take(MAX_BYTES - HEAD).read_to_end(&mut bytes).map_err(failed)?;
+        if read as u64 == MAX_BYTES - HEAD {
+            let what = format!("the file is larger than {MAX_BYTES} bytes");
+            return Err(Error::Picture { name: path.display().to_string(), what });
+        }
+    }
+    Ok(bytes)
+}
+
+/// What a file stores.
+pub(crate) fn samples(bytes: &[u8]) -> Result<Samples, Refusal> {
+    decoder(bytes).ok_or_else(|| unreadable(bytes))?(bytes)
+}
+
+type Decoder = fn(&[u8]) -> Result<Samples, Refusal>;
+
+/// What decodes a file that begins so.
+fn decoder(bytes: &[u8]) -> Option<Decoder> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some(png::decode),
+        [0xff, 0xd8, ..] => Some(jpeg::decode),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(bitmaps::webp),
+        [b'G', b'I', b'F', b'8', ..] => Some(bitmaps::gif),
+        [b'B', b'M', ..] => Some(bitmaps::bmp),
+        [b'P', b'1'..=b'7', b'\t' | b'\n' | b'\r' | b' ' | b'#', ..] => Some(bitmaps::pnm),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(tiff::decode),
+        _ => None,
+    }
+}
+
+/// What to say of a file of another kind.
+fn unreadable(bytes: &[u8]) -> String {
+    let kind = match bytes {
+        [] => return "the file is empty".into(),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4) {
+            Some(b"avif" | b"avis") => "an AVIF",
+            Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC",
+            _ => "a video or another file of the MP4 family",
+        },
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "a JPEG XL",
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => "a JPEG 2000",
+        [b'8', b'B', b'P', b'S', ..] => "a Photoshop",
+        _ => return format!("neither {KINDS}"),
     };
-    picture.map_err(|refusal| refusal.of(name))
+    format!("{kind} file, which is not read; convert it to PNG or JPEG, as ImageMagick does: magick FILE out.png")
 }
 
 /// Why a picture is not read.
@@ -85,51 +204,18 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(crate) fn buffer(n: usize) -> Result<Vec<u8>, Refusal> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(n).map_err(|_| Refusal::OutOfMemory(n))?;
-    v.resize(n, 0);
-    Ok(v)
-}
-
-fn decode_png(bytes: &[u8]) -> Result<Picture, Refusal> {
-    let limits = png::Limits { bytes: 4 * MAX_PIXELS };
-    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
-    // To 8 bits, palettes looked up; transparency stays, to be dropped below as Pillow's convert("RGB") drops it.
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    decoder.set_ignore_text_chunk(true);
-    let damaged = |e: png::DecodingError| format!("damaged PNG: {e}");
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    check_size(width, height)?;
-    let mut pixels = buffer(reader.output_buffer_size().ok_or("a PNG too large")?)?;
-    let info = reader.next_frame(&mut pixels).map_err(damaged)?;
-    reader.finish().map_err(damaged)?;
-    pixels.truncate(info.buffer_size());
-    let (keep, of, format) = match info.color_type {
-        png::ColorType::Grayscale => (1, 1, PixelFormat::Gray8),
-        png::ColorType::GrayscaleAlpha => (1, 2, PixelFormat::Gray8),
-        png::ColorType::Rgb => (3, 3, PixelFormat::Rgb8),
-        png::ColorType::Rgba => (3, 4, PixelFormat::Rgb8),
-        png::ColorType::Indexed => return Err("a PNG whose palette is missing".into()),
-    };
-    if keep != of {
-        for i in 0..width * height {
-            pixels.copy_within(i * of..i * of + keep, i * keep);
-        }
-        pixels.truncate(width * height * keep);
-    }
-    Ok(Picture { pixels, width, height, format })
+pub(crate) fn zeros<T: bytemuck::Zeroable + Clone>(n: usize) -> Result<Vec<T>, Refusal> {
+    try_zeros(n, "a picture").map_err(|_| Refusal::OutOfMemory(n.saturating_mul(size_of::<T>())))
 }
 
 /// Encodes 8-bit rows without gaps, gray or RGB, as PNG.
 pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
     let color = match picture.format {
-        PixelFormat::Gray8 => png::ColorType::Grayscale,
-        PixelFormat::Rgb8 => png::ColorType::Rgb,
+        PixelFormat::Gray8 => ::png::ColorType::Grayscale,
+        PixelFormat::Rgb8 => ::png::ColorType::Rgb,
         other => return Err(Error::input(format!("a PNG of {other:?}"))),
     };
-    png_of(&picture.pixels, picture.width, picture.height, (color, png::BitDepth::Eight), None)
+    png_of(&picture.pixels, picture.width, picture.height, (color, ::png::BitDepth::Eight), None)
 }
 
 /// Encodes numbers (height, width) as a PNG with the colours that the data sets of video segmentation use for them.
@@ -141,12 +227,12 @@ pub(crate) fn png_of(
     pixels: &[u8],
     width: usize,
     height: usize,
-    (color, depth): (png::ColorType, png::BitDepth),
+    (color, depth): (::png::ColorType, ::png::BitDepth),
     palette: Option<Vec<u8>>,
 ) -> Result<Vec<u8>> {
-    let failed = |e: png::EncodingError| Error::Picture { name: "PNG".into(), what: e.to_string() };
+    let failed = |e: ::png::EncodingError| Error::Picture { name: "PNG".into(), what: e.to_string() };
     let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
+    let mut encoder = ::png::Encoder::new(&mut out, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(depth);
     if let Some(palette) = palette {
@@ -157,3 +243,6 @@ pub(crate) fn png_of(
     writer.finish().map_err(failed)?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

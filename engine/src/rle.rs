@@ -1,6 +1,7 @@
 //! Masks as run lengths, as COCO stores them (column by column, background first), and their string form.
 
 use crate::error::{Error, Result, try_zeros};
+use crate::picture::MAX_PIXELS;
 use std::ops::Range;
 
 /// A binary mask as run lengths.
@@ -15,6 +16,17 @@ pub struct Rle {
 }
 
 impl Rle {
+    /// A mask (height, width) of these runs, which come from elsewhere. Fails where they do not add up to the mask's size, and
+    /// where that is beyond what a picture may have (2^27 pixels): nothing is allocated for such a mask.
+    pub fn new(counts: Vec<u32>, height: usize, width: usize) -> Result<Rle> {
+        if height.checked_mul(width).is_none_or(|pixels| pixels > MAX_PIXELS) {
+            return Err(Error::Input(format!("RLE: a mask of {width}x{height} pixels; at most {MAX_PIXELS} are read")));
+        }
+        let rle = Rle { height, width, counts };
+        rle.check()?;
+        Ok(rle)
+    }
+
     /// Encodes a mask of rows (height, width), not 0 being foreground.
     pub fn encode(mask: &[u8], height: usize, width: usize) -> Rle {
         assert!(mask.len() == height * width, "a mask of {} values for {height}x{width}", mask.len());
@@ -163,7 +175,7 @@ impl Rle {
         out
     }
 
-    /// Reads COCO's string.
+    /// Reads COCO's string. Fails as [`Rle::new`] does.
     pub fn from_coco(text: &str, height: usize, width: usize) -> Result<Rle> {
         let wrong = || Error::Input(format!("RLE: not a string of COCO's: {text:.40?}"));
         let mut counts: Vec<u32> = Vec::new();
@@ -190,7 +202,7 @@ impl Rle {
             }
             counts.push(u32::try_from(x).map_err(|_| wrong())?);
         }
-        Ok(Rle { height, width, counts })
+        Rle::new(counts, height, width)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
+use std::path::Path;
 
 /// A published model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,27 @@ impl Variant {
     /// True of the small model that ships with the project.
     pub fn is_demo(&self) -> bool {
         self.embed_dim == 24
+    }
+
+    /// The model whose configuration the reference has under this name: with or without folders and the ending of a file.
+    pub fn named(name: &str) -> Option<&'static Variant> {
+        let name = name.trim().rsplit(['/', '\\']).next()?;
+        let name = name.strip_suffix(".yaml").or(name.strip_suffix(".yml")).unwrap_or(name);
+        VARIANTS.iter().find(|v| v.name == name)
+    }
+
+    /// Whether a checkpoint goes by the name that this model's is published under, such as `sam2.1_hiera_tiny.pt`, with or
+    /// without an element type after it.
+    pub fn is_published_as(&self, file: &Path) -> bool {
+        let sizes = [("_t", "_tiny"), ("_s", "_small"), ("_b+", "_base_plus"), ("_l", "_large")];
+        let long = sizes.iter().find_map(|(short, long)| Some(format!("{}{long}", self.name.strip_suffix(short)?)));
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let is_type = |rest: &str| {
+            let types = ["", "f32", "fp32", "f16", "fp16", "bf16"];
+            types.contains(&rest.strip_prefix(['-', '_', '.']).unwrap_or(rest))
+        };
+        let is = |name: &str| stem.strip_prefix(name).is_some_and(is_type);
+        long.is_some_and(|long| is(&long)) || is(self.name)
     }
 
     /// The model whose sizes the tensors of `checkpoint` have.

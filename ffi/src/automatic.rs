@@ -6,7 +6,7 @@ use crate::image::{frames, sam2_image};
 use crate::job::SAM2_WAIT_FOREVER;
 use crate::model::{MODELS, sam2_model};
 use crate::options::{Sized32, read};
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, MAX_GRID_POINTS, Progress, Until};
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
@@ -201,10 +201,10 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
     })
 }
 
-/// Lets go of a generator.
+/// Destroys a generator. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_automatic_mask_generator_destroy(generator: *mut sam2_automatic_mask_generator) -> sam2_status {
-    call(|| Ok(GENERATORS.remove(generator)?))
+    release(|| Ok(GENERATORS.destroy(generator)?))
 }
 
 /// Finds everything in a picture; `each` gets the masks. It stops when `progress` says so, or after so many milliseconds

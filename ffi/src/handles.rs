@@ -16,20 +16,31 @@ pub(crate) struct Table<T> {
     what: &'static str,
     /// Tells handles of different kinds apart.
     kind: u64,
-    slots: Mutex<Vec<Slot<T>>>,
+    slots: Mutex<Slots<T>>,
+}
+
+struct Slots<T> {
+    all: Vec<Slot<T>>,
+    /// The places of slots that may be used again.
+    free: Vec<usize>,
 }
 
 struct Slot<T> {
+    /// How many objects it has held before.
     generation: u32,
     object: Option<Arc<T>>,
 }
 
+/// Generations that a handle can tell apart. A slot that has had them all is not used again, so that no stale handle ever
+/// becomes valid.
+const GENERATIONS: u32 = 1 << 24;
+
 impl<T> Table<T> {
     pub const fn new(what: &'static str, kind: u64) -> Self {
-        Table { what, kind, slots: Mutex::new(Vec::new()) }
+        Table { what, kind, slots: Mutex::new(Slots { all: Vec::new(), free: Vec::new() }) }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot<T>>> {
+    fn slots(&self) -> MutexGuard<'_, Slots<T>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -37,38 +48,43 @@ impl<T> Table<T> {
     pub fn insert<H>(&self, object: impl Into<Arc<T>>) -> *mut H {
         let object = Some(object.into());
         let mut slots = self.slots();
-        let index = slots.iter().position(|s| s.object.is_none()).unwrap_or_else(|| {
-            slots.push(Slot { generation: 0, object: None });
-            slots.len() - 1
-        });
-        slots[index].object = object;
+        let index = slots.free.pop().unwrap_or(slots.all.len());
+        if index == slots.all.len() {
+            slots.all.push(Slot { generation: 0, object: None });
+        }
+        let slot = &mut slots.all[index];
+        slot.object = object;
         // Kind, generation, index: never 0, and odd, so that no pointer of the caller's is one.
-        let handle = self.kind << 56 | u64::from(slots[index].generation & 0xff_ffff) << 32 | (index as u64) << 1 | 1;
+        let handle = self.kind << 56 | u64::from(slot.generation) << 32 | (index as u64) << 1 | 1;
         handle as usize as *mut H
     }
 
-    fn index<H>(&self, slots: &[Slot<T>], handle: *const H) -> Result<usize, Lookup> {
+    /// The living slot of a handle.
+    fn index<H>(&self, slots: &Slots<T>, handle: *const H) -> Result<usize, Lookup> {
         let handle = handle as usize as u64;
         let (kind, generation, index) = (handle >> 56, handle >> 32 & 0xff_ffff, (handle & 0xffff_ffff) as usize >> 1);
-        let lives = slots.get(index).is_some_and(|s| {
-            s.object.is_some() && u64::from(s.generation & 0xff_ffff) == generation && kind == self.kind
-        });
-        if lives && handle & 1 == 1 { Ok(index) } else { Err(Lookup::Stale(self.what)) }
+        let slot = slots.all.get(index);
+        let lives = slot.is_some_and(|s| s.object.is_some() && u64::from(s.generation) == generation);
+        if lives && kind == self.kind && handle & 1 == 1 { Ok(index) } else { Err(Lookup::Stale(self.what)) }
     }
 
     /// What a handle stands for.
     pub fn get<H>(&self, handle: *const H) -> Result<Arc<T>, Lookup> {
         let slots = self.slots();
         let index = self.index(&slots, handle)?;
-        slots[index].object.clone().ok_or(Lookup::Stale(self.what))
+        slots.all[index].object.clone().ok_or(Lookup::Stale(self.what))
     }
 
     /// Lets go of it; what still uses it ends first, on its own thread.
     pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let mut slots = self.slots();
         let index = self.index(&slots, handle)?;
-        slots[index].generation = slots[index].generation.wrapping_add(1);
-        let object = slots[index].object.take();
+        let slot = &mut slots.all[index];
+        slot.generation += 1;
+        let object = slot.object.take();
+        if slot.generation < GENERATIONS {
+            slots.free.push(index);
+        }
         drop(slots);
         drop(object);
         Ok(())
@@ -84,6 +100,16 @@ impl<T> Table<Exclusive<T>> {
         #[cfg(test)]
         crate::panics::at(crate::panics::Place::Held);
         Ok(lease)
+    }
+
+    /// Ends what a handle stands for. Fails while somebody has it: memory of the caller's that it works in is in use.
+    pub fn destroy<H>(&self, handle: *const H) -> Result<(), Lookup> {
+        let object = self.get(handle)?;
+        let value = object.value().take().ok_or(Lookup::Busy(self.what))?;
+        // Without its value nobody can have it any more, and no other thread can destroy it.
+        let removed = self.remove(handle);
+        drop(value);
+        removed
     }
 }
 
@@ -133,5 +159,25 @@ impl<T> DerefMut for Lease<T> {
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
         *self.of.value() = self.value.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_the_last_generation_is_not_used_again() {
+        let table = Table::<u8>::new("test", 9);
+        let first: *mut u8 = table.insert(1);
+        table.remove(first).ok().unwrap();
+        table.slots().all[0].generation = GENERATIONS - 1;
+        let last: *mut u8 = table.insert(2);
+        assert_eq!(*table.get(last).ok().unwrap(), 2);
+        table.remove(last).ok().unwrap();
+        let next: *mut u8 = table.insert(3);
+        assert!(table.get(first).is_err() && table.get(last).is_err());
+        assert_eq!(*table.get(next).ok().unwrap(), 3);
+        assert_eq!(table.slots().all.len(), 2);
     }
 }

@@ -8,7 +8,7 @@ use crate::masks::{mask_buffer, sam2_mask_buffer};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
 use crate::prompts::{by_picture, prompts, sam2_prompt};
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Feature, ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
 use std::ffi::c_void;
 
@@ -82,10 +82,10 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
     })
 }
 
-/// Lets go of a predictor.
+/// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_destroy(predictor: *mut sam2_image_predictor) -> sam2_status {
-    call(|| Ok(PREDICTORS.remove(predictor)?))
+    release(|| Ok(PREDICTORS.destroy(predictor)?))
 }
 
 /// Allocates what calls on `images` pictures at once need, with prompts of up to `max_points` points (a box is two), and masks

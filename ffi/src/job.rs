@@ -5,6 +5,7 @@ use crate::status::{
     Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome,
     sam2_status,
 };
+use engine::engine::fork;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
@@ -103,15 +104,28 @@ impl<T> Sent<T> {
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads without work. There are as many as there ever were jobs at once.
-static IDLE: Mutex<Vec<Sender<Work>>> = Mutex::new(Vec::new());
+#[derive(Default)]
+struct Idle {
+    threads: Vec<Sender<Work>>,
+    /// The process that they are in.
+    process: u64,
+}
 
-fn idle() -> MutexGuard<'static, Vec<Sender<Work>>> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+static IDLE: Mutex<Idle> = Mutex::new(Idle { threads: Vec::new(), process: 0 });
+
+fn idle() -> MutexGuard<'static, Idle> {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if idle.process != fork::generation() {
+        // A child of fork has none of its parent's threads.
+        let parents = std::mem::replace(&mut *idle, Idle { threads: Vec::new(), process: fork::generation() });
+        std::mem::forget(parents.threads);
+    }
+    idle
 }
 
 /// A thread without work, for work that never panics.
 fn idle_thread() -> Result<Sender<Work>> {
-    if let Some(thread) = idle().pop() {
+    if let Some(thread) = idle().threads.pop() {
         return Ok(thread);
     }
     let (send, receive) = channel::<Work>();
@@ -119,7 +133,7 @@ fn idle_thread() -> Result<Sender<Work>> {
     let run = move || {
         while let Ok(work) = receive.recv() {
             work();
-            idle().push(again.clone());
+            idle().threads.push(again.clone());
         }
     };
     let started = std::thread::Builder::new().name("sam2-job".into()).spawn(run);

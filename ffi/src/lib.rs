@@ -4,10 +4,12 @@
 //! either copied into memory of theirs or a handle; nothing that they hold points into the library, but for texts that never
 //! change.
 
+mod allocator;
 mod arguments;
 mod automatic;
 mod device;
 mod dlpack;
+mod floats;
 mod handles;
 mod image;
 mod image_predictor;

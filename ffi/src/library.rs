@@ -70,11 +70,14 @@ impl Log for ToCallback {
         if INSIDE.replace(true) {
             return;
         }
-        let Callback(each, user) = *CALLBACK.read().unwrap_or_else(PoisonError::into_inner);
+        // Held over the call: who sets another callback waits until this one has returned.
+        let callback = CALLBACK.read().unwrap_or_else(PoisonError::into_inner);
+        let Callback(each, user) = *callback;
         if let (Some(each), Ok(message)) = (each, CString::new(record.args().to_string())) {
             // SAFETY: the caller's function; the text lives until it returns.
             unsafe { each(user, record.level() as i32, message.as_ptr()) };
         }
+        drop(callback);
         INSIDE.set(false);
     }
 
@@ -82,7 +85,8 @@ impl Log for ToCallback {
 }
 
 /// Says who gets what the library has to say, up to `level`, at any time, before there is a model too. `each` null: nobody, as
-/// in the beginning. After it returns the one before is not called any more. Not from within a callback.
+/// in the beginning. Waits until calls of the callback before have returned, and after it returns that one is not called any
+/// more. Not from within a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_set_log_callback(level: i32, each: sam2_log_callback, user: *mut c_void) -> sam2_status {
     call(|| {

@@ -3,10 +3,11 @@
 use crate::arguments::{copy_text, put, text};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, Result, call, sam2_status};
+use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
 /// so that it may be destroyed before them.
@@ -52,7 +53,9 @@ pub struct sam2_model_options {
     pub no_postprocessing: i32,
     /// Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
     pub no_mmap: i32,
-    /// A configuration in the reference's structure, UTF-8 text; null: the model is recognised by its tensors.
+    /// A configuration, UTF-8: the text of one in the reference's structure, the path of a file, or the reference's name of a
+    /// published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
+    /// checkpoint, else the model is recognised by its tensors.
     pub config_yaml: *const c_char,
     /// Changes of the configuration, "model.image_size=512", one per line; null: none.
     pub overrides: *const c_char,
@@ -128,7 +131,9 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         other => return Err(Failure::argument(format!("no precision {other}"))),
     };
     // SAFETY: the caller's promise.
-    let (yaml, overrides) = unsafe { (text("config_yaml", o.config_yaml)?, text("overrides", o.overrides)?) };
+    let (config, overrides) = unsafe { (text("config_yaml", o.config_yaml)?, text("overrides", o.overrides)?) };
+    // YAML has keys, each with a colon; the name of a file or of a published configuration is one line without any.
+    let is_name = |config: &&str| !config.contains(['\n', '{']) && !config.contains(": ") && !config.ends_with(':');
     if o.num_cpus > 1024 || (o.num_cpus > 0 && o.cpus.is_null()) {
         return Err(Failure::argument(format!("cpus: {} of them, at most 1024", o.num_cpus)));
     }
@@ -141,16 +146,17 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         threads: o.threads as usize,
         cpus,
         instructions: None,
-        config: None,
+        config: config.filter(is_name).map(PathBuf::from),
         overrides: lines.map(String::from).collect(),
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
         postprocessing: o.no_postprocessing == 0,
         mmap: o.no_mmap == 0,
     };
-    Ok((options, yaml.map(String::from)))
+    Ok((options, config.filter(|config| !is_name(config)).map(String::from)))
 }
 
-/// Loads a checkpoint, a .safetensors or .pt file or a folder that holds one, onto a device.
+/// Loads a checkpoint, a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one, onto
+/// a device.
 ///
 /// `options` may be null. On success `*out` is a model, to be given to `sam2_model_destroy`.
 ///
@@ -168,12 +174,10 @@ pub unsafe extern "C" fn sam2_model_load(
             put("out", out, || {
                 let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
                 let (options, yaml) = options(options_)?;
-                let yaml = match yaml {
-                    Some(yaml) => Some(yaml),
-                    None => engine::config(path, &options)?,
-                };
-                let model = engine::load_checkpoint(&engine::open(path, &options)?, &yaml, &options)?;
-                Ok(MODELS.insert(model))
+                Ok(MODELS.insert(match yaml {
+                    Some(_) => engine::load_checkpoint(&engine::open(path, &options)?, &yaml, &options)?,
+                    None => engine::load(path, &options)?,
+                }))
             })
         }
     })
@@ -256,7 +260,7 @@ fn of_descriptor(_: i32, _: Range<u64>, _: bool) -> Result<Checkpoint> {
 /// Lets go of a model.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_model_destroy(model: *mut sam2_model) -> sam2_status {
-    call(|| Ok(MODELS.remove(model)?))
+    release(|| Ok(MODELS.remove(model)?))
 }
 
 /// What a model is. Begin with SAM2_MODEL_INFO_INIT.

@@ -121,7 +121,11 @@ impl From<Lookup> for Failure {
 
 /// Does the work of a call; how it failed, if it did. No panic gets past it.
 pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    let floats = crate::floats::Standard::set();
+    let ended = catch_unwind(AssertUnwindSafe(work));
+    drop(floats);
+    crate::allocator::call_ended();
+    ended.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Err(Failure::new(SAM2_ERROR_INTERNAL, format!("internal error: {text}; please report this")))
@@ -130,6 +134,15 @@ pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// Does the work of a call, and keeps what went wrong for `sam2_last_error`.
 pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
+    if crate::allocator::is_exhausted() {
+        say("out of memory: the system has none, and little of the library's reserve is left");
+        return SAM2_ERROR_OUT_OF_MEMORY;
+    }
+    release(work)
+}
+
+/// As [`call`], for work that frees memory, which is done without any.
+pub(crate) fn release(work: impl FnOnce() -> Result<()>) -> sam2_status {
     let work = || {
         #[cfg(test)]
         crate::panics::at(crate::panics::Place::Begin);

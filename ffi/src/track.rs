@@ -112,6 +112,11 @@ pub const SAM2_PROMPT_NORMALIZED: u32 = 2;
 /// Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
 /// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
 ///
+/// Corrections: a prompt on a frame that was tracked changes its mask at once, but as in the reference the next propagation
+/// over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate from t + 1
+/// (backwards from t - 1): the frames that follow attend to the corrected one. `legacy_corrections` in the options keeps
+/// corrections through propagation.
+///
 /// # Safety
 /// `prompt` is readable, and what it points at; `masks` describes what is there.
 #[unsafe(no_mangle)]

@@ -4,9 +4,11 @@ use crate::arguments::{put, text};
 use crate::handles::{Exclusive, Table};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, Result, call, sam2_status};
-use engine::{Frames, Retention, VideoPredictor, VideoPredictorOptions};
+use crate::picture::read_options;
+use crate::status::{Failure, Result, call, release, sam2_status};
+use engine::{Frames, FramesOptions, Retention, VideoPredictor, VideoPredictorOptions};
 use std::ffi::{c_char, c_void};
+use std::time::Duration;
 
 /// Follows objects through a video. One thread uses it at a time.
 #[allow(non_camel_case_types)]
@@ -35,7 +37,8 @@ pub struct sam2_video_options {
     pub struct_size: u32,
     /// Of a stream: so many frames before the last are kept, pictures and masks; or SAM2_RETAIN_EVERYTHING.
     pub window: u32,
-    /// Not 0: corrections of tracked frames outlast the next propagation over them.
+    /// Not 0: corrections of tracked frames outlast the next propagation over them. See
+    /// `sam2_video_predictor_add_new_points_or_box`.
     pub legacy_corrections: i32,
     /// Not 0: memories are kept in the host's memory.
     pub offload_state_to_cpu: i32,
@@ -45,6 +48,16 @@ pub struct sam2_video_options {
     pub workspace: *mut c_void,
     /// Bytes of it.
     pub workspace_size: u64,
+    /// Not 0: of a damaged or joined video file the frames that decode are taken, which a warning counts, and damaged pictures
+    /// of a folder are passed over by propagation, with a warning each. 0: both are errors.
+    pub keep_damaged: i32,
+    /// As in `sam2_picture_options`, of the pictures of a folder. A video file is upright by itself.
+    pub upright: i32,
+    /// As in `sam2_picture_options`, of the pictures of a folder.
+    pub bit_depth: u32,
+    /// Seconds that `ffmpeg` may take for the next part of a video file; a decoder that writes nothing for longer is ended, and
+    /// the call fails. 0: 60.
+    pub decoder_timeout: u32,
 }
 
 // SAFETY: integers, its size first.
@@ -56,6 +69,10 @@ unsafe impl Sized32 for sam2_video_options {
         offload_state_to_cpu: 0,
         workspace: std::ptr::null_mut(),
         workspace_size: 0,
+        keep_damaged: 0,
+        upright: 0,
+        bit_depth: 0,
+        decoder_timeout: 0,
     };
     const NAME: &'static str = "sam2_video_options";
 }
@@ -68,7 +85,7 @@ unsafe fn create(
     model: *const sam2_model,
     options: *const sam2_video_options,
     out: *mut *mut sam2_video_predictor,
-    frames: impl FnOnce() -> Result<Option<Frames>>,
+    frames: impl FnOnce(&FramesOptions) -> Result<Option<Frames>>,
 ) -> sam2_status {
     call(|| {
         // SAFETY: the caller's promise, of both.
@@ -78,12 +95,15 @@ unsafe fn create(
                 let options = VideoPredictorOptions {
                     legacy_corrections: o.legacy_corrections != 0,
                     offload_state_to_cpu: o.offload_state_to_cpu != 0,
+                    forget_tracked_frames: false,
                 };
                 let retention = match o.window {
                     SAM2_RETAIN_EVERYTHING => Retention::Everything,
                     n => Retention::Window(n as usize),
                 };
-                let frames = frames()?;
+                let read = read_options(o.upright, o.bit_depth);
+                let decoder_timeout = (o.decoder_timeout != 0).then(|| Duration::from_secs(o.decoder_timeout.into()));
+                let frames = frames(&FramesOptions { read, keep_damaged: o.keep_damaged != 0, decoder_timeout })?;
                 let model = MODELS.get(model)?;
                 let model = within(&model, o.workspace, o.workspace_size)?;
                 let predictor = match frames {
@@ -97,7 +117,10 @@ unsafe fn create(
     })
 }
 
-/// Opens a folder of frames named by their numbers (00000.jpg, ...), or a video file, which needs the program `ffmpeg`.
+/// Opens a folder of frames, or a video file, which needs the program `ffmpeg`. The frames of a folder are its JPEG files, or
+/// else its PNG files, that are named by numbers (00000.jpg, frame_0001.jpg, 1690000000.5.jpg), in natural order; a warning
+/// counts the files that are left out.
+///
 /// `options` may be null. On success `*out` is to be given to `sam2_video_predictor_destroy`.
 ///
 /// # Safety
@@ -111,9 +134,9 @@ pub unsafe extern "C" fn sam2_video_predictor_open(
 ) -> sam2_status {
     // SAFETY: the caller's promise.
     unsafe {
-        create(model, options, out, || {
+        create(model, options, out, |reading| {
             let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
-            Ok(Some(Frames::open(path)?))
+            Ok(Some(Frames::open_with(path, reading)?))
         })
     }
 }
@@ -129,7 +152,7 @@ pub unsafe extern "C" fn sam2_video_predictor_stream(
     out: *mut *mut sam2_video_predictor,
 ) -> sam2_status {
     // SAFETY: the caller's promise.
-    unsafe { create(model, options, out, || Ok(None)) }
+    unsafe { create(model, options, out, |_| Ok(None)) }
 }
 
 /// A predictor that knows what this one does and goes its own way from here, as to try a prompt. Nothing is copied.
@@ -152,10 +175,10 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
     })
 }
 
-/// Lets go of a predictor.
+/// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_destroy(video: *mut sam2_video_predictor) -> sam2_status {
-    call(|| Ok(VIDEOS.remove(video)?))
+    release(|| Ok(VIDEOS.destroy(video)?))
 }
 
 /// What a video is, and what is held of it. Begin with SAM2_VIDEO_INFO_INIT.

@@ -122,6 +122,12 @@ static void nothing(void *stale) {
     CHECK(bad(sam2_model_load_memory(NULL, 5, NULL, (sam2_model **)&out)));
     CHECK(bad(sam2_model_load_fd(-1, 0, 0, NULL, (sam2_model **)&out)) && bad(sam2_model_load_fd(0, 0, 0, NULL, NULL)));
     CHECK(bad(sam2_picture_read(NULL, (sam2_picture **)&out)) && bad(sam2_picture_read("x", NULL)));
+    sam2_picture_options reading = SAM2_PICTURE_OPTIONS_INIT;
+    CHECK(bad(sam2_picture_read_with(NULL, &reading, (sam2_picture **)&out)) && bad(sam2_picture_read_with("x", &reading, NULL)));
+    reading.bit_depth = 17;
+    CHECK(bad(sam2_picture_read_with("x", &reading, (sam2_picture **)&out)));
+    reading.bit_depth = 264;  // 8 as a byte
+    CHECK(bad(sam2_picture_read_with("x", &reading, (sam2_picture **)&out)));
     CHECK(bad(sam2_mask_write_png(NULL, NULL, 1, 1)) && bad(sam2_mask_write_png("x", NULL, 1, 1)));
     CHECK(sam2_abi_version() == 0 && strcmp(sam2_version(), "0.1.0") == 0 && strstr(sam2_build_info(), "sam2 0.1.0, "));
 }
@@ -160,6 +166,20 @@ int main(int argc, char **argv) {
     CHECK(sam2_model_load("nowhere", &options, &model) == SAM2_ERROR_IO && sam2_last_errno() == ENOENT);
     CHECK(sam2_picture_read("demo", &(sam2_picture *){0}) == SAM2_ERROR_IO && sam2_last_errno() == EISDIR);
     CHECK(bad(sam2_model_load(NULL, &options, &model)) && sam2_last_errno() == 0);
+    // A configuration is a text, a file or a name.
+    const char *names[] = {"configs/sam2.1/sam2.1_hiera_demo.yaml", "sam2.1_hiera_demo", "/none/sam2.1_hiera_demo.yaml"};
+    for (int i = 0; i < 3; i++) {
+        options.config_yaml = names[i];
+        OK(sam2_model_load(argv[1], &options, &model));
+        OK(sam2_model_destroy(model));
+    }
+    options.config_yaml = "none.yaml";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_IO && strstr(sam2_last_error(), "sam2_hiera_b+"));
+    options.config_yaml = "sam2_hiera_t";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL);
+    options.config_yaml = "a: b";
+    CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL && strstr(sam2_last_error(), "model"));
+    options.config_yaml = NULL;
     // A caller who knows less of the struct.
     options.struct_size = offsetof(sam2_model_options, config_yaml), options.config_yaml = (const char *)1;
     OK(sam2_model_load(argv[1], &options, &model));

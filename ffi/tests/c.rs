@@ -60,6 +60,21 @@ fn everything_in_a_picture() {
     }
 }
 
+/// Callbacks that are freed, predictors that are destroyed while they are in use, and forks.
+#[test]
+fn careless_hosts() {
+    run(C, "ffi/tests/hardening.c", &["demo", "demo/samples/video1/frames"]);
+}
+
+/// Any allocation may fail, small ones too. `SAM2_ALLOCATIONS=1` is the long form: each of them.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn every_allocation_may_fail() {
+    let step = std::env::var("SAM2_ALLOCATIONS").unwrap_or("5".into());
+    let said = run(C, "ffi/tests/out_of_memory.c", &["demo", "demo/pictures/rocket.jpg", &step]);
+    println!("{said}");
+}
+
 /// All that the header declares is called by the tests.
 #[test]
 fn every_function_is_called() {

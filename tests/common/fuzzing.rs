@@ -67,6 +67,10 @@ pub fn decode(data: &[u8]) {
     if let Ok(labels) = sam2::labels::decode("fuzz", data) {
         assert_eq!(labels.numbers.len(), labels.width * labels.height);
     }
+    let options = picture::ReadOptions { upright: true, bit_depth: Some(12) };
+    if let Ok(picture) = picture::decode_with("fuzz", data, &options) {
+        picture.frame().expect("a decoded picture is a frame");
+    }
 }
 
 /// Prompts as JSON.

@@ -7,6 +7,7 @@ P="${PYTHON:-python3}"
 OUT=../data
 $P fixtures.py inputs $OUT/inputs
 $P fixtures.py jpegs $OUT/golden/jpeg
+$P pictures.py $OUT/golden/pictures
 $P make_weights.py mini21 --seed 3 --bf16 --name mini21 --out $OUT/weights
 $P make_weights.py mini20 --seed 0 --bf16 --name mini20 --out $OUT/weights
 $P make_weights.py mini21 --seed 0 --obj-bias 1.8 --bf16 --name mini21occ --out $OUT/weights

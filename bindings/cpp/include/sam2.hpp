@@ -308,14 +308,15 @@ inline result<std::vector<sam2_gpu_info>> gpus() {
     return detail::give<std::vector<sam2_gpu_info>>(status, [&] { return std::move(all); });
 }
 
-// A decoded PNG or JPEG.
+// A decoded picture file.
 class picture : public detail::handle<sam2_picture, sam2_picture_destroy> {
   public:
     using handle::handle;
 
-    static result<picture> read(const std::string& path) {
+    // PNG, JPEG, WebP, BMP, TIFF, GIF or PNM; `options` turn it upright, or say how many bits 16-bit values have.
+    static result<picture> read(const std::string& path, const sam2_picture_options& options = SAM2_PICTURE_OPTIONS_INIT) {
         sam2_picture* p = nullptr;
-        return detail::give<picture>(sam2_picture_read(path.c_str(), &p), [&] { return picture(p); });
+        return detail::give<picture>(sam2_picture_read_with(path.c_str(), &options, &p), [&] { return picture(p); });
     }
     // Describes it; its pixels are there as long as this object.
     result<sam2_image> image() const {

@@ -15,6 +15,9 @@ template <class T> void show(const char* what, const std::vector<T>& v) {
 
 int main(int, char** argv) {
     auto model = TAKE(sam2::model::load(argv[1]));
+    sam2_model_options named = SAM2_MODEL_OPTIONS_INIT;
+    named.config_yaml = "configs/sam2.1/sam2.1_hiera_demo.yaml";
+    TAKE(sam2::model::load(argv[1], named));
     auto picture = TAKE(sam2::picture::read(argv[2]));
     auto predictor = TAKE(sam2::image_predictor::create(model));
     RUN(predictor.set_image(TAKE(picture.image())));

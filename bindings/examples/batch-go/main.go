@@ -99,6 +99,9 @@ func pictures(folder, prompts string) (names []string, meant map[string]*said, e
 		return nil, nil, err
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
 		switch strings.ToLower(filepath.Ext(entry.Name())) {
 		case ".png", ".jpg", ".jpeg":
 			if meant == nil || meant[entry.Name()] != nil {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -27,12 +28,35 @@ class source {
     virtual bool next(frame& into) = 0;
 };
 
-// The pictures of a folder, in the order of their names.
+// Natural order: numbers in names count as numbers, so that 2.jpg comes before 10.jpg.
+inline bool natural_less(const std::string& one, const std::string& other) {
+    const auto digits = [](const std::string& s, std::size_t at) {
+        std::size_t end = at;
+        while (end < s.size() && s[end] >= '0' && s[end] <= '9') end++;
+        return s.substr(at, end - at);
+    };
+    std::size_t i = 0, j = 0;
+    while (i < one.size() && j < other.size()) {
+        std::string a = digits(one, i), b = digits(other, j);
+        if (a.empty() || b.empty()) {
+            if (one[i] != other[j]) return one[i] < other[j];
+            i++, j++;
+            continue;
+        }
+        i += a.size(), j += b.size();
+        a.erase(0, a.find_first_not_of('0')), b.erase(0, b.find_first_not_of('0'));
+        if (a != b) return a.size() != b.size() ? a.size() < b.size() : a < b;
+    }
+    return one.size() - i < other.size() - j;
+}
+
+// The JPEG files of a folder, or else its PNG files, in natural order, as the library takes the frames of a folder.
 class folder : public source {
   public:
     explicit folder(const std::string& path) {
-        for (const auto& entry : std::filesystem::directory_iterator(path)) files_.push_back(entry.path().string());
-        std::sort(files_.begin(), files_.end());
+        take(path, {".jpg", ".jpeg"});
+        if (files_.empty()) take(path, {".png"});
+        std::sort(files_.begin(), files_.end(), natural_less);
     }
     bool next(frame& into) override {
         if (at_ == files_.size()) return false;
@@ -42,6 +66,15 @@ class folder : public source {
     }
 
   private:
+    void take(const std::string& path, const std::vector<std::string>& suffixes) {
+        for (const auto& entry : std::filesystem::directory_iterator(path)) {
+            std::string suffix = entry.path().extension().string();
+            for (char& c : suffix) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+            bool wanted = std::find(suffixes.begin(), suffixes.end(), suffix) != suffixes.end();
+            if (wanted && entry.path().filename().string()[0] != '.') files_.push_back(entry.path().string());
+        }
+    }
+
     std::vector<std::string> files_;
     std::size_t at_ = 0;
 };

@@ -3,6 +3,7 @@
 // How long a frame of a stream takes, and a picture with a click: percentiles as JSON on stdout. FRAMES is a folder of
 // pictures of one size, which are read before anything is measured, and come again where they do not suffice.
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sam2.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 enum { MOST_PICTURES = 64 };
@@ -71,18 +73,43 @@ static void report(const char *name, double *ms, int n) {
            p[0], p[1], p[2], ms[n - 1], sum / n);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-    return strcmp((*a)->d_name, (*b)->d_name);
+// Natural order: numbers in names count as numbers, so that 2.jpg comes before 10.jpg.
+static int by_number(const struct dirent **one, const struct dirent **other) {
+    const char *a = (*one)->d_name, *b = (*other)->d_name;
+    while (*a && *b) {
+        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+            a += strspn(a, "0"), b += strspn(b, "0");
+            size_t n = strspn(a, "0123456789"), m = strspn(b, "0123456789");
+            int order = n != m ? (n < m ? -1 : 1) : strncmp(a, b, n);
+            if (order) return order;
+            a += n, b += m;
+        } else if (*a != *b) {
+            break;
+        } else {
+            a++, b++;
+        }
+    }
+    return (unsigned char)*a - (unsigned char)*b;
 }
 
-static int visible(const struct dirent *e) {
-    return e->d_name[0] != '.';
+static int has_suffix(const struct dirent *e, const char *suffix) {
+    size_t n = strlen(e->d_name), m = strlen(suffix);
+    return e->d_name[0] != '.' && n > m && !strcasecmp(e->d_name + n - m, suffix);
 }
 
-// The folder's pictures, in the order of their names.
+static int is_jpeg(const struct dirent *e) {
+    return has_suffix(e, ".jpg") || has_suffix(e, ".jpeg");
+}
+
+static int is_png(const struct dirent *e) {
+    return has_suffix(e, ".png");
+}
+
+// The folder's JPEG files, or else its PNG files, in natural order, as the library takes the frames of a folder.
 static int read_pictures(const char *folder, sam2_image *images) {
     struct dirent **entries;
-    int found = scandir(folder, &entries, visible, by_name), n = 0;
+    int found = scandir(folder, &entries, is_jpeg, by_number), n = 0;
+    if (found == 0) free(entries), found = scandir(folder, &entries, is_png, by_number);
     if (found <= 0) fprintf(stderr, "%s: no pictures\n", folder), exit(1);
     for (int i = 0; i < found; i++) {
         if (n < MOST_PICTURES) {

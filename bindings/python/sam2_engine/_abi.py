@@ -83,6 +83,10 @@ class Image(Sized):
     )
 
 
+class PictureOptions(Sized):
+    _fields_ = _fields("upright:i32 bit_depth:u32 reserved:u32")
+
+
 class MaskBuffer(Sized):
     _fields_ = _fields("kind:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
 
@@ -128,7 +132,10 @@ class Push(Sized):
 
 
 class VideoOptions(Sized):
-    _fields_ = _fields("window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64")
+    _fields_ = _fields(
+        "window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64 keep_damaged:i32"
+        " upright:i32 bit_depth:u32 decoder_timeout:u32"
+    )
 
 
 class VideoInfo(Sized):
@@ -159,7 +166,7 @@ SIGNATURES = """
     model_load s p p
     model_destroy p
     model_get_info p p
-    picture_read s p
+    picture_read_with s p p
     picture_destroy p
     picture_get_image p p
     image_predictor_create p p p
@@ -188,6 +195,7 @@ SIGNATURES = """
     video_predictor_propagate_in_video p i64 i64 i32 p p p
     video_predictor_push_frame p p p p p
     push_frames p size
+    set_log_callback i32 p p
 """
 
 

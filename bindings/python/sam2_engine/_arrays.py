@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _abi as abi
 from ._dlpack import Borrowed, is_tensor, on_host
+from ._picture import of_pillow
 
 
 def pointer(array):
@@ -23,9 +24,9 @@ def picture(image, format=None, flip=False, matrix="bt709", full_range=False, st
     """The struct for a picture.
 
     image: an array, (height, width) gray, (height, width, 3 or 4) or (3, height, width), red, green, blue, as uint8; (height,
-    width, 3) or (3, height, width) as float32, float16 or bfloat16 in 0..1; a picture of Pillow's; or a tensor that has
-    __dlpack__, also in the memory of the model's GPU, where stream (0: the default one) is the CUDA stream it is used on. A
-    first dimension of 1 before three others is left out; where two orders of dimensions fit, the last dimension is the
+    width, 3) or (3, height, width) as float32, float16 or bfloat16 in 0..1; a picture of Pillow's, as it is stored, converted to
+    RGB, of I;16 the upper 8 bits (I and F are refused); or a tensor that has __dlpack__, also in the memory of the model's
+    GPU, where stream (0: the default one) is the CUDA stream it is used on. A first dimension of 1 before three others is left out; where two orders of dimensions fit, the last dimension is the
     channels.
     format: where the bytes mean something else, "bgr" or "bgra"; "yuyv" or "uyvy", (height, width, 2); "nv12", (height * 3 / 2,
     width), with an even height; these three with their matrix ("bt709" or "bt601") and range.
@@ -38,7 +39,7 @@ def picture(image, format=None, flip=False, matrix="bt709", full_range=False, st
         out.has_stream, out.stream = keep.on_gpu, keep.stream
         natural = abi.FORMATS[out.format]
     else:
-        keep, natural = _describe(np.asarray(image.convert("RGB") if hasattr(image, "convert") else image), out)
+        keep, natural = _describe(of_pillow(image) if hasattr(image, "convert") else np.asarray(image), out)
     name = format or natural
     if natural == "rgb8_planar" and name in ("rgb", "bgr"):
         out.planes[:] = out.planes[:: 1 if name == "rgb" else -1]
@@ -69,6 +70,8 @@ _NATURAL = {
 
 def _describe(image, out):
     """Writes where an array lies; the array, or its copy, and what it is by its type and shape."""
+    if image.dtype == np.uint16:
+        raise ValueError("a picture of uint16: scale it to uint8, as (image >> 8).astype(numpy.uint8), of 12-bit values >> 4")
     names, planar = _NATURAL.get(image.dtype.name, ({}, None))
     view = image[0] if image.ndim == 4 and len(image) == 1 else image
     view = view[..., None] if view.ndim == 2 else view

@@ -43,20 +43,20 @@ class Model(abi.Handle):
         image_size=0,
         apply_postprocessing=True,
     ):
-        """Loads a checkpoint: a .safetensors or .pt file, or a folder that holds one.
+        """Loads a checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one.
 
-        config: a YAML file in the reference's structure; without one the model is recognised by its tensors. overrides:
-        "model.image_size=512", ... device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID. precision: auto, f32, bf16 or f16.
+        config: a file in the reference's structure, or the reference's name of a published one, such as
+        "configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending. None: the one beside the checkpoint, else the
+        model is recognised by its tensors. overrides: "model.image_size=512", ... device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID. precision: auto, f32, bf16 or f16.
         threads: of the CPU, 0 for all; cpus: those that they are bound to.
         """
         kind, _, which = str(device).partition(":")
         uuid = which if which.startswith(("GPU-", "MIG-")) else None
         if not (uuid or which.isdigit() or not which):
             raise ValueError(f"no device {device!r}")
-        yaml = None
-        if config is not None:
+        if config is not None and os.path.exists(config):
             with open(config, "rb") as file:
-                yaml = file.read()
+                config = file.read()
         list_of_cpus = (c.c_uint32 * len(cpus))(*cpus)
         options = abi.ModelOptions(
             device=place(abi.DEVICES, kind, "device"),
@@ -65,7 +65,7 @@ class Model(abi.Handle):
             threads=threads,
             image_size=image_size,
             no_postprocessing=not apply_postprocessing,
-            config_yaml=yaml,
+            config_yaml=None if config is None else os.fsencode(config),
             overrides="\n".join(overrides).encode(),
             device_uuid=uuid and uuid.encode(),
             cpus=c.cast(list_of_cpus, c.c_void_p) if len(cpus) else None,
@@ -88,7 +88,7 @@ class Model(abi.Handle):
 def build_sam2(
     config_file, ckpt_path, device="auto", mode="eval", hydra_overrides_extra=(), apply_postprocessing=True, **options
 ):
-    """The reference's function of this name. config_file: a file, or None: the model is recognised by its tensors."""
+    """The reference's function of this name. config_file: as `config` of `Model`, so the reference's names are found."""
     if mode != "eval":
         raise ValueError(f"no mode {mode!r}: models are for inference")
     return Model(

@@ -145,15 +145,26 @@ class SAM2VideoPredictor:
         offload_state_to_cpu=False,
         async_loading_frames=True,
         legacy_corrections=False,
+        keep_damaged=False,
+        upright=False,
+        bit_depth=None,
     ):
         """Opens a folder of frames, or a video file where ffmpeg is installed.
 
+        The frames of a folder are its JPEG files, or else its PNG files, that are named by numbers, in natural order.
+
         Frames are read ahead and not kept on the device, whatever offload_video_to_cpu and async_loading_frames say.
         offload_state_to_cpu: memories are kept on the host. legacy_corrections: corrections of tracked frames outlast the next
-        propagation over them.
+        propagation over them. keep_damaged: of a damaged video file the frames that decode are taken, and damaged pictures of
+        a folder are passed over, with a warning; by default both are errors. upright, bit_depth: of a folder's pictures, as in
+        `read_picture`.
         """
         options = abi.VideoOptions(
-            offload_state_to_cpu=bool(offload_state_to_cpu), legacy_corrections=bool(legacy_corrections)
+            offload_state_to_cpu=bool(offload_state_to_cpu),
+            legacy_corrections=bool(legacy_corrections),
+            keep_damaged=bool(keep_damaged),
+            upright=bool(upright),
+            bit_depth=0 if bit_depth is None else bit_depth,
         )
         return State("video_predictor_open", self.model._h, os.fsencode(video_path), c.byref(options))
 
@@ -196,7 +207,12 @@ class SAM2VideoPredictor:
         box=None,
     ):
         """Frame number, object numbers, masks (objects, 1, height, width) as logits. box: (4) or (2, 2): left, top, right,
-        bottom. normalize_coords: coordinates are pixels, else 0..1."""
+        bottom. normalize_coords: coordinates are pixels, else 0..1.
+
+        A prompt on a frame that was tracked corrects it: the mask is shown at once, but as in the reference the next
+        propagation over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate with
+        start_frame_idx=t + 1 (reverse: t - 1), or give legacy_corrections=True to `init_state`.
+        """
         struct, _keep = prompt(points, labels, box, None)
         flags = abi.KEEP_POINTS * (not clear_old_points) | abi.PROMPT_NORMALIZED * (not normalize_coords)
         what = ("add_new_points_or_box", c.byref(struct), flags)
@@ -254,18 +270,22 @@ class SAM2VideoPredictor:
             return call.make("propagate_in_video", state._h, start, count, bool(reverse))
 
         found = track(-1 if start_frame_idx is None else abi.whole(start_frame_idx, "start_frame_idx"), 0)
-        if found is None:
+        if found is not None:
+            yield found
+        elif start_frame_idx is None:
             return
-        yield found
-        start = found.frame_idx
+        start = int(start_frame_idx) if found is None else found.frame_idx
         count = last if max_frame_num_to_track is None else abi.whole(max_frame_num_to_track, "max_frame_num_to_track")
         if reverse:
-            for frame in range(start - 1, max(start - count, 0) - 1, -1):
-                # The first frame is tracked backwards only from the one after it, which stays as it is.
-                yield track(frame, 0) if frame else track(1, 1)
+            frames = range(start - 1, max(start - count, 0) - 1, -1)
         else:
-            for frame in range(start + 1, min(start + count, last) + 1):
-                yield track(frame, 0)
+            frames = range(start + 1, min(start + count, last) + 1)
+        for frame in frames:
+            # The first frame is tracked backwards only from the one after it, which stays as it is.
+            found = track(1, 1) if reverse and frame == 0 else track(frame, 0)
+            # Damaged frames may be passed over.
+            if found is not None and found.frame_idx == frame:
+                yield found
 
     def push_frames(self, frames, masks="logits", **how):
         """Pushes a frame each of several cameras, pairs of a state and an image; on a GPU at the same time. For each a `Found`,

@@ -212,6 +212,13 @@ class Images(Case):
             fresh.set_image(self.image)
         with self.assertRaises(s.FileError) as raised:
             s.build_sam2(None, "/nowhere.pt")
+        demo = ROOT / "demo"
+        for name in ["configs/sam2.1/sam2.1_hiera_demo.yaml", "sam2.1_hiera_demo", "/none/sam2.1_hiera_demo.yaml", ROOT / "configs/sam2.1/sam2.1_hiera_demo.yaml"]:
+            self.assertEqual(s.build_sam2(name, demo, device="cpu", threads=1).image_size, 256)
+        with self.assertRaisesRegex(OSError, "sam2_hiera_b"):
+            s.build_sam2("configs/none.yaml", demo, device="cpu")
+        with self.assertRaises(s.ModelError):
+            s.build_sam2("sam2_hiera_t", demo, device="cpu")
         self.assertIsInstance(raised.exception, OSError)
         with self.assertRaises(s.ModelError):
             s.Model(ROOT / "demo", overrides=["model.image_encoder.trunk.embed_dim=7"])

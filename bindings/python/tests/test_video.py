@@ -2,9 +2,11 @@
 
 import os
 import signal
+import tempfile
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import numpy as np
 from support import CLICK, FRAMES, Case, demo, frame, show
@@ -47,6 +49,21 @@ class Videos(Case):
         self.equal(self.found(at=3, reverse=True, max_frame_num_to_track=1), backwards[:2])
         self.assertEqual(self.found(reverse=True), [])
         self.assertEqual(len(self.found(start_frame_idx=22)), 2)
+
+    def test_damaged_frames_are_passed_over(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for i in (0, 1, 2, 3, 10):
+                data = (FRAMES / f"{i:05}.jpg").read_bytes()
+                (Path(folder) / f"img ({i}).jpg").write_bytes(data[: len(data) // 2] if i in (0, 2) else data)
+            (Path(folder) / ".DS_Store").write_bytes(b"")
+            with self.assertRaisesRegex(s.Sam2Error, "img .0..jpg"):
+                self.video.init_state(folder)
+            for reverse, want in ((False, [1, 3, 4]), (True, [1])):
+                state = self.video.init_state(folder, keep_damaged=True)
+                self.assertEqual(state.num_frames, 5)
+                self.video.add_new_points_or_box(state, 1, 1, **CLICK)
+                found = self.video.propagate_in_video(state, reverse=reverse)
+                self.assertEqual([number for number, _, _ in found], want)
 
     def test_a_stream_is_the_video(self):
         want = self.found(max_frame_num_to_track=4)

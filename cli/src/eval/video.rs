@@ -1,58 +1,159 @@
 //! One video's masks, true and found.
 
-use super::Args;
 use super::measure::{Measure, Score};
+use super::{Args, Void};
 use crate::files::{entries, wrong};
 use crate::{Failure, note};
 use sam2::labels::{self, Labels};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The label of void pixels in DAVIS, and of the object in black and white masks.
+const WHITE: u8 = 255;
 
 /// The figures of a video's objects.
 pub fn score(args: &Args, video: &str) -> Result<Vec<Score>, Failure> {
     let (truth, found) = (args.gt_root.join(video), args.pred_root.join(video));
-    let inside = entries(&truth)?;
-    if inside.iter().all(|(name, _)| name.ends_with(".png")) {
-        return Ok(measure(args, inside, &found, false)?.scores());
+    let frames = masks(&truth)?;
+    match frames.is_empty() {
+        true => score_apart(args, &truth, &found),
+        false => score_labels(args, &frames, &truth, &found),
     }
-    let mut scores = Vec::new();
-    for (object, folder) in inside {
-        let measure = measure(args, entries(&folder)?, &found.join(&object), true)?;
-        match measure.scores().pop() {
+}
+
+/// The masks in a folder, in natural order.
+fn masks(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let is_mask = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) && !path.is_dir();
+    Ok(sam2::natural_order(entries(folder)?.into_iter().map(|(_, path)| path).filter(is_mask).collect()))
+}
+
+/// Scores masks of which each file is of all objects.
+fn score_labels(args: &Args, frames: &[PathBuf], truth: &Path, found: &Path) -> Result<Vec<Score>, Failure> {
+    let void = match args.void {
+        Void::Label(label) => label,
+        Void::Auto => has_objects(frames)?.then_some(WHITE),
+    };
+    let seen = measure(args, frames, found, void, false)?;
+    let at = truth.display();
+    if seen.void && matches!(args.void, Void::Auto) {
+        note(&format!("note: {at}: pixels of label 255 are void and not scored; --void none scores them as an object"));
+    }
+    let [real, other] = [&seen.truth, &seen.found].map(|labels| labels.iter().copied().filter(|&v| v != 0));
+    if other.clone().eq([WHITE]) && !seen.truth.contains(&WHITE) && real.clone().next().is_some() {
+        let what = format!("the masks hold 0 and 255 only, the objects are {}", list(real.clone()));
+        note(&format!("note: {}: {what}: 255 counts as another object, and none is found", found.display()));
+    }
+    if let Some(first) = frames.first() {
+        let first_labels = labels_of(&labels::read(first)?);
+        let new: Vec<u8> = real.filter(|label| !first_labels.contains(label)).collect();
+        tell_new(first, new.iter());
+    }
+    Ok(seen.measure.scores())
+}
+
+/// Scores masks of which each file is of one object, in a folder per object.
+fn score_apart(args: &Args, truth: &Path, found: &Path) -> Result<Vec<Score>, Failure> {
+    let void = match args.void {
+        Void::Label(label) => label,
+        Void::Auto => None,
+    };
+    let (mut scores, mut firsts) = (Vec::new(), Vec::new());
+    for (object, folder) in entries(truth)?.into_iter().filter(|(_, path)| path.is_dir()) {
+        let frames = masks(&folder)?;
+        let Some(first) = frames.first() else { continue };
+        let is_there = labels_of(&labels::read(first)?).len() > 1;
+        firsts.push((first.file_name().unwrap_or_default().to_os_string(), is_there, object.clone()));
+        match measure(args, &frames, &found.join(&object), void, true)?.measure.scores().pop() {
             Some(score) => scores.push(Score { object, ..score }),
             None => note(&format!("note: {}: the object is on no frame, and is not scored", folder.display())),
         }
     }
+    if let Some(first) = sam2::natural_order(firsts.iter().map(|(name, ..)| PathBuf::from(name)).collect()).first() {
+        let scored = |object: &String| scores.iter().any(|score| score.object == *object);
+        let new =
+            firsts.iter().filter(|(name, is_there, object)| (first.as_os_str() != name || !is_there) && scored(object));
+        tell_new(&truth.join(first), new.map(|(.., object)| object));
+    }
     Ok(scores)
 }
 
-/// Measures the frames of a folder; `alone` where each file is of one object.
-fn measure(args: &Args, frames: Vec<(String, PathBuf)>, found: &Path, alone: bool) -> Result<Measure, Failure> {
-    let mut measure = Measure::default();
+/// Says which objects the first mask of a video lacks.
+fn tell_new(first: &Path, objects: impl Iterator<Item: std::fmt::Display> + Clone) {
+    if objects.clone().next().is_some() {
+        let what = format!("objects that come later are scored from their first frame on: {}", list(objects));
+        note(&format!("note: {}: {what}", first.display()));
+    }
+}
+
+fn list(items: impl Iterator<Item: std::fmt::Display>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a mask has labels other than 0 and 255.
+fn has_objects(frames: &[PathBuf]) -> Result<bool, Failure> {
+    for file in frames {
+        if labels_of(&labels::read(file)?).range(1..WHITE).next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn labels_of(labels: &Labels) -> BTreeSet<u8> {
+    let mut seen = [false; 256];
+    labels.numbers.iter().for_each(|&v| seen[v as usize] = true);
+    (0..=255).filter(|&v| seen[v as usize]).collect()
+}
+
+/// What was measured.
+#[derive(Default)]
+struct Seen {
+    measure: Measure,
+    /// Labels.
+    truth: BTreeSet<u8>,
+    found: BTreeSet<u8>,
+    /// There were void pixels.
+    void: bool,
+}
+
+/// Measures frames; `alone` where each file is of one object. Void pixels are on no object, in what is true and in what was
+/// found, as in DAVIS's evaluation.
+fn measure(args: &Args, frames: &[PathBuf], found: &Path, void: Option<u8>, alone: bool) -> Result<Seen, Failure> {
+    let mut seen = Seen::default();
     let skip = !args.do_not_skip_first_and_last_frame as usize;
     let scored = frames.len().saturating_sub(2 * skip);
-    for (name, file) in frames.into_iter().skip(skip).take(scored) {
-        let other = found.join(name);
-        let (truth, found) = (read(&file, alone)?, read(&other, alone)?);
+    if scored == 0 && !frames.is_empty() {
+        let folder = frames[0].parent().unwrap_or(Path::new("")).display();
+        let what = format!("{} frames, and none without the first and the last: not scored", frames.len());
+        note(&format!("note: {folder}: {what}; --do-not-skip-first-and-last-frame scores them"));
+    }
+    for file in frames.iter().skip(skip).take(scored) {
+        let other = found.join(file.file_name().unwrap_or_default());
+        let (mut truth, mut found) = (labels::read(file)?, labels::read(&other)?);
         let size = (truth.height, truth.width);
         if size != (found.height, found.width) {
             let what = format!("{}x{} pixels, expected {}x{}", found.width, found.height, truth.width, truth.height);
             return Err(wrong(&other, what));
         }
-        measure.add(&found.numbers, &truth.numbers, truth.height, truth.width)?;
+        for (truth, found) in truth.numbers.iter_mut().zip(&mut found.numbers).filter(|(t, _)| Some(**t) == void) {
+            (*truth, *found, seen.void) = (0, 0, true);
+        }
+        if alone {
+            binarize(&mut truth, file)?;
+            binarize(&mut found, &other)?;
+        }
+        seen.truth.extend(labels_of(&truth));
+        seen.found.extend(labels_of(&found));
+        seen.measure.add(&found.numbers, &truth.numbers, truth.height, truth.width)?;
     }
-    Ok(measure)
+    Ok(seen)
 }
 
-/// A label picture; one of a single object has 1 on it.
-fn read(file: &Path, alone: bool) -> Result<Labels, Failure> {
-    let mut labels = labels::read(file)?;
-    if alone {
-        let mut seen = [false; 256];
-        labels.numbers.iter().for_each(|&v| seen[v as usize] = true);
-        if seen.iter().filter(|&&seen| seen).count() > 2 {
-            return Err(wrong(file, "more than one object, where each file should be of one"));
-        }
-        labels.numbers.iter_mut().for_each(|v| *v = (*v != 0) as u8);
+/// Gives a picture of a single object 1 on it.
+fn binarize(labels: &mut Labels, file: &Path) -> Result<(), Failure> {
+    if labels_of(labels).len() > 2 {
+        return Err(wrong(file, "more than one object, where each file should be of one"));
     }
-    Ok(labels)
+    labels.numbers.iter_mut().for_each(|v| *v = (*v != 0) as u8);
+    Ok(())
 }

@@ -1,9 +1,8 @@
 //! Calls of the API, as arguments or a file give them.
 
-use crate::segment::not_black;
-use crate::{Failure, files, io};
+use crate::{Failure, files};
 use sam2::rle::Rle;
-use sam2::{FrameMasks, Point, Prompt, VideoPredictor, picture};
+use sam2::{FrameMasks, Point, Prompt, VideoPredictor, labels};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +37,7 @@ pub enum Call {
 
 /// A mask as it is given.
 pub enum Mask {
-    /// A picture that is not black on the object.
+    /// A picture, as [`labels::read_mask`] reads it.
     Picture(PathBuf),
     Rle(Rle),
 }
@@ -48,8 +47,8 @@ impl Mask {
     fn read(&self) -> Result<(Vec<u8>, usize, usize), Failure> {
         match self {
             Mask::Picture(file) => {
-                let picture = picture::read(file)?;
-                Ok((not_black(&picture), picture.height, picture.width))
+                let mask = labels::read_mask(file)?;
+                Ok((mask.pixels, mask.height, mask.width))
             }
             Mask::Rle(rle) => Ok((rle.decode()?, rle.height, rle.width)),
         }
@@ -57,10 +56,15 @@ impl Mask {
 }
 
 impl Call {
+    /// Whether the call tracks backwards from this frame, which it shows first.
+    pub fn starts_again_at(&self, frame: usize) -> bool {
+        matches!(*self, Call::PropagateInVideo { start_frame_idx, reverse: true, .. } if start_frame_idx == Some(frame))
+    }
+
     /// The file that the call reads.
-    pub fn mask_file(&self) -> Option<&Path> {
+    pub fn mask_file(&self) -> Option<PathBuf> {
         match self {
-            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(file),
+            Call::AddNewMask { mask: Mask::Picture(file), .. } => Some(labels::mask_file(file)),
             _ => None,
         }
     }
@@ -166,7 +170,7 @@ pub fn read(file: &Path) -> Result<Vec<Call>, Failure> {
         #[serde(default)]
         args: serde_json::Map<String, serde_json::Value>,
     }
-    let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+    let text = files::read_text(file, files::MAX_MASKS)?;
     let lines: Vec<Line> = serde_json::from_str(&text).map_err(|e| files::wrong(file, e))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let call = |(i, line): (usize, Line)| {
@@ -203,10 +207,13 @@ impl Written {
             Written::AddNewMask { frame_idx, obj_id, mask } => {
                 let mask = match mask {
                     WrittenMask::Picture(file) => Mask::Picture(folder.join(file)),
-                    WrittenMask::Rle { size: [height, width], counts } => Mask::Rle(match counts {
-                        Counts::Coco(text) => Rle::from_coco(&text, height, width).map_err(|e| e.to_string())?,
-                        Counts::Runs(counts) => Rle { height, width, counts },
-                    }),
+                    WrittenMask::Rle { size: [height, width], counts } => Mask::Rle(
+                        match counts {
+                            Counts::Coco(text) => Rle::from_coco(&text, height, width),
+                            Counts::Runs(counts) => Rle::new(counts, height, width),
+                        }
+                        .map_err(|e| e.to_string())?,
+                    ),
                 };
                 Call::AddNewMask { frame_idx, obj_id, mask }
             }

@@ -5,40 +5,86 @@ use crate::output::write;
 use crate::overlay::Overlay;
 use crate::overlay_video::OverlayVideo;
 use crate::segment::{to_rgb, try_collect};
+use crate::spool::Spool;
 use crate::{Failure, io, print, tensors};
-use sam2::picture;
 use sam2::rle::Rle;
-use sam2::{FrameMasks, Frames};
-use std::collections::BTreeMap;
+use sam2::{DType, FrameMasks, Frames, picture};
+use std::path::{Path, PathBuf};
 
-/// Frames a second of an overlay where nobody knows.
+/// Frames a second of an overlay of a video without a known rate.
 const RATE: f64 = 24.0;
+
+/// Which frames of the video or folder are tracked.
+#[derive(Clone, Copy)]
+pub struct Chosen {
+    pub stride: usize,
+    pub first: usize,
+}
+
+impl Chosen {
+    /// The frame's index in the video or folder.
+    pub fn index(self, frame: usize) -> usize {
+        self.first + frame * self.stride
+    }
+}
 
 /// Where results go.
 pub struct Results<'a> {
     args: &'a Args,
     frames: Frames,
+    chosen: Chosen,
     height: usize,
     width: usize,
-    /// Of a video file; a folder's overlays are pictures.
-    overlay: Option<OverlayVideo>,
-    /// By name, the latest of each: logits and scores.
-    raw: BTreeMap<String, Vec<f32>>,
+    overlay: Option<Drawn>,
+    /// Logits and score by frame and object.
+    raw: Option<(&'a Path, Spool<(usize, i64)>)>,
+}
+
+/// Where overlays go.
+enum Drawn {
+    /// A picture per frame.
+    Pictures(PathBuf),
+    /// A video whose frames come in time order.
+    Video(OverlayVideo),
+    /// A video whose frames come in any order, and more than once: the latest masks are kept, and drawn at the end.
+    Later(OverlayVideo, Spool<usize>),
 }
 
 impl<'a> Results<'a> {
     /// Makes folders and files, so that what cannot be written is known before anything is tracked.
-    pub fn new(args: &'a Args, frames: Frames, (height, width): (usize, usize)) -> Result<Self, Failure> {
+    pub fn new(
+        args: &'a Args,
+        frames: Frames,
+        chosen: Chosen,
+        (height, width): (usize, usize),
+    ) -> Result<Self, Failure> {
         let mut overlay = None;
         if let Some(folder) = &args.output {
-            let within = if args.video.is_dir() { folder.join("overlay") } else { folder.clone() };
-            std::fs::create_dir_all(&within).map_err(|e| io(&within, e))?;
-            if !args.video.is_dir() {
-                let rate = frames.rate().unwrap_or(RATE);
-                overlay = Some(OverlayVideo::create(&folder.join("overlay.mp4"), width, height, rate)?);
-            }
+            let pictures = folder.join("overlay");
+            let within = if args.video.is_dir() { &pictures } else { folder };
+            std::fs::create_dir_all(within).map_err(|e| io(within, e))?;
+            overlay = Some(if args.video.is_dir() {
+                Drawn::Pictures(pictures)
+            } else {
+                let file = folder.join("overlay.mp4");
+                let video = OverlayVideo::create(&file, width, height, frames.rate().unwrap_or(RATE))?;
+                match args.in_time_order() {
+                    true => Drawn::Video(video),
+                    false => Drawn::Later(video, Spool::beside(&file).map_err(|e| io(&file, e))?),
+                }
+            });
         }
-        Ok(Results { args, frames, height, width, overlay, raw: BTreeMap::new() })
+        let raw = match args.raw.as_deref() {
+            Some(file) => Some((file, Spool::beside(file).map_err(|e| io(file, e))?)),
+            None => None,
+        };
+        Ok(Results { args, frames, chosen, height, width, overlay, raw })
+    }
+
+    /// The frame's own name in a folder; in a video, its number.
+    fn name(&self, frame: usize) -> String {
+        let number = || format!("{:05}", self.chosen.index(frame));
+        self.frames.name(frame).map_or_else(number, String::from)
     }
 
     /// A frame that call `i` gave.
@@ -48,29 +94,38 @@ impl<'a> Results<'a> {
             .map(|m| Ok(Rle::encode(&try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8))?, h, w)))
             .collect::<sam2::Result<_>>()?;
         if self.args.json {
-            for ((rle, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
-                let mut record = serde_json::json!({
-                    "frame": masks.frame_idx,
-                    "object": id,
-                    "segmentation": {"size": [h, w], "counts": rle.to_coco()},
-                    "bbox": rle.bbox(),
-                    "area": rle.area(),
-                    "object_score": score.is_finite().then_some(score),
-                });
-                if self.args.script.is_some() {
-                    record["call"] = i.into();
-                }
-                print(&record.to_string())?;
-            }
+            self.print(i, masks, &objects)?;
         }
-        if self.args.raw.is_some() {
-            for ((logits, id), &score) in masks.masks.chunks(h * w).zip(&masks.obj_ids).zip(&masks.scores) {
-                let name = |what: &str| format!("{:05}/obj_{id}/{what}", masks.frame_idx);
-                self.raw.insert(name("logits"), try_collect(h * w, "logits", logits.iter().copied())?);
-                self.raw.insert(name("score"), vec![score]);
+        if let Some((file, spool)) = &mut self.raw {
+            for ((logits, id), score) in masks.masks.chunks(h * w).zip(&masks.obj_ids).zip(&masks.scores) {
+                let bytes = logits.iter().chain([score]).flat_map(|v| v.to_le_bytes());
+                let bytes = try_collect((h * w + 1) * 4, "logits", bytes)?;
+                spool.put((masks.frame_idx, *id), &bytes).map_err(|e| io(file, e))?;
             }
         }
         self.draw(masks, &objects)
+    }
+
+    /// A line of JSON per object.
+    fn print(&self, i: usize, masks: &FrameMasks, objects: &[Rle]) -> Result<(), Failure> {
+        for ((rle, id), score) in objects.iter().zip(&masks.obj_ids).zip(&masks.scores) {
+            let mut record = serde_json::json!({
+                "frame": self.chosen.index(masks.frame_idx),
+                "object": id,
+                "segmentation": {"size": [self.height, self.width], "counts": rle.to_coco()},
+                "bbox": rle.bbox(),
+                "area": rle.area(),
+                "object_score": score.is_finite().then_some(score),
+            });
+            if let Some(name) = self.frames.name(masks.frame_idx) {
+                record["name"] = name.into();
+            }
+            if self.args.script.is_some() {
+                record["call"] = i.into();
+            }
+            print(&record.to_string())?;
+        }
+        Ok(())
     }
 
     /// The masks as pictures.
@@ -87,26 +142,67 @@ impl<'a> Results<'a> {
             if !objects.is_empty() && logit(best) > 0.0 { masks.obj_ids[best] as u8 } else { 0 }
         };
         let owners = try_collect(h * w, "a mask", (0..h * w).map(owner))?;
-        let name = format!("{:05}.png", masks.frame_idx);
+        let name = format!("{}.png", self.name(masks.frame_idx));
         write(&folder.join(&name), &picture::encode_indexed_png(&owners, w, h)?)?;
-        let picture = self.frames.read(masks.frame_idx)?;
-        let overlay = Overlay { picture: &picture, masks: &objects.iter().collect::<Vec<_>>(), prompts: &[] }.draw()?;
+        let overlay = |frames: &Frames| overlay(frames, masks.frame_idx, objects);
         match &mut self.overlay {
-            Some(video) => Ok(video.push(&to_rgb(&overlay)?)?),
-            None => write(&folder.join("overlay").join(&name), &picture::encode_png(&overlay)?),
+            Some(Drawn::Pictures(folder)) => write(&folder.join(&name), &picture::encode_png(&overlay(&self.frames)?)?),
+            Some(Drawn::Video(video)) => Ok(video.push(&to_rgb(&overlay(&self.frames)?)?)?),
+            Some(Drawn::Later(_, spool)) => {
+                let runs: Vec<String> = objects.iter().map(Rle::to_coco).collect();
+                spool.put(masks.frame_idx, runs.join("\n").as_bytes()).map_err(|e| io(folder, e))
+            }
+            None => Ok(()),
         }
     }
 
     /// Writes what could not be written before.
     pub fn finish(self) -> Result<(), Failure> {
-        if let Some(file) = &self.args.raw {
-            let size = [self.height, self.width];
-            let shape = |name: &str| if name.ends_with("score") { &size[..0] } else { &size[..] };
-            let list: Vec<(&str, &[usize], &[f32])> =
-                self.raw.iter().map(|(name, values)| (&name[..], shape(name), &values[..])).collect();
-            tensors::write_f32(file, &list)?;
+        if let Some((file, spool)) = &self.raw {
+            self.write_raw(file, spool)?;
         }
+        let video = match self.overlay {
+            Some(Drawn::Video(video)) => Some(video),
+            Some(Drawn::Later(mut video, spool)) => {
+                for frame in spool.keys() {
+                    let runs = spool.get(frame).map_err(|e| io(Path::new("overlay.mp4"), e))?;
+                    let runs = String::from_utf8_lossy(&runs);
+                    let rle = |runs: &str| Rle::from_coco(runs, self.height, self.width);
+                    let objects: Vec<Rle> = runs.lines().map(rle).collect::<sam2::Result<_>>()?;
+                    video.push(&to_rgb(&overlay(&self.frames, frame, &objects)?)?)?;
+                }
+                Some(video)
+            }
+            _ => None,
+        };
         // Where nothing was found there is nothing to see.
-        Ok(self.overlay.filter(|video| !video.is_empty()).map_or(Ok(()), OverlayVideo::finish)?)
+        Ok(video.filter(|video| !video.is_empty()).map_or(Ok(()), OverlayVideo::finish)?)
     }
+
+    /// Writes the tensors of all frames and objects.
+    fn write_raw(&self, file: &Path, spool: &Spool<(usize, i64)>) -> Result<(), Failure> {
+        let keys: Vec<(usize, i64)> = spool.keys().collect();
+        let name = |&(frame, id): &(usize, i64)| {
+            ["logits", "score"].map(|what| format!("{}/obj_{id}/{what}", self.name(frame)))
+        };
+        let names: Vec<String> = keys.iter().flat_map(name).collect();
+        let size = [self.height, self.width];
+        let headers: Vec<tensors::Header<'_>> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| tensors::Header { name, dtype: DType::F32, shape: if i % 2 == 0 { &size } else { &[] } })
+            .collect();
+        let logits = (self.height * self.width * 4) as u64;
+        tensors::write(file, &headers, |i, out| {
+            let (from, len) = if i % 2 == 0 { (0, logits) } else { (logits, 4) };
+            spool.copy(keys[i / 2], from, len, out)
+        })
+    }
+}
+
+/// A frame with masks drawn over it.
+fn overlay(frames: &Frames, frame: usize, objects: &[Rle]) -> Result<picture::Picture, Failure> {
+    let picture = frames.read(frame)?;
+    let masks: Vec<&Rle> = objects.iter().collect();
+    Ok(Overlay { picture: &picture, masks: &masks, prompts: &[] }.draw()?)
 }

@@ -1,8 +1,8 @@
 //! SA-V's JSON: masks of all objects on every fourth frame.
 
 use super::annotations::Mask;
-use crate::files::wrong;
-use crate::{Failure, io};
+use crate::Failure;
+use crate::files::{MAX_MASKS, read_text, wrong};
 use sam2::rle::Rle;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ struct Segmentation {
 
 impl Masklets {
     pub fn read(file: &Path) -> Result<Masklets, Failure> {
-        let text = std::fs::read_to_string(file).map_err(|e| io(file, e))?;
+        let text = read_text(file, MAX_MASKS)?;
         let read: Masklets = serde_json::from_str(&text).map_err(|e| wrong(file, e))?;
         let objects = read.masklet_id.len();
         if let Some(at) = read.masklet.iter().position(|masks| masks.len() != objects) {

@@ -7,7 +7,7 @@ use super::plan::{Group, Plan};
 use super::results::Results;
 use crate::Failure;
 use crate::segment::try_collect;
-use sam2::{FrameMasks, Frames, Model, VideoPredictor, labels};
+use sam2::{FrameMasks, Frames, FramesOptions, Model, VideoPredictor, VideoPredictorOptions, labels};
 use std::collections::BTreeMap;
 
 /// The logit of an object before its first frame.
@@ -34,7 +34,11 @@ pub fn run(args: &Args, model: &Model, video: &str, title: &str) -> Result<Strin
     if args.skip_existing && results.is_complete(&objects, written) {
         return Ok("written before".into());
     }
-    let mut predictor = model.video_predictor(Frames::files(files), Default::default())?;
+    let options = FramesOptions { read: args.picture.options(), keep_damaged: args.keep_damaged, ..Default::default() };
+    let frames = Frames::files_with(files, &options);
+    // The masks of a group are all given before its objects are tracked.
+    let options = VideoPredictorOptions { forget_tracked_frames: true, ..Default::default() };
+    let mut predictor = model.video_predictor(frames, options)?;
     (results.height, results.width) = predictor.video_size();
     results.create(&objects)?;
     let steps: usize = plan.groups.iter().map(|group| names.len() - group.first).sum();

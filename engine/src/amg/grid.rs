@@ -32,7 +32,7 @@ impl Crop {
 }
 
 /// The picture, then for each layer i from 1 on 2^i by 2^i crops that overlap, column by column, as the reference's
-/// `generate_crop_boxes`.
+/// `generate_crop_boxes`; those without pixels, as the last ones of a small picture may be, are left out.
 pub(super) fn crops(height: usize, width: usize, layers: usize, overlap_ratio: f64) -> Vec<Crop> {
     let mut all = vec![Crop { bounds: [0, 0, width, height], layer: 0 }];
     for layer in 1..=layers {
@@ -42,7 +42,9 @@ pub(super) fn crops(height: usize, width: usize, layers: usize, overlap_ratio: f
         let (w, h) = (length(width), length(height));
         for (i, k) in (0..n).flat_map(|i| (0..n).map(move |k| (i, k))) {
             let (x, y) = ((w - overlap) * i, (h - overlap) * k);
-            all.push(Crop { bounds: [x, y, (x + w).min(width), (y + h).min(height)], layer });
+            if x < width && y < height {
+                all.push(Crop { bounds: [x, y, (x + w).min(width), (y + h).min(height)], layer });
+            }
         }
     }
     all
@@ -67,5 +69,21 @@ mod tests {
         let want = [[0, 0, 198, 131], [0, 0, 121, 88], [0, 44, 121, 131], [77, 0, 198, 88], [77, 44, 198, 131]];
         assert_eq!(bounds, want);
         assert_eq!(crops(50, 50, 3, 0.3).iter().filter(|c| c.layer == 3).count(), 64);
+    }
+
+    #[test]
+    fn crops_have_pixels() {
+        // generate_crop_boxes((20, 300), 3, 512 / 1500): 8 rows of 4 pixels that overlap by 1 take 25; the last two are empty.
+        let all = crops(20, 300, 3, 512.0 / 1500.0);
+        assert_eq!(all.len(), 1 + 4 + 16 + 8 * 7);
+        assert_eq!(all.last().unwrap().bounds, [266, 18, 300, 20]);
+        for (height, width) in [(1, 1), (1, 7), (7, 1), (2, 3), (10, 10), (20, 300), (300, 20), (131, 198)] {
+            for ratio in [0.0, 1e-9, 512.0 / 1500.0, 0.5, 0.999] {
+                for crop in crops(height, width, 6, ratio) {
+                    let [left, top, right, bottom] = crop.bounds;
+                    assert!(left < right && right <= width && top < bottom && bottom <= height, "{crop:?}");
+                }
+            }
+        }
     }
 }

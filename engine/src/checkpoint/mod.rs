@@ -1,31 +1,39 @@
-//! Weights by name, from Meta's safetensors or `.pt` files or Hugging Face's `model.safetensors`.
+//! Weights by name, from Meta's safetensors or `.pt` files, trainers' checkpoints, or Hugging Face's files.
 //!
-//! Opening reads and checks the file's table of contents; tensors stay in the file, memory-mapped, until a model takes
-//! them. Names are Meta's whatever the file's own.
+//! Opening reads and checks each file's table of contents. Tensors stay in the memory-mapped file until a model takes them;
+//! only those stored as float64 or in another order than row by row are copied. Names are Meta's whatever the file's own.
 
+mod files;
+mod foreign;
 mod names;
 mod pickle;
+mod safetensors;
+mod stored;
+mod torch;
+mod wrappers;
 
-use crate::error::{Error, Result};
+pub use files::{extension_is, files_with};
+
+use crate::error::{Error, Result, try_zeros};
 use crate::tensor::DType;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-/// Longest header of a safetensors file; an official one would have 60,000 bytes.
-const MAX_HEADER: u64 = 8 << 20;
+use std::path::Path;
+use stored::Stored;
 
 /// A tensor of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     dtype: DType,
     shape: Vec<usize>,
+    /// Index of the data that the bytes are in.
+    data: usize,
     bytes: Range<usize>,
 }
 
-/// How a file's bytes are held.
+/// How bytes are held.
 enum Data {
     Map(memmap2::Mmap),
     Bytes(Vec<u8>),
@@ -38,13 +46,43 @@ impl Data {
             Data::Bytes(bytes) => bytes,
         }
     }
+
+    /// A part of an open file, mapped or read.
+    fn of(name: &str, file: &File, range: Range<u64>, mmap: bool) -> Result<Data> {
+        let end = file.metadata().map_err(|e| Error::io(name, e))?.len().min(range.end);
+        let size = usize::try_from(end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        if mmap && size > 0 {
+            // SAFETY: the map is read-only; that the file must not shrink is documented by `Checkpoint::open`.
+            let map = unsafe { memmap2::MmapOptions::new().offset(range.start).len(size).map(file) };
+            return Ok(Data::Map(map.map_err(|e| match e.kind() {
+                ErrorKind::OutOfMemory => Error::OutOfMemory { what: "a map of the checkpoint", bytes: size },
+                _ => Error::io(name, e),
+            })?));
+        }
+        let mut bytes = try_zeros::<u8>(size, "the checkpoint")?;
+        let mut filled = 0;
+        while filled < size {
+            // The file's position stays: it is the caller's, and of all who share the descriptor.
+            match read_at(file, &mut bytes[filled..], range.start + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io(name, e)),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Data::Bytes(bytes))
+    }
 }
 
 /// An open checkpoint.
 pub struct Checkpoint {
     name: String,
-    data: Data,
+    /// The files, then the tensors that were copied.
+    data: Vec<Data>,
     tensors: BTreeMap<String, Entry>,
+    /// Tensors of a type that is not read, with its name.
+    unread: BTreeMap<String, String>,
 }
 
 /// A tensor of a checkpoint as it lies in the file.
@@ -71,62 +109,72 @@ impl TensorData<'_> {
 }
 
 impl Checkpoint {
-    /// Opens a file, or the one checkpoint of a folder (`model.safetensors`, else the only `.safetensors` or `.pt`).
+    /// Opens a checkpoint: a file, the index of a checkpoint in several files (`model.safetensors.index.json`), or a folder.
+    /// In a folder it is `model.safetensors`, else `pytorch_model.bin`, either whole or in several files with an index, else the
+    /// only file named `.safetensors`, `.pt`, `.pth`, `.bin` or `.ckpt`.
     ///
-    /// The file is memory-mapped: whoever cuts it short meanwhile crashes the process. [`Checkpoint::read`] copies it.
+    /// The model's tensors are found in whatever dictionary a trainer put them, behind whatever prefix a wrapper gave their
+    /// names. A file that holds several models, such as the weights and their moving average, is opened with a note that says
+    /// which one is taken. float64 tensors become float32.
+    ///
+    /// The files are memory-mapped: whoever cuts one short meanwhile crashes the process. [`Checkpoint::read`] copies them.
     pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        let path = file_of(path.as_ref())?;
-        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-        Checkpoint::from_file(&path.display().to_string(), &file, 0..u64::MAX, true)
+        Checkpoint::from_path(path.as_ref(), true)
     }
 
-    /// As [`Checkpoint::open`], but reads the file into memory.
+    /// As [`Checkpoint::open`], but reads the files into memory.
     pub fn read(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        let path = file_of(path.as_ref())?;
-        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-        Checkpoint::from_file(&path.display().to_string(), &file, 0..u64::MAX, false)
+        Checkpoint::from_path(path.as_ref(), false)
+    }
+
+    fn from_path(path: &Path, mmap: bool) -> Result<Checkpoint> {
+        let parts = files::of(path)?;
+        let mut data = Vec::new();
+        for path in &parts.files {
+            let file = File::open(path).map_err(|e| Error::io(path, e))?;
+            let name = path.display().to_string();
+            let part = Data::of(&name, &file, 0..u64::MAX, mmap)?;
+            data.push((name, part));
+        }
+        let mut tensors = BTreeMap::new();
+        for (i, (name, data)) in data.iter().enumerate() {
+            for (tensor, stored) in read(name, data, i)? {
+                if tensors.insert(tensor.clone(), stored).is_some() {
+                    return Err(failure(&parts.name, format!("{name} holds {tensor}, as another file does")));
+                }
+            }
+        }
+        if let Some((tensor, file)) = parts.index.iter().find(|(tensor, _)| !tensors.contains_key(*tensor)) {
+            return Err(failure(&parts.name, format!("{file} does not hold {tensor}, which the index says it does")));
+        }
+        Checkpoint::assemble(parts.name, data.into_iter().map(|(_, data)| data).collect(), tensors)
     }
 
     /// A checkpoint that is part of an open file, as of a game's archive: `range` in bytes, cut to the file's end; mapped as
     /// [`Checkpoint::open`] does, or read. `name` is for messages.
     pub fn from_file(name: &str, file: &File, range: Range<u64>, mmap: bool) -> Result<Checkpoint> {
-        let end = file.metadata().map_err(|e| Error::io(name, e))?.len().min(range.end);
-        let size = usize::try_from(end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let data = if mmap && size > 0 {
-            // SAFETY: the map is read-only; that the file must not shrink is documented above.
-            let map = unsafe { memmap2::MmapOptions::new().offset(range.start).len(size).map(file) };
-            Data::Map(map.map_err(|e| match e.kind() {
-                ErrorKind::OutOfMemory => Error::OutOfMemory { what: "a map of the checkpoint", bytes: size },
-                _ => Error::io(name, e),
-            })?)
-        } else {
-            let mut bytes = Vec::new();
-            bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "the checkpoint", bytes: size })?;
-            let mut file = file;
-            file.seek(SeekFrom::Start(range.start)).map_err(|e| Error::io(name, e))?;
-            file.take(size as u64).read_to_end(&mut bytes).map_err(|e| Error::io(name, e))?;
-            Data::Bytes(bytes)
-        };
-        Checkpoint::parse(name.into(), data)
+        Checkpoint::parse(name, Data::of(name, file, range, mmap)?)
     }
 
     /// A checkpoint held in memory; `name` is for messages.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Checkpoint> {
-        Checkpoint::parse(name.into(), Data::Bytes(bytes))
+        Checkpoint::parse(name, Data::Bytes(bytes))
     }
 
-    fn parse(name: String, data: Data) -> Result<Checkpoint> {
-        let bytes = data.bytes();
-        let tensors = if bytes.starts_with(b"PK\x03\x04") {
-            pickle::read(bytes)
-        } else if bytes.starts_with(b"\x80\x02") {
-            Err("a legacy PyTorch file; save it again with PyTorch 1.6 or later, or convert it to safetensors".into())
-        } else {
-            read_safetensors(bytes)
-        };
-        let tensors =
-            tensors.and_then(names::to_meta).map_err(|what| Error::Checkpoint { path: name.clone(), what })?;
-        Ok(Checkpoint { name, data, tensors })
+    fn parse(name: &str, data: Data) -> Result<Checkpoint> {
+        let tensors = read(name, &data, 0)?;
+        Checkpoint::assemble(name.into(), vec![data], tensors)
+    }
+
+    /// Makes a checkpoint of the tensors of its files.
+    fn assemble(name: String, mut data: Vec<Data>, tensors: BTreeMap<String, Stored>) -> Result<Checkpoint> {
+        let made = wrappers::strip(&name, tensors).and_then(|tensors| {
+            let (tensors, unread) = stored::load(tensors, &mut data)?;
+            let unread = unread.into_iter().map(|(name, what)| (names::meta_name(&name), what)).collect();
+            Ok((names::to_meta(tensors)?, unread))
+        });
+        let (tensors, unread) = made.map_err(|what| failure(&name, what))?;
+        Ok(Checkpoint { name, data, tensors, unread })
     }
 
     /// How the checkpoint was given, for messages.
@@ -162,82 +210,43 @@ impl Checkpoint {
 
     /// A tensor by Meta's name.
     pub fn get(&self, name: &str) -> Option<TensorData<'_>> {
-        let entry = self.tensors.get(name)?;
-        Some(TensorData { dtype: entry.dtype, shape: &entry.shape, bytes: &self.data.bytes()[entry.bytes.clone()] })
+        let Entry { dtype, shape, data, bytes } = self.tensors.get(name)?;
+        Some(TensorData { dtype: *dtype, shape, bytes: &self.data[*data].bytes()[bytes.clone()] })
+    }
+
+    /// The type of a tensor that is there, but of no type that is read.
+    pub(crate) fn unread(&self, name: &str) -> Option<&str> {
+        self.unread.get(name).map(String::as_str)
     }
 
     /// An error about this checkpoint.
     pub(crate) fn error(&self, what: impl Into<String>) -> Error {
-        Error::Checkpoint { path: self.name.clone(), what: what.into() }
+        failure(&self.name, what)
     }
 }
 
-/// The checkpoint of a folder, or the path itself.
-fn file_of(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let preferred = path.join("model.safetensors");
-    if preferred.is_file() {
-        return Ok(preferred);
-    }
-    let found = files_with(path, &["safetensors", "pt", "pth"])?;
-    match &found[..] {
-        [one] => Ok(one.clone()),
-        _ => Err(Error::Checkpoint {
-            path: path.display().to_string(),
-            what: format!(
-                "a folder must hold model.safetensors or one .safetensors or .pt file; it holds {}",
-                found.len()
-            ),
-        }),
-    }
+/// Reads at an offset, without moving the position of the file.
+#[cfg(unix)]
+fn read_at(file: &File, to: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, to, offset)
 }
 
-/// The files of a folder with one of these extensions, sorted.
-pub fn files_with(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
-    let io = |e| Error::io(folder, e);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        if path.is_file() && path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
+#[cfg(windows)]
+fn read_at(file: &File, to: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, to, offset)
 }
 
-/// The bytes that `shape` takes, or nothing when that overflows.
-fn byte_len(dtype: DType, shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(dtype.bytes(), |n, &d| n.checked_mul(d))
+fn failure(name: &str, what: impl Into<String>) -> Error {
+    Error::Checkpoint { path: name.into(), what: what.into() }
 }
 
-fn read_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
-    let Some(length) = bytes.first_chunk::<8>() else {
-        return Err(format!("{} bytes are too few for a checkpoint (safetensors, or .pt of PyTorch)", bytes.len()));
+/// The tensors of a file, which is the `index`th of its checkpoint, under the file's own names.
+fn read(name: &str, data: &Data, index: usize) -> Result<BTreeMap<String, Stored>> {
+    let bytes = data.bytes();
+    let tensors = match foreign::what_is(bytes) {
+        Some(what) => Err(what),
+        None if bytes.starts_with(b"PK\x03\x04") => torch::read(name, bytes, index),
+        None => safetensors::read(bytes, index),
     };
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER || bytes.get(8).is_some_and(|&b| b != b'{') {
-        return Err("neither safetensors nor a .pt file of PyTorch".into());
-    }
-    let tensors =
-        safetensors::SafeTensors::deserialize(bytes).map_err(|e| format!("not a valid safetensors file: {e}"))?;
-    let mut out = BTreeMap::new();
-    for (name, view) in tensors.iter() {
-        let dtype = match view.dtype() {
-            safetensors::Dtype::F32 => DType::F32,
-            safetensors::Dtype::F16 => DType::F16,
-            safetensors::Dtype::BF16 => DType::Bf16,
-            other => return Err(format!("tensor {name} is {other:?}; F32, F16 and BF16 are read")),
-        };
-        let data = view.data();
-        if byte_len(dtype, view.shape()) != Some(data.len()) {
-            return Err(format!("tensor {name}: {:?} {dtype:?} does not take {} bytes", view.shape(), data.len()));
-        }
-        let start = data.as_ptr() as usize - bytes.as_ptr() as usize;
-        let bytes = if data.is_empty() { 0..0 } else { start..start + data.len() };
-        out.insert(name.to_string(), Entry { dtype, shape: view.shape().to_vec(), bytes });
-    }
-    Ok(out)
+    tensors.map_err(|what| failure(name, what))
 }

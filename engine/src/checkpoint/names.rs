@@ -89,7 +89,7 @@ pub fn to_meta(tensors: BTreeMap<String, Entry>) -> Result<BTreeMap<String, Entr
                 let (start, row) = (entry.bytes.start, entry.bytes.len() / 4);
                 let bytes = start + i * row..start + (i + 1) * row;
                 let name = format!("sam_prompt_encoder.point_embeddings.{i}.weight");
-                out.insert(name, Entry { dtype: entry.dtype, shape: vec![1, n], bytes });
+                out.insert(name, Entry { shape: vec![1, n], bytes, ..entry });
             }
         } else if out.insert(name.clone(), entry).is_some() && !name.ends_with("gaussian_matrix") {
             // The matrix is there twice in newer files, once in older ones.
@@ -99,7 +99,8 @@ pub fn to_meta(tensors: BTreeMap<String, Entry>) -> Result<BTreeMap<String, Entr
     Ok(out)
 }
 
-fn meta_name(hf: &str) -> String {
+/// Meta's name for a tensor of Hugging Face's; Meta's own stay as they are.
+pub fn meta_name(hf: &str) -> String {
     let mut name: Vec<String> = hf.split('.').map(String::from).collect();
     for (from, to) in RULES {
         let from: Vec<&str> = from.split('.').collect();

@@ -1,114 +1,39 @@
-//! PyTorch's `.pt` files: a zip of raw storages beside a pickle that says which tensor is where.
+//! The pickle of a PyTorch file, which says which tensor is where.
 //!
-//! The pickle is interpreted by a machine that knows how to build containers, strings, numbers and tensors, and nothing
-//! else: a class outside the list below becomes an opaque value, and no code runs whatever the file says. Values live
-//! in one vector and refer to each other by index, so depth and cycles cost nothing.
+//! It is interpreted by a machine that knows how to build containers, strings, numbers and tensors, and nothing else: a class
+//! outside the list below becomes an opaque value, and no code runs whatever the file says. Values live in one vector and
+//! refer to each other by index, so depth and cycles cost nothing.
 
-use super::{BTreeMap, Entry, byte_len};
-use crate::tensor::DType;
+use super::stored::Kind;
 use std::collections::HashMap;
-use std::io::Cursor;
-use std::ops::Range;
 use std::rc::Rc;
 
-/// Longest pickle that is read; Meta's checkpoints have 60,000 bytes, trainer checkpoints a few times that.
-const MAX_PICKLE: usize = 8 << 20;
 /// Longest name of a class.
 const MAX_NAME: usize = 1000;
 /// The most values a pickle may make.
 const MAX_VALUES: usize = 1 << 20;
+/// The most bytes of class names that are put together from texts, which a file may recall any number of times.
+const MAX_CLASS_NAMES: usize = 1 << 22;
 
-type Result<T> = std::result::Result<T, String>;
-type Id = usize;
-
-/// The tensors of the state dict in `file`: of the key `model` when there is one, else of the file's root.
-pub fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>> {
-    let files = list(file)?;
-    let pickle = files.iter().find(|(name, _)| name.rsplit('/').next() == Some("data.pkl"));
-    let Some((name, range)) = pickle else { return Err("a zip file without data.pkl is no PyTorch checkpoint".into()) };
-    let folder = &name[..name.len() - "data.pkl".len()];
-    if range.len() > MAX_PICKLE {
-        return Err(format!("data.pkl has {} bytes, at most {MAX_PICKLE} are read", range.len()));
-    }
-    if let Some(order) = files.get(&format!("{folder}byteorder"))
-        && &file[order.clone()] != b"little"
-    {
-        return Err("the tensors are not little-endian".into());
-    }
-    let mut machine = Machine::new(&file[range.clone()]);
-    let root = machine.run().map_err(|e| format!("data.pkl at byte {}: {e}", machine.at))?;
-    let state = machine.item(root, "model").unwrap_or(root);
-    let Node::Dict(items) = &machine.nodes[state] else { return Err("data.pkl holds no state dict".into()) };
-    let mut out = BTreeMap::new();
-    for &(key, value) in items {
-        let Node::Text(name) = &machine.nodes[key] else { return Err("data.pkl: a tensor without a name".into()) };
-        let tensor = match &machine.nodes[value] {
-            Node::Tensor(tensor) => tensor,
-            Node::Opaque(class) => return Err(format!("tensor {name} is of the class {class}, which is not read")),
-            _ => return Err(format!("{name} is not a tensor")),
-        };
-        let storage = files.get(&format!("{folder}data/{}", tensor.storage));
-        let Some(storage) = storage else {
-            return Err(format!("tensor {name}: storage {} is missing", tensor.storage));
-        };
-        out.insert(name.to_string(), tensor.entry(storage).map_err(|e| format!("tensor {name}: {e}"))?);
-    }
-    Ok(out)
-}
-
-/// Every file of the zip and where its bytes are.
-fn list(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
-    let damaged = |e: zip::result::ZipError| format!("a damaged zip file: {e}");
-    let mut zip = zip::ZipArchive::new(Cursor::new(file)).map_err(damaged)?;
-    let mut files = BTreeMap::new();
-    for i in 0..zip.len() {
-        let entry = zip.by_index_raw(i).map_err(damaged)?;
-        let name = entry.name().map_err(damaged)?.into_owned();
-        let (Some(start), size) = (entry.data_start(), entry.size()) else {
-            return Err(format!("{name}: no place in the file"));
-        };
-        if entry.compression() != zip::CompressionMethod::Stored || entry.compressed_size() != size || entry.encrypted()
-        {
-            return Err(format!("{name} is compressed; PyTorch stores files as they are"));
-        }
-        let end = start.checked_add(size).filter(|&end| end <= file.len() as u64);
-        let Some(end) = end else { return Err(format!("{name} reaches past the end of the file")) };
-        files.insert(name, start as usize..end as usize);
-    }
-    Ok(files)
-}
+pub type Result<T> = std::result::Result<T, String>;
+pub type Id = usize;
 
 /// A tensor as the pickle describes it.
 #[derive(Clone)]
-struct PickledTensor {
-    storage: Rc<str>,
-    /// None: a type the engine does not read.
-    dtype: Option<DType>,
+pub struct PickledTensor {
+    /// The name of its storage.
+    pub storage: Rc<str>,
+    /// Else the class of the storage.
+    pub kind: std::result::Result<Kind, Rc<str>>,
     /// In elements.
-    offset: usize,
-    shape: Vec<usize>,
-    contiguous: bool,
-}
-
-impl PickledTensor {
-    fn entry(&self, storage: &Range<usize>) -> Result<Entry> {
-        let dtype = self.dtype.ok_or("neither float32, float16 nor bfloat16, which are read")?;
-        if !self.contiguous {
-            return Err("not contiguous; save it again after .contiguous()".into());
-        }
-        let start = self.offset.checked_mul(dtype.bytes()).and_then(|o| storage.start.checked_add(o));
-        let end = byte_len(dtype, &self.shape).and_then(|n| start?.checked_add(n));
-        match (start, end) {
-            (Some(start), Some(end)) if end <= storage.end => {
-                Ok(Entry { dtype, shape: self.shape.clone(), bytes: start..end })
-            }
-            _ => Err(format!("{:?} reaches past its storage of {} bytes", self.shape, storage.len())),
-        }
-    }
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    /// In elements.
+    pub strides: Vec<usize>,
 }
 
 /// A value of the machine.
-enum Node {
+pub enum Node {
     None,
     Bool,
     Int(i64),
@@ -120,24 +45,31 @@ enum Node {
     Dict(Vec<(Id, Id)>),
     /// A name the pickle asks for: module and class.
     Global(Rc<str>),
-    Storage(Rc<str>, Option<DType>),
+    Storage(Rc<str>, std::result::Result<Kind, Rc<str>>),
     Tensor(Box<PickledTensor>),
     /// What a class outside the list would have made.
     Opaque(Rc<str>),
 }
 
-struct Machine<'a> {
+pub struct Machine<'a> {
     code: &'a [u8],
     at: usize,
-    nodes: Vec<Node>,
+    /// Every value.
+    pub nodes: Vec<Node>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Bytes of class names put together so far.
+    class_names: usize,
 }
 
 impl<'a> Machine<'a> {
-    fn new(code: &'a [u8]) -> Self {
-        Machine { code, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
+    /// Runs a pickle; the value that it makes comes with the machine.
+    pub fn load(code: &'a [u8]) -> Result<(Self, Id)> {
+        let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+        let mut machine = Machine { code, at: 0, nodes, stack, marks, memo, class_names: 0 };
+        let root = machine.run().map_err(|e| format!("data.pkl at byte {}: {e}", machine.at))?;
+        Ok((machine, root))
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8]> {
@@ -188,13 +120,13 @@ impl<'a> Machine<'a> {
         Ok(ids)
     }
 
-    fn store(&mut self, key: u64) -> Result<()> {
+    fn memoize(&mut self, key: u64) -> Result<()> {
         let top = self.top()?;
         self.memo.insert(key as u32, top);
         Ok(())
     }
 
-    fn load(&mut self, key: u64) -> Result<()> {
+    fn recall(&mut self, key: u64) -> Result<()> {
         let id = self.memo.get(&(key as u32)).ok_or("recalls a value that was not kept")?;
         self.stack.push(*id);
         Ok(())
@@ -225,11 +157,8 @@ impl<'a> Machine<'a> {
                     let n = self.number(4)? as u32 as i32;
                     self.push(Node::Int(n as i64));
                 }
-                0x8a => {
-                    let n = self.number(1)? as usize;
-                    let bytes = self.take(n)?;
-                    self.push(Node::Int(long(bytes)));
-                }
+                0x8a => self.long(1)?,
+                0x8b => self.long(4)?,
                 b'G' => {
                     self.take(8)?;
                     self.push(Node::Float);
@@ -240,6 +169,7 @@ impl<'a> Machine<'a> {
                 b'T' => self.text(4)?,
                 b'B' => self.opaque_bytes(4)?,
                 b'C' => self.opaque_bytes(1)?,
+                0x8e | 0x96 => self.opaque_bytes(8)?,
                 b']' => self.push(Node::List(Vec::new())),
                 b')' => self.push(Node::Tuple(Vec::new())),
                 b'}' => self.push(Node::Dict(Vec::new())),
@@ -279,20 +209,20 @@ impl<'a> Machine<'a> {
                 }
                 b'q' => {
                     let key = self.number(1)?;
-                    self.store(key)?;
+                    self.memoize(key)?;
                 }
                 b'r' => {
                     let key = self.number(4)?;
-                    self.store(key)?;
+                    self.memoize(key)?;
                 }
-                0x94 => self.store(self.memo.len() as u64)?,
+                0x94 => self.memoize(self.memo.len() as u64)?,
                 b'h' => {
                     let key = self.number(1)?;
-                    self.load(key)?;
+                    self.recall(key)?;
                 }
                 b'j' => {
                     let key = self.number(4)?;
-                    self.load(key)?;
+                    self.recall(key)?;
                 }
                 b'c' => {
                     let name = format!("{}.{}", self.line()?, self.line()?);
@@ -307,6 +237,10 @@ impl<'a> Machine<'a> {
                         return Err("a class name without end".into());
                     }
                     let name = format!("{module}.{class}");
+                    self.class_names += name.len();
+                    if self.class_names > MAX_CLASS_NAMES {
+                        return Err(format!("more than {MAX_CLASS_NAMES} bytes of class names"));
+                    }
                     self.push(Node::Global(name.into()));
                 }
                 b'Q' => {
@@ -319,6 +253,11 @@ impl<'a> Machine<'a> {
                     let made = self.call(ids[0], ids[1])?;
                     self.push(made);
                 }
+                0x92 => {
+                    let ids = self.items(3)?; // class, arguments, named arguments
+                    let made = self.call(ids[0], ids[1])?;
+                    self.push(made);
+                }
                 b'b' => drop(self.pop()?), // BUILD: attributes mean nothing here
                 _ => return Err(format!("operation {op:#04x} is not allowed")),
             }
@@ -328,6 +267,13 @@ impl<'a> Machine<'a> {
     fn int(&mut self, n: usize) -> Result<()> {
         let n = self.number(n)?;
         self.push(Node::Int(n as i64));
+        Ok(())
+    }
+
+    fn long(&mut self, length: usize) -> Result<()> {
+        let n = self.number(length)? as usize;
+        let bytes = self.take(n)?;
+        self.push(Node::Int(long(bytes)));
         Ok(())
     }
 
@@ -375,13 +321,14 @@ impl<'a> Machine<'a> {
         if **kind != *"storage" {
             return Err(format!("a persistent id of the kind {kind:.40?}"));
         }
-        let dtype = match &**class {
-            "torch.FloatStorage" => Some(DType::F32),
-            "torch.HalfStorage" => Some(DType::F16),
-            "torch.BFloat16Storage" => Some(DType::Bf16),
-            _ => None,
+        let kind = match &**class {
+            "torch.DoubleStorage" => Ok(Kind::F64),
+            "torch.FloatStorage" => Ok(Kind::F32),
+            "torch.HalfStorage" => Ok(Kind::F16),
+            "torch.BFloat16Storage" => Ok(Kind::Bf16),
+            _ => Err(class.clone()),
         };
-        Ok(Node::Storage(key.clone(), dtype))
+        Ok(Node::Storage(key.clone(), kind))
     }
 
     /// What calling `function` with the tuple `args` makes.
@@ -393,12 +340,14 @@ impl<'a> Machine<'a> {
         };
         let Node::Tuple(args) = &self.nodes[args] else { return Err("a call without a tuple of arguments".into()) };
         match &**name {
-            "collections.OrderedDict" => Ok(Node::Dict(Vec::new())),
+            "collections.OrderedDict" | "collections.defaultdict" => Ok(Node::Dict(Vec::new())),
             "torch._utils._rebuild_tensor_v2" => self.tensor(args).map(|t| Node::Tensor(Box::new(t))),
-            "torch._utils._rebuild_parameter" => match args.first().map(|&id| &self.nodes[id]) {
-                Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
-                _ => Err("a parameter without a tensor".into()),
-            },
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
+                match args.first().map(|&id| &self.nodes[id]) {
+                    Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
+                    _ => Err("a parameter without a tensor".into()),
+                }
+            }
             _ => Ok(Node::Opaque(name.clone())),
         }
     }
@@ -406,7 +355,7 @@ impl<'a> Machine<'a> {
     /// (storage, offset, shape, strides, ...)
     fn tensor(&self, args: &[Id]) -> Result<PickledTensor> {
         let nodes: Vec<&Node> = args.iter().take(4).map(|&i| &self.nodes[i]).collect();
-        let [Node::Storage(storage, dtype), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..]
+        let [Node::Storage(storage, kind), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..]
         else {
             return Err("a tensor without storage, offset, shape and strides".into());
         };
@@ -418,20 +367,20 @@ impl<'a> Machine<'a> {
             if ids.len() > 8 { Err(format!("{} dimensions", ids.len())) } else { ids.iter().map(size).collect() }
         };
         let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-        let mut expected = 1usize;
-        let mut contiguous = shape.len() == strides.len();
-        for (&n, &stride) in shape.iter().zip(&strides).rev() {
-            contiguous &= n <= 1 || stride == expected;
-            expected = expected.saturating_mul(n);
-        }
         let offset = usize::try_from(*offset).map_err(|_| format!("an offset of {offset}"))?;
-        Ok(PickledTensor { storage: storage.clone(), dtype: *dtype, offset, shape, contiguous })
+        Ok(PickledTensor { storage: storage.clone(), kind: kind.clone(), offset, shape, strides })
     }
 
-    /// The value of `key` in the dict `id`.
-    fn item(&self, id: Id, key: &str) -> Option<Id> {
-        let Node::Dict(items) = &self.nodes[id] else { return None };
-        items.iter().rev().find(|(k, _)| matches!(&self.nodes[*k], Node::Text(t) if **t == *key)).map(|&(_, v)| v)
+    /// The keys that are texts of a dict, with their values; nothing where `id` is no dict.
+    pub fn items_of(&self, id: Id) -> impl Iterator<Item = (&Rc<str>, Id)> {
+        let items = match &self.nodes[id] {
+            Node::Dict(items) => &items[..],
+            _ => &[],
+        };
+        items.iter().filter_map(|&(key, value)| match &self.nodes[key] {
+            Node::Text(text) => Some((text, value)),
+            _ => None,
+        })
     }
 }
 

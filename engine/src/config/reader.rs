@@ -43,6 +43,11 @@ pub fn set(tree: &mut Value, setting: &str) -> Result<()> {
         return Err(Error::config(key, "override too long"));
     }
     let value: Value = serde_yaml::from_str(value).map_err(|e| Error::config(key, format!("value {value}: {e}")))?;
+    put(tree, key, value)
+}
+
+/// Sets one key, dots between its levels.
+pub fn put(tree: &mut Value, key: &str, value: Value) -> Result<()> {
     let mut at = tree;
     for part in key.split('.') {
         if part.is_empty() {
@@ -158,7 +163,7 @@ impl<'a> Node<'a> {
     }
 
     pub fn list_or(&self, key: &str, default: &[usize]) -> Result<Vec<usize>> {
-        let Some(value) = self.get(key) else { return Ok(default.to_vec()) };
+        let Some(value) = self.get(key).filter(|value| !value.is_null()) else { return Ok(default.to_vec()) };
         let list = value.as_sequence().filter(|list| list.len() <= 1024);
         let list = list.ok_or_else(|| self.error(key, format!("expected a list of numbers, got {}", show(value))))?;
         list.iter().map(|v| self.to_int(key, v)).collect()
@@ -220,7 +225,7 @@ impl From<i32> for Only {
 }
 
 /// A value as a person wrote it, cut short.
-fn show(value: &Value) -> String {
+pub fn show(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(b) => b.to_string(),

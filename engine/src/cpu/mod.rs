@@ -54,6 +54,7 @@ mod memory;
 mod norm;
 mod pixels;
 mod pool;
+pub use pool::bind_thread;
 mod prompts;
 mod regions;
 mod rope;
@@ -127,6 +128,9 @@ impl Cpu {
             1..=1024 => threads,
             _ => return Err(Error::input(format!("{threads} threads: at most 1024"))),
         };
+        if let Some(cpu) = cpus.iter().find(|&&cpu| cpu >= pool::cpus()) {
+            return Err(Error::Device(format!("no CPU {cpu}: this machine has {}, counted from 0", pool::cpus())));
+        }
         let failed = |e| Error::Device(format!("cannot start {threads} threads on CPUs {cpus:?}: {e}"));
         let pool = Pool::new(threads, cpus).map_err(failed)?;
         Cpu::on(Arc::new(pool), isa)
@@ -354,6 +358,10 @@ impl Backend for Cpu {
 
     fn name(&self) -> String {
         "CPU".into()
+    }
+
+    fn instructions(&self) -> Option<&'static str> {
+        Some(self.isa.name())
     }
 
     fn precision(&self, wanted: Precision) -> Result<Precision> {

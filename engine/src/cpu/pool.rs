@@ -1,8 +1,10 @@
 //! A model's own threads: fork, join, nothing else.
 //!
 //! One parallel loop runs at a time. A caller that finds the pool taken runs its loop by itself: with as many callers
-//! as threads nobody waits, and since tasks never depend on who runs them, results are the same.
+//! as threads nobody waits, and since tasks never depend on who runs them, results are the same. So does a child that a
+//! process with a pool has forked.
 
+use crate::fork;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -35,6 +37,8 @@ pub struct Pool {
     shared: Arc<Shared>,
     taken: AtomicBool,
     workers: Vec<JoinHandle<()>>,
+    /// The process that the workers are in.
+    process: u64,
 }
 
 impl Pool {
@@ -51,13 +55,14 @@ impl Pool {
             asleep: Mutex::new(0),
             wake: Condvar::new(),
         });
-        let mut pool = Pool { shared, taken: AtomicBool::new(false), workers: Vec::new() };
+        let process = fork::generation();
+        let mut pool = Pool { shared, taken: AtomicBool::new(false), workers: Vec::new(), process };
         let (send, bound) = channel();
         for slot in 1..threads {
             let (shared, send) = (pool.shared.clone(), send.clone());
             let cpu = cpus.get(slot % cpus.len().max(1)).copied();
             let run = move || {
-                let _ = send.send(cpu.map_or(Ok(()), bind));
+                let _ = send.send(cpu.map_or(Ok(()), bind_thread));
                 work(&shared, slot);
             };
             pool.workers.push(std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(run)?);
@@ -72,10 +77,15 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// Whether this process is a child of the workers' by `fork`, and has none of them.
+    fn is_forked(&self) -> bool {
+        self.process != fork::generation()
+    }
+
     /// Calls `body(task, slot)` for every task below `n`, each once, on whichever thread is free. No two calls that
     /// run at once have the same slot.
     pub fn run(&self, n: usize, body: Body<'_>) {
-        if n <= 1 || self.workers.is_empty() || self.taken.swap(true, Ordering::Acquire) {
+        if n <= 1 || self.workers.is_empty() || self.is_forked() || self.taken.swap(true, Ordering::Acquire) {
             return (0..n).for_each(|task| body(task, 0));
         }
         let s = &*self.shared;
@@ -104,6 +114,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.is_forked() {
+            // Joining threads that do not exist would wait for ever.
+            self.workers.drain(..).for_each(std::mem::forget);
+            return;
+        }
         self.shared.stop.store(true, Ordering::Release);
         self.shared.epoch.fetch_add(1, Ordering::Release);
         let asleep = self.shared.asleep.lock().expect("no panic holds this lock");
@@ -115,9 +130,22 @@ impl Drop for Pool {
     }
 }
 
-/// Binds the calling thread to a CPU.
+/// How many CPUs the machine has, in use or not.
 #[cfg(target_os = "linux")]
-fn bind(cpu: usize) -> std::io::Result<()> {
+pub fn cpus() -> usize {
+    // SAFETY: asks for a number.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn cpus() -> usize {
+    usize::MAX
+}
+
+/// Binds the calling thread to a CPU, as the system numbers them. Linux alone: elsewhere it fails.
+#[cfg(target_os = "linux")]
+pub fn bind_thread(cpu: usize) -> std::io::Result<()> {
     // SAFETY: a set of bits, all clear.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     if cpu >= 8 * size_of_val(&set) {
@@ -132,7 +160,7 @@ fn bind(cpu: usize) -> std::io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bind(_: usize) -> std::io::Result<()> {
+pub fn bind_thread(_: usize) -> std::io::Result<()> {
     Err(std::io::Error::other("threads are bound to CPUs on Linux alone"))
 }
 

@@ -1,6 +1,7 @@
 //! Frames that are decoded before they are asked for.
 
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::picture::Picture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,11 @@ const AHEAD: isize = 2;
 pub(super) trait Decode: Send + Sync {
     /// Frame `i`, which there is; `reverse` if the frames before it are likely to be wanted next.
     fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>>;
+
+    /// As [`decode`](Self::decode), in a child of `fork`.
+    fn decode_in_child(&self, i: usize) -> Result<Arc<Picture>> {
+        self.decode(i, false)
+    }
 
     /// Bytes of decoded frames that it keeps itself.
     fn bytes(&self) -> usize {
@@ -30,6 +36,8 @@ struct Shared {
     source: Arc<dyn Decode>,
     state: Mutex<State>,
     changed: Condvar,
+    /// The process that its thread is in.
+    process: u64,
 }
 
 #[derive(Default)]
@@ -83,6 +91,11 @@ impl State {
 }
 
 impl Shared {
+    /// Whether this process is a child of the one that it was made in, by `fork`.
+    fn is_forked(&self) -> bool {
+        self.process != fork::generation()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +142,13 @@ impl Shared {
 
 impl Ahead {
     pub(super) fn new(len: usize, source: Arc<dyn Decode>) -> Ahead {
-        Ahead(Arc::new(Shared { len, source, state: Mutex::default(), changed: Condvar::new() }))
+        Ahead(Arc::new(Shared {
+            len,
+            source,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            process: fork::generation(),
+        }))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -143,8 +162,16 @@ impl Ahead {
         kept.kept.iter().map(bytes).sum::<usize>() + self.0.source.bytes()
     }
 
+    /// Frame `i`, which there is, beside those that are kept.
+    pub(super) fn decode(&self, i: usize, reverse: bool) -> Result<Arc<Picture>> {
+        self.0.source.decode(i, reverse)
+    }
+
     /// Frame `i`, which there is.
     pub(super) fn read(&self, i: usize) -> Result<Arc<Picture>> {
+        if self.0.is_forked() {
+            return self.0.source.decode_in_child(i);
+        }
         let mut state = self.0.state();
         state.turn_to(i, self.0.len);
         while state.busy && !state.has(i) {
@@ -176,6 +203,11 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
+        if self.0.is_forked() {
+            // The thread and the decoder are the parent's.
+            std::mem::forget(self.0.clone());
+            return;
+        }
         self.0.state().closed = true;
         self.0.changed.notify_all();
         self.0.source.stop();

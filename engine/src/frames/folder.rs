@@ -1,35 +1,139 @@
 //! Frames that are a picture file each.
 
 use super::ahead::Decode;
+use super::names::{Name, sort};
 use crate::error::{Error, Result};
-use crate::picture::{self, Picture};
+use crate::picture::{self, Picture, ReadOptions, SUFFIXES};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names of files and folders that systems put beside those of people.
+const SYSTEM: [&str; 8] = [
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "@eadir",
+    "__macosx",
+    "icon\r",
+    "lost+found",
+    "system volume information",
+];
+
+/// How many kinds of names a note or an error lists.
+const LISTED: usize = 4;
 
 /// Files, a frame each.
-pub(super) struct Files(pub Vec<PathBuf>);
+pub(super) struct Files {
+    files: Vec<PathBuf>,
+    options: ReadOptions,
+    /// Warnings that were logged, each for one file.
+    noted: Mutex<HashSet<String>>,
+}
 
-impl Decode for Files {
-    fn decode(&self, i: usize, _reverse: bool) -> Result<Arc<Picture>> {
-        picture::read(&self.0[i]).map(Arc::new)
+impl Files {
+    pub fn new(files: Vec<PathBuf>, options: ReadOptions) -> Files {
+        Files { files, options, noted: Mutex::default() }
     }
 }
 
-/// The JPEG and PNG files of a folder, in the order of the numbers they are named by.
+impl Decode for Files {
+    fn decode(&self, i: usize, _reverse: bool) -> Result<Arc<Picture>> {
+        let file = &self.files[i];
+        let name = file.display().to_string();
+        let (picture, notes) = picture::decode_noted(&name, &picture::read_file(file)?, &self.options)?;
+        for note in notes {
+            if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()) {
+                log::warn!("{name}: {note}");
+            }
+        }
+        Ok(Arc::new(picture))
+    }
+}
+
+/// Whether a file or folder of this name is hidden, or is one that a system made: `.DS_Store`, `._00000.jpg`,
+/// `Thumbs.db`, `@eaDir`.
+pub fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '$']) || SYSTEM.contains(&name.to_lowercase().as_str())
+}
+
+/// Sorts files into natural order: those whose names differ in their numbers alone by these numbers, whatever their
+/// widths (`2.png` before `10.png`).
+pub fn natural_order(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut named: Vec<(Name, PathBuf)> = files.into_iter().map(|file| (Name::of(&file), file)).collect();
+    sort(&mut named);
+    named.into_iter().map(|(_, file)| file).collect()
+}
+
+/// The frames of a folder in natural order; what is left out is counted in a note.
 pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    let (mut kinds, mut others) = (SUFFIXES.map(|_| Vec::new()), Vec::new());
     for entry in std::fs::read_dir(path).map_err(|e| Error::io(path, e))? {
         let file = entry.map_err(|e| Error::io(path, e))?.path();
-        let kind = file.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-        let number = file.file_stem().and_then(|s| s.to_str()?.parse::<u64>().ok());
-        if let (true, Some(number)) = (["jpg", "jpeg", "png"].contains(&kind.as_str()), number) {
-            files.push((number, file));
+        if is_hidden(&file.file_name().unwrap_or_default().to_string_lossy()) || file.is_dir() {
+            continue;
+        }
+        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let kind = SUFFIXES.iter().position(|kind| kind.contains(&extension.as_str()));
+        let name = Name::of(&file);
+        match kind.filter(|_| name.has_number()) {
+            Some(kind) => kinds[kind].push((name, file)),
+            None => others.push((name, file)),
         }
     }
-    files.sort();
-    if files.is_empty() {
-        let what = format!("{}: no frames named 00000.jpg, 00001.jpg, ... (or .png)", path.display());
-        return Err(Error::input(what));
+    let mut frames = Vec::new();
+    for kind in kinds {
+        let (chosen, rest) = if frames.is_empty() { series(path, kind)? } else { (Vec::new(), kind) };
+        frames.extend(chosen);
+        others.extend(rest);
     }
-    Ok(files.into_iter().map(|(_, file)| file).collect())
+    let left_out = globs(&others);
+    if frames.is_empty() {
+        let there = if others.is_empty() { String::new() } else { format!("; it has {left_out}") };
+        let what = "no frames named by numbers, such as 00000.jpg or frame_0001.png";
+        return Err(Error::input(format!("{}: {what}{there}", path.display())));
+    }
+    if let Some((one, other)) = sort(&mut frames) {
+        let [one, other] = [one, other].map(|i| frames[i].1.file_name().unwrap_or_default().display().to_string());
+        return Err(Error::input(format!("{}: two files for one frame: {one} and {other}", path.display())));
+    }
+    if !others.is_empty() {
+        let (folder, taken, left) = (path.display(), frames.len(), others.len());
+        log::warn!("{folder}: {taken} files are frames, {left} others are left out: {left_out}");
+    }
+    Ok(frames.into_iter().map(|(_, file)| file).collect())
+}
+
+type Named = Vec<(Name, PathBuf)>;
+
+/// Of pictures of one kind, those that are the frames, and the others: the files that are named by a number and nothing
+/// else or, where there are none, the largest series of names that differ in their numbers alone.
+fn series(path: &Path, files: Named) -> Result<(Named, Named)> {
+    if files.iter().any(|(name, _)| name.is_number()) {
+        return Ok(files.into_iter().partition(|(name, _)| name.is_number()));
+    }
+    let mut counts = BTreeMap::<&str, usize>::new();
+    files.iter().for_each(|(name, _)| *counts.entry(name.pattern()).or_default() += 1);
+    let most = counts.values().copied().max().unwrap_or(0);
+    let largest: Vec<String> = counts.iter().filter(|(_, n)| **n == most).map(|(p, _)| p.to_string()).collect();
+    if largest.len() > 1 {
+        let (path, all) = (path.display(), globs(&files));
+        let what = format!("which files are the frames? {all}: give each series a folder of its own");
+        return Err(Error::input(format!("{path}: {what}")));
+    }
+    Ok(files.into_iter().partition(|(name, _)| largest.iter().any(|pattern| pattern == name.pattern())))
+}
+
+/// What files are called, and how many are called so: `key_*.jpg (4), *.png (12)`.
+fn globs(files: &[(Name, PathBuf)]) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for (name, file) in files {
+        let extension = file.extension().map(|e| format!(".{}", e.display())).unwrap_or_default();
+        *counts.entry(name.glob() + &extension).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let more = if counts.len() > LISTED { ", ..." } else { "" };
+    let listed: Vec<String> = counts.iter().take(LISTED).map(|(glob, n)| format!("{glob} ({n})")).collect();
+    listed.join(", ") + more
 }

@@ -11,7 +11,11 @@ pub(super) fn header(from: &mut impl BufRead) -> io::Result<Option<(usize, usize
     let (mut text, mut from) = (Vec::new(), from.take(HEADER));
     for _ in 0..3 {
         if from.read_until(b'\n', &mut text)? == 0 {
-            return if text.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return match text.len() as u64 {
+                0 => Ok(None),
+                HEADER => Err(io::ErrorKind::InvalidData.into()),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
         }
     }
     let text = String::from_utf8_lossy(&text);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The most bytes of the block of frames that is kept for reading backwards.
 const BLOCK: usize = 256 << 20;
@@ -21,10 +22,12 @@ const BLOCK: usize = 256 << 20;
 const KINDS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,ogg,flv,\
                      asf,mxf,nut,rm,dv,mjpeg,gif,apng,yuv4mpegpipe,vc1,swf";
 
-/// Arguments that make a file the input. What cannot be decoded ends the program, rather than being made up.
-pub(super) fn input(path: &Path) -> Vec<OsString> {
-    let mut args =
-        ["-xerror", "-protocol_whitelist", "file", "-format_whitelist", KINDS, "-i"].map(OsString::from).to_vec();
+/// Arguments that make a file the input. With `whole`, what cannot be decoded ends the program. Without, the decoder
+/// conceals it, in one thread, since several conceal the same damage differently each time.
+pub(super) fn input(path: &Path, whole: bool) -> Vec<OsString> {
+    let damage: &[&str] = if whole { &["-xerror"] } else { &["-threads", "1"] };
+    let kinds = ["-protocol_whitelist", "file", "-format_whitelist", KINDS, "-i"];
+    let mut args: Vec<OsString> = damage.iter().chain(&kinds).map(OsString::from).collect();
     let mut file = OsString::from("file:");
     file.push(path);
     args.push(file);
@@ -42,6 +45,13 @@ pub(super) struct Video {
     /// The decoder that is at work, unless nobody reads any more.
     running: Mutex<Option<Option<Running>>>,
     bytes: AtomicUsize,
+    /// How long the decoder may take for what comes next.
+    limit: Duration,
+}
+
+/// What to say of a decoder that was given up.
+fn stalled(limit: Duration) -> String {
+    format!("ffmpeg has decoded nothing for {} seconds, and was ended", limit.as_secs_f64())
 }
 
 /// A decoder on its way, and what it left.
@@ -55,16 +65,21 @@ struct Reader {
 }
 
 impl Video {
-    pub(super) fn open(path: &Path) -> Result<Video> {
+    pub(super) fn open(path: &Path, keep_damaged: bool, limit: Duration) -> Result<Video> {
         let data = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         if !data.is_file() {
             return Err(Error::Video { path: path.display().to_string(), what: "not a file".into() });
         }
-        let ffmpeg = Ffmpeg::find()?;
-        let survey = survey(&ffmpeg, path)?;
+        let ffmpeg = Ffmpeg::find()?.with_limit(limit);
+        let survey = survey(&ffmpeg, path, keep_damaged).map_err(|e| match e {
+            Error::Io { source, path } if source.kind() == std::io::ErrorKind::TimedOut => {
+                Error::Video { path, what: stalled(limit) }
+            }
+            e => e,
+        })?;
         let block = (BLOCK / (survey.size.0 * survey.size.1 * 3)).max(2);
         let (reader, running, bytes) = (Mutex::default(), Mutex::new(Some(None)), AtomicUsize::new(0));
-        Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes })
+        Ok(Video { path: path.into(), ffmpeg, survey, block, reader, running, bytes, limit })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -85,7 +100,7 @@ impl Video {
 
     /// A decoder that starts at frame 0.
     fn start(&self) -> Result<Process> {
-        let mut args = input(&self.path);
+        let mut args = input(&self.path, self.survey.whole);
         args.extend(["-map", "0:V:0"].into_iter().chain(self.ffmpeg.every_frame()).map(OsString::from));
         args.extend(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"].map(OsString::from));
         let mut running = self.running();
@@ -123,6 +138,11 @@ impl Video {
             Ok(None) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Err(e) => Err(e),
         };
+        if let Err(e) = &pixels
+            && e.kind() == std::io::ErrorKind::TimedOut
+        {
+            return Err(self.error(format!("frame {i}: {}", stalled(self.limit))));
+        }
         if let Err(e) = &pixels
             && e.kind() == std::io::ErrorKind::InvalidData
         {
@@ -168,6 +188,10 @@ impl Decode for Video {
         let size = self.survey.size;
         self.bytes.store(reader.block.len() * size.0 * size.1 * 3, Ordering::Relaxed);
         found
+    }
+
+    fn decode_in_child(&self, _: usize) -> Result<Arc<Picture>> {
+        Err(self.error("it was opened before this process was forked; open it in the child".into()))
     }
 
     fn bytes(&self) -> usize {

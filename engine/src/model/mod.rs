@@ -99,6 +99,9 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let surplus: Vec<&str> = (checkpoint.names())
         .filter(|name| !known.contains(name) && !TRACKING.iter().any(|part| name.starts_with(part)))
         .collect();
+    if let Some((name, what)) = missing.iter().find_map(|name| Some((name, checkpoint.unread(name)?))) {
+        return Err(checkpoint.error(format!("tensor {name} is {what}; F64, F32, F16 and BF16 are read")));
+    }
     for (what, names) in [("lacks", missing), ("has unknown", surplus)] {
         if let [first, rest @ ..] = &names[..] {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };

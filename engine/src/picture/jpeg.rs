@@ -10,8 +10,9 @@ mod scan;
 mod tests;
 mod upsample;
 
-use super::{Picture, Refusal, buffer, check_size};
-use crate::format::PixelFormat;
+use super::orientation::Orientation;
+use super::samples::{Samples, Values};
+use super::{Refusal, check_size, zeros};
 use bits::Bytes;
 use colour::Colours;
 use huffman::Huffman;
@@ -65,7 +66,10 @@ struct Decoder<'a> {
     progressive: bool,
     /// Empty before the frame's header.
     components: Vec<Component>,
-    scans: usize,
+    /// Blocks of the scans so far.
+    blocks: usize,
+    /// Of the first EXIF block.
+    orientation: Option<Orientation>,
 }
 
 fn damaged(what: &str) -> Refusal {
@@ -73,7 +77,7 @@ fn damaged(what: &str) -> Refusal {
 }
 
 /// Decodes a whole file to RGB; grey becomes three equal values, CMYK what Pillow makes of it.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Samples> {
     let mut decoder = Decoder {
         bytes: Bytes::new(bytes),
         steps: [None; 4],
@@ -86,21 +90,32 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         height: 0,
         progressive: false,
         components: Vec::new(),
-        scans: 0,
+        blocks: 0,
+        orientation: None,
     };
     decoder.read()?;
-    let Decoder { width, height, components, .. } = &decoder;
-    let pixels = colour::rgb(components, decoder.colours(), *width, *height)?;
-    Ok(Picture { pixels, width: *width, height: *height, format: PixelFormat::Rgb8 })
+    let Decoder { width, height, ref components, .. } = decoder;
+    Ok(Samples {
+        width,
+        height,
+        channels: 3,
+        values: Values::of_bytes(colour::rgb(components, decoder.colours(), width, height)?),
+        palette: None,
+        orientation: decoder.orientation.unwrap_or(Orientation::UPRIGHT),
+        lossy: true,
+    })
 }
 
 impl Decoder<'_> {
-    /// Reads to the end marker; every plane is complete after.
+    /// Reads until every coefficient is there, or to the end marker; every plane is complete after.
+    ///
+    /// What follows a whole picture is not looked at: some cameras and phones put data of their own there, without an end
+    /// marker before it.
     fn read(&mut self) -> Result<()> {
         if self.bytes.word()? != 0xffd8 {
             return Err(damaged("no start marker"));
         }
-        loop {
+        while !self.is_whole() {
             let marker = self.bytes.marker()?;
             if marker == 0xd9 {
                 break;
@@ -120,6 +135,9 @@ impl Decoder<'_> {
                 0xda => self.scan(&mut segment)?,
                 0xdb => self.step_tables(&mut segment)?,
                 0xdd => self.interval = segment.word()? as usize,
+                0xe1 if segment.rest().starts_with(b"Exif\0\0") && self.orientation.is_none() => {
+                    self.orientation = Some(Orientation::of_exif(segment.rest()));
+                }
                 0xe0 => self.jfif |= segment.rest().len() >= 14 && segment.rest().starts_with(b"JFIF\0"),
                 0xee => {
                     if let [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..] = segment.rest() {
@@ -134,6 +152,11 @@ impl Decoder<'_> {
         }
         self.components.iter_mut().for_each(Component::transform);
         Ok(())
+    }
+
+    /// Whether every bit of every coefficient was read.
+    fn is_whole(&self) -> bool {
+        !self.components.is_empty() && self.components.iter().all(|c| c.missing == [Some(0); 64])
     }
 
     /// Of the frame's header (SOF): sizes, and room for the samples.
@@ -191,7 +214,7 @@ impl Decoder<'_> {
             return Err(damaged("too short for its size"));
         }
         for c in &mut self.components {
-            c.plane = buffer(64 * c.columns * c.rows)?;
+            c.plane = zeros(64 * c.columns * c.rows)?;
             if progressive {
                 let n = c.columns * c.rows;
                 c.coefficients.try_reserve_exact(n).map_err(|_| Refusal::OutOfMemory(128 * n))?;

@@ -67,7 +67,7 @@ pub(super) struct Object {
     pub temp: [InOrder; 2],
     /// Frames that were tracked, and whether backwards.
     pub tracked: BTreeMap<usize, bool>,
-    /// Tracked frames that were corrected, where corrections last.
+    /// Frames of `non_cond` whose output is a correction that tracking has not passed over since.
     pub corrected: BTreeSet<usize>,
 }
 
@@ -99,11 +99,26 @@ impl Object {
         }
     }
 
-    /// Forgets the tracked frames around one that something was said of.
+    /// Forgets the tracked frames around one with a prompt. Corrections are prompts themselves and stay.
     pub fn clear_around(&mut self, frame: usize, m: &MemoryConfig) {
         let reach = m.memory_temporal_stride_for_eval * m.num_maskmem;
-        self.non_cond.retain(|&f, _| f.abs_diff(frame) > reach);
-        self.corrected.retain(|&f| f.abs_diff(frame) > reach);
+        let corrected = &self.corrected;
+        self.non_cond.retain(|f, _| f.abs_diff(frame) > reach || corrected.contains(f));
+    }
+
+    /// Forgets tracked frames, but for what a propagation that is at one of the frames `at`, in either direction, attends
+    /// to. Conditioning frames stay.
+    pub fn forget_tracked(&mut self, at: [usize; 2], m: &MemoryConfig) {
+        let [maps, pointers] = reach(m);
+        let within = |f: usize, reach: usize| at.iter().any(|&at| f.abs_diff(at) <= reach);
+        let near = |f: usize| within(f, maps.max(pointers));
+        self.tracked.retain(|&f, _| near(f));
+        self.corrected.retain(|&f| near(f));
+        self.non_cond.retain(|&f, _| near(f));
+        for (&f, out) in &mut self.non_cond {
+            out.forget_mask();
+            out.memory.take_if(|_| !within(f, maps));
+        }
     }
 
     /// Forgets what is more than `window` frames before `newest`, but for what tracking on from any frame since needs.

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, try_from_fn};
 use crate::frames::Frames;
 use crate::mask_out::MaskBuffer;
+use crate::picture::Picture;
 use crate::prompt::{Point, Prompt, resize_mask};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,12 +28,23 @@ const FED_BACK: f32 = 32.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VideoPredictorOptions {
     /// A correction of a frame that was tracked before outlasts the next propagation over that frame, as in the reference's
-    /// legacy predictor. By default propagation finds the frame anew, as in the reference: a correction has an effect on
-    /// propagations that start after it. (A further click on a conditioning frame that was tracked is lost either way;
-    /// `add_all_frames_to_correct_as_cond` in the configuration keeps both.)
+    /// legacy predictor. By default propagation finds the frame anew, as [`VideoPredictor::add_new_points_or_box`] says. (A
+    /// further click on a conditioning frame that was tracked is lost either way; `add_all_frames_to_correct_as_cond` in the
+    /// configuration keeps both.)
     pub legacy_corrections: bool,
     /// Memories are kept in the host's memory and brought to the device when needed. Frames always are in the host's.
     pub offload_state_to_cpu: bool,
+    /// [`VideoPredictor::propagate_in_video`] forgets tracked frames that it no longer attends to, so that memory does not
+    /// grow with the frames. Masks are the same, also of a second propagation from the same start in the other direction. A
+    /// forgotten frame counts as not tracked: a later prompt on it makes it a conditioning frame.
+    pub forget_tracked_frames: bool,
+}
+
+/// The first picture that decodes, if damaged ones are passed over; else that of frame 0.
+fn first_picture(frames: &Frames) -> Result<Arc<Picture>> {
+    let damaged = |read: &Result<_>| frames.keeps_damaged() && matches!(read, Err(Error::Picture { .. }));
+    let whole = (0..frames.len()).map(|i| frames.read(i)).find(|read| !damaged(read));
+    whole.unwrap_or_else(|| frames.read(0))
 }
 
 /// Follows objects through a video.
@@ -65,7 +77,7 @@ impl VideoPredictor {
         let (source, size) = match source {
             Ok(frames) if frames.is_empty() => return Err(Error::input("a video without frames")),
             Ok(frames) => {
-                let first = frames.read(0)?;
+                let first = first_picture(&frames)?;
                 (Source::given(frames), (first.height, first.width))
             }
             Err(retention) => (Source::pushed(retention), (0, 0)),
@@ -93,6 +105,14 @@ impl VideoPredictor {
     ///
     /// A box comes before the points and needs `clear_old_points`, without which the frame's earlier points stay.
     /// Coordinates are pixels of the video, or, without `normalize_coords`, in 0..1.
+    ///
+    /// **Corrections.** A prompt on a frame that was not tracked makes it a conditioning frame, which keeps its mask. A prompt
+    /// on a frame that was tracked corrects it: the mask is shown at once, but as in the reference the next propagation
+    /// over that frame finds it anew and the correction is lost. So after a correction of frame `t`, propagate from `t + 1`
+    /// (backwards from `t - 1`): the frames that follow attend to the corrected one.
+    /// [`VideoPredictorOptions::legacy_corrections`] keeps corrections through propagation,
+    /// `add_all_frames_to_correct_as_cond` in the configuration makes conditioning frames of them. With
+    /// `clear_non_cond_mem_around_input` the tracked frames around a prompt are forgotten, corrected ones excepted.
     pub fn add_new_points_or_box(
         &mut self,
         frame_idx: usize,

@@ -1,6 +1,6 @@
 //! From frame to frame: objects are followed through frames that are there, or as they come.
 
-use super::object::Output;
+use super::object::{Object, Output};
 use super::predictor::{NO_OBJECT, VideoPredictor};
 use super::show::FrameMasks;
 use super::source::{Retention, Source, copy};
@@ -10,9 +10,12 @@ use crate::frame::Frame;
 use crate::mask_out::MaskBuffer;
 
 impl VideoPredictor {
-    /// Follows all objects from `start_frame_idx` (by default the first frame that anything was said of) over at most
-    /// `max_frame_num_to_track` further frames, to the end of the video by default, or backwards; `each` gets the masks
-    /// frame by frame and returns whether to go on.
+    /// Follows all objects from `start_frame_idx` over at most `max_frame_num_to_track` further frames, by default to the end
+    /// of the video, or to its first frame with `reverse`. The default start is the earliest conditioning frame of any
+    /// object, also with `reverse`, as in the reference. `each` gets the masks frame by frame and returns whether to go on.
+    ///
+    /// Conditioning frames keep their masks. Every other frame is found anew, a corrected one too: see
+    /// [`VideoPredictor::add_new_points_or_box`].
     pub fn propagate_in_video(
         &mut self,
         start_frame_idx: Option<usize>,
@@ -65,7 +68,16 @@ impl VideoPredictor {
             false => (start..=start.saturating_add(count).min(n - 1)).collect(),
         };
         for frame in order {
-            let found = self.track(frame, reverse, masks.as_mut().map(MaskBuffer::lend), None)?;
+            let found = match self.track(frame, reverse, masks.as_mut().map(MaskBuffer::lend), None) {
+                Err(e @ Error::Picture { .. }) if self.source.keeps_damaged() => {
+                    log::warn!("frame {frame} is passed over: {e}");
+                    continue;
+                }
+                found => found?,
+            };
+            if self.options.forget_tracked_frames {
+                self.objects.iter_mut().for_each(|o| o.forget_tracked([start, frame], &self.config.memory));
+            }
             if !each(found, &masks) {
                 break;
             }
@@ -141,9 +153,7 @@ impl VideoPredictor {
                     let out = Output { memory, ..out };
                     if others {
                         object.non_cond.insert(frame, out);
-                        if self.options.legacy_corrections {
-                            object.corrected.insert(frame);
-                        }
+                        object.corrected.insert(frame);
                     } else {
                         object.cond.put(frame, out);
                     }
@@ -170,12 +180,11 @@ impl VideoPredictor {
         masks: Option<MaskBuffer<'_>>,
         given: Option<&Frame<'_>>,
     ) -> Result<FrameMasks> {
+        let lasts = |object: &Object| self.options.legacy_corrections && object.corrected.contains(&frame_idx);
         let due: Vec<usize> = (0..self.objects.len())
             .filter(|&i| {
                 let object = &self.objects[i];
-                !object.cond.is_empty()
-                    && object.cond.get(frame_idx).is_none()
-                    && !object.corrected.contains(&frame_idx)
+                !object.cond.is_empty() && object.cond.get(frame_idx).is_none() && !lasts(object)
             })
             .collect();
         let mut steps: Vec<Step<'_>> = due
@@ -211,6 +220,7 @@ impl VideoPredictor {
             let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
             let out = Output { low_res: step.low_res, score: step.score, pointer, memory: step.memory };
             self.objects[i].non_cond.insert(frame_idx, out);
+            self.objects[i].corrected.remove(&frame_idx);
         }
         let m = self.config.memory;
         for (i, object) in self.objects.iter_mut().enumerate() {

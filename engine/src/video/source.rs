@@ -87,6 +87,11 @@ impl Source {
         }
     }
 
+    /// Whether frames that do not decode are passed over.
+    pub fn keeps_damaged(&self) -> bool {
+        matches!(self, Source::Given { frames, .. } if frames.keeps_damaged())
+    }
+
     /// Fails when there is no such frame, or none any more.
     pub fn check(&self, frame: usize) -> Result<()> {
         let len = self.len();

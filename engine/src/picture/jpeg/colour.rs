@@ -1,7 +1,7 @@
 //! From samples to RGB.
 
 use super::upsample::{Upsampler, vectorized};
-use super::{Component, Result, buffer};
+use super::{Component, Result, zeros};
 
 /// What the components of a file are.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ pub fn rgb(components: &[Component], colours: Colours, width: usize, height: usi
     let most_down = components.iter().map(|c| c.down).max().unwrap_or(1);
     let mut upsamplers: Vec<_> = components.iter().map(|c| Upsampler::new(c, most_across, most_down)).collect();
     let mut rows = vec![vec![0; width + 4]; components.len()];
-    let mut pixels = buffer(3 * width * height)?;
+    let mut pixels = zeros(3 * width * height)?;
     for (y, out) in pixels.chunks_exact_mut(3 * width).enumerate() {
         for (upsampler, row) in upsamplers.iter_mut().zip(&mut rows) {
             upsampler.row(y, row);

@@ -1,0 +1,56 @@
+package sam2
+
+import (
+	"errors"
+	"image"
+	"testing"
+)
+
+const pictures = "../../tests/data/golden/"
+
+// same tells whether a picture is RGBA and has the pixels of another one.
+func same(t *testing.T, got, want image.Image) {
+	t.Helper()
+	if got.Bounds() != want.Bounds() {
+		t.Fatalf("%v, not %v", got.Bounds(), want.Bounds())
+	}
+	for y := 0; y < want.Bounds().Dy(); y++ {
+		for x := 0; x < want.Bounds().Dx(); x++ {
+			r, g, b, _ := got.At(x, y).RGBA()
+			if wr, wg, wb, _ := want.At(x, y).RGBA(); r != wr || g != wg || b != wb {
+				t.Fatalf("(%d, %d) is %v, not %v", x, y, got.At(x, y), want.At(x, y))
+			}
+		}
+	}
+}
+
+func TestReadPicture(t *testing.T) {
+	pixels := func(name string, o ...PictureOptions) image.Image {
+		t.Helper()
+		picture, err := ReadPicture(pictures+name, o...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return picture
+	}
+	// Pillow's pixels, and so libjpeg's.
+	same(t, pixels("jpeg/420.jpg"), pixels("jpeg/420.png"))
+	same(t, pixels("pictures/lossy.webp"), pixels("pictures/lossy.webp.png"))
+	same(t, pixels("pictures/gray.tif"), pixels("pictures/gray.tif.png"))
+	if _, gray := pixels("pictures/gray.tif").(*image.Gray); !gray {
+		t.Error("gray is not gray")
+	}
+	for _, name := range []string{"orient6.jpg", "orient3.png", "orient8.tif"} {
+		same(t, pixels("pictures/"+name, PictureOptions{Upright: true}), pixels("pictures/"+name+".png"))
+	}
+	if b := pixels("pictures/orient6.jpg").Bounds(); b.Dx() != 23 || b.Dy() != 17 {
+		t.Errorf("stored pixels are %v", b)
+	}
+	var e *Error
+	if _, err := ReadPicture(pictures+"jpeg/420.jpg", PictureOptions{BitDepth: 17}); !errors.As(err, &e) || e.Status != InvalidArgument {
+		t.Errorf("a depth of 17 bits: %v", err)
+	}
+	if _, err := ReadPicture("/nowhere.png"); !errors.As(err, &e) || e.Status != IO {
+		t.Errorf("no file: %v", err)
+	}
+}

@@ -1,0 +1,267 @@
+//! The library's allocator: the system's, with a reserve for small requests that the system refuses.
+//!
+//! Large allocations (weights, arenas, results) can fail, and their failure is a status. Small ones (names, lists, messages)
+//! are made by Rust's collections, which abort the process when they get no memory. The reserve keeps them going until the
+//! call has ended: while it is in use, large requests fail, so that the call ends with SAM2_ERROR_OUT_OF_MEMORY.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Bytes of the reserve, which the system does not provide before they are used.
+const RESERVE: usize = 4 << 20;
+/// Requests of so many bytes and more can fail everywhere in the library.
+const LARGE: usize = 64 << 10;
+
+#[cfg(not(test))]
+#[global_allocator]
+static ALLOCATOR: Allocator<System> = Allocator::over(System);
+
+/// An allocator over another one.
+pub(crate) struct Allocator<A> {
+    system: A,
+    /// The system has refused a small request since the last call ended.
+    low: AtomicBool,
+    locked: AtomicBool,
+    reserve: UnsafeCell<Reserve>,
+}
+
+/// Memory that is given out from its start, and is whole again when the last piece has come back.
+#[repr(align(64))]
+struct Reserve {
+    bytes: [u8; RESERVE],
+    used: usize,
+    pieces: usize,
+}
+
+// SAFETY: the reserve is used under its lock.
+unsafe impl<A: Sync> Sync for Allocator<A> {}
+
+impl Reserve {
+    fn take(&mut self, layout: Layout) -> *mut u8 {
+        let start = self.bytes.as_mut_ptr();
+        // SAFETY: within the bytes, or at their end.
+        let padding = unsafe { start.add(self.used) }.align_offset(layout.align());
+        let Some(end) = self.used.checked_add(padding).and_then(|at| at.checked_add(layout.size())) else {
+            return null_mut();
+        };
+        if end > RESERVE {
+            return null_mut();
+        }
+        // SAFETY: within the bytes.
+        let piece = unsafe { start.add(end - layout.size()) };
+        (self.used, self.pieces) = (end, self.pieces + 1);
+        piece
+    }
+
+    fn put_back(&mut self, ptr: *mut u8, layout: Layout) {
+        let from = ptr as usize - self.bytes.as_ptr() as usize;
+        self.pieces -= 1;
+        if self.pieces == 0 {
+            self.used = 0;
+        } else if from + layout.size() == self.used {
+            self.used = from;
+        }
+    }
+}
+
+impl<A> Allocator<A> {
+    pub const fn over(system: A) -> Self {
+        let reserve = UnsafeCell::new(Reserve { bytes: [0; RESERVE], used: 0, pieces: 0 });
+        Allocator { system, low: AtomicBool::new(false), locked: AtomicBool::new(false), reserve }
+    }
+
+    /// Uses the reserve, one thread at a time. It is held for a few instructions, and its lock must not allocate.
+    fn reserve<T>(&self, work: impl FnOnce(&mut Reserve) -> T) -> T {
+        while self.locked.swap(true, Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+        // SAFETY: the lock is held, and `work` does not allocate.
+        let result = work(unsafe { &mut *self.reserve.get() });
+        self.locked.store(false, Ordering::Release);
+        result
+    }
+
+    fn is_reserve(&self, ptr: *mut u8) -> bool {
+        // SAFETY: the place of the bytes is looked at, not the bytes.
+        let start = unsafe { &raw const (*self.reserve.get()).bytes } as usize;
+        (start..start + RESERVE).contains(&(ptr as usize))
+    }
+
+    /// Whether a request fails at once: a large one while memory is low.
+    fn refuses(&self, size: usize) -> bool {
+        size >= LARGE && self.low.load(Ordering::Relaxed)
+    }
+
+    /// What the system has refused, where it is small.
+    fn small(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= LARGE {
+            return null_mut();
+        }
+        self.low.store(true, Ordering::Relaxed);
+        self.reserve(|reserve| reserve.take(layout))
+    }
+}
+
+// SAFETY: memory is the system's or the reserve's, of the size and alignment that was asked for, and goes back to where it is
+// from.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.refuses(layout.size()) {
+            return null_mut();
+        }
+        // SAFETY: the caller's promise.
+        let ptr = unsafe { self.system.alloc(layout) };
+        if ptr.is_null() { self.small(layout) } else { ptr }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if self.refuses(layout.size()) {
+            return null_mut();
+        }
+        // SAFETY: the caller's promise.
+        let ptr = unsafe { self.system.alloc_zeroed(layout) };
+        if !ptr.is_null() {
+            return ptr;
+        }
+        let ptr = self.small(layout);
+        if !ptr.is_null() {
+            // SAFETY: so many bytes of the reserve.
+            unsafe { ptr.write_bytes(0, layout.size()) };
+        }
+        ptr
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if self.refuses(size) {
+            return null_mut();
+        }
+        if !self.is_reserve(ptr) {
+            // SAFETY: the caller's promise.
+            let moved = unsafe { self.system.realloc(ptr, layout, size) };
+            if !moved.is_null() {
+                return moved;
+            }
+        }
+        // SAFETY: the caller's promise.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: likewise; the system is asked once more for what is in the reserve.
+        let moved = if self.is_reserve(ptr) { unsafe { self.alloc(wanted) } } else { self.small(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both have so many bytes, and are apart.
+            unsafe { ptr.copy_to_nonoverlapping(moved, layout.size().min(size)) };
+            // SAFETY: the caller's promise.
+            unsafe { self.dealloc(ptr, layout) };
+        }
+        moved
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        if self.is_reserve(ptr) {
+            return self.reserve(|reserve| reserve.put_back(ptr, layout));
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.system.dealloc(ptr, layout) }
+    }
+}
+
+impl<A: GlobalAlloc> Allocator<A> {
+    /// Whether there is too little of the reserve left for a call, and the system has no memory.
+    fn is_exhausted(&self) -> bool {
+        if self.reserve(|reserve| reserve.used) <= RESERVE / 2 {
+            return false;
+        }
+        let probe = Layout::new::<[u8; LARGE]>();
+        // SAFETY: not of size 0, and freed as it was allocated.
+        unsafe {
+            let ptr = self.system.alloc(probe);
+            if !ptr.is_null() {
+                self.system.dealloc(ptr, probe);
+            }
+            ptr.is_null()
+        }
+    }
+
+    /// Passes large requests on to the system again.
+    fn call_ended(&self) {
+        if self.low.load(Ordering::Relaxed) {
+            self.low.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a call fails before it begins, since it might not get the memory to end with an error.
+pub(crate) fn is_exhausted() -> bool {
+    #[cfg(not(test))]
+    return ALLOCATOR.is_exhausted();
+    #[cfg(test)]
+    false
+}
+
+/// A call has ended, and freed what it does not return.
+pub(crate) fn call_ended() {
+    #[cfg(not(test))]
+    ALLOCATOR.call_ended();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A system that has no memory any more after so many bytes.
+    struct Limited(std::sync::atomic::AtomicUsize);
+
+    // SAFETY: as the system's, or null.
+    unsafe impl GlobalAlloc for Limited {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let left =
+                self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(layout.size()));
+            // SAFETY: the caller's promise.
+            if left.is_ok() { unsafe { System.alloc(layout) } } else { null_mut() }
+        }
+
+        unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise.
+            unsafe { System.dealloc(ptr, layout) }
+        }
+    }
+
+    #[test]
+    fn small_requests_are_served_from_the_reserve() {
+        let allocator = Box::new(Allocator::over(Limited(100.into())));
+        let layout = |size| Layout::from_size_align(size, 16).unwrap();
+        // SAFETY: sizes are not 0, and every piece is freed as it was allocated.
+        unsafe {
+            let first = allocator.alloc(layout(100));
+            assert!(!allocator.is_reserve(first));
+            first.write_bytes(7, 100);
+            let moved = allocator.realloc(first, layout(100), 200);
+            assert!(allocator.is_reserve(moved) && (moved as usize).is_multiple_of(16));
+            assert!(std::slice::from_raw_parts(moved, 100).iter().all(|&b| b == 7));
+            assert!(allocator.alloc(layout(LARGE)).is_null(), "large requests fail");
+            let zeros = allocator.alloc_zeroed(layout(3));
+            assert!(allocator.is_reserve(zeros) && std::slice::from_raw_parts(zeros, 3) == [0; 3]);
+            assert!(!allocator.is_exhausted());
+            let mut pieces = Vec::new();
+            loop {
+                match allocator.alloc(layout(LARGE - 1)) {
+                    piece if piece.is_null() => break,
+                    piece => pieces.push(piece),
+                }
+            }
+            assert!(pieces.len() >= RESERVE / LARGE - 1 && allocator.is_exhausted());
+            pieces.into_iter().for_each(|piece| allocator.dealloc(piece, layout(LARGE - 1)));
+            allocator.dealloc(moved, layout(200));
+            allocator.dealloc(zeros, layout(3));
+            assert_eq!(allocator.reserve(|reserve| (reserve.used, reserve.pieces)), (0, 0));
+            // The system has memory again, which large requests get once the call has ended.
+            allocator.system.0.store(4 * LARGE, Ordering::Relaxed);
+            assert!(allocator.alloc(layout(LARGE)).is_null());
+            allocator.call_ended();
+            let large = allocator.alloc(layout(LARGE));
+            assert!(!large.is_null() && !allocator.is_reserve(large));
+            allocator.dealloc(large, layout(LARGE));
+        }
+    }
+}
