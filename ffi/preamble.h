@@ -7,8 +7,8 @@
 @USAGE@
  *
  * Status. Functions return SAM2_OK (0) or another SAM2_ERROR_...; sam2_last_error() says it in words, to the thread that
- * made the call. A call that fails writes no result, and what was there before still works. No panic, exception or abort
- * crosses this interface.
+ * made the call, and sam2_last_errno() why the system refused a file. A call that fails writes no result, and what was there
+ * before still works. No panic, exception or abort of the library crosses this interface.
  *
  * Handles are looked up, never followed: one that is stale, null or of another kind is SAM2_ERROR_INVALID_HANDLE. Destroy
  * every handle once, in any order, on any thread; what another handle needs of it stays. A predictor that a call or a job uses
@@ -18,8 +18,15 @@
  * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
  * exception. A video predictor and its forks take the device in turns.
  *
- * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library's. A job
- * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time.
+ * Callbacks. A callback ends by returning. It must not throw an exception, call longjmp, unwind through its caller in any
+ * other way (a panic of Go or Rust), or end its thread: the library's frames cannot be unwound, and the process aborts. Keep
+ * the exception, return the value that ends the call, and throw it again after the call, as sam2.hpp and the Go package do.
+ * A callback may call the library, but no function on the handle whose call it belongs to, which is SAM2_ERROR_BUSY.
+ *
+ * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library. A job
+ * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time. `job` gets a handle,
+ * before any callback of the job is called, to be given to sam2_job_destroy, also from such a callback. Where `job` is null
+ * there is no handle, and the library lets go of the job when it ends.
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
  * length of the call, or of the job, and not after. Sizes of buffers are said with each call.

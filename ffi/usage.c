@@ -13,10 +13,10 @@ static int32_t show(void *user, const sam2_frame *f) {
 // usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture; then follows it through frames
 int main(int argc, char **argv) {
     if (argc != 7) return 2;
-    sam2_model *model ;
-    sam2_picture *picture ;
-    sam2_image_predictor *predictor ;
-    sam2_video_predictor *video ;
+    sam2_model *model;
+    sam2_picture *picture;
+    sam2_image_predictor *predictor;
+    sam2_video_predictor *video;
     check(sam2_model_load(argv[1], NULL, &model));
     check(sam2_picture_read(argv[2], &picture));
     check(sam2_image_predictor_create(model, NULL, &predictor));

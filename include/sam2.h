@@ -19,10 +19,10 @@
  *   // usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture; then follows it through frames
  *   int main(int argc, char **argv) {
  *       if (argc != 7) return 2;
- *       sam2_model *model ;
- *       sam2_picture *picture ;
- *       sam2_image_predictor *predictor ;
- *       sam2_video_predictor *video ;
+ *       sam2_model *model;
+ *       sam2_picture *picture;
+ *       sam2_image_predictor *predictor;
+ *       sam2_video_predictor *video;
  *       check(sam2_model_load(argv[1], NULL, &model));
  *       check(sam2_picture_read(argv[2], &picture));
  *       check(sam2_image_predictor_create(model, NULL, &predictor));
@@ -45,8 +45,8 @@
  *   }
  *
  * Status. Functions return SAM2_OK (0) or another SAM2_ERROR_...; sam2_last_error() says it in words, to the thread that
- * made the call. A call that fails writes no result, and what was there before still works. No panic, exception or abort
- * crosses this interface.
+ * made the call, and sam2_last_errno() why the system refused a file. A call that fails writes no result, and what was there
+ * before still works. No panic, exception or abort of the library crosses this interface.
  *
  * Handles are looked up, never followed: one that is stale, null or of another kind is SAM2_ERROR_INVALID_HANDLE. Destroy
  * every handle once, in any order, on any thread; what another handle needs of it stays. A predictor that a call or a job uses
@@ -56,8 +56,15 @@
  * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
  * exception. A video predictor and its forks take the device in turns.
  *
- * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library's. A job
- * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time.
+ * Callbacks. A callback ends by returning. It must not throw an exception, call longjmp, unwind through its caller in any
+ * other way (a panic of Go or Rust), or end its thread: the library's frames cannot be unwound, and the process aborts. Keep
+ * the exception, return the value that ends the call, and throw it again after the call, as sam2.hpp and the Go package do.
+ * A callback may call the library, but no function on the handle whose call it belongs to, which is SAM2_ERROR_BUSY.
+ *
+ * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library. A job
+ * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time. `job` gets a handle,
+ * before any callback of the job is called, to be given to sam2_job_destroy, also from such a callback. Where `job` is null
+ * there is no handle, and the library lets go of the job when it ends.
  *
  * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
  * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
@@ -113,6 +120,21 @@
 
 // As YUYV: U, Y, V, Y.
 #define SAM2_FORMAT_UYVY 9
+
+// As RGB8 in three planes: red, green, blue.
+#define SAM2_FORMAT_RGB8_PLANAR 10
+
+// As RGB_F32, of IEEE 754's binary16.
+#define SAM2_FORMAT_RGB_F16 11
+
+// As RGB_F16 in three planes: red, green, blue.
+#define SAM2_FORMAT_RGB_F16_PLANAR 12
+
+// As RGB_F32, of bfloat16.
+#define SAM2_FORMAT_RGB_BF16 13
+
+// As RGB_BF16 in three planes: red, green, blue.
+#define SAM2_FORMAT_RGB_BF16_PLANAR 14
 
 // Colours of ITU-R BT.709, of high definition.
 #define SAM2_MATRIX_BT709 0
@@ -398,7 +420,7 @@ typedef struct {
     uint64_t workspace_size;
 } sam2_image_predictor_options;
 
-// Gets the caller's pointer and how a job ended, on a thread of the library's. It may make calls, but not wait for that job.
+// Gets the caller's pointer and how a job ended, on a thread of the library. It may make calls, and may destroy that job.
 typedef void (*sam2_done_callback)(void *user, sam2_status status);
 
 // What a predictor holds. Begin with SAM2_IMAGE_PREDICTOR_INFO_INIT.
@@ -427,12 +449,20 @@ typedef struct {
     const int32_t *labels;
     // (4): left, top, right, bottom; null: none.
     const float *box_;
-    // (mask_side, mask_side): logits of an earlier mask; null: none. Pictures only.
+    // (mask_side, mask_side): logits of an earlier mask, its `low_res_masks`; null: none. Pictures only.
     const float *mask_input;
     // Which picture of a batch it is for.
     uint32_t image;
-    // Not used.
-    uint32_t reserved;
+    // Not 0: an empty list of points is given, where `num_points` is 0, as the reference's `point_coords` of shape (0, 2): its
+    // padding point is added, as it is to other points and boxes.
+    int32_t pad_points;
+    // (mask_height, mask_width): a mask of the picture, not 0 on the object, of any size, in place of `mask_input`; null: none.
+    // Pictures only.
+    const uint8_t *mask;
+    // Pixels across of `mask`.
+    uint32_t mask_width;
+    // Pixels down of `mask`.
+    uint32_t mask_height;
 } sam2_prompt;
 
 // Gets the caller's pointer, SAM2_LOG_... and a text, which is there until it returns; on any thread, several at once.
@@ -683,9 +713,11 @@ sam2_status sam2_gpu_count(uint32_t *count);
 // `info` points at as many writable bytes as its `struct_size` says.
 sam2_status sam2_gpu_get_info(uint32_t index, sam2_gpu_info *info);
 
-// Describes a tensor as an image: (height, width) or (height, width, 1, 3 or 4) of uint8, (height, width, 3) of float32, or
-// (3, height, width) of float32; red, green, blue. Rows may have gaps between them. The tensor stays the caller's, and must be
-// there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
+// Describes a tensor as an image: (height, width) of uint8; (height, width, channels) or (channels, height, width), where the
+// last dimension decides if both fit, of uint8 with 1 or 3 channels, or 4 as the last dimension, or of float32, float16 or
+// bfloat16 with 3; red, green, blue. A first dimension of 1 before three others is left out. In memory a pixel's channels lie
+// together or in planes, in either order of dimensions; rows may have gaps between them. The tensor stays the caller's, and
+// must be there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
 //
 // Pointers:
 // `tensor` is a tensor; `image` points at as many writable bytes as its `struct_size` says.
@@ -749,7 +781,7 @@ sam2_status sam2_image_predictor_set_image_batch(sam2_image_predictor *predictor
 // As `sam2_image_predictor_set_image_batch`, as a job: the pictures must be there until it has ended.
 //
 // Pointers:
-// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is writable.
+// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is null or writable.
 sam2_status sam2_image_predictor_set_image_async(sam2_image_predictor *predictor,
                                                  const sam2_image *images,
                                                  size_t num_images,
@@ -802,7 +834,7 @@ sam2_status sam2_image_predictor_predict(sam2_image_predictor *predictor,
 // As `sam2_image_predictor_predict`, as a job: whatever pointers point at, but for structs, must be there until it has ended.
 //
 // Pointers:
-// As of `sam2_image_predictor_predict`, until the job has ended; `job` is writable.
+// As of `sam2_image_predictor_predict`, until the job has ended; `job` is null or writable.
 sam2_status sam2_image_predictor_predict_async(sam2_image_predictor *predictor,
                                                const sam2_prompt *prompts,
                                                size_t num_prompts,
@@ -816,7 +848,7 @@ sam2_status sam2_image_predictor_predict_async(sam2_image_predictor *predictor,
                                                sam2_job **job);
 
 // Waits for the end of a job, at most so many milliseconds (0: only asks), and writes how it ended; `sam2_last_error` then
-// says why. Returns SAM2_ERROR_BUSY where it goes on.
+// says why. Returns SAM2_ERROR_BUSY where it goes on; at once, where a callback of the job itself asks.
 //
 // Pointers:
 // `status` is writable.
@@ -824,7 +856,8 @@ sam2_status sam2_job_wait(const sam2_job *job,
                           uint64_t milliseconds,
                           sam2_status *status);
 
-// Lets go of a job, once it has ended: waits for it.
+// Lets go of a job, once it has ended: waits for it. From a callback of the job itself it does not wait, and the library
+// lets go of the job when that ends.
 sam2_status sam2_job_destroy(sam2_job *job);
 
 // The version of this interface. It changes only when something is taken away or changes its meaning.
@@ -969,6 +1002,10 @@ sam2_status sam2_mask_polygons(const char *text_,
 // and changes with its next call that fails.
 const char *sam2_last_error(void);
 
+// Why the system refused a file in the call that `sam2_last_error` tells of, as a number of errno.h: ENOENT where there is no
+// such file. 0 where it was not the system that refused, or a file.
+int32_t sam2_last_errno(void);
+
 // Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
 // null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
 //
@@ -1040,7 +1077,7 @@ sam2_status sam2_video_predictor_propagate_in_video(sam2_video_predictor *video,
 // as `done`.
 //
 // Pointers:
-// As of `sam2_video_predictor_propagate_in_video`, until the job has ended; `job` is writable.
+// As of `sam2_video_predictor_propagate_in_video`, until the job has ended; `job` is null or writable.
 sam2_status sam2_video_predictor_propagate_in_video_async(sam2_video_predictor *video,
                                                           int64_t start,
                                                           int64_t count,
@@ -1053,6 +1090,21 @@ sam2_status sam2_video_predictor_propagate_in_video_async(sam2_video_predictor *
 
 // Ends the propagation that another thread, or a job, has in progress after its current frame. Never waits.
 sam2_status sam2_video_predictor_cancel(const sam2_video_predictor *video);
+
+// As `sam2_video_predictor_add_new_mask`, of float values, as the reference takes a tensor: resized to the side of the
+// model's input they are on the object from 0.5 on; of that very size they are taken as they are.
+//
+// Pointers:
+// `mask` has height times width floats; `masks` describes what is there.
+sam2_status sam2_video_predictor_add_new_mask_f32(sam2_video_predictor *video,
+                                                  uint64_t frame_idx,
+                                                  int64_t object_id,
+                                                  const float *mask,
+                                                  uint32_t width,
+                                                  uint32_t height,
+                                                  const sam2_mask_buffer *masks,
+                                                  sam2_frame_callback each,
+                                                  void *user);
 
 // The next frame of a stream: follows all objects to it. After a failure the frame does not count. `masks`, `each`, `user`: as
 // of `sam2_video_predictor_add_new_points_or_box`.
@@ -1069,7 +1121,7 @@ sam2_status sam2_video_predictor_push_frame(sam2_video_predictor *video,
 // a thread of the library's, with the same `user` as `done`.
 //
 // Pointers:
-// As of `sam2_video_predictor_push_frame`, until the job has ended; `job` is writable.
+// As of `sam2_video_predictor_push_frame`, until the job has ended; `job` is null or writable.
 sam2_status sam2_video_predictor_push_frame_async(sam2_video_predictor *video,
                                                   const sam2_image *image,
                                                   const sam2_mask_buffer *masks,

@@ -14,7 +14,7 @@ pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
     Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, FramesOptions,
     ImagePredictor, ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat,
-    MaskMemory, Masks, Model, PixelFormat, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
+    MaskMemory, Masks, Model, PixelFormat, PixelValue, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
     PredictionBuffers, Probe, Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor,
     VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, is_hidden, labels, manifest,
     mask_logits, natural_order, parse_prompts, picture, rle,

@@ -236,6 +236,8 @@ fn prompts_that_cannot_be_meant() {
 
     let side = predictor.mask_side();
     let (short, nan) = (vec![0.0; side * side - 1], vec![f32::NAN; side * side]);
+    let binary =
+        [1.0, 255.0].map(|on| (0..side * side).map(|i| if i % 3 == 0 { on } else { 0.0 }).collect::<Vec<f32>>());
     for (what, prompt) in [
         ("must be finite", Prompt::new().point(f32::NAN, 1.0, 1)),
         ("must be finite", Prompt::new().point(1.0, f32::NEG_INFINITY, 1)),
@@ -247,6 +249,8 @@ fn prompts_that_cannot_be_meant() {
         ("must be finite", Prompt::new().bounds([0.0, 0.0, f32::INFINITY, 3.0])),
         ("4095 values, the model takes 64x64", Prompt::new().mask_input(&short)),
         ("must be finite", Prompt::new().mask_input(&nan)),
+        ("a binary mask, not logits", Prompt::new().mask_input(&binary[0])),
+        ("a binary mask, not logits", Prompt::new().mask_input(&binary[1])),
         ("1001 points", (0..1001).fold(Prompt::new(), |p, i| p.point(i as f32, 1.0, 1))),
     ] {
         match predictor.predict(&[good.clone(), prompt], Default::default()) {

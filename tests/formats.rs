@@ -5,7 +5,7 @@ mod common;
 mod stored;
 
 use common::*;
-use sam2::{Error, Frame, PixelFormat, Plane, Prompt, Retention, VideoPredictorOptions};
+use sam2::{Error, Frame, PixelFormat, Plane, Prompt, Retention, VideoPredictorOptions, f16};
 use stored::{Stored, every_format};
 
 /// Numbers that are the same every time.
@@ -74,5 +74,11 @@ fn planes_that_are_not_finite() {
     let refused = model.image_predictor(Default::default()).unwrap().set_image(&frame);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
     let refused = model.video_stream(Retention::Window(0), Default::default()).unwrap().push_frame(&frame);
+    assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
+    // Half floats, which have an infinity of their own.
+    let mut halves = [f16::from_f32(0.5); 64 * 3];
+    halves[3 * 13 + 1] = f16::INFINITY;
+    let frame = Frame::new(PixelFormat::RgbF16, bytemuck::cast_slice(&halves), 8, 8, 48).unwrap();
+    let refused = model.image_predictor(Default::default()).unwrap().set_image(&frame);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
 }

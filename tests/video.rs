@@ -123,6 +123,32 @@ fn a_frame_that_is_damaged() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Floats as a mask count as those of a tensor do in the reference.
+#[test]
+fn masks_of_floats() {
+    let model = demo();
+    let side = model.config().image_size;
+    let seen = |mask: &[f32], height, width| {
+        let frames = Frames::open(file("demo/samples/video1/frames")).unwrap();
+        let mut p = model.video_predictor(frames, Default::default()).unwrap();
+        p.add_new_mask_f32(0, 1, mask, height, width)
+    };
+    // Resized, they are on the object from 0.5 on.
+    assert_eq!(seen(&[0.49; 6], 2, 3).unwrap().scores, [-10.0]);
+    assert_eq!(seen(&[0.5; 6], 2, 3).unwrap().areas, [480 * 360]);
+    // Of the side of the model's input they are logits, 20 of them from 0 to 1.
+    let whole = seen(&vec![0.25; side * side], side, side).unwrap();
+    assert!(whole.masks.iter().all(|v| (v + 5.0).abs() < 1e-3) && whole.scores == [10.0]);
+    for (says, mask, height) in
+        [("5 values for 3x2", vec![1.0; 5], 2), ("(2, 1) is NaN", [vec![1.0; 5], vec![f32::NAN]].concat(), 2)]
+    {
+        match seen(&mask, height, 3) {
+            Err(Error::Input(what)) => assert!(what.contains(says), "{what}"),
+            other => panic!("{says}: {:?}", other.map(|m| m.frame_idx)),
+        }
+    }
+}
+
 /// An object that was lost and is shown again on a tracked frame is followed from there, also where the frames around a
 /// prompt are forgotten: the corrected frame itself is not.
 #[test]

@@ -10,11 +10,10 @@ int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t mask
 import "C"
 
 import (
-	"fmt"
+	"context"
 	"image"
 	"math"
 	"runtime"
-	"runtime/cgo"
 	"time"
 	"unsafe"
 )
@@ -120,46 +119,61 @@ type Until struct {
 
 // search is a call in progress.
 type search struct {
+	held
 	found    []AutomaticMask
 	progress func(points, of, masks int) bool
 }
 
 // Generate finds everything in a picture, best first.
 func (g *AutomaticMaskGenerator) Generate(picture image.Image) ([]AutomaticMask, error) {
-	found, _, err := g.GenerateUntil(picture, Until{})
+	return g.GenerateContext(context.Background(), picture)
+}
+
+// GenerateContext is Generate until a context is done.
+func (g *AutomaticMaskGenerator) GenerateContext(ctx context.Context, picture image.Image) ([]AutomaticMask, error) {
+	found, _, err := g.GenerateUntilContext(ctx, picture, Until{})
 	return found, err
 }
 
 // GenerateUntil is Generate, with an end; it says too whether everything was looked at.
 func (g *AutomaticMaskGenerator) GenerateUntil(picture image.Image, until Until) ([]AutomaticMask, bool, error) {
-	s := search{progress: until.Progress}
+	return g.GenerateUntilContext(context.Background(), picture, until)
+}
+
+// GenerateUntilContext is GenerateUntil until a context is done: then it gives nothing.
+func (g *AutomaticMaskGenerator) GenerateUntilContext(ctx context.Context, picture image.Image, until Until) ([]AutomaticMask, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	s := search{held: held{ctx: ctx}, progress: until.Progress}
 	limit := C.uint64_t(C.SAM2_WAIT_FOREVER)
 	if until.Budget != 0 {
 		limit = C.uint64_t(max(until.Budget, 0).Milliseconds())
 	}
-	h := cgo.NewHandle(&s)
-	defer h.Delete()
-	user := C.malloc(C.size_t(unsafe.Sizeof(h)))
-	defer C.free(user)
-	*(*cgo.Handle)(user) = h
 	var complete C.int32_t
-	err := withImages([]image.Image{picture}, func(c *C.sam2_image) error {
-		return call(func() C.sam2_status {
-			each, progress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
-			return C.sam2_automatic_mask_generator_generate(g.p, c, limit, progress, each, user, &complete)
+	err := withHandle(&s, func(user unsafe.Pointer) error {
+		return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
+			return call(func() C.sam2_status {
+				each, progress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
+				return C.sam2_automatic_mask_generator_generate(g.p, c, limit, progress, each, user, &complete)
+			})
 		})
 	})
 	runtime.KeepAlive(g)
-	return s.found, complete != 0, err
+	s.release()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return s.found, complete != 0, nil
 }
 
 //export sam2GoProgress
-func sam2GoProgress(user unsafe.Pointer, points, of, masks C.uint64_t) C.int32_t {
-	s := (*(*cgo.Handle)(user)).Value().(*search)
-	if s.progress == nil || s.progress(int(points), int(of), int(masks)) {
-		return 0
-	}
-	return 1
+func sam2GoProgress(user unsafe.Pointer, points, total, masks C.uint64_t) C.int32_t {
+	s := of[*search](user)
+	return s.run(func() bool { return s.progress == nil || s.progress(int(points), int(total), int(masks)) })
 }
 
 //export sam2GoMask
@@ -172,7 +186,7 @@ func sam2GoMask(user unsafe.Pointer, c *C.sam2_automatic_mask) C.int32_t {
 	for i := range m.BBox {
 		m.BBox[i], m.CropBox[i] = float32(c.bbox[i]), float32(c.crop_box[i])
 	}
-	s := (*(*cgo.Handle)(user)).Value().(*search)
+	s := of[*search](user)
 	s.found = append(s.found, m)
 	return 0
 }
@@ -180,7 +194,7 @@ func sam2GoMask(user unsafe.Pointer, c *C.sam2_automatic_mask) C.int32_t {
 // checkSize fails where a mask is empty, or has more pixels than Go has room for on every machine.
 func checkSize(width, height int) error {
 	if width <= 0 || height <= 0 || width > math.MaxInt32/height {
-		return &Error{InvalidArgument, fmt.Sprintf("a mask of %dx%d pixels", width, height)}
+		return invalid("a mask of %dx%d pixels", width, height)
 	}
 	return nil
 }

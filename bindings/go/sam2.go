@@ -3,6 +3,12 @@
 // It is a thin layer over the C library, whose header says threads, memory and units in full. Objects are closed by Close;
 // one that is forgotten is closed by the garbage collector. A predictor is for one goroutine at a time: a call on one that is in
 // use returns an error with status Busy.
+//
+// A long call has a second form, whose name ends in Context: it returns the context's Err once the context is done. Propagations
+// and searches end then, after the frame or the points in progress. Other calls cannot be cut short: the library finishes
+// them in the background, and the predictor is Busy meanwhile.
+//
+// A callback that panics, or ends its goroutine, ends the call, which then does the same; what the library holds stays usable.
 package sam2
 
 /*
@@ -13,11 +19,12 @@ package sam2
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	"runtime"
+	"syscall"
 	"unsafe"
 )
 
@@ -38,9 +45,22 @@ const (
 type Error struct {
 	Status  int
 	Message string
+	Errno   syscall.Errno // why the system refused a file; 0: it did not
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("sam2: %s", e.Message) }
+
+// Unwrap gives the system's error, so that errors.Is(err, fs.ErrNotExist) tells a missing file.
+func (e *Error) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
+
+func invalid(format string, values ...any) error {
+	return &Error{Status: InvalidArgument, Message: fmt.Sprintf(format, values...)}
+}
 
 var errClosed = errors.New("sam2: closed")
 
@@ -49,9 +69,41 @@ func call(f func() C.sam2_status) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if status := f(); status != C.SAM2_OK {
-		return &Error{int(status), C.GoString(C.sam2_last_error())}
+		return &Error{int(status), C.GoString(C.sam2_last_error()), syscall.Errno(C.sam2_last_errno())}
 	}
 	return nil
+}
+
+// await makes a call that cannot be cut short: once the context is done it goes on without anybody waiting for it.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	if ctx.Done() == nil {
+		return f()
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := f()
+		done <- outcome{value, err}
+	}()
+	select {
+	case got := <-done:
+		return got.value, got.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// awaitDone is await of a call that gives nothing but its error.
+func awaitDone(ctx context.Context, f func() error) error {
+	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, f() })
+	return err
 }
 
 // Options say how to load a model; the zero value is the default.
@@ -86,7 +138,14 @@ type Model struct {
 }
 
 // Load loads a checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one.
-func Load(path string, o Options) (*Model, error) {
+func Load(path string, o Options) (*Model, error) { return load(path, o) }
+
+// LoadContext is Load until a context is done.
+func LoadContext(ctx context.Context, path string, o Options) (*Model, error) {
+	return await(ctx, func() (*Model, error) { return load(path, o) })
+}
+
+func load(path string, o Options) (*Model, error) {
 	name, overrides := C.CString(path), C.CString(o.Overrides)
 	defer C.free(unsafe.Pointer(name))
 	defer C.free(unsafe.Pointer(overrides))
@@ -142,10 +201,13 @@ type Point struct {
 
 // Prompt is what a person says about an object.
 type Prompt struct {
-	Points []Point
+	Points []Point     // empty but not nil: as the reference's point_coords of shape (0, 2)
 	Box    *[4]float32 // left, top, right, bottom
 	Mask   []float32   // logits of an earlier mask, Prediction.LowRes; pictures only
 	Image  int         // which picture of a batch it is for
+
+	// MaskImage is a mask of the picture in place of Mask, of any size: not 0 on the object; pictures only.
+	MaskImage *image.Gray
 }
 
 // flat is a prompt in memory of C's.
@@ -154,7 +216,12 @@ type flat struct {
 	kept []unsafe.Pointer
 }
 
-func flatten(p Prompt) *flat {
+// flatten fails where a mask is not of the size that the library takes: maskSide along each side.
+func flatten(p Prompt, maskSide int) (*flat, error) {
+	if n := maskSide * maskSide; len(p.Mask) != 0 && len(p.Mask) != n {
+		return nil, invalid("Mask has %d values; the logits of an earlier mask, Prediction.LowRes, are %d; "+
+			"a mask of the picture goes into MaskImage", len(p.Mask), n)
+	}
 	f := new(flat)
 	f.c.struct_size = C.uint32_t(unsafe.Sizeof(f.c))
 	floats := func(values []float32) *C.float {
@@ -175,6 +242,9 @@ func flatten(p Prompt) *flat {
 		box = p.Box[:]
 	}
 	f.c.num_points, f.c.points, f.c.box_ = C.uint32_t(len(labels)), floats(xy), floats(box)
+	if p.Points != nil {
+		f.c.pad_points = 1
+	}
 	f.c.mask_input, f.c.image = floats(p.Mask), C.uint32_t(p.Image)
 	if len(labels) > 0 {
 		m := C.malloc(C.size_t(4 * len(labels)))
@@ -182,47 +252,19 @@ func flatten(p Prompt) *flat {
 		copy(unsafe.Slice((*int32)(m), len(labels)), labels)
 		f.c.labels = (*C.int32_t)(m)
 	}
-	return f
+	if p.MaskImage != nil {
+		w, h, pixels := p.MaskImage.Rect.Dx(), p.MaskImage.Rect.Dy(), tight(p.MaskImage)
+		f.kept = append(f.kept, C.CBytes(pixels))
+		f.c.mask = (*C.uint8_t)(f.kept[len(f.kept)-1])
+		f.c.mask_width, f.c.mask_height = C.uint32_t(w), C.uint32_t(h)
+	}
+	return f, nil
 }
 
 func (f *flat) free() {
 	for _, m := range f.kept {
 		C.free(m)
 	}
-}
-
-// withImages describes pictures to C for the length of a call; RGBA and gray pictures are not copied.
-func withImages(pictures []image.Image, f func(*C.sam2_image) error) error {
-	if len(pictures) == 0 {
-		return &Error{InvalidArgument, "no picture"}
-	}
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	all := make([]C.sam2_image, len(pictures))
-	for i, picture := range pictures {
-		c, bounds := &all[i], picture.Bounds()
-		c.struct_size = C.uint32_t(unsafe.Sizeof(*c))
-		if bounds.Empty() {
-			return &Error{InvalidArgument, "an empty picture"}
-		}
-		var pixels []uint8
-		var stride int
-		switch p := picture.(type) {
-		case *image.RGBA:
-			pixels, stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], p.Stride, C.SAM2_FORMAT_RGBA8
-		case *image.Gray:
-			pixels, stride, c.format = p.Pix[p.PixOffset(bounds.Min.X, bounds.Min.Y):], p.Stride, C.SAM2_FORMAT_GRAY8
-		default:
-			copied := image.NewRGBA(image.Rect(0, 0, bounds.Dx(), bounds.Dy()))
-			draw.Draw(copied, copied.Bounds(), picture, bounds.Min, draw.Src)
-			pixels, stride, c.format = copied.Pix, copied.Stride, C.SAM2_FORMAT_RGBA8
-		}
-		c.width, c.height = C.uint32_t(bounds.Dx()), C.uint32_t(bounds.Dy())
-		pin.Pin(&pixels[0])
-		c.planes[0], c.strides[0] = unsafe.Pointer(&pixels[0]), C.uint64_t(stride)
-	}
-	pin.Pin(&all[0])
-	return f(&all[0])
 }
 
 // BuildInfo says what the library was built for.

@@ -10,9 +10,11 @@ int32_t sam2_go_write(void *user, const uint8_t *data, size_t size);
 import "C"
 
 import (
+	"context"
+	"errors"
 	"image"
 	"runtime"
-	"runtime/cgo"
+	"slices"
 	"unsafe"
 )
 
@@ -26,7 +28,10 @@ type Frame struct {
 	Lost          []bool            // it is not
 	Boxes         []image.Rectangle // of the masks; empty where they are
 	Areas         []uint64          // pixels of the masks
-	Masks         [][]float32       // (height, width) of each object: logits; above 0 is on it
+	Masks         [][]float32       // of MaskLogits: (height, width) of each object
+	Grays         []*image.Gray     // of MaskBytes: 255 on the object
+	Bits          [][]uint8         // of MaskBits: (height, (width + 7) / 8) of each object
+	Labels        []uint16          // of MaskLabels: (height, width), the map of all objects
 }
 
 // VideoOptions say how a video predictor keeps what it learns; the zero value is the default.
@@ -61,7 +66,10 @@ func (o VideoOptions) c() C.sam2_video_options {
 }
 
 // VideoPredictor follows objects through a video.
-type VideoPredictor struct{ p *C.sam2_video_predictor }
+type VideoPredictor struct {
+	p    *C.sam2_video_predictor
+	Form MaskForm // of masks
+}
 
 func newVideo(make func(**C.sam2_video_predictor) C.sam2_status) (*VideoPredictor, error) {
 	v := new(VideoPredictor)
@@ -74,10 +82,19 @@ func newVideo(make func(**C.sam2_video_predictor) C.sam2_status) (*VideoPredicto
 
 // OpenVideo opens a folder of frames, or a video file where ffmpeg is installed.
 func (m *Model) OpenVideo(path string, o VideoOptions) (*VideoPredictor, error) {
-	name, options := C.CString(path), o.c()
-	defer C.free(unsafe.Pointer(name))
-	return newVideo(func(out **C.sam2_video_predictor) C.sam2_status {
-		return C.sam2_video_predictor_open(m.p, name, &options, out)
+	return m.OpenVideoContext(context.Background(), path, o)
+}
+
+// OpenVideoContext is OpenVideo until a context is done.
+func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoOptions) (*VideoPredictor, error) {
+	h, options := m.p, o.c()
+	return await(ctx, func() (*VideoPredictor, error) {
+		defer runtime.KeepAlive(m)
+		name := C.CString(path)
+		defer C.free(unsafe.Pointer(name))
+		return newVideo(func(out **C.sam2_video_predictor) C.sam2_status {
+			return C.sam2_video_predictor_open(h, name, &options, out)
+		})
 	})
 }
 
@@ -105,15 +122,72 @@ func (v *VideoPredictor) Close() error {
 	return call(func() C.sam2_status { return C.sam2_video_predictor_destroy(p) })
 }
 
-// frames makes a call whose frames go to each.
-func (v *VideoPredictor) frames(each func(*Frame) bool, f func(C.sam2_frame_callback, unsafe.Pointer) C.sam2_status) error {
-	h := cgo.NewHandle(each)
-	defer h.Delete()
-	user := C.malloc(C.size_t(unsafe.Sizeof(h)))
-	defer C.free(user)
-	*(*cgo.Handle)(user) = h
-	err := call(func() C.sam2_status { return f(C.sam2_frame_callback(C.sam2_go_frame), user) })
-	runtime.KeepAlive(v)
+// frames is a call in progress that shows frames.
+type frames struct {
+	held
+	each  func(*Frame) bool
+	masks *maskBuffer // where masks go; nil: with the frame
+}
+
+// into makes room for masks of so many objects of a size, unless they come with the frame.
+func into(form MaskForm, objects int, size image.Point) (*maskBuffer, error) {
+	if form == DefaultMasks || form == MaskLogits || objects == 0 {
+		return nil, nil
+	}
+	return newMaskBuffer(form, objects, []image.Point{size})
+}
+
+// known is how many objects there are, with one more if it is not among them, and the size of frames.
+func known(h *C.sam2_video_predictor, object *int64) (int, image.Point, error) {
+	var info C.sam2_video_info
+	info.struct_size = C.uint32_t(unsafe.Sizeof(info))
+	if err := call(func() C.sam2_status { return C.sam2_video_predictor_get_info(h, &info) }); err != nil {
+		return 0, image.Point{}, err
+	}
+	size, count := image.Pt(int(info.width), int(info.height)), C.size_t(info.num_objects)
+	ids := make([]int64, int(count)+1)
+	err := call(func() C.sam2_status {
+		return C.sam2_video_predictor_get_object_ids(h, (*C.int64_t)(&ids[0]), &count)
+	})
+	n := int(count)
+	if err == nil && object != nil && !slices.Contains(ids[:n], *object) {
+		n++
+	}
+	return n, size, err
+}
+
+// shows is a call of C on a predictor, with a buffer for masks and who gets the frames.
+type shows func(*C.sam2_video_predictor, *C.sam2_mask_buffer, C.sam2_frame_callback, unsafe.Pointer) error
+
+// show makes a call that shows frames: of the object that is said something of, and of frames of a size; nil: of those that
+// are known.
+func show(
+	ctx context.Context, h *C.sam2_video_predictor, form MaskForm, object *int64, size *image.Point,
+	each func(*Frame) bool, f shows,
+) error {
+	n, own, err := known(h, object)
+	if err != nil {
+		return err
+	}
+	if size != nil {
+		own = *size
+	}
+	masks, err := into(form, n, own)
+	if err != nil {
+		return err
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	var buffer C.sam2_mask_buffer
+	buffer.struct_size = C.uint32_t(unsafe.Sizeof(buffer))
+	if masks != nil {
+		buffer = masks.c(&pin)
+	}
+	shown := &frames{held: held{ctx: ctx}, each: each, masks: masks}
+	err = withHandle(shown, func(user unsafe.Pointer) error {
+		return f(h, &buffer, C.sam2_frame_callback(C.sam2_go_frame), user)
+	})
+	shown.release()
 	return err
 }
 
@@ -137,54 +211,103 @@ func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 	if c.masks != nil {
 		all := append([]float32(nil), unsafe.Slice((*float32)(c.masks), n*pixels)...)
 		for i := 0; i < n; i++ {
-			f.Masks = append(f.Masks, all[i*pixels:][:pixels:pixels])
+			f.Masks = append(f.Masks, cut(&all, pixels))
 		}
 	}
-	if (*(*cgo.Handle)(user)).Value().(func(*Frame) bool)(f) {
-		return 0
+	s := of[*frames](user)
+	if s.masks != nil {
+		f.take(s.masks)
 	}
-	return 1
+	return s.run(func() bool { return s.each(f) })
+}
+
+// take copies the masks of a frame, whose buffer the next frame may have.
+func (f *Frame) take(masks *maskBuffer) {
+	size, bytes := image.Pt(f.Width, f.Height), append([]uint8(nil), masks.bytes...)
+	for range f.Objects {
+		switch masks.form {
+		case MaskBytes:
+			f.Grays = append(f.Grays, gray(cut(&bytes, size.X*size.Y), size))
+		case MaskBits:
+			f.Bits = append(f.Bits, cut(&bytes, rowBytes(size.X)*size.Y))
+		}
+	}
+	if masks.form == MaskLabels {
+		f.Labels = append([]uint16(nil), masks.labels[:size.X*size.Y]...)
+	}
 }
 
 //export sam2GoWrite
 func sam2GoWrite(user unsafe.Pointer, data *C.uint8_t, size C.size_t) C.int32_t {
-	to := (*(*cgo.Handle)(user)).Value().(*[]byte)
+	to := of[*[]byte](user)
 	*to = append(*to, unsafe.Slice((*byte)(data), int(size))...)
 	return 0
 }
 
 // one makes a call that gives one frame.
-func (v *VideoPredictor) one(f func(C.sam2_frame_callback, unsafe.Pointer) C.sam2_status) (out *Frame, err error) {
-	err = v.frames(func(f *Frame) bool { out = f; return true }, f)
-	return out, err
+func (v *VideoPredictor) one(ctx context.Context, object *int64, size *image.Point, f shows) (*Frame, error) {
+	// The predictor may be closed before the call ends.
+	h, form := v.p, v.Form
+	return await(ctx, func() (out *Frame, err error) {
+		defer runtime.KeepAlive(v)
+		each := func(f *Frame) bool { out = f; return true }
+		err = show(context.Background(), h, form, object, size, each, f)
+		return out, err
+	})
 }
 
 // AddNewPointsOrBox says where an object is on a frame; returns the masks of all objects there.
 func (v *VideoPredictor) AddNewPointsOrBox(frame int, object int64, said Prompt, keepPoints bool) (*Frame, error) {
-	f := flatten(said)
-	defer f.free()
+	return v.AddNewPointsOrBoxContext(context.Background(), frame, object, said, keepPoints)
+}
+
+// AddNewPointsOrBoxContext is AddNewPointsOrBox until a context is done.
+func (v *VideoPredictor) AddNewPointsOrBoxContext(ctx context.Context, frame int, object int64, said Prompt, keepPoints bool) (*Frame, error) {
+	if len(said.Mask) > 0 || said.MaskImage != nil {
+		return nil, invalid("a mask is given by AddNewMask")
+	}
 	flags := C.uint32_t(0)
 	if keepPoints {
 		flags = C.SAM2_PROMPT_KEEP_POINTS
 	}
-	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_add_new_points_or_box(v.p, C.uint64_t(frame), C.int64_t(object), &f.c, flags, nil, each, user)
+	return v.one(ctx, &object, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+		f, _ := flatten(said, 0)
+		defer f.free()
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_add_new_points_or_box(
+				h, C.uint64_t(frame), C.int64_t(object), &f.c, flags, masks, each, user)
+		})
 	})
 }
 
-// AddNewMask says where an object is on a frame by a mask, 0 where it is not.
+// AddNewMask says where an object is on a frame by a mask of any size, 0 where it is not.
 func (v *VideoPredictor) AddNewMask(frame int, object int64, mask *image.Gray) (*Frame, error) {
-	w, h, pixels := mask.Rect.Dx(), mask.Rect.Dy(), tight(mask)
-	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_add_new_mask(
-			v.p, C.uint64_t(frame), C.int64_t(object), (*C.uint8_t)(&pixels[0]), C.uint32_t(w), C.uint32_t(h), nil, each, user)
+	return v.AddNewMaskContext(context.Background(), frame, object, mask)
+}
+
+// AddNewMaskContext is AddNewMask until a context is done.
+func (v *VideoPredictor) AddNewMaskContext(ctx context.Context, frame int, object int64, mask *image.Gray) (*Frame, error) {
+	size, pixels := mask.Rect.Size(), tight(mask)
+	return v.one(ctx, &object, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_add_new_mask(h, C.uint64_t(frame), C.int64_t(object),
+				(*C.uint8_t)(&pixels[0]), C.uint32_t(size.X), C.uint32_t(size.Y), masks, each, user)
+		})
 	})
 }
 
 // ClearAllPromptsInFrame forgets what was said of an object on a frame.
 func (v *VideoPredictor) ClearAllPromptsInFrame(frame int, object int64) (*Frame, error) {
-	return v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_clear_all_prompts_in_frame(v.p, C.uint64_t(frame), C.int64_t(object), nil, each, user)
+	return v.ClearAllPromptsInFrameContext(context.Background(), frame, object)
+}
+
+// ClearAllPromptsInFrameContext is ClearAllPromptsInFrame until a context is done.
+func (v *VideoPredictor) ClearAllPromptsInFrameContext(ctx context.Context, frame int, object int64) (*Frame, error) {
+	return v.one(ctx, nil, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_clear_all_prompts_in_frame(
+				h, C.uint64_t(frame), C.int64_t(object), masks, each, user)
+		})
 	})
 }
 
@@ -201,18 +324,33 @@ func (v *VideoPredictor) ResetState() error {
 // PropagateInVideo follows all objects from frame start (negative: the first that anything was said of) over at most count
 // further frames (negative: to the end), or backwards. each gets the masks and returns whether to go on; ending so is no error.
 func (v *VideoPredictor) PropagateInVideo(start, count int, reverse bool, each func(*Frame) bool) error {
+	return v.PropagateInVideoContext(context.Background(), start, count, reverse, each)
+}
+
+// PropagateInVideoContext is PropagateInVideo until a context is done: what was found so far is kept.
+func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, start, count int, reverse bool, each func(*Frame) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	back, ended := C.int32_t(0), false
 	if reverse {
 		back = 1
 	}
-	err := v.frames(func(f *Frame) bool {
+	err := show(ctx, v.p, v.Form, nil, nil, func(f *Frame) bool {
 		ended = !each(f)
 		return !ended
-	}, func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-		return C.sam2_video_predictor_propagate_in_video(v.p, C.int64_t(start), C.int64_t(count), back, nil, each, user)
+	}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(start), C.int64_t(count), back, masks, each, user)
+		})
 	})
+	runtime.KeepAlive(v)
 	if ended {
 		return nil
+	}
+	var stopped *Error
+	if errors.As(err, &stopped) && stopped.Status == Cancelled && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
 }
@@ -224,48 +362,78 @@ func (v *VideoPredictor) Cancel() error {
 
 // Reserve allocates what following so many objects needs, and does what is done once, before the first frame.
 func (v *VideoPredictor) Reserve(objects, width, height int) error {
-	return call(func() C.sam2_status {
-		return C.sam2_video_predictor_reserve(v.p, C.uint32_t(objects), C.uint32_t(width), C.uint32_t(height))
+	return v.ReserveContext(context.Background(), objects, width, height)
+}
+
+// ReserveContext is Reserve until a context is done.
+func (v *VideoPredictor) ReserveContext(ctx context.Context, objects, width, height int) error {
+	h := v.p
+	return awaitDone(ctx, func() error {
+		defer runtime.KeepAlive(v)
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_reserve(h, C.uint32_t(objects), C.uint32_t(width), C.uint32_t(height))
+		})
 	})
 }
 
 // PushFrame gives a stream its next frame; returns the masks of all objects there.
 func (v *VideoPredictor) PushFrame(picture image.Image) (*Frame, error) {
-	return v.PushFrameAt(picture, 0)
+	return v.PushFrameContext(context.Background(), picture, 0)
 }
 
 // PushFrameAt is PushFrame with a time of the caller's, which comes back with the masks.
-func (v *VideoPredictor) PushFrameAt(picture image.Image, timestamp int64) (out *Frame, err error) {
-	err = withImages([]image.Image{picture}, func(c *C.sam2_image) error {
-		c.timestamp = C.int64_t(timestamp)
-		out, err = v.one(func(each C.sam2_frame_callback, user unsafe.Pointer) C.sam2_status {
-			return C.sam2_video_predictor_push_frame(v.p, c, nil, each, user)
+func (v *VideoPredictor) PushFrameAt(picture image.Image, timestamp int64) (*Frame, error) {
+	return v.PushFrameContext(context.Background(), picture, timestamp)
+}
+
+// PushFrameContext is PushFrameAt until a context is done.
+func (v *VideoPredictor) PushFrameContext(ctx context.Context, picture image.Image, timestamp int64) (*Frame, error) {
+	size := image.Point{}
+	if picture != nil {
+		size = picture.Bounds().Size()
+	}
+	return v.one(ctx, nil, &size, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+		return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
+			c.timestamp = C.int64_t(timestamp)
+			return call(func() C.sam2_status { return C.sam2_video_predictor_push_frame(h, c, masks, each, user) })
 		})
-		return err
 	})
-	return out, err
 }
 
 // SaveState returns everything that is known of the objects, and the frames of a stream that are kept.
 func (v *VideoPredictor) SaveState() ([]byte, error) {
-	var state []byte
-	h := cgo.NewHandle(&state)
-	defer h.Delete()
-	user := C.malloc(C.size_t(unsafe.Sizeof(h)))
-	defer C.free(user)
-	*(*cgo.Handle)(user) = h
-	err := call(func() C.sam2_status {
-		return C.sam2_video_predictor_save_state(v.p, C.sam2_write_callback(C.sam2_go_write), user)
+	return v.SaveStateContext(context.Background())
+}
+
+// SaveStateContext is SaveState until a context is done.
+func (v *VideoPredictor) SaveStateContext(ctx context.Context) ([]byte, error) {
+	h := v.p
+	return await(ctx, func() (state []byte, err error) {
+		defer runtime.KeepAlive(v)
+		err = withHandle(&state, func(user unsafe.Pointer) error {
+			return call(func() C.sam2_status {
+				return C.sam2_video_predictor_save_state(h, C.sam2_write_callback(C.sam2_go_write), user)
+			})
+		})
+		return state, err
 	})
-	return state, err
 }
 
 // LoadState takes what SaveState returned, in place of all that was known.
 func (v *VideoPredictor) LoadState(state []byte) error {
+	return v.LoadStateContext(context.Background(), state)
+}
+
+// LoadStateContext is LoadState until a context is done.
+func (v *VideoPredictor) LoadStateContext(ctx context.Context, state []byte) error {
 	if len(state) == 0 {
-		return &Error{InvalidArgument, "an empty state"}
+		return invalid("an empty state")
 	}
-	return call(func() C.sam2_status {
-		return C.sam2_video_predictor_load_state(v.p, (*C.uint8_t)(&state[0]), C.size_t(len(state)))
+	h := v.p
+	return awaitDone(ctx, func() error {
+		defer runtime.KeepAlive(v)
+		return call(func() C.sam2_status {
+			return C.sam2_video_predictor_load_state(h, (*C.uint8_t)(&state[0]), C.size_t(len(state)))
+		})
 	})
 }

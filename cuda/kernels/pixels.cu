@@ -7,7 +7,7 @@
 
 #include "common.cuh"
 
-enum { BYTES = 0, FLOATS = 1, YUV = 2 };
+enum { BYTES = 0, FLOATS = 1, YUV = 2, HALVES = 3, BFLOATS = 4 };
 
 // Red, green or blue; or Y, U or V.
 struct Channel {
@@ -23,7 +23,7 @@ struct PictureArgs {
     const int* weights;  // of bicubic (2, side, 2 + taps): along rows, then columns; first sample, count, weights
     int width, height, side, taps;
     int flipped;  // the first row in memory is the last
-    int kind;     // of values: BYTES, FLOATS or YUV, which are bytes too
+    int kind;     // of values: BYTES; YUV, which are bytes too; FLOATS, HALVES (binary16) or BFLOATS (bfloat16)
     int yuv[6];   // black; in units of 2^-16: of Y in all, of V in red, of U and V in green, of U in blue
 };
 
@@ -49,6 +49,14 @@ DEVICE Pixel pixel(const PictureArgs& a, int x, int y) {
         p.v[2] = clamped((luma + a.yuv[5] * u) >> 16);
     }
     return p;
+}
+
+// A value of a picture of floats.
+DEVICE float number(const PictureArgs& a, int c, int x, int y) {
+    const char* at = value(a, c, x, y);
+    if (a.kind == HALVES) return to_float(*reinterpret_cast<const f16*>(at));
+    if (a.kind == BFLOATS) return to_float(*reinterpret_cast<const bf16*>(at));
+    return *reinterpret_cast<const float*>(at);
 }
 
 DEVICE float normalised(float x, int c) {
@@ -83,12 +91,11 @@ KERNEL(preprocess_columns, PictureArgs, 256) {
     float sum[3] = {0, 0, 0}, total = 0;
     for (int j = 0; j < f.count; j++) {
         float weight = f.height(j);
-        if (a.kind == FLOATS) {
-            UNROLL for (int c = 0; c < 3; c++)
-                sum[c] += weight * *reinterpret_cast<const float*>(value(a, c, x, f.first + j));
-        } else {
+        if (a.kind == BYTES || a.kind == YUV) {
             Pixel p = pixel(a, x, f.first + j);
             UNROLL for (int c = 0; c < 3; c++) sum[c] += weight * (p.v[c] * (1.0f / 255.0f));
+        } else {
+            UNROLL for (int c = 0; c < 3; c++) sum[c] += weight * number(a, c, x, f.first + j);
         }
         total += weight;
     }

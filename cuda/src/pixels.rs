@@ -6,11 +6,13 @@ use bytemuck::{NoUninit, Pod, Zeroable};
 use sam2_engine::backend::Filter;
 use sam2_engine::resample::{bicubic as bicubic_filter, bicubic_taps};
 use sam2_engine::tensor::Tensor;
-use sam2_engine::{Frame, Pixels, YuvNumbers};
+use sam2_engine::{Frame, PixelValue, Pixels, YuvNumbers};
 
 const BYTES: i32 = 0;
 const FLOATS: i32 = 1;
 const YUV: i32 = 2;
+const HALVES: i32 = 3;
+const BFLOATS: i32 = 4;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -104,7 +106,12 @@ impl<D: Device> Cuda<D> {
             side: side as i32,
             taps: taps as i32,
             flipped: frame.is_flipped() as i32,
-            kind: if format.is_float() { FLOATS } else { format.yuv().map_or(BYTES, |_| YUV) },
+            kind: match format.value() {
+                PixelValue::U8 => format.yuv().map_or(BYTES, |_| YUV),
+                PixelValue::F32 => FLOATS,
+                PixelValue::F16 => HALVES,
+                PixelValue::Bf16 => BFLOATS,
+            },
             yuv: format.yuv().map_or([0; 6], |yuv| yuv.numbers()),
         };
         if bicubic {

@@ -20,6 +20,16 @@ pub enum PixelFormat {
     RgbF32,
     /// As `RgbF32`, in three planes: red, green, blue.
     RgbF32Planar,
+    /// As `Rgb8`, in three planes: red, green, blue.
+    Rgb8Planar,
+    /// As `RgbF32`, of IEEE 754's binary16.
+    RgbF16,
+    /// As `RgbF16`, in three planes: red, green, blue.
+    RgbF16Planar,
+    /// As `RgbF32`, of bfloat16.
+    RgbBf16,
+    /// As `RgbBf16`, in three planes: red, green, blue.
+    RgbBf16Planar,
     /// Two planes: Y of every pixel; U and V, interleaved, of every 2x2 pixels, or what an odd side leaves of them. 8 bits
     /// each.
     Nv12(Yuv),
@@ -27,6 +37,19 @@ pub enum PixelFormat {
     Yuyv(Yuv),
     /// As `Yuyv`: U, Y, V, Y.
     Uyvy(Yuv),
+}
+
+/// The type of a picture's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelValue {
+    /// A byte.
+    U8,
+    /// f32 in 0..=1.
+    F32,
+    /// IEEE 754's binary16 in 0..=1.
+    F16,
+    /// bfloat16 in 0..=1.
+    Bf16,
 }
 
 /// Where a channel of a picture is: its value at (x, y) is value `x * step + offset` of row y of its plane, where one value
@@ -53,12 +76,17 @@ impl PixelFormat {
             [Channel { plane: 0, step: 2, offset: luma, halved: [false; 2] }, chroma(u), chroma(v)]
         };
         match self {
-            PixelFormat::Rgb8 | PixelFormat::RgbF32 => interleaved(3, [0, 1, 2]),
+            PixelFormat::Rgb8 | PixelFormat::RgbF32 | PixelFormat::RgbF16 | PixelFormat::RgbBf16 => {
+                interleaved(3, [0, 1, 2])
+            }
             PixelFormat::Bgr8 => interleaved(3, [2, 1, 0]),
             PixelFormat::Rgba8 => interleaved(4, [0, 1, 2]),
             PixelFormat::Bgra8 => interleaved(4, [2, 1, 0]),
             PixelFormat::Gray8 => interleaved(1, [0, 0, 0]),
-            PixelFormat::RgbF32Planar => {
+            PixelFormat::Rgb8Planar
+            | PixelFormat::RgbF32Planar
+            | PixelFormat::RgbF16Planar
+            | PixelFormat::RgbBf16Planar => {
                 [0, 1, 2].map(|plane| Channel { plane, step: 1, offset: 0, halved: [false; 2] })
             }
             PixelFormat::Nv12(_) => {
@@ -72,11 +100,7 @@ impl PixelFormat {
 
     /// How many planes there are.
     pub fn planes(self) -> usize {
-        match self {
-            PixelFormat::RgbF32Planar => 3,
-            PixelFormat::Nv12(_) => 2,
-            _ => 1,
-        }
+        1 + self.channels()[2].plane
     }
 
     /// Bytes of a row of a plane, without a gap.
@@ -91,14 +115,28 @@ impl PixelFormat {
         self.channels().into_iter().filter(|c| c.plane == plane).map(of).max().unwrap_or(0)
     }
 
-    /// Whether values are f32, not bytes.
+    /// The type of the values.
+    pub fn value(self) -> PixelValue {
+        match self {
+            PixelFormat::RgbF32 | PixelFormat::RgbF32Planar => PixelValue::F32,
+            PixelFormat::RgbF16 | PixelFormat::RgbF16Planar => PixelValue::F16,
+            PixelFormat::RgbBf16 | PixelFormat::RgbBf16Planar => PixelValue::Bf16,
+            _ => PixelValue::U8,
+        }
+    }
+
+    /// Whether values are floats, not bytes.
     pub fn is_float(self) -> bool {
-        matches!(self, PixelFormat::RgbF32 | PixelFormat::RgbF32Planar)
+        self.value() != PixelValue::U8
     }
 
     /// Bytes of a value.
     pub fn value_bytes(self) -> usize {
-        if self.is_float() { 4 } else { 1 }
+        match self.value() {
+            PixelValue::U8 => 1,
+            PixelValue::F16 | PixelValue::Bf16 => 2,
+            PixelValue::F32 => 4,
+        }
     }
 
     /// What luma and chroma mean, of a format that has them.
@@ -112,8 +150,10 @@ impl PixelFormat {
     /// The format in which a pixel's red, green and blue lie together, and in which a picture gives the same to the bit.
     pub fn interleaved(self) -> PixelFormat {
         match self {
-            PixelFormat::RgbF32Planar => PixelFormat::RgbF32,
-            PixelFormat::Nv12(_) | PixelFormat::Yuyv(_) | PixelFormat::Uyvy(_) => PixelFormat::Rgb8,
+            PixelFormat::Rgb8Planar | PixelFormat::Nv12(_) | PixelFormat::Yuyv(_) | PixelFormat::Uyvy(_) => {
+                PixelFormat::Rgb8
+            }
+            other if other.is_float() => PixelFormat::RgbF32,
             other => other,
         }
     }
@@ -235,6 +275,9 @@ mod tests {
             (PixelFormat::Bgr8, &[(21, 5)][..]),
             (PixelFormat::RgbF32, &[(84, 5)]),
             (PixelFormat::RgbF32Planar, &[(28, 5), (28, 5), (28, 5)]),
+            (PixelFormat::Rgb8Planar, &[(7, 5), (7, 5), (7, 5)]),
+            (PixelFormat::RgbF16, &[(42, 5)]),
+            (PixelFormat::RgbBf16Planar, &[(14, 5), (14, 5), (14, 5)]),
             (PixelFormat::Nv12(yuv), &[(7, 5), (8, 3)]),
             (PixelFormat::Yuyv(yuv), &[(16, 5)]),
             (PixelFormat::Uyvy(yuv), &[(16, 5)]),

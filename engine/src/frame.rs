@@ -1,7 +1,8 @@
 //! Pictures on their way in, and memory of the caller's.
 
 use crate::error::{Error, Result};
-use crate::format::{Channel, PixelFormat, rgb};
+use crate::format::{Channel, PixelFormat, PixelValue, rgb};
+use half::{bf16, f16};
 use std::ops::Range;
 
 /// The longest side of a picture.
@@ -114,7 +115,7 @@ impl<'a> Frame<'a> {
     /// A picture of as many planes as its format has, rows from the top.
     ///
     /// Fails when a side is 0 or above [`MAX_SIDE`]; when there are more planes or fewer, or some in the host's memory and
-    /// some in a GPU's, or used on different streams; when a stride is shorter than a row (of f32, not a multiple of 4),
+    /// some in a GPU's, or used on different streams; when a stride is shorter than a row, or no multiple of a value's bytes,
     /// or a plane too short.
     pub fn planes(format: PixelFormat, planes: &[Plane<'a>], width: usize, height: usize) -> Result<Frame<'a>> {
         let wrong = |what: String| Err(Error::Input(format!("picture of {width}x{height} {format:?}: {what}")));
@@ -139,8 +140,9 @@ impl<'a> Frame<'a> {
             if need.is_none_or(|need| bytes < need) {
                 return wrong(format!("plane {i} needs {need:?} bytes at stride {stride}, got {bytes}"));
             }
-            if format.is_float() && (!stride.is_multiple_of(4) || !address.is_multiple_of(4)) {
-                return wrong("float pixels must be aligned to 4 bytes".into());
+            let value = format.value_bytes();
+            if !stride.is_multiple_of(value) || !address.is_multiple_of(value as u64) {
+                return wrong(format!("float pixels must be aligned to {value} bytes"));
             }
             match (pixels, planes[0].pixels) {
                 (Pixels::Device(_), _) if stride > i32::MAX as usize => {
@@ -262,14 +264,22 @@ impl<'a> Frame<'a> {
         let channels = self.format.channels();
         let rows = channels.map(|c| self.row(c.plane, y >> usize::from(c.halved[1])));
         let values = columns.len() * 3;
-        let Some(yuv) = self.format.yuv() else {
+        if self.format.is_float() {
             for (c, row) in rows.iter().enumerate() {
-                let row: &[f32] = bytemuck::cast_slice(row);
-                buffer[c..].iter_mut().step_by(3).zip(&row[columns.clone()]).for_each(|(to, v)| *to = *v);
+                let row = &row[columns.start * channels[c].step * self.format.value_bytes()..];
+                let to = buffer[c..values].iter_mut().step_by(3);
+                spread(to, self.format.value(), row, channels[c]);
             }
             return bytemuck::cast_slice(&buffer[..values]);
+        }
+        let out = &mut bytemuck::cast_slice_mut(buffer)[..values];
+        let Some(yuv) = self.format.yuv() else {
+            for (c, row) in rows.iter().enumerate() {
+                out[c..].iter_mut().step_by(3).zip(&row[columns.clone()]).for_each(|(to, v)| *to = *v);
+            }
+            return out;
         };
-        let (numbers, out) = (yuv.numbers(), &mut bytemuck::cast_slice_mut(buffer)[..values]);
+        let numbers = yuv.numbers();
         for (x, out) in columns.zip(out.chunks_exact_mut(3)) {
             let value = |i: usize| {
                 let Channel { step, offset, halved, .. } = channels[i];
@@ -280,20 +290,52 @@ impl<'a> Frame<'a> {
         out
     }
 
-    /// Fails when a float picture in the host's memory has a value that is not finite.
-    pub(crate) fn check_finite(&self) -> Result<()> {
+    /// Fails when a float picture in the host's memory has a value that is not finite, or far from 0..=1, as of bytes that
+    /// were not divided by 255.
+    pub(crate) fn check_floats(&self) -> Result<()> {
         if !self.format.is_float() || self.is_device() {
             return Ok(());
         }
         for (y, plane) in (0..self.height).flat_map(|y| (0..self.format.planes()).map(move |plane| (y, plane))) {
-            let row: &[f32] = bytemuck::cast_slice(self.row(plane, y));
-            if let Some(i) = row.iter().position(|v| !v.is_finite()) {
-                let (x, v) = (i / self.format.channels()[plane].step, row[i]);
+            if let Some((i, v)) = not_float(self.format.value(), self.row(plane, y)) {
+                let x = i / self.format.channels()[plane].step;
                 let y = if self.flipped { self.height - 1 - y } else { y };
-                return Err(Error::Input(format!("picture: pixel ({x}, {y}) is {v}, not a finite number")));
+                let why = if v.is_finite() {
+                    "floats are in 0..1: divide by 255, or give bytes"
+                } else {
+                    "not a finite number"
+                };
+                return Err(Error::Input(format!("picture: pixel ({x}, {y}) is {v}, {why}")));
             }
         }
         Ok(())
+    }
+}
+
+/// Writes the values of a channel of a row of floats as f32.
+fn spread<'b>(to: impl Iterator<Item = &'b mut f32>, value: PixelValue, row: &[u8], channel: Channel) {
+    fn all<'b, T: bytemuck::Pod + Into<f32>>(to: impl Iterator<Item = &'b mut f32>, row: &[u8], channel: Channel) {
+        let values = bytemuck::cast_slice::<u8, T>(row)[channel.offset..].iter().step_by(channel.step);
+        to.zip(values).for_each(|(to, &v)| *to = v.into());
+    }
+    match value {
+        PixelValue::F16 => all::<f16>(to, row, channel),
+        PixelValue::Bf16 => all::<bf16>(to, row, channel),
+        PixelValue::F32 | PixelValue::U8 => all::<f32>(to, row, channel),
+    }
+}
+
+/// The first value of a row of floats that is no part of a picture, and its place: not finite, or far from 0..=1.
+fn not_float(value: PixelValue, row: &[u8]) -> Option<(usize, f32)> {
+    fn first<T: bytemuck::Pod + Into<f32>>(row: &[u8]) -> Option<(usize, f32)> {
+        let mut values = bytemuck::cast_slice::<u8, T>(row).iter().map(|&v| v.into()).enumerate();
+        // As far as a filter overshoots, and farther.
+        values.find(|(_, v): &(usize, f32)| !(-2.0..=2.0).contains(v))
+    }
+    match value {
+        PixelValue::F16 => first::<f16>(row),
+        PixelValue::Bf16 => first::<bf16>(row),
+        PixelValue::F32 | PixelValue::U8 => first::<f32>(row),
     }
 }
 
@@ -370,10 +412,18 @@ mod tests {
     }
 
     #[test]
+    fn floats_are_not_bytes() {
+        let pixels: Vec<f32> = (0..18).map(|i| i as f32 / 4.0).collect();
+        let refused = Frame::rgb_f32(&pixels, 3, 2).unwrap().check_floats().unwrap_err().to_string();
+        assert!(refused.contains("pixel (0, 1) is 2.25") && refused.contains("divide by 255"), "{refused}");
+        assert!(Frame::rgb_f32(&pixels[..9], 3, 1).unwrap().check_floats().is_ok(), "overshoot is no mistake");
+    }
+
+    #[test]
     fn floats_are_finite() {
         let (good, mut nan) = ([0.5f32; 18], [0.5f32; 18]);
         nan[10] = f32::NAN;
-        let says = |frame: Result<Frame<'_>>| frame.unwrap().check_finite().err().map(|e| e.to_string());
+        let says = |frame: Result<Frame<'_>>| frame.unwrap().check_floats().err().map(|e| e.to_string());
         assert_eq!(says(Frame::rgb_f32(&good, 3, 2)), None);
         assert!(says(Frame::rgb_f32(&nan, 3, 2)).unwrap().contains("pixel (0, 1) is NaN"));
         for bad in 0..3 {

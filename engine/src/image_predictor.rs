@@ -154,7 +154,7 @@ impl ImagePredictor {
         if images.is_empty() {
             return Err(Error::input("no picture given"));
         }
-        images.iter().try_for_each(Frame::check_finite)?;
+        images.iter().try_for_each(Frame::check_floats)?;
         self.worker.encode(images)?;
         self.sizes.extend(images.iter().map(|f| (f.height(), f.width())));
         Ok(())

@@ -47,7 +47,7 @@ pub use backend::{Counters, KernelTime, Probe, StageTime};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use error::{Error, Result};
-pub use format::{Channel, PixelFormat, Yuv, YuvMatrix, YuvNumbers, YuvRange};
+pub use format::{Channel, PixelFormat, PixelValue, Yuv, YuvMatrix, YuvNumbers, YuvRange};
 pub use frame::{DeviceSlice, Frame, MAX_SIDE, Pixels, Plane};
 pub use frames::{Frames, FramesOptions, is_hidden, natural_order};
 pub use image_predictor::{

@@ -95,9 +95,19 @@ impl<'a> Prompt<'a> {
             if mask.iter().any(|v| !v.is_finite()) {
                 return Err(Error::input("mask input: logits must be finite numbers"));
             }
+            if is_binary(mask) {
+                let what = "a binary mask, not logits; give it as a mask, or as the output of mask_logits";
+                return Err(Error::input(format!("mask input: {what}")));
+            }
         }
         Ok(())
     }
+}
+
+/// Whether values are those of a binary mask that is not empty: 0 and 1, or 0 and 255.
+fn is_binary(values: &[f32]) -> bool {
+    let of = |on: f32| values.iter().all(|&v| v == 0.0 || v == on) && values.contains(&on);
+    of(1.0) || of(255.0)
 }
 
 /// Longest list of prompts as JSON, in bytes.

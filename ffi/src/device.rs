@@ -2,7 +2,7 @@
 
 use crate::arguments::copy_text;
 use crate::options::{Sized32, fill};
-use crate::status::{Failure, call, sam2_status};
+use crate::status::{Failure, SAM2_ERROR_DEVICE, call, sam2_status};
 use std::ffi::c_char;
 
 /// A GPU of this machine. Begin with SAM2_GPU_INFO_INIT.
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn sam2_gpu_count(count: *mut u32) -> sam2_status {
             return Err(Failure::argument("count is null"));
         }
         let found = engine::gpus().map(|all| all.len()).unwrap_or_else(|why| {
-            crate::status::say(&why.to_string());
+            Failure::from(why).say();
             0
         });
         // SAFETY: the caller's promise.
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn sam2_gpu_get_info(index: u32, info: *mut sam2_gpu_info)
         let gpu = all.into_iter().nth(index as usize);
         let gpu = gpu.ok_or_else(|| Failure::argument(format!("no GPU {index}: there are {count}")))?;
         if let Some(why) = &gpu.refusal {
-            crate::status::say(why);
+            Failure::new(SAM2_ERROR_DEVICE, why).say();
         }
         // SAFETY: the caller's promise.
         unsafe {

@@ -1,8 +1,9 @@
 //! Tensors of other libraries: DLPack 1 (<https://dmlc.github.io/dlpack/latest/c_api.html>).
 
 use crate::image::{
-    SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB_F32, SAM2_FORMAT_RGB_F32_PLANAR, SAM2_FORMAT_RGB8, SAM2_FORMAT_RGBA8,
-    SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST, sam2_image,
+    SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB_BF16, SAM2_FORMAT_RGB_BF16_PLANAR, SAM2_FORMAT_RGB_F16,
+    SAM2_FORMAT_RGB_F16_PLANAR, SAM2_FORMAT_RGB_F32, SAM2_FORMAT_RGB_F32_PLANAR, SAM2_FORMAT_RGB8,
+    SAM2_FORMAT_RGB8_PLANAR, SAM2_FORMAT_RGBA8, SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST, sam2_image,
 };
 use crate::masks::{SAM2_MASK_BITS, SAM2_MASK_LABELS, SAM2_MASK_LOGITS, SAM2_MASK_U8, sam2_mask_buffer};
 use crate::model::{MODELS, sam2_model};
@@ -46,8 +47,11 @@ const CUDA: i32 = 2;
 /// Memory of the host that GPUs see, and memory that moves: the host may use both.
 const CUDA_HOST: i32 = 3;
 const CUDA_MANAGED: i32 = 13;
+const INT: u8 = 0;
 const UINT: u8 = 1;
 const FLOAT: u8 = 2;
+const BFLOAT: u8 = 4;
+const COMPLEX: u8 = 5;
 const BOOL: u8 = 6;
 
 /// What a tensor says.
@@ -100,9 +104,60 @@ fn compact(shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(after).collect()
 }
 
-/// Describes a tensor as an image: (height, width) or (height, width, 1, 3 or 4) of uint8, (height, width, 3) of float32, or
-/// (3, height, width) of float32; red, green, blue. Rows may have gaps between them. The tensor stays the caller's, and must be
-/// there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
+/// The name of a tensor's type.
+fn type_name((code, bits): (u8, u8)) -> String {
+    let name = match code {
+        INT => "int",
+        UINT => "uint",
+        FLOAT => "float",
+        BFLOAT => "bfloat",
+        BOOL => "bool",
+        COMPLEX => "complex",
+        _ => return format!("type {code} of {bits} bits"),
+    };
+    if code == BOOL { name.into() } else { format!("{name}{bits}") }
+}
+
+/// A picture's format where a pixel's channels lie together, and where they lie in planes.
+fn formats(kind: (u8, u8), channels: usize) -> Option<(i32, Option<i32>)> {
+    Some(match (kind, channels) {
+        ((UINT, 8), 1) => (SAM2_FORMAT_GRAY8, None),
+        ((UINT, 8), 3) => (SAM2_FORMAT_RGB8, Some(SAM2_FORMAT_RGB8_PLANAR)),
+        ((UINT, 8), 4) => (SAM2_FORMAT_RGBA8, None),
+        ((FLOAT, 32), 3) => (SAM2_FORMAT_RGB_F32, Some(SAM2_FORMAT_RGB_F32_PLANAR)),
+        ((FLOAT, 16), 3) => (SAM2_FORMAT_RGB_F16, Some(SAM2_FORMAT_RGB_F16_PLANAR)),
+        ((BFLOAT, 16), 3) => (SAM2_FORMAT_RGB_BF16, Some(SAM2_FORMAT_RGB_BF16_PLANAR)),
+        _ => return None,
+    })
+}
+
+impl View {
+    /// Which dimensions are a picture's rows, columns and channels, and its formats; one that there is not is 1 long.
+    fn as_picture(&self) -> Option<([(usize, usize); 3], (i32, Option<i32>))> {
+        let dims: Vec<(usize, usize)> = self.shape.iter().copied().zip(self.strides.iter().copied()).collect();
+        let dims = if let [(1, _), rest @ ..] = &dims[..]
+            && rest.len() == 3
+        {
+            rest
+        } else {
+            &dims[..]
+        };
+        match *dims {
+            [h, w] => Some(([h, w, (1, 1)], formats(self.kind, 1)?)),
+            [a, b, c] => {
+                let last = formats(self.kind, c.0).map(|all| ([a, b, c], all));
+                last.or_else(|| formats(self.kind, a.0).filter(|_| a.0 != 4).map(|all| ([b, c, a], all)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Describes a tensor as an image: (height, width) of uint8; (height, width, channels) or (channels, height, width), where the
+/// last dimension decides if both fit, of uint8 with 1 or 3 channels, or 4 as the last dimension, or of float32, float16 or
+/// bfloat16 with 3; red, green, blue. A first dimension of 1 before three others is left out. In memory a pixel's channels lie
+/// together or in planes, in either order of dimensions; rows may have gaps between them. The tensor stays the caller's, and
+/// must be there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
 ///
 /// # Safety
 /// `tensor` is a tensor; `image` points at as many writable bytes as its `struct_size` says.
@@ -114,38 +169,36 @@ pub unsafe extern "C" fn sam2_image_from_dlpack(
     call(|| {
         // SAFETY: the caller's promise.
         let t = unsafe { View::of(tensor) }?;
-        let (format, planar) = match (t.kind, &t.shape[..]) {
-            ((UINT, 8), [_, _] | [_, _, 1]) => (SAM2_FORMAT_GRAY8, false),
-            ((UINT, 8), [_, _, 3]) => (SAM2_FORMAT_RGB8, false),
-            ((UINT, 8), [_, _, 4]) => (SAM2_FORMAT_RGBA8, false),
-            ((FLOAT, 32), [_, _, 3]) => (SAM2_FORMAT_RGB_F32, false),
-            ((FLOAT, 32), [3, _, _]) => (SAM2_FORMAT_RGB_F32_PLANAR, true),
-            (kind, shape) => return Err(Failure::argument(format!("no picture: type {kind:?}, shape {shape:?}"))),
+        let Some(([(height, row), (width, column), (channels, channel)], (together, apart))) = t.as_picture() else {
+            let what = "(height, width, 3) and (3, height, width) of uint8, float32, float16 or bfloat16 are";
+            let (name, shape) = (type_name(t.kind), &t.shape);
+            return Err(Failure::argument(format!("no picture: a tensor of {name} with shape {shape:?}; {what}")));
         };
-        let (size, first) = (t.kind.1 as usize / 8, planar as usize);
-        let (height, width) = (t.shape[first], t.shape[first + 1]);
-        let pixel: usize = t.shape[2..].iter().product::<usize>() * !planar as usize + planar as usize;
-        // Within a row there are no gaps; of a picture one pixel wide, or channel, the strides say nothing.
-        let dense = compact(&t.shape);
-        let within = (first + 1..t.shape.len()).all(|i| t.shape[i] == 1 || t.strides[i] == dense[i]);
-        if !within || (height > 1 && t.strides[first] < width * pixel) {
-            return Err(Failure::argument(format!("a picture with strides {:?}", t.strides)));
+        // Of a picture one pixel wide or high, or of one channel, the strides say nothing.
+        let lies = |pixel, value, between| {
+            (width == 1 || column == pixel)
+                && (channels == 1 || channel == value)
+                && (height == 1 || row >= width.saturating_mul(between))
+        };
+        let planar = apart.filter(|_| lies(1, channel, 1));
+        if planar.is_none() && !lies(channels, 1, channels) {
+            let what = "channels of a pixel, or columns, must follow each other without gaps";
+            return Err(Failure::argument(format!("a picture with strides {:?}: {what}", t.strides)));
         }
         let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
-        let row = if height > 1 { (t.strides[first] * size) as u64 } else { 0 };
+        let size = t.kind.1 as usize / 8;
+        let row = if height > 1 { (row * size) as u64 } else { 0 };
         let plane = |i: usize| -> *const c_void {
-            t.data.cast::<u8>().wrapping_add(t.strides[0].saturating_mul(i * size)).cast()
+            let used = i < if planar.is_some() { 3 } else { 1 };
+            let at = t.data.cast::<u8>().wrapping_add(channel.saturating_mul(i * size)).cast_const();
+            if used { at.cast() } else { std::ptr::null() }
         };
         // SAFETY: the caller's promise.
         unsafe {
             fill(image, |image| {
-                (image.format, image.width, image.height, image.memory) = (format, width, height, t.memory);
-                image.planes = if planar {
-                    [0, 1, 2].map(plane)
-                } else {
-                    [t.data, std::ptr::null_mut(), std::ptr::null_mut()].map(|p| p as *const c_void)
-                };
-                image.strides = if planar { [row; 3] } else { [row, 0, 0] };
+                image.format = planar.unwrap_or(together);
+                (image.width, image.height, image.memory) = (width, height, t.memory);
+                (image.planes, image.strides) = ([0, 1, 2].map(plane), [row; 3]);
             })
         }
     })
@@ -168,7 +221,7 @@ pub unsafe extern "C" fn sam2_mask_buffer_from_dlpack(
             (UINT | BOOL, 8) => SAM2_MASK_U8,
             (FLOAT, 32) => SAM2_MASK_LOGITS,
             (UINT, 16) => SAM2_MASK_LABELS,
-            kind => return Err(Failure::argument(format!("no masks: type {kind:?}"))),
+            kind => return Err(Failure::argument(format!("no masks: a tensor of {}", type_name(kind)))),
         };
         let dense = compact(&t.shape);
         if t.read_only || (0..t.shape.len()).any(|i| t.shape[i] > 1 && t.strides[i] != dense[i]) {

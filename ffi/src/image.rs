@@ -26,6 +26,17 @@ pub const SAM2_FORMAT_YUYV: i32 = 8;
 /// As YUYV: U, Y, V, Y.
 pub const SAM2_FORMAT_UYVY: i32 = 9;
 
+/// As RGB8 in three planes: red, green, blue.
+pub const SAM2_FORMAT_RGB8_PLANAR: i32 = 10;
+/// As RGB_F32, of IEEE 754's binary16.
+pub const SAM2_FORMAT_RGB_F16: i32 = 11;
+/// As RGB_F16 in three planes: red, green, blue.
+pub const SAM2_FORMAT_RGB_F16_PLANAR: i32 = 12;
+/// As RGB_F32, of bfloat16.
+pub const SAM2_FORMAT_RGB_BF16: i32 = 13;
+/// As RGB_BF16 in three planes: red, green, blue.
+pub const SAM2_FORMAT_RGB_BF16_PLANAR: i32 = 14;
+
 /// Colours of ITU-R BT.709, of high definition.
 pub const SAM2_MATRIX_BT709: i32 = 0;
 /// Colours of ITU-R BT.601, of standard definition and of JPEG.
@@ -142,6 +153,11 @@ unsafe fn frame(i: &sam2_image) -> Result<Frame<'static>> {
         SAM2_FORMAT_NV12 => PixelFormat::Nv12(yuv),
         SAM2_FORMAT_YUYV => PixelFormat::Yuyv(yuv),
         SAM2_FORMAT_UYVY => PixelFormat::Uyvy(yuv),
+        SAM2_FORMAT_RGB8_PLANAR => PixelFormat::Rgb8Planar,
+        SAM2_FORMAT_RGB_F16 => PixelFormat::RgbF16,
+        SAM2_FORMAT_RGB_F16_PLANAR => PixelFormat::RgbF16Planar,
+        SAM2_FORMAT_RGB_BF16 => PixelFormat::RgbBf16,
+        SAM2_FORMAT_RGB_BF16_PLANAR => PixelFormat::RgbBf16Planar,
         other => return wrong(format!("no format {other}")),
     };
     let (width, height) = (i.width as usize, i.height as usize);

@@ -140,7 +140,7 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image_batch(
 /// As `sam2_image_predictor_set_image_batch`, as a job: the pictures must be there until it has ended.
 ///
 /// # Safety
-/// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is writable.
+/// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_set_image_async(
     predictor: *mut sam2_image_predictor,
@@ -153,11 +153,9 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image_async(
     call(|| {
         // SAFETY: the caller's promise.
         unsafe {
-            put("job", job, || {
-                let images = frames(images, num_images)?;
-                let mut p = PREDICTORS.lease(predictor)?;
-                begin(done, user, move || Ok(p.set_image_batch(&images)?))
-            })
+            let images = frames(images, num_images)?;
+            let mut p = PREDICTORS.lease(predictor)?;
+            begin(job, done, user, move || Ok(p.set_image_batch(&images)?))
         }
     })
 }
@@ -313,7 +311,7 @@ unsafe fn prediction(
     };
     let counts = by_picture(&list, p.image_sizes().len())?;
     Ok(move |p: &mut ImagePredictor| {
-        let (mut rest, mut groups) = (&list.prompts[..], Vec::with_capacity(counts.len()));
+        let (mut rest, mut groups) = (list.all(), Vec::with_capacity(counts.len()));
         for count in counts {
             let (group, others) = rest.split_at(count);
             groups.push(group);
@@ -357,7 +355,7 @@ pub unsafe extern "C" fn sam2_image_predictor_predict(
 /// As `sam2_image_predictor_predict`, as a job: whatever pointers point at, but for structs, must be there until it has ended.
 ///
 /// # Safety
-/// As of `sam2_image_predictor_predict`, until the job has ended; `job` is writable.
+/// As of `sam2_image_predictor_predict`, until the job has ended; `job` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_predict_async(
     predictor: *mut sam2_image_predictor,
@@ -375,12 +373,10 @@ pub unsafe extern "C" fn sam2_image_predictor_predict_async(
     call(|| {
         // SAFETY: the caller's promise.
         unsafe {
-            put("job", job, || {
-                let mut p = PREDICTORS.lease(predictor)?;
-                let work =
-                    prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_scores)?;
-                begin(done, user, move || work(&mut p))
-            })
+            let mut p = PREDICTORS.lease(predictor)?;
+            let work =
+                prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_scores)?;
+            begin(job, done, user, move || work(&mut p))
         }
     })
 }

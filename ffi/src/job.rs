@@ -6,6 +6,7 @@ use crate::status::{
     sam2_status,
 };
 use engine::engine::fork;
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,46 +18,53 @@ pub struct sam2_job {
     _opaque: [u8; 0],
 }
 
-/// Gets the caller's pointer and how a job ended, on a thread of the library's. It may make calls, but not wait for that job.
+/// Gets the caller's pointer and how a job ended, on a thread of the library. It may make calls, and may destroy that job.
 #[allow(non_camel_case_types)]
 pub type sam2_done_callback = Option<unsafe extern "C" fn(user: *mut c_void, status: sam2_status)>;
 
 static JOBS: Table<Job> = Table::new("job", 5);
 
-/// How a job ended, once it has, and why.
+/// How a job ended, once it has.
 #[derive(Default)]
 pub(crate) struct Job {
-    ended: Mutex<Option<(sam2_status, String)>>,
+    ended: Mutex<Option<Result<()>>>,
     told: Condvar,
 }
 
+thread_local! {
+    /// The job that this thread works on, else null.
+    static CURRENT: Cell<*const Job> = const { Cell::new(std::ptr::null()) };
+}
+
 impl Job {
-    fn ended(&self) -> MutexGuard<'_, Option<(sam2_status, String)>> {
+    fn ended(&self) -> MutexGuard<'_, Option<Result<()>>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One that has ended so.
-    pub fn ended_with(failure: Option<(sam2_status, String)>) -> Arc<Job> {
+    pub fn ended_with(how: Result<()>) -> Arc<Job> {
         let job = Job::default();
-        job.end(failure);
+        job.end(how);
         Arc::new(job)
     }
 
-    fn end(&self, failure: Option<(sam2_status, String)>) {
-        *self.ended() = Some(failure.unwrap_or_default());
+    fn end(&self, how: Result<()>) {
+        *self.ended() = Some(how);
         self.told.notify_all();
     }
 
     /// Waits for the end, and says how it was.
     pub fn result(&self) -> Result<()> {
-        match self.wait(None) {
-            Some((status, why)) if status != SAM2_OK => Err(Failure::new(status, why)),
-            _ => Ok(()),
-        }
+        self.wait(None).unwrap_or(Ok(()))
+    }
+
+    /// Whether this is called by the job itself, from a callback: it cannot wait for its own end.
+    fn is_current(&self) -> bool {
+        std::ptr::eq(CURRENT.get(), self)
     }
 
     /// Waits for the end, or for so long.
-    fn wait(&self, limit: Option<Duration>) -> Option<(sam2_status, String)> {
+    fn wait(&self, limit: Option<Duration>) -> Option<Result<()>> {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut ended = self.ended();
         while ended.is_none() {
@@ -115,66 +123,84 @@ fn idle() -> MutexGuard<'static, Idle> {
     idle
 }
 
-/// Does work on a thread of the library's, which never panics.
-fn enqueue(work: Work) -> Result<()> {
-    let waiting = idle().threads.pop();
-    let thread = match waiting {
-        Some(thread) => thread,
-        None => {
-            let (send, receive) = channel::<Work>();
-            let again = send.clone();
-            let run = move || {
-                while let Ok(work) = receive.recv() {
-                    work();
-                    idle().threads.push(again.clone());
-                }
-            };
-            let started = std::thread::Builder::new().name("sam2-job".into()).spawn(run);
-            started.map_err(|e| Failure::new(SAM2_ERROR_OUT_OF_MEMORY, format!("cannot start a thread: {e}")))?;
-            send
+/// A thread without work, for work that never panics.
+fn idle_thread() -> Result<Sender<Work>> {
+    if let Some(thread) = idle().threads.pop() {
+        return Ok(thread);
+    }
+    let (send, receive) = channel::<Work>();
+    let again = send.clone();
+    let run = move || {
+        while let Ok(work) = receive.recv() {
+            work();
+            idle().threads.push(again.clone());
         }
     };
-    thread.send(work).map_err(|_| Failure::new(SAM2_ERROR_INTERNAL, "a thread that has ended"))
+    let started = std::thread::Builder::new().name("sam2-job".into()).spawn(run);
+    started.map_err(|e| Failure::new(SAM2_ERROR_OUT_OF_MEMORY, format!("cannot start a thread: {e}")))?;
+    Ok(send)
 }
 
-/// Starts work, which ends the job; `done` is called before that is known.
-pub(crate) fn start(
+/// Starts work, which ends the job; `done` is called before that is known. `known` gets the job before the work begins.
+fn start_as(
+    known: impl FnOnce(&Arc<Job>),
     work: impl FnOnce() -> Result<()> + Send + 'static,
     done: impl FnOnce(sam2_status) + Send + 'static,
 ) -> Result<Arc<Job>> {
+    let thread = idle_thread()?;
     let job = Arc::new(Job::default());
+    known(&job);
     let theirs = job.clone();
-    enqueue(Box::new(move || {
+    let work: Work = Box::new(move || {
+        CURRENT.set(Arc::as_ptr(&theirs));
         let ended = outcome(work);
-        done(ended.as_ref().map_or(SAM2_OK, |e| e.0));
+        done(ended.as_ref().map_or_else(|e| e.status, |()| SAM2_OK));
+        CURRENT.set(std::ptr::null());
         // Last: whoever waited may take back what they lent.
         theirs.end(ended);
-    }))?;
+    });
+    thread.send(work).map_err(|_| Failure::new(SAM2_ERROR_INTERNAL, "a thread that has ended"))?;
     Ok(job)
 }
 
-/// Begins a job: its handle. Everything that can be found wrong beforehand was.
-pub(crate) fn begin(
+/// Starts work on a thread of the library.
+pub(crate) fn start(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Arc<Job>> {
+    start_as(|_| {}, work, |_| {})
+}
+
+/// Begins a job, whose arguments were checked. Its handle is in `*out` before any callback is called; where `out` is null
+/// there is none, and the job lets go of itself when it ends.
+///
+/// # Safety
+/// `out` is null or writable.
+pub(crate) unsafe fn begin(
+    out: *mut *mut sam2_job,
     done: sam2_done_callback,
     user: *mut c_void,
     work: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Result<*mut sam2_job> {
+) -> Result<()> {
     // SAFETY: the caller's pointer is for the library's thread.
     let user = unsafe { Sent::new(user) };
-    let job = start(work, move |status| {
+    let known = |job: &Arc<Job>| {
+        if !out.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { out.write(JOBS.insert(job.clone())) };
+        }
+    };
+    start_as(known, work, move |status| {
         if let Some(done) = done {
             // SAFETY: the caller's function.
             unsafe { done(*user.get(), status) };
         }
     })?;
-    Ok(JOBS.insert(job))
+    Ok(())
 }
 
 /// No limit to how long to wait.
 pub const SAM2_WAIT_FOREVER: u64 = 0xffff_ffff_ffff_ffff;
 
 /// Waits for the end of a job, at most so many milliseconds (0: only asks), and writes how it ended; `sam2_last_error` then
-/// says why. Returns SAM2_ERROR_BUSY where it goes on.
+/// says why. Returns SAM2_ERROR_BUSY where it goes on; at once, where a callback of the job itself asks.
 ///
 /// # Safety
 /// `status` is writable.
@@ -188,25 +214,29 @@ pub unsafe extern "C" fn sam2_job_wait(
         if status.is_null() {
             return Err(Failure::argument("status is null"));
         }
+        let job = JOBS.get(job)?;
         let limit = (milliseconds != SAM2_WAIT_FOREVER).then(|| Duration::from_millis(milliseconds));
-        let ended = JOBS.get(job)?.wait(limit);
-        let (how, why) = ended.ok_or_else(|| Failure::new(SAM2_ERROR_BUSY, "the job goes on"))?;
-        // SAFETY: the caller's promise.
-        unsafe { status.write(how) };
-        if how != SAM2_OK {
-            crate::status::say(&why);
+        let ended = job.wait(if job.is_current() { Some(Duration::ZERO) } else { limit });
+        let how = ended.ok_or_else(|| Failure::new(SAM2_ERROR_BUSY, "the job goes on"))?;
+        if let Err(failure) = &how {
+            failure.say();
         }
+        // SAFETY: the caller's promise.
+        unsafe { status.write(how.map_or_else(|failure| failure.status, |()| SAM2_OK)) };
         Ok(())
     })
 }
 
-/// Lets go of a job, once it has ended: waits for it.
+/// Lets go of a job, once it has ended: waits for it. From a callback of the job itself it does not wait, and the library
+/// lets go of the job when that ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_job_destroy(job: *mut sam2_job) -> sam2_status {
     call(|| {
         let ending = JOBS.get(job)?;
         JOBS.remove(job)?;
-        ending.wait(None);
+        if !ending.is_current() {
+            ending.wait(None);
+        }
         Ok(())
     })
 }

@@ -63,7 +63,9 @@ fn every_function_survives_a_panic() {
         let line = format!("{}({})", function.name, vec!["_"; function.arguments].join(", "));
         let this = called.iter().find(|(name, n, _)| *name == function.name && *n == function.arguments);
         let (_, _, status) = this.unwrap_or_else(|| panic!("tests/common/every.rs lacks {line}"));
-        assert_eq!(*status, function.has_status().then_some(SAM2_ERROR_INTERNAL), "{line}");
+        // What other functions return is no status.
+        let status = status.filter(|_| function.has_status());
+        assert_eq!(status, function.has_status().then_some(SAM2_ERROR_INTERNAL), "{line}");
     }
     assert_eq!(called.len(), declared.len());
 }

@@ -19,12 +19,20 @@ pub struct sam2_prompt {
     pub labels: *const i32,
     /// (4): left, top, right, bottom; null: none.
     pub box_: *const f32,
-    /// (mask_side, mask_side): logits of an earlier mask; null: none. Pictures only.
+    /// (mask_side, mask_side): logits of an earlier mask, its `low_res_masks`; null: none. Pictures only.
     pub mask_input: *const f32,
     /// Which picture of a batch it is for.
     pub image: u32,
-    /// Not used.
-    pub reserved: u32,
+    /// Not 0: an empty list of points is given, where `num_points` is 0, as the reference's `point_coords` of shape (0, 2): its
+    /// padding point is added, as it is to other points and boxes.
+    pub pad_points: i32,
+    /// (mask_height, mask_width): a mask of the picture, not 0 on the object, of any size, in place of `mask_input`; null: none.
+    /// Pictures only.
+    pub mask: *const u8,
+    /// Pixels across of `mask`.
+    pub mask_width: u32,
+    /// Pixels down of `mask`.
+    pub mask_height: u32,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -37,7 +45,10 @@ unsafe impl Sized32 for sam2_prompt {
         box_: std::ptr::null(),
         mask_input: std::ptr::null(),
         image: 0,
-        reserved: 0,
+        pad_points: 0,
+        mask: std::ptr::null(),
+        mask_width: 0,
+        mask_height: 0,
     };
     const NAME: &'static str = "sam2_prompt";
 }
@@ -45,8 +56,17 @@ unsafe impl Sized32 for sam2_prompt {
 /// Prompts, and which picture each is for.
 #[derive(Default)]
 pub(crate) struct Prompts {
-    pub prompts: Vec<Prompt<'static>>,
+    prompts: Vec<Prompt<'static>>,
     images: Vec<usize>,
+    /// Logits that prompts point at.
+    logits: Vec<Vec<f32>>,
+}
+
+impl Prompts {
+    /// The prompts, which live as long as this.
+    pub fn all(&self) -> &[Prompt<'_>] {
+        &self.prompts
+    }
 }
 
 /// The prompts at `list`, which follow each other by the size that the caller knows of the struct.
@@ -64,8 +84,7 @@ pub(crate) unsafe fn prompts(list: *const sam2_prompt, count: usize, mask_side: 
         let p = unsafe { read(at.cast::<sam2_prompt>()) }?;
         at = at.wrapping_add(p.struct_size as usize);
         // SAFETY: as above.
-        out.prompts.push(unsafe { prompt(&p, mask_side) }?);
-        out.images.push(p.image as usize);
+        unsafe { out.push(&p, mask_side) }?;
     }
     Ok(out)
 }
@@ -81,6 +100,30 @@ pub(crate) fn by_picture(list: &Prompts, images: usize) -> Result<Vec<usize>> {
     Ok((0..images).map(|i| list.images.iter().filter(|&&image| image == i).count()).collect())
 }
 
+impl Prompts {
+    /// # Safety
+    /// As of [`prompts`].
+    unsafe fn push(&mut self, p: &sam2_prompt, mask_side: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        let mut out = unsafe { prompt(p, mask_side) }?;
+        if !p.mask.is_null() {
+            if out.mask_input.is_some() {
+                return Err(Failure::argument("prompt: mask and mask_input are two masks of one object; give one"));
+            }
+            let size = crate::masks::pixels(p.mask_width, p.mask_height)?;
+            // SAFETY: the caller's promise.
+            let mask = unsafe { std::slice::from_raw_parts(p.mask, size) };
+            let logits = engine::mask_logits(mask, p.mask_width as usize, p.mask_height as usize, mask_side)?;
+            // SAFETY: its values stay where they are, as long as the prompts.
+            out.mask_input = Some(unsafe { std::slice::from_raw_parts(logits.as_ptr(), logits.len()) });
+            self.logits.push(logits);
+        }
+        self.prompts.push(out);
+        self.images.push(p.image as usize);
+        Ok(())
+    }
+}
+
 unsafe fn prompt(p: &sam2_prompt, mask_side: usize) -> Result<Prompt<'static>> {
     let n = p.num_points as usize;
     if n > engine::MAX_POINTS || (n > 0 && (p.points.is_null() || p.labels.is_null())) {
@@ -89,7 +132,7 @@ unsafe fn prompt(p: &sam2_prompt, mask_side: usize) -> Result<Prompt<'static>> {
             engine::MAX_POINTS
         )));
     }
-    let mut out = Prompt::new();
+    let mut out = Prompt { pad_points: p.pad_points != 0, ..Prompt::new() };
     for i in 0..n {
         // SAFETY: the caller's promise.
         let (x, y, label) =

@@ -2,8 +2,9 @@
 
 use crate::handles::Lookup;
 use engine::Error;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_char;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a call ended: `SAM2_OK`, or what went wrong; `sam2_last_error` says it in words.
@@ -37,19 +38,24 @@ const MESSAGE: usize = 512;
 thread_local! {
     /// A buffer that never moves while its thread lives.
     static LAST: RefCell<[u8; MESSAGE]> = const { RefCell::new([0; MESSAGE]) };
+    /// The system's number of the same failure.
+    static LAST_ERRNO: Cell<i32> = const { Cell::new(0) };
 }
 
 /// Why a call fails.
+#[derive(Clone)]
 pub(crate) struct Failure {
     pub status: sam2_status,
     message: String,
+    /// As `sam2_last_errno` gives it.
+    errno: i32,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(status: sam2_status, message: impl Into<String>) -> Failure {
-        Failure { status, message: message.into() }
+        Failure { status, message: message.into(), errno: 0 }
     }
 
     pub fn argument(message: impl Into<String>) -> Failure {
@@ -58,6 +64,35 @@ impl Failure {
 
     pub fn cancelled() -> Failure {
         Failure::new(SAM2_ERROR_CANCELLED, "cancelled")
+    }
+
+    /// Keeps it for `sam2_last_error`, cut to its buffer at the end of a character.
+    pub fn say(&self) {
+        let mut end = self.message.len().min(MESSAGE - 1);
+        while !self.message.is_char_boundary(end) {
+            end -= 1;
+        }
+        // A thread that ends may have no buffer any more.
+        let _ = LAST.try_with(|last| {
+            let mut last = last.borrow_mut();
+            last[..end].copy_from_slice(&self.message.as_bytes()[..end]);
+            last[end] = 0;
+        });
+        LAST_ERRNO.set(self.errno);
+    }
+}
+
+/// The number of C's errno.h for why the system refused a file; 0: it has none.
+fn errno(e: &Error) -> i32 {
+    let Error::Io { source, .. } = e else { return 0 };
+    match source.kind() {
+        ErrorKind::NotFound => 2,
+        ErrorKind::PermissionDenied => 13,
+        ErrorKind::AlreadyExists => 17,
+        ErrorKind::NotADirectory => 20,
+        ErrorKind::IsADirectory => 21,
+        _ if cfg!(unix) => source.raw_os_error().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -71,52 +106,30 @@ impl From<Error> for Failure {
             Error::OutOfMemory { .. } => SAM2_ERROR_OUT_OF_MEMORY,
             _ => SAM2_ERROR_INTERNAL,
         };
-        Failure { status, message: e.to_string() }
+        Failure { errno: errno(&e), ..Failure::new(status, e.to_string()) }
     }
 }
 
 impl From<Lookup> for Failure {
     fn from(e: Lookup) -> Failure {
         match e {
-            Lookup::Stale(what) => {
-                Failure { status: SAM2_ERROR_INVALID_HANDLE, message: format!("not a living handle of a {what}") }
-            }
-            Lookup::Busy(what) => {
-                Failure { status: SAM2_ERROR_BUSY, message: format!("the {what} is in use by another thread") }
-            }
+            Lookup::Stale(what) => Failure::new(SAM2_ERROR_INVALID_HANDLE, format!("not a living handle of a {what}")),
+            Lookup::Busy(what) => Failure::new(SAM2_ERROR_BUSY, format!("the {what} is in use by another thread")),
         }
     }
 }
 
-/// Keeps a message for `sam2_last_error`, cut to its buffer at the end of a character.
-pub(crate) fn say(message: &str) {
-    let mut end = message.len().min(MESSAGE - 1);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    // A thread that ends may have no buffer any more.
-    let _ = LAST.try_with(|last| {
-        let mut last = last.borrow_mut();
-        last[..end].copy_from_slice(&message.as_bytes()[..end]);
-        last[end] = 0;
-    });
-}
-
 /// Does the work of a call; how it failed, if it did. No panic gets past it.
-pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Option<(sam2_status, String)> {
+pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Result<()> {
     let floats = crate::floats::Standard::set();
     let ended = catch_unwind(AssertUnwindSafe(work));
     drop(floats);
     crate::allocator::call_ended();
-    match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(Failure { status, message })) => Some((status, message)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Some((SAM2_ERROR_INTERNAL, format!("internal error: {text}; please report this")))
-        }
-    }
+    ended.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Failure::new(SAM2_ERROR_INTERNAL, format!("internal error: {text}; please report this")))
+    })
 }
 
 /// Does the work of a call, and keeps what went wrong for `sam2_last_error`.
@@ -135,9 +148,9 @@ pub(crate) fn release(work: impl FnOnce() -> Result<()>) -> sam2_status {
         crate::panics::at(crate::panics::Place::Begin);
         work()
     };
-    let Some((status, message)) = outcome(work) else { return SAM2_OK };
-    say(&message);
-    status
+    let Err(failure) = outcome(work) else { return SAM2_OK };
+    failure.say();
+    failure.status
 }
 
 /// What went wrong in the last call of this thread that failed; an empty text if none has. The text is the thread's own,
@@ -145,6 +158,13 @@ pub(crate) fn release(work: impl FnOnce() -> Result<()>) -> sam2_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_last_error() -> *const c_char {
     LAST.try_with(|last| last.as_ptr() as *const c_char).unwrap_or(c"".as_ptr())
+}
+
+/// Why the system refused a file in the call that `sam2_last_error` tells of, as a number of errno.h: ENOENT where there is no
+/// such file. 0 where it was not the system that refused, or a file.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_last_errno() -> i32 {
+    LAST_ERRNO.get()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What `sam2_video_predictor` does: prompts, tracking, and what is found.
 
-use crate::arguments::put;
 use crate::handles::Lease;
 use crate::image::{frames, sam2_image};
 use crate::job::{Sent, begin, sam2_done_callback, sam2_job, start};
@@ -9,7 +8,7 @@ use crate::options::{Sized32, read};
 use crate::prompts::{prompts, sam2_prompt};
 use crate::status::{Failure, Result, SAM2_OK, call, outcome, sam2_status};
 use crate::video::{VIDEOS, Video, sam2_video_predictor};
-use engine::{FrameMasks, MaskBuffer};
+use engine::{FrameMasks, MaskBuffer, VideoPredictor};
 use std::ffi::c_void;
 
 /// What was found on a frame, there until the callback that gets it returns.
@@ -136,12 +135,12 @@ pub unsafe extern "C" fn sam2_video_predictor_add_new_points_or_box(
             return Err(Failure::argument(format!("no flags {flags:#x}")));
         }
         // SAFETY: the caller's promise.
-        let list = unsafe { prompts(prompt, 1, v.mask_side) }?.prompts;
+        let list = unsafe { prompts(prompt, 1, v.mask_side) }?;
         let (clear, pixels) = (flags & SAM2_PROMPT_KEEP_POINTS == 0, flags & SAM2_PROMPT_NORMALIZED == 0);
         let (p, frame) = (&mut v.predictor, index(frame_idx));
         Ok(match masks {
-            None => p.add_new_points_or_box(frame, object_id, &list[0], clear, pixels)?,
-            Some(masks) => p.add_new_points_or_box_into(frame, object_id, &list[0], clear, pixels, masks)?,
+            None => p.add_new_points_or_box(frame, object_id, &list.all()[0], clear, pixels)?,
+            Some(masks) => p.add_new_points_or_box_into(frame, object_id, &list.all()[0], clear, pixels, masks)?,
         })
     };
     // SAFETY: the caller's promise.
@@ -151,6 +150,32 @@ pub unsafe extern "C" fn sam2_video_predictor_add_new_points_or_box(
 /// A frame's number; one that there cannot be is told so by the predictor.
 fn index(frame_idx: u64) -> usize {
     usize::try_from(frame_idx).unwrap_or(usize::MAX)
+}
+
+/// Says where an object is by a mask, of bytes or of floats.
+///
+/// # Safety
+/// `mask` is null or has width times height values; `masks` describes what is there.
+unsafe fn add_mask<T>(
+    video: *mut sam2_video_predictor,
+    mask: *const T,
+    [width, height]: [u32; 2],
+    masks: *const sam2_mask_buffer,
+    each: sam2_frame_callback,
+    user: *mut c_void,
+    add: impl FnOnce(&mut VideoPredictor, &[T], [usize; 2], Option<MaskBuffer<'_>>) -> engine::Result<FrameMasks>,
+) -> sam2_status {
+    let work = |v: &mut Video, masks: Option<MaskBuffer<'_>>| {
+        if mask.is_null() {
+            return Err(Failure::argument("mask is null"));
+        }
+        let size = crate::masks::pixels(width, height)?;
+        // SAFETY: the caller's promise.
+        let mask = unsafe { std::slice::from_raw_parts(mask, size) };
+        Ok(add(&mut v.predictor, mask, [height as usize, width as usize], masks)?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { shown(video, masks, each, user, work) }
 }
 
 /// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not. An empty mask says that it is
@@ -170,21 +195,13 @@ pub unsafe extern "C" fn sam2_video_predictor_add_new_mask(
     each: sam2_frame_callback,
     user: *mut c_void,
 ) -> sam2_status {
-    let work = |v: &mut Video, masks: Option<MaskBuffer<'_>>| {
-        if mask.is_null() {
-            return Err(Failure::argument("mask is null"));
-        }
-        let size = crate::masks::pixels(width, height)?;
-        // SAFETY: the caller's promise.
-        let mask = unsafe { std::slice::from_raw_parts(mask, size) };
-        let (p, frame, height, width) = (&mut v.predictor, index(frame_idx), height as usize, width as usize);
-        Ok(match masks {
-            None => p.add_new_mask(frame, object_id, mask, height, width)?,
-            Some(masks) => p.add_new_mask_into(frame, object_id, mask, height, width, masks)?,
-        })
-    };
     // SAFETY: the caller's promise.
-    unsafe { shown(video, masks, each, user, work) }
+    unsafe {
+        add_mask(video, mask, [width, height], masks, each, user, |p, mask, [height, width], masks| match masks {
+            None => p.add_new_mask(index(frame_idx), object_id, mask, height, width),
+            Some(masks) => p.add_new_mask_into(index(frame_idx), object_id, mask, height, width, masks),
+        })
+    }
 }
 
 /// Forgets what was said of an object on a frame. `masks`, `each`, `user`: as of `sam2_video_predictor_add_new_points_or_box`.
@@ -272,7 +289,7 @@ pub unsafe extern "C" fn sam2_video_predictor_propagate_in_video(
 /// as `done`.
 ///
 /// # Safety
-/// As of `sam2_video_predictor_propagate_in_video`, until the job has ended; `job` is writable.
+/// As of `sam2_video_predictor_propagate_in_video`, until the job has ended; `job` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_video_predictor_propagate_in_video_async(
     video: *mut sam2_video_predictor,
@@ -288,12 +305,10 @@ pub unsafe extern "C" fn sam2_video_predictor_propagate_in_video_async(
     call(|| {
         // SAFETY: the caller's promise.
         unsafe {
-            put("job", job, || {
-                let mut v = VIDEOS.lease(video)?;
-                v.of.take_cancel();
-                let to = To::new(masks, each, user)?;
-                begin(done, user, move || propagate(&mut v, start, count, reverse, to))
-            })
+            let mut v = VIDEOS.lease(video)?;
+            v.of.take_cancel();
+            let to = To::new(masks, each, user)?;
+            begin(job, done, user, move || propagate(&mut v, start, count, reverse, to))
         }
     })
 }
@@ -305,6 +320,32 @@ pub extern "C" fn sam2_video_predictor_cancel(video: *const sam2_video_predictor
         VIDEOS.get(video)?.cancelled.store(true, std::sync::atomic::Ordering::Release);
         Ok(())
     })
+}
+
+/// As `sam2_video_predictor_add_new_mask`, of float values, as the reference takes a tensor: resized to the side of the
+/// model's input they are on the object from 0.5 on; of that very size they are taken as they are.
+///
+/// # Safety
+/// `mask` has height times width floats; `masks` describes what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam2_video_predictor_add_new_mask_f32(
+    video: *mut sam2_video_predictor,
+    frame_idx: u64,
+    object_id: i64,
+    mask: *const f32,
+    width: u32,
+    height: u32,
+    masks: *const sam2_mask_buffer,
+    each: sam2_frame_callback,
+    user: *mut c_void,
+) -> sam2_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        add_mask(video, mask, [width, height], masks, each, user, |p, mask, [height, width], masks| match masks {
+            None => p.add_new_mask_f32(index(frame_idx), object_id, mask, height, width),
+            Some(masks) => p.add_new_mask_f32_into(index(frame_idx), object_id, mask, height, width, masks),
+        })
+    }
 }
 
 /// What pushing a frame is to do, once its arguments are known to be right.
@@ -354,7 +395,7 @@ pub unsafe extern "C" fn sam2_video_predictor_push_frame(
 /// a thread of the library's, with the same `user` as `done`.
 ///
 /// # Safety
-/// As of `sam2_video_predictor_push_frame`, until the job has ended; `job` is writable.
+/// As of `sam2_video_predictor_push_frame`, until the job has ended; `job` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_video_predictor_push_frame_async(
     video: *mut sam2_video_predictor,
@@ -367,7 +408,7 @@ pub unsafe extern "C" fn sam2_video_predictor_push_frame_async(
 ) -> sam2_status {
     call(|| {
         // SAFETY: the caller's promise.
-        unsafe { put("job", job, || begin(done, user, pushing(VIDEOS.lease(video)?, image, masks, each, user)?)) }
+        unsafe { begin(job, done, user, pushing(VIDEOS.lease(video)?, image, masks, each, user)?) }
     })
 }
 
@@ -431,7 +472,7 @@ pub unsafe extern "C" fn sam2_push_frames(pushes: *mut sam2_push, count: usize) 
             at = at.wrapping_add(p.struct_size as usize);
         }
         let started = works.into_iter().map(|work| match work {
-            Ok((true, work)) => start(work, |_| {}),
+            Ok((true, work)) => start(work),
             Ok((false, work)) => Ok(crate::job::Job::ended_with(outcome(work))),
             Err(failure) => Err(failure),
         });

@@ -73,6 +73,7 @@ static void nothing(void *stale) {
         CHECK(bad(sam2_video_predictor_destroy(h)) && bad(sam2_video_predictor_cancel(h)));
         CHECK(bad(sam2_video_predictor_add_new_points_or_box(h, 0, 1, &prompt, 0, NULL, see, NULL)));
         CHECK(bad(sam2_video_predictor_add_new_mask(h, 0, 1, NULL, 1, 1, NULL, NULL, NULL)));
+        CHECK(bad(sam2_video_predictor_add_new_mask_f32(h, 0, 1, NULL, 1, 1, NULL, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_clear_all_prompts_in_frame(h, 0, 1, NULL, NULL, NULL)));
         CHECK(bad(sam2_video_predictor_remove_object(h, 1)) && bad(sam2_video_predictor_reset_state(h)));
         CHECK(bad(sam2_video_predictor_propagate_in_video(h, -1, -1, 0, NULL, NULL, NULL)));
@@ -162,7 +163,9 @@ int main(int argc, char **argv) {
     options.precision = SAM2_PRECISION_F32, options.overrides = "model.image_size=100";
     CHECK(sam2_model_load(argv[1], &options, &model) == SAM2_ERROR_MODEL);
     options.overrides = NULL;
-    CHECK(sam2_model_load("nowhere", &options, &model) == SAM2_ERROR_IO);
+    CHECK(sam2_model_load("nowhere", &options, &model) == SAM2_ERROR_IO && sam2_last_errno() == ENOENT);
+    CHECK(sam2_picture_read("demo", &(sam2_picture *){0}) == SAM2_ERROR_IO && sam2_last_errno() == EISDIR);
+    CHECK(bad(sam2_model_load(NULL, &options, &model)) && sam2_last_errno() == 0);
     // A configuration is a text, a file or a name.
     const char *names[] = {"configs/sam2.1/sam2.1_hiera_demo.yaml", "sam2.1_hiera_demo", "/none/sam2.1_hiera_demo.yaml"};
     for (int i = 0; i < 3; i++) {
@@ -231,7 +234,7 @@ int main(int argc, char **argv) {
 
     // Offline: stopped by a callback, and by another thread.
     sam2_video_predictor *video, *fork;
-    CHECK(sam2_video_predictor_open(model, "nowhere", NULL, &video) != SAM2_OK);
+    CHECK(sam2_video_predictor_open(model, "nowhere", NULL, &video) == SAM2_ERROR_IO && sam2_last_errno() == ENOENT);
     OK(sam2_video_predictor_open(model, argv[2], NULL, &video));
     sam2_video_info about = SAM2_VIDEO_INFO_INIT;
     OK(sam2_video_predictor_get_info(video, &about));

@@ -1,5 +1,6 @@
 // What the C tests share.
 #include <sam2.h>
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,11 +1,14 @@
-//! The C++ header, with results and with exceptions: both the bits that Rust makes.
+//! The C++ header in all its forms: the bits that Rust makes, what callbacks throw, results that are misread, and forms that
+//! are linked together.
 
 mod common;
 
 use common::*;
 use engine::{Frames, Masks, Prompt};
+use std::process::Command;
 
 const RESULTS: Compiler = ("CXX", "c++", &["-std=c++17", "-fno-exceptions", "-fno-rtti"]);
+const RESULTS_UNWIND: Compiler = ("CXX", "c++", &["-std=c++17"]);
 const EXCEPTIONS: Compiler = ("CXX", "c++", &["-std=c++17", "-DSAM2_CPP_EXCEPTIONS"]);
 
 fn show<T>(what: &str, values: &[T]) -> String {
@@ -35,8 +38,55 @@ fn both_forms_make_rusts_bits() {
     };
     video.propagate_in_video(None, Some(3), false, each).unwrap();
     let video = show("video", &last);
-    want += &format!("frames 4\n{video}{video}objects 1\nstatus 4\nthrown 5\n");
+    want += &format!("frames 4\n{video}{video}objects 1\nstatus 4 number 2\n");
     for compiler in [RESULTS, EXCEPTIONS] {
-        assert_eq!(run(compiler, "bindings/cpp/test.cpp", &["demo", picture, frames]), want, "{compiler:?}");
+        assert_eq!(
+            run(compiler, "bindings/cpp/tests/everything.cpp", &["demo", picture, frames]),
+            want,
+            "{compiler:?}"
+        );
     }
+}
+
+/// What a callback throws comes out of the call, in both forms: no exception goes through the library.
+#[test]
+fn what_callbacks_throw() {
+    let arguments = ["demo", "demo/samples/video1/frames/00000.jpg", "demo/samples/video1/frames"];
+    for compiler in [RESULTS_UNWIND, EXCEPTIONS] {
+        run(compiler, "bindings/cpp/tests/callbacks.cpp", &arguments);
+    }
+}
+
+/// A result that failed says so to whoever reads its value, instead of being read.
+#[test]
+fn results_say_that_they_failed() {
+    for compiler in [RESULTS, RESULTS_UNWIND] {
+        let program = compile(compiler, "bindings/cpp/tests/results.cpp");
+        succeed(Command::new(&program).arg("demo").current_dir(root()));
+        for which in ["star", "arrow", "value", "void", "error"] {
+            let out = Command::new(&program).args(["demo", which]).current_dir(root()).output().unwrap();
+            let (told, ended) = (String::from_utf8_lossy(&out.stderr), out.status.to_string());
+            let says = if which == "error" { "the error of a sam2::result" } else { "/nowhere: No such file" };
+            assert!(told.contains(says) && ended.contains("SIGABRT"), "{which}: {ended} {told}");
+        }
+    }
+}
+
+/// Objects in different forms, whose functions are not inlined, in both orders of linking.
+#[test]
+fn forms_are_linked_together() {
+    let halves = ["forms_exceptions", "forms_results"].map(|name| format!("bindings/cpp/tests/{name}.cpp"));
+    let program = folder("forms").join("program");
+    for sources in [[&halves[0], &halves[1]], [&halves[1], &halves[0]]] {
+        let mut command = Command::new(std::env::var("CXX").unwrap_or("c++".into()));
+        command
+            .args(["-std=c++17", "-O0", "-Iinclude", "-Ibindings/cpp/include"])
+            .args(sources)
+            .arg("-o")
+            .arg(&program);
+        command.arg(format!("-L{0}", library().display())).arg("-lsam2");
+        succeed(command.arg(format!("-Wl,-rpath,{}", library().display())).current_dir(root()));
+        assert_eq!(succeed(Command::new(&program).arg("demo").current_dir(root())), "256\n256\n4\n1\nthrown 4\n");
+    }
+    std::fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }

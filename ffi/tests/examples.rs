@@ -142,6 +142,29 @@ fn ros() {
     assert_eq!(lines[4 + 12 * 3..], ["wrong", "3000000005"]);
 }
 
+/// The node is installed as its CMakeLists.txt says, with stand-ins for ROS, and finds its library by itself.
+fn ros_installed() {
+    let (build, prefix) = (tree().join("ros-build"), tree().join("ros"));
+    let stub = example("ros2-node/stub/cmake");
+    let paths = format!("-DCMAKE_PREFIX_PATH={};{}", tree().join("sam2").display(), stub.display());
+    let to = format!("-DCMAKE_INSTALL_PREFIX={}", prefix.display());
+    succeed(Command::new("cmake").arg("-S").arg(example("ros2-node")).arg("-B").arg(&build).args([paths, to]));
+    succeed(Command::new("cmake").arg("--build").arg(&build).arg("--target").arg("install"));
+    let mut node = Command::new(prefix.join("lib/sam2_ros/sam2_node"));
+    assert_eq!(succeed(node.arg("demo").current_dir(root()).env_remove("LD_LIBRARY_PATH")), "spins\n");
+}
+
+/// Every type that the node subscribes is one of the table of its README, and RViz's click is none.
+fn ros_topics() {
+    let file = |name| std::fs::read_to_string(example("ros2-node").join(name)).unwrap();
+    let (node, readme) = (file("node.cpp"), file("README.md"));
+    assert!(node.contains("SensorDataQoS") && !node.contains("PointStamped"));
+    assert!(
+        readme.contains("| `click` | `geometry_msgs/Point` |")
+            && readme.contains("click:=/camera/image_raw_mouse_left")
+    );
+}
+
 fn camera() {
     let camera = built("camera-cpp", "camera").join("camera");
     let overlay = tree().join("overlay");
@@ -192,6 +215,22 @@ fn engine_plugin() {
     assert_eq!(program(&host).args(["/nowhere", FRAMES, "6", "208", "249"]).status().unwrap().code(), Some(1));
 }
 
+/// The plugin's header is C for hosts in C++ too, as an Unreal module or a GDExtension.
+fn engine_plugin_from_cpp() {
+    let (build, host) = (built("engine-plugin", "plugin-cpp"), tree().join("host-cpp"));
+    let source = tree().join("host.cpp");
+    let text = "#include <tracker.h>\n#include <cstdio>\nint main(int, char **argv) {\n\
+                tracker *t = tracker_open(argv[1], 64, 48, 1);\n\
+                std::puts(t ? \"opened\" : tracker_error(nullptr));\nif (t) tracker_close(t);\n}\n";
+    std::fs::write(&source, text).unwrap();
+    let mut command = Command::new("c++");
+    command.args(["-Wall", "-Wextra", "-Werror", "-I"]).arg(example("engine-plugin")).arg(&source).arg("-o").arg(&host);
+    command.arg(format!("-L{}", build.display())).arg("-ltracker").arg(format!("-Wl,-rpath,{}", build.display()));
+    succeed(command.arg(format!("-Wl,-rpath-link,{}", tree().join("sam2/lib").display())));
+    assert_eq!(succeed(program(&host).arg("demo")), "opened\n");
+    assert!(succeed(program(&host).arg("/nowhere")).contains("No such file"));
+}
+
 fn batch() {
     let (batch, out) = (go("batch-go"), tree().join("masks"));
     let pictures = tree().join("pictures");
@@ -230,9 +269,12 @@ fn main() {
         on_linux("usage_go", go, usage_go),
         on_linux("latency", cc, latency),
         on_linux("ros", cc, ros),
+        on_linux("ros_installed", cmake, ros_installed),
+        on_linux("ros_topics", true, ros_topics),
         on_linux("camera", cmake, camera),
         on_linux("camera_ffmpeg", ffmpeg, camera_ffmpeg),
         on_linux("engine_plugin", cmake, engine_plugin),
+        on_linux("engine_plugin_from_cpp", cmake, engine_plugin_from_cpp),
         on_linux("batch", go, batch),
     ];
     let all = libtest_mimic::run(&Arguments::from_args(), tests);

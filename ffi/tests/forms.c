@@ -138,6 +138,36 @@ static void masks(void) {
     CHECK(wrong == 0 && areas[0] > 0 && areas[1] > 0);
     list[0].mask_input = low;
     OK(sam2_image_predictor_predict(p, list, 1, 0, NULL, iou, NULL, NULL));
+    // A mask of the picture is the logits that stand for it; two masks are none, nor are bytes logits, nor half a size.
+    static float same_low[SIDE * SIDE], from_mask[SIDE * SIDE], logits_of_mask[SIDE * SIDE], bytes[SIDE * SIDE];
+    static uint8_t square[SIDE * SIDE];
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        square[i] = i % SIDE > 20 && i / SIDE > 30 ? 7 : 0;
+        logits_of_mask[i] = square[i] ? 10 : -10, bytes[i] = square[i] ? 255 : 0;
+    }
+    sam2_prompt said = SAM2_PROMPT_INIT;
+    said.mask_input = logits_of_mask;
+    OK(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, same_low, NULL));
+    said.mask = square, said.mask_width = SIDE, said.mask_height = SIDE;
+    CHECK(bad(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, NULL, NULL)) && strstr(sam2_last_error(), "two masks"));
+    said.mask_input = NULL;
+    OK(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, from_mask, NULL));
+    CHECK(memcmp(same_low, from_mask, sizeof from_mask) == 0);
+    sam2_job *making;
+    int made = -1;
+    memset(from_mask, 0, sizeof from_mask);
+    OK(sam2_image_predictor_predict_async(p, &said, 1, 0, NULL, iou, from_mask, NULL, NULL, NULL, &making));
+    OK(sam2_job_wait(making, SAM2_WAIT_FOREVER, &made));
+    OK(sam2_job_destroy(making));
+    CHECK(made == SAM2_OK && memcmp(same_low, from_mask, sizeof from_mask) == 0);
+    said.mask_height = 0;
+    CHECK(bad(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, NULL, NULL)));
+    said.mask = NULL, said.mask_input = bytes;
+    CHECK(bad(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, NULL, NULL)) && strstr(sam2_last_error(), "binary mask"));
+    // An empty list of points is not none.
+    said.mask_input = logits_of_mask, said.pad_points = 1;
+    OK(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, from_mask, NULL));
+    CHECK(memcmp(same_low, from_mask, sizeof from_mask) != 0);
     list[0].mask_input = NULL;
 
     size_t size = 0;
@@ -239,8 +269,51 @@ static void tensors(void) {
     t.version[0] = 2;
     CHECK(bad(sam2_image_from_dlpack(theirs, &described)));
     t.version[0] = 1, t.code = 0;
-    CHECK(bad(sam2_image_from_dlpack(theirs, &described)));
-    t.code = 1, t.flags = 1;
+    CHECK(bad(sam2_image_from_dlpack(theirs, &described)) && strstr(sam2_last_error(), "int8"));
+    t.code = 1;
+    // The same with channels first: planes, and a view of pixels; and as a batch of one.
+    static uint8_t planes[3 * SIZE];
+    for (int i = 0; i < SIZE; i++) planes[i] = rgb[3 * i], planes[SIZE + i] = rgb[3 * i + 1], planes[2 * SIZE + i] = rgb[3 * i + 2];
+    int64_t first[4] = {1, 3, H, W}, within[4] = {SIZE * 3, 1, W * 3, 3}, dense[4] = {3 * SIZE, SIZE, W, 1};
+    t.shape = first + 1, t.strides = within + 1;
+    OK(sam2_image_from_dlpack(theirs, &described));
+    CHECK(described.format == SAM2_FORMAT_RGB8 && same(&described, want));
+    t.data = planes - 8, t.strides = NULL;
+    OK(sam2_image_from_dlpack(theirs, &described));
+    CHECK(described.format == SAM2_FORMAT_RGB8_PLANAR && same(&described, want));
+    t.ndim = 4, t.shape = first, t.strides = dense;
+    OK(sam2_image_from_dlpack(theirs, &described));
+    CHECK(described.format == SAM2_FORMAT_RGB8_PLANAR && same(&described, want));
+    first[0] = 2;
+    CHECK(bad(sam2_image_from_dlpack(theirs, &described)) && strstr(sam2_last_error(), "[2, 3, "));
+    // Half floats, of pixels and of planes: the floats that they are.
+    static uint16_t f16[3 * SIZE], bf16[3 * SIZE];
+    static float of_f16[3 * SIZE], of_bf16[3 * SIZE], half_want[SIZE];
+    for (int i = 0; i < 3 * SIZE; i++) {
+        // Between 0.5 and 1 of either kind: the exponent and the first bits of the fraction.
+        unsigned bits = rgb[i] & 127;
+        f16[i] = (uint16_t)(14 << 10 | bits << 3), of_f16[i] = 0.5f + (float)bits / 256;
+        bf16[i] = (uint16_t)(126 << 7 | bits), of_bf16[i] = of_f16[i];
+    }
+    for (int kind = 0; kind < 2; kind++) {
+        sam2_image floats = image_of(SAM2_FORMAT_RGB_F32, kind ? of_bf16 : of_f16);
+        logits_of(&floats, half_want);
+        t = (struct tensor){.version = {1, 0}, .data = kind ? bf16 : f16, .device_type = 1, .ndim = 3, .bits = 16, .lanes = 1};
+        t.code = kind ? 4 : 2, t.shape = shape;
+        OK(sam2_image_from_dlpack(theirs, &described));
+        CHECK(described.format == (kind ? SAM2_FORMAT_RGB_BF16 : SAM2_FORMAT_RGB_F16) && same(&described, half_want));
+        static uint16_t apart[3 * SIZE];
+        for (int i = 0; i < 3 * SIZE; i++) apart[i % 3 * SIZE + i / 3] = (kind ? bf16 : f16)[i];
+        t.data = apart, t.shape = first + 1;
+        OK(sam2_image_from_dlpack(theirs, &described));
+        CHECK(described.format == (kind ? SAM2_FORMAT_RGB_BF16_PLANAR : SAM2_FORMAT_RGB_F16_PLANAR) && same(&described, half_want));
+    }
+    static float bright[3 * SIZE];
+    for (int i = 0; i < 3 * SIZE; i++) bright[i] = rgb[i];
+    sam2_image unscaled = image_of(SAM2_FORMAT_RGB_F32, bright);
+    CHECK(bad(sam2_image_predictor_set_image(make(NULL), &unscaled)) && strstr(sam2_last_error(), "divide by 255"));
+    t = (struct tensor){.version = {1, 0}, .data = rgb, .device_type = 1, .ndim = 3, .code = 1, .bits = 8, .lanes = 1};
+    t.shape = shape, t.flags = 1;
     sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
     CHECK(bad(sam2_mask_buffer_from_dlpack(theirs, &buffer)));
 
@@ -394,6 +467,88 @@ static void cameras(void) {
     free(options.workspace);
 }
 
+// Jobs that nobody waits for: without a handle, and with one that a callback of the job lets go of.
+static struct {
+    sam2_job *job;
+    atomic_int frames, ended;
+    int waited, destroyed, again;
+} alone;
+
+static int32_t leave_in_frame(void *user, const sam2_frame *f) {
+    int status;
+    (void)user, (void)f;
+    if (alone.frames++ == 0 && alone.job) {
+        alone.waited = sam2_job_wait(alone.job, SAM2_WAIT_FOREVER, &status);
+        alone.destroyed = sam2_job_destroy(alone.job), alone.again = sam2_job_destroy(alone.job);
+    }
+    return 0;
+}
+
+static void leave_in_done(void *user, int32_t status) {
+    int how;
+    (void)user;
+    if (alone.job && alone.frames == 0) {
+        alone.waited = sam2_job_wait(alone.job, SAM2_WAIT_FOREVER, &how);
+        alone.destroyed = sam2_job_destroy(alone.job), alone.again = sam2_job_destroy(alone.job);
+    }
+    alone.ended = status == SAM2_OK ? 1 : -1;
+}
+
+static void ended(int waited, int destroyed, int again) {
+    while (!alone.ended) continue;
+    CHECK(alone.ended == 1 && alone.waited == waited && alone.destroyed == destroyed && alone.again == again);
+    alone.waited = alone.destroyed = alone.again = 0, alone.job = NULL;
+    alone.ended = 0;
+    alone.frames = 0;
+}
+
+static void forgotten(const char *frames) {
+    sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
+    sam2_image_predictor *p = make(NULL);
+    sam2_prompt prompt = click(0);
+    float iou;
+    for (int i = 0; i < 3; i++) {
+        OK(sam2_image_predictor_set_image_async(p, &image, 1, leave_in_done, NULL, NULL));
+        ended(0, 0, 0);
+        OK(sam2_image_predictor_predict_async(p, &prompt, 1, 0, NULL, &iou, NULL, NULL, leave_in_done, NULL, NULL));
+        ended(0, 0, 0);
+        // The handle is there before the callback is called.
+        OK(sam2_image_predictor_set_image_async(p, &image, 1, leave_in_done, NULL, &alone.job));
+        ended(SAM2_ERROR_BUSY, SAM2_OK, SAM2_ERROR_INVALID_HANDLE);
+    }
+    sam2_video_predictor *v = stream(NULL), *offline;
+    OK(sam2_video_predictor_push_frame_async(v, &image, NULL, NULL, leave_in_done, NULL, NULL));
+    ended(0, 0, 0);
+    OK(sam2_video_predictor_open(model, frames, NULL, &offline));
+    OK(sam2_video_predictor_add_new_points_or_box(offline, 0, 1, &prompt, 0, NULL, NULL, NULL));
+    OK(sam2_video_predictor_propagate_in_video_async(offline, 0, 1, 0, NULL, leave_in_frame, leave_in_done, NULL, NULL));
+    ended(0, 0, 0);
+    OK(sam2_video_predictor_propagate_in_video_async(offline, 0, 1, 0, NULL, leave_in_frame, leave_in_done, NULL, &alone.job));
+    ended(SAM2_ERROR_BUSY, SAM2_OK, SAM2_ERROR_INVALID_HANDLE);
+    // The predictors may go while nobody waits.
+    OK(sam2_video_predictor_push_frame_async(v, &image, NULL, NULL, leave_in_done, NULL, NULL));
+    OK(sam2_video_predictor_destroy(v));
+    ended(0, 0, 0);
+    // A mask of floats: from 0.5 on, resized, it is what the bytes are.
+    struct found bytes = {0}, floats = {0};
+    static uint8_t on[SIZE];
+    static float soft[SIZE];
+    for (int i = 0; i < SIZE; i++) on[i] = i % W > 20, soft[i] = on[i] ? 1.0f : 0.0f;
+    v = stream(NULL);
+    OK(sam2_video_predictor_push_frame(v, &image, NULL, NULL, NULL));
+    OK(sam2_video_predictor_add_new_mask(v, 0, 1, on, W, H, NULL, keep, &bytes));
+    OK(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats));
+    CHECK(bytes.area > 0 && bytes.area == floats.area && bytes.sum == floats.sum);
+    for (int i = 0; i < SIZE; i++) soft[i] = 0.4f;
+    OK(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats));
+    CHECK(floats.area == 0);
+    soft[3] = NAN;
+    CHECK(bad(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats)));
+    OK(sam2_video_predictor_destroy(v));
+    OK(sam2_video_predictor_destroy(offline));
+    OK(sam2_image_predictor_destroy(p));
+}
+
 // A propagation as a job, cancelled from its own callback's thread's point of view by another.
 static atomic_int going;
 static int32_t go(void *user, const sam2_frame *f) {
@@ -489,6 +644,7 @@ int main(int argc, char **argv) {
     tensors();
     cameras();
     background(argv[2]);
+    forgotten(argv[2]);
     // From memory it is the same model.
     FILE *file = fopen(weights, "rb");
     fseek(file, 0, SEEK_END);

@@ -62,3 +62,12 @@ fn the_header_is_what_the_source_says() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(header == committed, "include/sam2.h is not what the source says");
 }
+
+/// The program that the header opens with is written as one writes C.
+#[test]
+fn the_program_of_the_header_is_tidy() {
+    for (i, line) in file("usage.c").lines().enumerate() {
+        assert!(!line.contains(" ;") && !line.contains(" ,") && line.trim_end() == line, "usage.c:{}: {line}", i + 1);
+        assert!(line.chars().count() <= 120 && !line.contains('\t'), "usage.c:{}: {line}", i + 1);
+    }
+}

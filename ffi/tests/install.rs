@@ -42,11 +42,13 @@ fn cmake() {
     let folder = installed("cmake");
     let lists = "cmake_minimum_required(VERSION 3.13)\nproject(user C CXX)\nfind_package(sam2 0.1 REQUIRED)\n\
                  add_executable(usage usage.c)\ntarget_link_libraries(usage sam2::sam2)\n\
-                 add_executable(other other.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
+                 add_executable(other everything.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
                  target_link_libraries(other sam2::sam2)\n";
     std::fs::write(folder.join("CMakeLists.txt"), lists).unwrap();
     std::fs::copy(root().join("ffi/usage.c"), folder.join("usage.c")).unwrap();
-    std::fs::copy(root().join("bindings/cpp/test.cpp"), folder.join("other.cpp")).unwrap();
+    for name in ["everything.cpp", "check.hpp"] {
+        std::fs::copy(root().join("bindings/cpp/tests").join(name), folder.join(name)).unwrap();
+    }
     let build = folder.join("build");
     let prefix = format!("-DCMAKE_PREFIX_PATH={}", folder.join("sam2").display());
     succeed(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
@@ -55,10 +57,61 @@ fn cmake() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// What Cargo built for a target is installed, and not what lies where builds of this machine do. Cargo is a stand-in here: it
+/// says, as Cargo does, where it put an archive.
+fn target() {
+    let folder = common::folder("target");
+    let triple = succeed(Command::new("rustc").arg("-vV"));
+    let triple = triple.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_string();
+    let archive = common::library().parent().unwrap().join("libsam2_ffi.a");
+    let built = |name: &str| folder.join("build").join(name).join("release");
+    let install = |target: &str, cc: Option<&str>| {
+        let to = built(target);
+        std::fs::create_dir_all(&to).unwrap();
+        // Another archive than any of this machine's: what is after its last member does not count.
+        let mut bytes = std::fs::read(&archive).unwrap();
+        bytes.extend(b"\n");
+        std::fs::write(to.join("libsam2_ffi.a"), bytes).unwrap();
+        let said =
+            format!("{{\"reason\":\"compiler-artifact\",\"filenames\":[\"{}\"]}}", to.join("libsam2_ffi.a").display());
+        let cargo = format!("#!/bin/sh\n[ \"$CARGO_BUILD_TARGET\" = {target} ] && echo '{said}'\n");
+        std::fs::write(folder.join("cargo"), cargo).unwrap();
+        succeed(Command::new("chmod").arg("+x").arg(folder.join("cargo")));
+        let mut paths = vec![folder.clone()];
+        paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+        let mut install = Command::new("ffi/install");
+        install.arg(folder.join("sam2")).current_dir(root()).env("CARGO_BUILD_TARGET", target).env_remove("CC");
+        install.env("PATH", std::env::join_paths(paths).unwrap()).envs(cc.map(|cc| ("CC", cc)));
+        install.output().unwrap()
+    };
+    let said = install(&triple, None);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.ends_with(&format!("for {triple}\n")), "{said:?}");
+    let installed = std::fs::read(folder.join("sam2/lib/libsam2.a")).unwrap();
+    assert!(installed == std::fs::read(built(&triple).join("libsam2_ffi.a")).unwrap());
+    let usage = folder.join("usage");
+    let flags = ["-Iinclude", "ffi/usage.c", "-lsam2", "-o"];
+    let mut cc = Command::new("cc");
+    succeed(
+        cc.args(&flags[..2])
+            .arg(format!("-L{}", folder.join("sam2/lib").display()))
+            .args(&flags[2..])
+            .arg(&usage)
+            .current_dir(root()),
+    );
+    works(&usage, &folder.join("sam2/lib"));
+    // For another machine the C compiler must be told.
+    let refused = install("riscv64gc-unknown-linux-gnu", None);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("CC") && told.contains("riscv64gc"), "{told}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn main() {
     let tests = vec![
         on_linux("pkg_config", there("pkg-config", "--version"), pkg_config),
         on_linux("cmake", there("cmake", "--version"), cmake),
+        on_linux("target", there("rustc", "--version"), target),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -3,6 +3,12 @@
 // Calls return a sam2::result, which holds a value or an error; or, where SAM2_CPP_EXCEPTIONS is defined before this header
 // is included, the value itself, and throw sam2::failure. Objects are moved, never copied; what sam2.h says of threads,
 // memory and units holds here.
+//
+// What a function throws that the library calls ends that call, and is thrown again where the call was made; of a job, by
+// job::wait and job::get.
+//
+// The names are in an inline namespace for each form of the header, so that objects that were compiled in different forms
+// may be linked into one program. An object in one form does not pass to functions of another: that does not link.
 #ifndef SAM2_HPP
 #define SAM2_HPP
 
@@ -10,21 +16,51 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
+#define SAM2_CPP_UNWINDS_ 1
+#else
+#define SAM2_CPP_UNWINDS_ 0
+#endif
+
+#if defined(SAM2_CPP_EXCEPTIONS)
+#if !SAM2_CPP_UNWINDS_
+#error "SAM2_CPP_EXCEPTIONS is defined, but the compiler's exceptions are off"
+#endif
+#define SAM2_CPP_FORM_ exceptions
+#elif SAM2_CPP_UNWINDS_
+#define SAM2_CPP_FORM_ results
+#else
+#define SAM2_CPP_FORM_ results_without_exceptions
+#endif
+
 namespace sam2 {
+inline namespace SAM2_CPP_FORM_ {
 
 // Why a call failed.
 struct error {
     sam2_status status;  // SAM2_ERROR_...
     std::string message;
+    int number = 0;  // of errno.h, where the system refused a file: ENOENT; else 0
 };
+
+namespace detail {
+// Of the last call of this thread that failed.
+inline error last_error(sam2_status status) {
+    return {status, sam2_last_error(), sam2_last_errno()};
+}
+}  // namespace detail
 
 // Some values that are somebody else's, as a vector or an array has them.
 template <class T> class span {
@@ -44,59 +80,104 @@ template <class T> class span {
     std::size_t size_ = 0;
 };
 
-#ifdef SAM2_CPP_EXCEPTIONS
-
+#if SAM2_CPP_UNWINDS_
 class failure : public std::exception {
   public:
-    explicit failure(error e) : error_(std::move(e)) {}
+    explicit failure(sam2::error e) : error_(std::move(e)) {}
     const char* what() const noexcept override { return error_.message.c_str(); }
     sam2_status status() const noexcept { return error_.status; }
+    const sam2::error& error() const noexcept { return error_; }
 
   private:
-    error error_;
+    sam2::error error_;
 };
+#endif
+
+namespace detail {
+// The end of a result that is read wrongly.
+[[noreturn]] inline void misread(error e) {
+#if SAM2_CPP_UNWINDS_
+    throw failure(std::move(e));
+#else
+    std::fprintf(stderr, "%s\n", e.message.c_str());
+    std::abort();
+#endif
+}
+}  // namespace detail
+
+#ifdef SAM2_CPP_EXCEPTIONS
 
 template <class T> using result = T;
 
 namespace detail {
 template <class T, class F> T give(sam2_status status, F value) {
-    if (status != SAM2_OK) throw failure({status, sam2_last_error()});
+    if (status != SAM2_OK) throw failure(last_error(status));
     return value();
 }
 }  // namespace detail
 
 #else
 
-// A value, or why there is none.
-template <class T> class [[nodiscard]] result {
+namespace detail {
+// What all results have.
+template <class T> class result_base {
   public:
-    result(T value) : all_(std::in_place_index<0>, std::move(value)) {}
-    result(sam2::error e) : all_(std::in_place_index<1>, std::move(e)) {}
-    explicit operator bool() const { return all_.index() == 0; }
-    // Only where there is one.
-    T& operator*() & { return *std::get_if<0>(&all_); }
-    T&& operator*() && { return std::move(*std::get_if<0>(&all_)); }
-    T* operator->() { return std::get_if<0>(&all_); }
-    const sam2::error& error() const { return *std::get_if<1>(&all_); }
+    bool has_value() const noexcept { return all_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+    // Only of one that failed.
+    const sam2::error& error() const {
+        if (has_value()) misread({SAM2_ERROR_INVALID_ARGUMENT, "the error of a sam2::result that has a value"});
+        return *std::get_if<1>(&all_);
+    }
+
+  protected:
+    using either = std::variant<T, sam2::error>;
+    explicit result_base(either all) : all_(std::move(all)) {}
+    void check() const {
+        if (has_value()) return;
+        sam2::error e = error();
+        e.message = "the value of a sam2::result that failed: " + e.message;
+        misread(std::move(e));
+    }
+    either all_;
+};
+}  // namespace detail
+
+// A value, or why there is none. Whoever reads the value of one that failed gets a sam2::failure thrown; or, where the
+// compiler's exceptions are off, the program says why and aborts.
+template <class T> class [[nodiscard]] result : public detail::result_base<T> {
+  public:
+    using value_type = T;
+    result(T value) : base(typename base::either(std::in_place_index<0>, std::move(value))) {}
+    result(sam2::error e) : base(typename base::either(std::in_place_index<1>, std::move(e))) {}
+    T& value() & { return this->check(), *std::get_if<0>(&this->all_); }
+    const T& value() const& { return this->check(), *std::get_if<0>(&this->all_); }
+    T&& value() && { return std::move(value()); }
+    T& operator*() & { return value(); }
+    const T& operator*() const& { return value(); }
+    T&& operator*() && { return std::move(value()); }
+    T* operator->() { return &value(); }
+    const T* operator->() const { return &value(); }
+    template <class U> T value_or(U&& other) && {
+        return this->has_value() ? std::move(value()) : static_cast<T>(std::forward<U>(other));
+    }
 
   private:
-    std::variant<T, sam2::error> all_;
+    using base = detail::result_base<T>;
 };
 
-template <> class [[nodiscard]] result<void> {
+template <> class [[nodiscard]] result<void> : public detail::result_base<std::monostate> {
   public:
-    result() = default;
-    result(sam2::error e) : error_(std::move(e)) {}
-    explicit operator bool() const { return !error_; }
-    const sam2::error& error() const { return *error_; }
-
-  private:
-    std::optional<sam2::error> error_;
+    using value_type = void;
+    result() : result_base(either()) {}
+    result(sam2::error e) : result_base(either(std::in_place_index<1>, std::move(e))) {}
+    void value() const { check(); }
+    void operator*() const { check(); }
 };
 
 namespace detail {
 template <class T, class F> result<T> give(sam2_status status, F value) {
-    if (status != SAM2_OK) return error{status, sam2_last_error()};
+    if (status != SAM2_OK) return last_error(status);
     if constexpr (std::is_void_v<T>)
         return {};
     else
@@ -120,6 +201,45 @@ template <class T> result<T> wrong(const char* what) {
 inline result<void> done(sam2_status status) {
     return give<void>(status, [] {});
 }
+
+// Nothing may be thrown through the library: what a callback throws is held while the call ends.
+class guard {
+  public:
+    // What `work` returns to the library: 0 to go on. Once something was thrown it is not called.
+    template <class F> std::int32_t run(F work) {
+#if SAM2_CPP_UNWINDS_
+        if (thrown_) return 1;
+        try {
+            return work();
+        } catch (...) {
+            thrown_ = std::current_exception();
+            return 1;
+        }
+#else
+        return work();
+#endif
+    }
+    // After the call: throws what is held.
+    void release() const {
+#if SAM2_CPP_UNWINDS_
+        if (thrown_) std::rethrow_exception(thrown_);
+#endif
+    }
+
+  private:
+#if SAM2_CPP_UNWINDS_
+    std::exception_ptr thrown_ = nullptr;
+#endif
+};
+
+// What a callback of the library makes, and whoever throws meanwhile.
+template <class T> struct kept {
+    T value{};
+    guard held{};
+};
+template <> struct kept<void> {
+    guard held{};
+};
 
 // A handle that is destroyed once.
 template <class T, sam2_status (*Destroy)(T*)> class handle {
@@ -218,8 +338,13 @@ struct box {
 struct prompt {
     std::vector<point> points;
     std::optional<sam2::box> box;
-    span<const float> mask_input;  // (mask_side, mask_side), or empty; pictures only
+    span<const float> mask_input;  // logits of an earlier mask, (mask_side, mask_side), or empty; pictures only
     std::uint32_t image = 0;       // which picture of a batch it is for
+    // A mask of the picture in place of `mask_input`, (mask_height, mask_width), of any size: not 0 on the object; or empty.
+    span<const std::uint8_t> mask;
+    std::uint32_t mask_width = 0, mask_height = 0;
+    // Without points, an empty list of points is given, as the reference's point_coords of shape (0, 2).
+    bool pad_points = false;
 };
 
 namespace detail {
@@ -238,6 +363,9 @@ class flat_prompt {
         c.box_ = box_.empty() ? nullptr : box_.data();
         c.mask_input = p.mask_input.size() ? p.mask_input.data() : nullptr;
         c.image = p.image;
+        c.pad_points = p.pad_points;
+        c.mask = p.mask.size() ? p.mask.data() : nullptr;
+        c.mask_width = p.mask_width, c.mask_height = p.mask_height;
     }
     sam2_prompt c;
 
@@ -256,18 +384,42 @@ struct prediction {
     std::vector<float> object_scores;    // (prompts)
 };
 
-// A call that goes on while its caller does something else. Destroyed, it waits for the end.
-class job : public detail::handle<sam2_job, sam2_job_destroy> {
+// A call that goes on while its caller does something else, and what it makes. Destroyed, it waits for the end.
+template <class T = void> class job {
   public:
-    using handle::handle;
+    // Of a job of the library whose callbacks write to `out`.
+    job(sam2_job* p, std::unique_ptr<detail::kept<T>> out) : out_(std::move(out)), handle_(p) {}
+    job(job&&) noexcept = default;
+    job& operator=(job&& other) noexcept {
+        std::swap(out_, other.out_), std::swap(handle_, other.handle_);
+        return *this;
+    }
 
     // Waits at most so long; whether it has ended. A failure of the call is one here.
     result<bool> wait(std::uint64_t milliseconds = SAM2_WAIT_FOREVER) const {
-        sam2_status how = SAM2_OK;
-        auto status = sam2_job_wait(get(), milliseconds, &how);
-        if (status == SAM2_ERROR_BUSY) return false;
-        return detail::give<bool>(status == SAM2_OK ? how : status, [] { return true; });
+        auto how = ended(milliseconds);
+        if (how == SAM2_ERROR_BUSY) return false;
+        return detail::give<bool>(how, [] { return true; });
     }
+    // Waits for the end, and hands over what was made, once.
+    result<T> get() {
+        return detail::give<T>(ended(SAM2_WAIT_FOREVER), [&] {
+            if constexpr (!std::is_void_v<T>) return std::move(out_->value);
+        });
+    }
+
+  private:
+    // How it ended, and what its callbacks threw; SAM2_ERROR_BUSY: it has not.
+    sam2_status ended(std::uint64_t milliseconds) const {
+        sam2_status how = SAM2_OK;
+        auto status = sam2_job_wait(handle_.get(), milliseconds, &how);
+        if (status != SAM2_OK) return status;
+        out_->held.release();
+        return how;
+    }
+    // Destroyed after the handle, whose end waits for the job.
+    std::unique_ptr<detail::kept<T>> out_;
+    detail::handle<sam2_job, sam2_job_destroy> handle_;
 };
 
 // A tensor of DLPack's, which is deleted by its own deleter: include dlpack.h before this header to look into it.
@@ -358,16 +510,20 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     result<void> set_image(const sam2_image& image) { return set_image_batch({&image, 1}); }
     // Several pictures, of any sizes; a prompt says by its `image` which it is for.
     result<void> set_image_batch(span<const sam2_image> images) {
+        auto pixels = sizes(images);
         auto status = sam2_image_predictor_set_image_batch(get(), images.data(), images.size());
-        if (status == SAM2_OK) set(images);
+        if (status == SAM2_OK) pixels_ = std::move(pixels);
         return detail::done(status);
     }
     // As a job: the pictures are there until it has ended.
-    result<job> set_image_async(span<const sam2_image> images) {
+    result<job<>> set_image_async(span<const sam2_image> images) {
+        // Nothing is allocated once the job goes on.
+        auto pixels = sizes(images);
+        auto out = std::make_unique<detail::kept<void>>();
         sam2_job* j = nullptr;
         auto status = sam2_image_predictor_set_image_async(get(), images.data(), images.size(), nullptr, nullptr, &j);
-        if (status == SAM2_OK) set(images);
-        return detail::give<job>(status, [&] { return job(j); });
+        if (status == SAM2_OK) pixels_ = std::move(pixels);
+        return detail::give<job<>>(status, [&] { return job<>(j, std::move(out)); });
     }
     result<void> reset() { return detail::done(sam2_image_predictor_reset(get())); }
     // (channels, height, width) of SAM2_FEATURE_...
@@ -405,8 +561,21 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
 #endif
         return found;
     }
+    result<prediction> predict(std::initializer_list<prompt> prompts, bool multimask = true) {
+        return predict(span<const prompt>(prompts.begin(), prompts.size()), multimask);
+    }
+    result<prediction> predict(const prompt& said, bool multimask = true) {
+        return predict(span<const prompt>(&said, 1), multimask);
+    }
     // As predict, with the masks in a buffer, which may be in a GPU's memory, or of another kind.
     result<prediction> predict_into(span<const prompt> prompts, const sam2_mask_buffer& buffer, bool multimask = true) {
+        for (const prompt& p : prompts) {
+            if (p.mask_input.size() && p.mask_input.size() != mask_side_ * mask_side_)
+                return detail::wrong<prediction>(
+                    "mask_input: logits of an earlier mask, (mask_side, mask_side), are expected; a mask of the picture is `mask`");
+            if (p.mask.size() != std::size_t(p.mask_width) * p.mask_height)
+                return detail::wrong<prediction>("mask: mask_width times mask_height bytes are expected");
+        }
         prediction out;
         out.n = multimask ? 3 : 1;
         std::vector<detail::flat_prompt> flat(prompts.begin(), prompts.end());
@@ -424,9 +593,10 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
 
   private:
     image_predictor(sam2_image_predictor* p, std::size_t mask_side) : handle(p), mask_side_(mask_side) {}
-    void set(span<const sam2_image> images) {
-        pixels_.clear();
-        for (const sam2_image& i : images) pixels_.push_back(std::size_t(i.width) * i.height);
+    static std::vector<std::size_t> sizes(span<const sam2_image> images) {
+        std::vector<std::size_t> pixels;
+        for (const sam2_image& i : images) pixels.push_back(std::size_t(i.width) * i.height);
+        return pixels;
     }
     std::size_t mask_side_;
     std::vector<std::size_t> pixels_;
@@ -481,16 +651,12 @@ class automatic_mask_generator
         return detail::give<std::vector<automatic_mask>>(status, [&] { return std::move(s.found.masks); });
     }
     // The best of what is found in so many milliseconds, or until `progress(points, of, masks)` returns false: it is told after
-    // every batch of points how many were looked at, of how many, and the masks found so far. What it throws comes out of
-    // this call.
+    // every batch of points how many were looked at, of how many, and the masks found so far.
     template <class F>
     result<automatic_masks> generate_until(
         const sam2_image& image, F progress, std::uint64_t milliseconds = SAM2_WAIT_FOREVER) {
         search<F> s{progress};
         auto status = s.run(get(), image, milliseconds);
-#ifdef SAM2_CPP_EXCEPTIONS
-        if (s.thrown) std::rethrow_exception(s.thrown);
-#endif
         return detail::give<automatic_masks>(status, [&] { return std::move(s.found); });
     }
 
@@ -498,35 +664,29 @@ class automatic_mask_generator
     template <class F> struct search {
         F& progress;
         automatic_masks found = {};
-#ifdef SAM2_CPP_EXCEPTIONS
-        std::exception_ptr thrown = nullptr;
+        detail::guard held = {};
+
         static std::int32_t on_the_way(void* user, std::uint64_t points, std::uint64_t of, std::uint64_t masks) {
             auto* s = static_cast<search*>(user);
-            try {
-                return !s->progress(points, of, masks);
-            } catch (...) {
-                s->thrown = std::current_exception();
-                return 1;
-            }
+            return s->held.run([&] { return !s->progress(points, of, masks); });
         }
-#else
-        static std::int32_t on_the_way(void* user, std::uint64_t points, std::uint64_t of, std::uint64_t masks) {
-            return !static_cast<search*>(user)->progress(points, of, masks);
-        }
-#endif
         static std::int32_t keep(void* user, const sam2_automatic_mask* m) {
+            auto* s = static_cast<search*>(user);
+            return s->held.run([&] { return s->found.masks.push_back(copy(*m)), 0; });
+        }
+        static automatic_mask copy(const sam2_automatic_mask& m) {
             automatic_mask out;
-            out.width = m->width, out.height = m->height, out.area = m->area, out.rle = m->rle;
-            out.predicted_iou = m->predicted_iou, out.stability_score = m->stability_score;
-            for (std::size_t i = 0; i < 4; i++) out.bbox[i] = m->bbox[i], out.crop_box[i] = m->crop_box[i];
-            out.point_coords = {m->point_coords[0], m->point_coords[1]};
-            static_cast<search*>(user)->found.masks.push_back(std::move(out));
-            return 0;
+            out.width = m.width, out.height = m.height, out.area = m.area, out.rle = m.rle;
+            out.predicted_iou = m.predicted_iou, out.stability_score = m.stability_score;
+            for (std::size_t i = 0; i < 4; i++) out.bbox[i] = m.bbox[i], out.crop_box[i] = m.crop_box[i];
+            out.point_coords = {m.point_coords[0], m.point_coords[1]};
+            return out;
         }
         sam2_status run(sam2_automatic_mask_generator* g, const sam2_image& image, std::uint64_t milliseconds) {
             std::int32_t complete = 0;
             auto status =
                 sam2_automatic_mask_generator_generate(g, &image, milliseconds, on_the_way, keep, this, &complete);
+            held.release();
             found.complete = complete != 0;
             return status;
         }
@@ -570,42 +730,40 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     result<frame_masks> add_new_points_or_box(
         std::uint64_t frame_idx, std::int64_t object_id, const prompt& said, std::uint32_t flags = 0,
         const sam2_mask_buffer* masks = nullptr) {
-        frame_masks out;
+        if (said.mask.size()) return detail::wrong<frame_masks>("a mask is given by add_new_mask");
         detail::flat_prompt flat(said);
-        auto status =
-            sam2_video_predictor_add_new_points_or_box(get(), frame_idx, object_id, &flat.c, flags, masks, keep, &out);
-        return detail::give<frame_masks>(status, [&] { return std::move(out); });
+        return one([&](sam2_frame_callback each, void* user) {
+            return sam2_video_predictor_add_new_points_or_box(
+                get(), frame_idx, object_id, &flat.c, flags, masks, each, user);
+        });
     }
     result<frame_masks> add_new_mask(
         std::uint64_t frame_idx, std::int64_t object_id, const std::uint8_t* mask, std::uint32_t width, std::uint32_t height,
         const sam2_mask_buffer* masks = nullptr) {
-        frame_masks out;
-        auto status =
-            sam2_video_predictor_add_new_mask(get(), frame_idx, object_id, mask, width, height, masks, keep, &out);
-        return detail::give<frame_masks>(status, [&] { return std::move(out); });
+        return one([&](sam2_frame_callback each, void* user) {
+            return sam2_video_predictor_add_new_mask(
+                get(), frame_idx, object_id, mask, width, height, masks, each, user);
+        });
     }
     result<frame_masks> clear_all_prompts_in_frame(
         std::uint64_t frame_idx, std::int64_t object_id, const sam2_mask_buffer* masks = nullptr) {
-        frame_masks out;
-        auto status = sam2_video_predictor_clear_all_prompts_in_frame(get(), frame_idx, object_id, masks, keep, &out);
-        return detail::give<frame_masks>(status, [&] { return std::move(out); });
+        return one([&](sam2_frame_callback each, void* user) {
+            return sam2_video_predictor_clear_all_prompts_in_frame(get(), frame_idx, object_id, masks, each, user);
+        });
     }
     result<void> remove_object(std::int64_t object_id) {
         return detail::done(sam2_video_predictor_remove_object(get(), object_id));
     }
     result<void> reset_state() { return detail::done(sam2_video_predictor_reset_state(get())); }
 
-    // `each(frame)` gets the masks frame by frame and returns whether to go on; ending so is no error. What it throws comes
-    // out of this call.
+    // `each(frame)` gets the masks frame by frame and returns whether to go on; ending so is no error.
     template <class F>
     result<void> propagate_in_video(
         F each, std::int64_t start = -1, std::int64_t count = -1, bool reverse = false,
         const sam2_mask_buffer* masks = nullptr) {
         visit<F> v{each};
         auto status = sam2_video_predictor_propagate_in_video(get(), start, count, reverse, masks, visit<F>::call, &v);
-#ifdef SAM2_CPP_EXCEPTIONS
-        if (v.thrown) std::rethrow_exception(v.thrown);
-#endif
+        v.held.release();
         return detail::done(v.ended && status == SAM2_ERROR_CANCELLED ? SAM2_OK : status);
     }
     // Ends a propagation in progress, from another thread.
@@ -613,26 +771,29 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
 
     // The next frame of a stream; `masks`: a buffer for its masks, which may be in a GPU's memory.
     result<frame_masks> push_frame(const sam2_image& image, const sam2_mask_buffer* masks = nullptr) {
-        frame_masks out;
-        auto status = sam2_video_predictor_push_frame(get(), &image, masks, keep, &out);
-        return detail::give<frame_masks>(status, [&] { return std::move(out); });
+        return one([&](sam2_frame_callback each, void* user) {
+            return sam2_video_predictor_push_frame(get(), &image, masks, each, user);
+        });
     }
-    // As a job: picture, buffer and `out`, where what is found goes, are there until it has ended.
-    result<job> push_frame_async(const sam2_image& image, frame_masks& out, const sam2_mask_buffer* masks = nullptr) {
+    // As a job, which has what is found: picture and buffer are there until it has ended.
+    result<job<frame_masks>> push_frame_async(const sam2_image& image, const sam2_mask_buffer* masks = nullptr) {
+        auto out = std::make_unique<detail::kept<frame_masks>>();
         sam2_job* j = nullptr;
-        auto status = sam2_video_predictor_push_frame_async(get(), &image, masks, keep, nullptr, &out, &j);
-        return detail::give<job>(status, [&] { return job(j); });
+        auto status = sam2_video_predictor_push_frame_async(get(), &image, masks, keep, nullptr, out.get(), &j);
+        return detail::give<job<frame_masks>>(status, [&] { return job<frame_masks>(j, std::move(out)); });
     }
     // Frames of several cameras: videos[i] gets images[i].
     static result<std::vector<frame_masks>> push_frames(span<video_predictor* const> videos, span<const sam2_image> images) {
         if (videos.size() != images.size()) return detail::wrong<std::vector<frame_masks>>("a picture for each video");
+        std::vector<detail::kept<frame_masks>> all(videos.size());
         std::vector<frame_masks> out(videos.size());
         std::vector<sam2_push> pushes(videos.size(), SAM2_PUSH_INIT);
         for (std::size_t i = 0; i < videos.size(); i++) {
             pushes[i].video = videos[i]->get(), pushes[i].image = &images[i];
-            pushes[i].each = keep, pushes[i].user = &out[i];
+            pushes[i].each = keep, pushes[i].user = &all[i];
         }
         auto status = sam2_push_frames(pushes.data(), pushes.size());
+        for (std::size_t i = 0; i < all.size(); i++) all[i].held.release(), out[i] = std::move(all[i].value);
         return detail::give<std::vector<frame_masks>>(status, [&] { return std::move(out); });
     }
     // Allocates, and does what is done once, before the first frame.
@@ -651,14 +812,15 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
         return detail::give<sam2_video_info>(sam2_video_predictor_get_info(get(), &info), [&] { return info; });
     }
     result<std::vector<std::uint8_t>> save_state() const {
-        std::vector<std::uint8_t> out;
+        using bytes = detail::kept<std::vector<std::uint8_t>>;
+        bytes out;
         auto append = [](void* user, const std::uint8_t* data, std::size_t size) -> std::int32_t {
-            auto* to = static_cast<std::vector<std::uint8_t>*>(user);
-            to->insert(to->end(), data, data + size);
-            return 0;
+            auto* to = static_cast<bytes*>(user);
+            return to->held.run([&] { return to->value.insert(to->value.end(), data, data + size), 0; });
         };
         auto status = sam2_video_predictor_save_state(get(), append, &out);
-        return detail::give<std::vector<std::uint8_t>>(status, [&] { return std::move(out); });
+        out.held.release();
+        return detail::give<std::vector<std::uint8_t>>(status, [&] { return std::move(out.value); });
     }
     result<void> load_state(span<const std::uint8_t> state) {
         return detail::done(sam2_video_predictor_load_state(get(), state.data(), state.size()));
@@ -681,33 +843,32 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
         return out;
     }
     static std::int32_t keep(void* user, const sam2_frame* f) {
-        *static_cast<frame_masks*>(user) = copy(*f);
-        return 0;
+        auto* to = static_cast<detail::kept<frame_masks>*>(user);
+        return to->held.run([&] { return to->value = copy(*f), 0; });
+    }
+    // A call that shows one frame.
+    template <class F> static result<frame_masks> one(F call) {
+        detail::kept<frame_masks> out;
+        auto status = call(keep, &out);
+        out.held.release();
+        return detail::give<frame_masks>(status, [&] { return std::move(out.value); });
     }
     template <class F> struct visit {
         F& each;
         bool ended = false;
-#ifdef SAM2_CPP_EXCEPTIONS
-        std::exception_ptr thrown = nullptr;
+        detail::guard held = {};
+
         static std::int32_t call(void* user, const sam2_frame* f) {
             auto* v = static_cast<visit*>(user);
-            try {
-                v->ended = !v->each(copy(*f));
-            } catch (...) {
-                v->thrown = std::current_exception(), v->ended = true;
-            }
-            return v->ended;
+            return v->held.run([&] { return v->ended = !v->each(copy(*f)); });
         }
-#else
-        static std::int32_t call(void* user, const sam2_frame* f) {
-            auto* v = static_cast<visit*>(user);
-            v->ended = !v->each(copy(*f));
-            return v->ended;
-        }
-#endif
     };
 };
 
+}  // namespace SAM2_CPP_FORM_
 }  // namespace sam2
+
+#undef SAM2_CPP_UNWINDS_
+#undef SAM2_CPP_FORM_
 
 #endif

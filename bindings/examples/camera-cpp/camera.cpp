@@ -71,9 +71,9 @@ static void run(const options& o) {
             found = video.add_new_points_or_box(0, 1, click, 0, &buffer);
             more = frames->next(following);
         } else {
-            auto job = video.push_frame_async(current.image, found, &buffer);
+            auto job = video.push_frame_async(current.image, &buffer);
             more = frames->next(following);
-            job.wait();
+            found = job.get();
         }
         tell(found, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
         char name[32];

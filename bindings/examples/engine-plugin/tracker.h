@@ -13,6 +13,10 @@
 #define TRACKER_API __attribute__((visibility("default")))
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct tracker tracker;
 
 typedef struct {
@@ -41,5 +45,9 @@ TRACKER_API int32_t tracker_poll(tracker *t, tracker_result *result, uint8_t *ma
 
 /* What went wrong in the last call that failed. */
 TRACKER_API const char *tracker_error(const tracker *t);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

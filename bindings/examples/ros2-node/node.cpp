@@ -1,12 +1,12 @@
-// A node: pictures on `image` and a click on `click` in, a mask on `mask` and the box around it on `region` out.
+// A node: pictures on `image` and clicks in pixels on `click` in, a mask on `mask` and the box around it on `region` out.
 #include "sam2_ros.hpp"
 
-#include <geometry_msgs/msg/point_stamped.hpp>
+#include <geometry_msgs/msg/point.hpp>
 #include <rclcpp/rclcpp.hpp>
 #include <sensor_msgs/msg/image.hpp>
 #include <sensor_msgs/msg/region_of_interest.hpp>
 
-using geometry_msgs::msg::PointStamped;
+using geometry_msgs::msg::Point;
 using sensor_msgs::msg::Image;
 using sensor_msgs::msg::RegionOfInterest;
 
@@ -15,10 +15,12 @@ class Sam2Node : public rclcpp::Node {
     explicit Sam2Node(sam2::model model) : Node("sam2"), tracker_(std::move(model)) {
         mask_ = create_publisher<Image>("mask", 1);
         region_ = create_publisher<RegionOfInterest>("region", 1);
-        // One picture waits at most: those that come while one is tracked are left out.
-        image_ = create_subscription<Image>("image", 1, [this](Image::ConstSharedPtr m) { on_image(*m); });
-        click_ = create_subscription<PointStamped>("click", 1, [this](PointStamped::ConstSharedPtr m) {
-            tracker_.click(static_cast<float>(m->point.x), static_cast<float>(m->point.y));
+        // As cameras publish, and such that reliable publishers match too. One picture waits at most: those that come while
+        // one is tracked are left out.
+        auto qos = rclcpp::SensorDataQoS().keep_last(1);
+        image_ = create_subscription<Image>("image", qos, [this](Image::ConstSharedPtr m) { on_image(*m); });
+        click_ = create_subscription<Point>("click", 1, [this](Point::ConstSharedPtr m) {
+            tracker_.click(static_cast<float>(m->x), static_cast<float>(m->y));
         });
     }
 
@@ -48,7 +50,7 @@ class Sam2Node : public rclcpp::Node {
     rclcpp::Publisher<Image>::SharedPtr mask_;
     rclcpp::Publisher<RegionOfInterest>::SharedPtr region_;
     rclcpp::Subscription<Image>::SharedPtr image_;
-    rclcpp::Subscription<PointStamped>::SharedPtr click_;
+    rclcpp::Subscription<Point>::SharedPtr click_;
 };
 
 int main(int argc, char** argv) {

@@ -9,7 +9,8 @@ from pathlib import Path
 from ._errors import raised
 
 VERSION = 0
-FORMATS = ("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy")
+FORMATS = ("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy", "rgb8_planar")
+FORMATS += ("rgb_f16", "rgb_f16_planar", "rgb_bf16", "rgb_bf16_planar")
 MATRICES = ("bt709", "bt601")
 MASKS = ("binary", "logits", "bits", "labels")
 DEVICES = ("auto", "cpu", "cuda")
@@ -28,11 +29,27 @@ _TYPES = {
 }  # fmt: skip
 
 
+_RANGES = {"u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1), "u64": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}
+_RANGES["size"] = _RANGES["u64"]
+_KINDS = {_TYPES[kind]: kind for kind in _RANGES}
+
+
+def whole(value, name, kind="i64"):
+    """A number for an integer of the library: any whole number in its range, also as a float or a number of numpy's."""
+    low, high = _RANGES[kind]
+    number = int(value)
+    if number != value or not low <= number <= high:
+        raise ValueError(f"{name} is {value!r}; a whole number from {low} to {high} is expected")
+    return number
+
+
 class Sized(c.Structure):
     """A struct that begins with its size; the rest is 0 where nothing is said."""
 
     def __init__(self, **values):
-        super().__init__(struct_size=c.sizeof(self), **values)
+        kinds = {name: _KINDS.get(kind) for name, kind in self._fields_}
+        fitting = {name: whole(v, name, kinds[name]) if kinds[name] else v for name, v in values.items()}
+        super().__init__(struct_size=c.sizeof(self), **fitting)
 
 
 def _fields(text):
@@ -85,7 +102,9 @@ class ImagePredictorInfo(Sized):
 
 
 class Prompt(Sized):
-    _fields_ = _fields("num_points:u32 points:p labels:p box_:p mask_input:p image:u32 reserved:u32")
+    _fields_ = _fields(
+        "num_points:u32 points:p labels:p box_:p mask_input:p image:u32 pad_points:i32 mask:p mask_width:u32 mask_height:u32"
+    )
 
 
 class ModelOptions(Sized):
@@ -169,6 +188,7 @@ SIGNATURES = """
     video_predictor_load_state p s size
     video_predictor_add_new_points_or_box p u64 i64 p u32 p p p
     video_predictor_add_new_mask p u64 i64 p u32 u32 p p p
+    video_predictor_add_new_mask_f32 p u64 i64 p u32 u32 p p p
     video_predictor_clear_all_prompts_in_frame p u64 i64 p p p
     video_predictor_remove_object p i64
     video_predictor_reset_state p
@@ -191,20 +211,41 @@ def _load():
         raise ImportError(f"{name} has version {library.sam2_abi_version()} of the interface, not {VERSION}")
     for text in ("last_error", "version", "build_info"):
         getattr(library, "sam2_" + text).restype = c.c_char_p
-    for line in SIGNATURES.split("\n"):
-        for name, *kinds in [line.split()] if line.strip() else []:
-            getattr(library, "sam2_" + name).argtypes = [_TYPES[kind] for kind in kinds]
+    library.sam2_last_errno.restype = c.c_int32
+    for name, kinds in _ARGUMENTS.items():
+        getattr(library, "sam2_" + name).argtypes = [_TYPES[kind] for kind in kinds]
     return library
 
 
+_ARGUMENTS = {name: kinds for name, *kinds in (line.split() for line in SIGNATURES.strip().split("\n"))}
 lib = _load()
 
 
 def call(function, *arguments):
     """Makes a call by its name, without `sam2_`; raises a Sam2Error where it fails."""
-    status = getattr(lib, "sam2_" + function)(*arguments)
+    kinds = zip(_ARGUMENTS[function], arguments)
+    fitting = [whole(value, f"an argument of {function}", kind) if kind in _RANGES else value for kind, value in kinds]
+    status = getattr(lib, "sam2_" + function)(*fitting)
     if status:
-        raise raised(status, lib.sam2_last_error().decode(errors="replace"))
+        raise raised(status, lib.sam2_last_error().decode(errors="replace"), lib.sam2_last_errno())
+
+
+class Held:
+    """What a callback raises, which the library cannot pass on: it is held while the call ends, and raised after it."""
+
+    error = None
+
+    def run(self, function, *arguments):
+        """What a callback returns to the library: that of the function, or 1, which ends the call."""
+        try:
+            return function(*arguments)
+        except BaseException as error:
+            self.error = error
+            return 1
+
+    def release(self):
+        if self.error is not None:
+            raise self.error
 
 
 def aside(function):
@@ -234,7 +275,17 @@ def aside(function):
     return value
 
 
-class Handle:
+class Owner:
+    """Something that owns what is freed once, and so cannot be copied."""
+
+    _instead = "make another one of the same model"
+
+    def __reduce_ex__(self, _):
+        what = type(self).__name__
+        raise TypeError(f"a {what} owns memory of the library and cannot be copied or pickled: {self._instead}")
+
+
+class Handle(Owner):
     """Something of the library's that is destroyed once: by close, at the end of a `with`, or with its last reference."""
 
     _kind = ""

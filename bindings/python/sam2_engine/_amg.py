@@ -50,9 +50,10 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
             points_per_batch=points_per_batch,
             crop_n_layers=crop_n_layers,
             crop_n_points_downscale_factor=crop_n_points_downscale_factor,
-            min_mask_region_area=min_mask_region_area,
-            use_m2m=use_m2m,
-            multimask_output=multimask_output,
+            # As an area in pixels it counts up to the whole number below.
+            min_mask_region_area=int(max(min_mask_region_area, 0)),
+            use_m2m=bool(use_m2m),
+            multimask_output=bool(multimask_output),
             pred_iou_thresh=pred_iou_thresh,
             stability_score_thresh=stability_score_thresh,
             stability_score_offset=stability_score_offset,
@@ -73,9 +74,9 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         returns whether to go on. seconds: how long to look, at most. Both give the best of what was found so far.
         """
         struct, keep = picture(image, **how)
-        found, raised = [], []
+        found, held = [], abi.Held()
 
-        def each(_, mask):
+        def keep_mask(mask):
             m = mask.contents
             record = {
                 "segmentation": self._segmentation(c.string_at(m.rle).decode(), m.height, m.width),
@@ -89,20 +90,18 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
             found.append(record)
             return 0
 
-        def on_the_way(_, points, of, masks):
-            try:
-                return 0 if progress is None or progress(points, of, masks) else 1
-            except BaseException as error:
-                raised.append(error)
-                return 1
+        def each(_, mask):
+            return held.run(keep_mask, mask)
+
+        def on_the_way(_, *numbers):
+            return held.run(lambda: 0 if progress is None or progress(*numbers) else 1)
 
         limit = abi.WAIT_FOREVER if seconds is None else int(seconds * 1000)
         callbacks = (abi.ProgressCallback(on_the_way), abi.AutomaticMaskCallback(each))
         work = ("automatic_mask_generator_generate", self._h, c.byref(struct), limit, *callbacks, None, None)
         abi.aside(lambda: abi.call(*work))
         del keep
-        if raised:
-            raise raised[0]
+        held.release()
         return found
 
     def _segmentation(self, text, height, width):

@@ -2,6 +2,8 @@
 
 import ctypes as c
 
+import numpy as np
+
 from . import _abi as abi
 
 _NAME = b"dltensor_versioned"
@@ -15,6 +17,19 @@ _api.PyCapsule_New.argtypes, _api.PyCapsule_New.restype = [c.c_void_p, c.c_char_
 _api.Py_IncRef.argtypes, _api.Py_IncRef.restype = [c.py_object], None
 
 
+def is_tensor(value):
+    """Whether it is a tensor of another library than numpy."""
+    return hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray)
+
+
+def on_host(tensor):
+    """The values of a tensor as an array of numpy's, which has no bfloat16: they become float32."""
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+        return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
+    return np.from_dlpack(tensor)
+
+
 class Borrowed:
     """A tensor of somebody else's, there as long as this is.
 
@@ -26,6 +41,8 @@ class Borrowed:
             # The library's own, which is asked for without giving it away.
             self._kept, self.managed, self.on_gpu, self.stream = owner, owner.managed, owner.memory == abi.CUDA, stream
             return
+        # PyTorch lends none that requires a gradient.
+        owner = owner.detach() if hasattr(owner, "detach") else owner
         self.on_gpu = int(owner.__dlpack_device__()[0]) not in _ON_HOST
         self.stream = stream
         # 1 is the default stream: what its owner does with the tensor comes before what is enqueued there.
@@ -58,8 +75,10 @@ def _forgotten(capsule, api=_api, name=_NAME, delete=_delete):
 _api.Py_IncRef(_forgotten)
 
 
-class Tensor:
+class Tensor(abi.Owner):
     """A tensor of the library's for masks; made by `Model.empty`, and taken over once by `from_dlpack` of another library."""
+
+    _instead = "hand it over by from_dlpack, and copy there"
 
     def __init__(self, model, shape, kind, on_gpu):
         self.shape, self.memory = tuple(int(n) for n in shape), abi.CUDA if on_gpu else abi.HOST

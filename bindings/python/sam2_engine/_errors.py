@@ -1,4 +1,6 @@
-"""How calls fail: an exception per status of sam2.h."""
+"""How calls fail: an exception per status of sam2.h, and of files, per exception of Python's."""
+
+from errno import EACCES, EISDIR, ENOENT, ENOTDIR, EPERM
 
 
 class Sam2Error(Exception):
@@ -26,9 +28,28 @@ class Busy(Sam2Error):
 
 
 class FileError(Sam2Error, OSError):
-    """A file cannot be opened, read or written, or is damaged."""
+    """A file cannot be opened, read or written, or is damaged. `errno` is the system's number, where it refused."""
 
     status = 4
+
+    def __str__(self):
+        return self.strerror or super().__str__()
+
+
+class FileMissing(FileError, FileNotFoundError):
+    """There is no such file or folder."""
+
+
+class FileForbidden(FileError, PermissionError):
+    """A file or folder may not be read or written."""
+
+
+class FileIsFolder(FileError, IsADirectoryError):
+    """A folder is where a file is expected."""
+
+
+class FileIsNoFolder(FileError, NotADirectoryError):
+    """A file is where a folder is expected."""
 
 
 class ModelError(Sam2Error):
@@ -64,6 +85,11 @@ class InternalError(Sam2Error):
 _BY_STATUS = {kind.status: kind for kind in Sam2Error.__subclasses__()}
 
 
-def raised(status, message):
-    """The exception for a status."""
+_FILES = {ENOENT: FileMissing, EACCES: FileForbidden, EPERM: FileForbidden, EISDIR: FileIsFolder, ENOTDIR: FileIsNoFolder}
+
+
+def raised(status, message, errno=0):
+    """The exception for a status, and the system's number where it refused a file."""
+    if status == FileError.status and errno:
+        return _FILES.get(errno, FileError)(errno, message)
     return _BY_STATUS.get(status, InternalError)(message)

@@ -5,7 +5,7 @@ import ctypes as c
 import numpy as np
 
 from . import _abi as abi
-from ._arrays import mask_buffer, picture, pointer, prompt
+from ._arrays import array_of, boxes_of, logits_of, mask_buffer, masks_given, picture, pointer, prompt
 
 
 class SAM2ImagePredictor(abi.Handle):
@@ -61,19 +61,23 @@ class SAM2ImagePredictor(abi.Handle):
         normalize_coords=True,
         out=None,
         stream=0,
+        mask=None,
     ):
         """Masks (n, height, width) as bool, or logits as float32; predicted IoUs (n); low-resolution logits (n, side, side),
         side being the model's `mask_side`. n is 3, or 1 without multimask_output.
 
-        box: (4). Prompts of several objects are points (objects, points, 2) with labels (objects, points), boxes (objects, 4),
-        masks (objects, 1, side, side); results then are (objects, n, ...). normalize_coords: coordinates are pixels, else 0..1.
+        box: (4) or (2, 2): left, top, right, bottom. mask_input: logits of an earlier call, (1, side, side). mask: a mask of
+        the picture in place of these, (height, width) of any size, not 0 on the object. Prompts of several objects are points
+        (objects, points, 2) with labels (objects, points), boxes (objects, 4), logits (objects, 1, side, side), masks (objects,
+        height, width); results then are (objects, n, ...). No points, of shape (0, 2), differ from None as in the reference:
+        its padding point is added. normalize_coords: coordinates are pixels, else 0..1.
         out: where the masks go instead, uint8, bool, float32 (logits) or uint16 (one map of labels), an array or a tensor
         that has __dlpack__, which may be in the memory of the model's GPU, used on a CUDA stream; it is returned.
         """
         sizes = self._sizes()
         if len(sizes) > 1:
             raise ValueError("several pictures are set: call predict_batch")
-        entry = (point_coords, point_labels, box, mask_input)
+        entry = (point_coords, point_labels, box, mask_input, mask)
         found = self._predict(sizes, [entry], multimask_output, return_logits, normalize_coords, out, stream)
         return tuple(of_pictures[0] for of_pictures in found)
 
@@ -86,10 +90,11 @@ class SAM2ImagePredictor(abi.Handle):
         multimask_output=True,
         return_logits=False,
         normalize_coords=True,
+        mask_batch=None,
     ):
         """As `predict` of every picture that is set: lists with an entry for each, in three lists. All are decoded together."""
         sizes = self._sizes()
-        lists = [point_coords_batch, point_labels_batch, box_batch, mask_input_batch]
+        lists = [point_coords_batch, point_labels_batch, box_batch, mask_input_batch, mask_batch]
         lists = [[None] * len(sizes) if values is None else values for values in lists]
         if any(len(values) != len(sizes) for values in lists):
             raise ValueError(f"{len(sizes)} pictures are set")
@@ -110,7 +115,7 @@ class SAM2ImagePredictor(abi.Handle):
     def _predict(self, sizes, entries, multimask, logits, pixels, out=None, stream=0):
         """Three lists, of masks, scores and low-resolution logits, an entry for each picture."""
         n, side = 3 if multimask else 1, self.model.mask_side
-        lists = [_objects(*entry, image, side) for image, entry in enumerate(entries)]
+        lists = [_objects(entry, image, side) for image, entry in enumerate(entries)]
         prompts = [one for objects in lists for one in objects]
         shape = (len(prompts), n)
         scores, low = np.empty(shape, np.float32), np.empty((*shape, side, side), np.float32)
@@ -133,14 +138,25 @@ class SAM2ImagePredictor(abi.Handle):
         return found
 
 
-def _objects(points, labels, box, mask_input, image, side):
+def _objects(entry, image, side):
     """The prompts of an entry of `predict`: one, or one for each object where a value has a dimension of objects; values that
     have none are for all."""
-    given = [(points, np.float32, 3), (labels, np.int32, 2), (box, np.float32, 2), (mask_input, np.float32, 4)]
-    values = [None if value is None else np.asarray(value, dtype) for value, dtype, _ in given]
-    many = [value is not None and value.ndim == ndim for value, (_, _, ndim) in zip(values, given)]
-    counts = {len(value) for value, of_objects in zip(values, many) if of_objects} or {1}
+    points, labels, box, mask_input, mask = entry
+    points, labels = (None if value is None else array_of(value, dtype) for value, dtype in ((points, np.float32), (labels, np.int32)))
+    # By objects, where there are several or the value says so.
+    listed = [
+        None if points is None else points if points.ndim == 3 else points[None],
+        None if labels is None else labels if labels.ndim == 2 else labels[None],
+        None if box is None else boxes_of(box),
+        None if mask_input is None else logits_of(mask_input, side),
+        None if mask is None else masks_given(mask),
+    ]
+    counts = {len(values) for values in listed if values is not None} - {1} or {1}
     if len(counts) > 1:
         raise ValueError(f"points, labels, boxes and masks of {sorted(counts)} objects")
-    picked = [[v[i] if of_objects else v for v, of_objects in zip(values, many)] for i in range(counts.pop())]
-    return [prompt(*one, image, side) for one in picked]
+
+    def of_object(i):
+        points, labels, box, logits, mask = (v if v is None else v[i if len(v) > 1 else 0] for v in listed)
+        return prompt(points, labels, box, logits, image, mask)
+
+    return [of_object(i) for i in range(counts.pop())]

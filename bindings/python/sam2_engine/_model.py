@@ -29,6 +29,7 @@ class Model(abi.Handle):
     """
 
     _kind = "model"
+    _instead = "predictors and threads share one, and another process loads its own"
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import _abi as abi
 from ._errors import Sam2Error, raised
+from ._dlpack import is_tensor, on_host
 from ._arrays import mask_buffer, masks_of, picture, pointer, prompt
 
 
@@ -14,6 +15,7 @@ class State(abi.Handle):
     """What is known of a video: the reference's inference state. One thread uses it at a time; another one gets Busy."""
 
     _kind = "video_predictor"
+    _instead = "use fork, or save and load"
 
     def __init__(self, function, *arguments):
         self._create(function, *arguments)
@@ -48,14 +50,20 @@ class State(abi.Handle):
 
     def save(self):
         """Everything that is known, as bytes."""
-        pieces = []
+        pieces, held = [], abi.Held()
 
         def write(_, data, size):
-            pieces.append(c.string_at(data, size))
-            return 0
+            return held.run(lambda: pieces.append(c.string_at(data, size)) or 0)
 
         callback = abi.WriteCallback(write)
-        abi.aside(lambda: abi.call("video_predictor_save_state", self._h, callback, None))
+
+        def work():
+            try:
+                abi.call("video_predictor_save_state", self._h, callback, None)
+            finally:
+                held.release()
+
+        abi.aside(work)
         return b"".join(pieces)
 
     def load(self, data):
@@ -102,24 +110,26 @@ class _Call:
             self.buffer, self._keep = mask_buffer(self.masks, kind, stream)
         if kind == "binary":
             self.masks = self.masks.view(np.bool_)
-        self.found = None
+        self.found, self.held = None, abi.Held()
 
-        def each(_, frame):
+        def keep(frame):
             self.found = Found(frame.contents, self.masks)
             return 0
 
-        self.callback = abi.FrameCallback(each)
+        self.callback = abi.FrameCallback(lambda _, frame: self.held.run(keep, frame))
 
     def make(self, function, *arguments):
         """What is found on the last frame that is shown; None: none was."""
         where = None if self.buffer is None else c.byref(self.buffer)
-        abi.aside(lambda: abi.call("video_predictor_" + function, *arguments, where, self.callback, None))
+
+        def work():
+            try:
+                abi.call("video_predictor_" + function, *arguments, where, self.callback, None)
+            finally:
+                self.held.release()
+
+        abi.aside(work)
         return self.found
-
-
-def _number(value):
-    """A number for the library, which has 64 bits."""
-    return int(np.int64(value))
 
 
 class SAM2VideoPredictor:
@@ -172,19 +182,18 @@ class SAM2VideoPredictor:
         none; or where they go, as `out` of `predict`, with the CUDA stream it is used on.
         """
         struct, _keep = picture(image, **how)
-        struct.timestamp = timestamp
+        struct.timestamp = abi.whole(timestamp, "timestamp")
         call = _Call(masks, masks_stream, len(inference_state.obj_ids), struct.height, struct.width)
         return call.make("push_frame", inference_state._h, c.byref(struct))
 
     def _about(self, inference_state, frame_idx, obj_id, function, *arguments):
         """Makes a call about an object on a frame; what the reference returns."""
-        state, obj_id = inference_state, _number(obj_id)
-        if frame_idx < 0:
-            raise ValueError(f"no frame {frame_idx}")
+        state, obj_id = inference_state, abi.whole(obj_id, "obj_id")
+        frame_idx = abi.whole(frame_idx, "frame_idx", "u64")
         info, ids = state._info(), state.obj_ids
         count = len(ids) + (obj_id not in ids and function != "clear_all_prompts_in_frame")
         call = _Call("logits", 0, count, info.height, info.width)
-        return call.make(function, state._h, _number(frame_idx), obj_id, *arguments)._like_reference()
+        return call.make(function, state._h, frame_idx, obj_id, *arguments)._like_reference()
 
     def add_new_points_or_box(
         self,
@@ -197,8 +206,8 @@ class SAM2VideoPredictor:
         normalize_coords=True,
         box=None,
     ):
-        """Frame number, object numbers, masks (objects, 1, height, width) as logits. normalize_coords: coordinates are pixels,
-        else 0..1.
+        """Frame number, object numbers, masks (objects, 1, height, width) as logits. box: (4) or (2, 2): left, top, right,
+        bottom. normalize_coords: coordinates are pixels, else 0..1.
 
         A prompt on a frame that was tracked corrects it: the mask is shown at once, but as in the reference the next
         propagation over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate with
@@ -210,12 +219,20 @@ class SAM2VideoPredictor:
         return self._about(inference_state, frame_idx, obj_id, *what)
 
     def add_new_mask(self, inference_state, frame_idx, obj_id, mask):
-        """As `add_new_points_or_box`, by a mask (height, width), not 0 on the object."""
-        mask = np.ascontiguousarray(np.asarray(mask) != 0)
+        """As `add_new_points_or_box`, by a mask (height, width) of any size, not 0 on the object.
+
+        The values of a tensor (of PyTorch, or another library with DLPack) are taken as they are, as in the reference:
+        resized to the side of the model's input they are on the object from 0.5 on, and of that very size they are not
+        made 0 and 1.
+        """
+        if is_tensor(mask):
+            function, mask = "add_new_mask_f32", np.ascontiguousarray(on_host(mask), np.float32)
+        else:
+            function, mask = "add_new_mask", np.ascontiguousarray(np.asarray(mask) != 0)
         if mask.ndim != 2:
-            raise ValueError(f"a mask of shape {mask.shape}; (height, width) is right")
+            raise ValueError(f"a mask of shape {mask.shape}; one mask of an object is (height, width)")
         height, width = mask.shape
-        return self._about(inference_state, frame_idx, obj_id, "add_new_mask", pointer(mask), width, height)
+        return self._about(inference_state, frame_idx, obj_id, function, pointer(mask), width, height)
 
     def clear_all_prompts_in_frame(self, inference_state, frame_idx, obj_id, need_output=True):
         """Forgets what was said of an object on a frame."""
@@ -226,7 +243,7 @@ class SAM2VideoPredictor:
         """Removes an object; strict: there must be one. Returns the others; and an empty list, where the reference has frames
         whose masks changed: they are shown by the next propagation."""
         if strict or obj_id in inference_state.obj_ids:
-            abi.call("video_predictor_remove_object", inference_state._h, _number(obj_id))
+            abi.call("video_predictor_remove_object", inference_state._h, obj_id)
         return inference_state.obj_ids, []
 
     def reset_state(self, inference_state):
@@ -250,15 +267,15 @@ class SAM2VideoPredictor:
 
         def track(start, count):
             call = _Call(masks, 0, len(state.obj_ids), info.height, info.width)
-            return call.make("propagate_in_video", state._h, start, count, reverse)
+            return call.make("propagate_in_video", state._h, start, count, bool(reverse))
 
-        found = track(-1 if start_frame_idx is None else _number(start_frame_idx), 0)
+        found = track(-1 if start_frame_idx is None else abi.whole(start_frame_idx, "start_frame_idx"), 0)
         if found is not None:
             yield found
         elif start_frame_idx is None:
             return
-        start = start_frame_idx if found is None else found.frame_idx
-        count = last if max_frame_num_to_track is None else max_frame_num_to_track
+        start = int(start_frame_idx) if found is None else found.frame_idx
+        count = last if max_frame_num_to_track is None else abi.whole(max_frame_num_to_track, "max_frame_num_to_track")
         if reverse:
             frames = range(start - 1, max(start - count, 0) - 1, -1)
         else:
@@ -289,6 +306,7 @@ class SAM2VideoPredictor:
                 return error
 
         first = abi.aside(work)
+        [call.held.release() for call in calls]
         if first and not any(push.status for push in pushes):
             raise first
         return [raised(push.status, str(first)) if push.status else call.found for push, call in zip(pushes, calls)]

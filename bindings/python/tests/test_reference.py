@@ -35,11 +35,56 @@ class Torch(Case):
             out = torch.zeros((3, 512, 512), dtype=dtype)
             self.assertIs(predictor.predict(**click, out=out)[0], out)
             self.same((out > 0).numpy(), want[0])
+        # torchvision's order of dimensions, batches of one, half floats, and tensors that are part of a computation.
+        predictor.set_image(tensor.permute(2, 0, 1).contiguous()[None])
+        self.same(predictor.predict(**click), want)
+        for dtype in (torch.float16, torch.bfloat16):
+            halves = floats.to(dtype)
+            predictor.set_image(halves.float())
+            rounded = predictor.predict(**click)
+            for same in (halves, halves.permute(2, 0, 1), halves.permute(2, 0, 1).contiguous()[None], halves.requires_grad_()):
+                predictor.set_image(same)
+                self.same(predictor.predict(**click), rounded)
+        low = torch.from_numpy(want[2][:1])
+        predictor.set_image(tensor)
+        again = predictor.predict(**click, mask_input=want[2][:1])
+        self.same(predictor.predict(**click, mask_input=low.requires_grad_()), again)
+        self.same(predictor.predict(box=torch.tensor([[20, 160], [365, 511]])), predictor.predict(box=[20, 160, 365, 511]))
+        halves = low.detach().bfloat16()
+        self.same(predictor.predict(**click, mask_input=halves), predictor.predict(**click, mask_input=halves.float().numpy()))
         made = model.empty((3, 512, 512))
         predictor.predict(**click, out=made)
         taken = torch.from_dlpack(made)
         del made
         self.same(taken.bool().numpy(), want[0])
+
+
+    def test_masks_that_are_tensors(self):
+        """Their values count as in the reference's add_new_mask: a tensor is not made of booleans, it is resized as it is, and
+        on the object from 0.5 on; of the side of the model's input it is not even made 0 and 1."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        model = demo(precision="f32")
+        video, side, low = s.SAM2VideoPredictor(model), model.image_size, model.mask_side
+
+        def seen(mask):
+            return video.add_new_mask(video.init_state(FRAMES), 0, 1, mask)[2]
+
+        soft = torch.zeros(45, 60)
+        soft[15:35, 15:45] = 0.4
+        soft[20:30, 20:40] = torch.linspace(0.2, 1.0, 20)
+        for mask in (soft, soft.double(), soft.half(), soft.bfloat16(), (soft > 0.5), (soft > 0.5).to(torch.uint8) * 255, soft * 9):
+            resized = interpolate(mask.float()[None, None], (side, side), mode="bilinear", antialias=True)[0, 0] >= 0.5
+            self.same(seen(mask), seen(resized.numpy()))
+        self.assertTrue((seen(soft) != seen(soft.numpy())).any(), "an array counts where it is not 0")
+        self.same(seen(torch.full((45, 60), 0.49)), seen(np.zeros((45, 60))))
+        whole = interpolate(soft[None, None], (side, side), mode="bilinear")
+        for mask in (whole, whole * 255, whole - 0.3):
+            # Its logits, shrunk and enlarged.
+            logits = interpolate(mask * 20 - 10, (low, low), mode="bilinear", antialias=True)
+            shown = interpolate(logits, (360, 480), mode="bilinear")[0].numpy()
+            np.testing.assert_allclose(seen(mask[0, 0])[0], shown, atol=1e-2)
 
 
 @unittest.skipUnless(importlib.util.find_spec("sam2"), "the reference's package is not installed")

@@ -79,7 +79,7 @@ impl Cpu {
                 k: cut(k, 1),
                 v: cut(v, 1),
                 k_add: None,
-                pad: (missing > 0).then(|| (pad_k.add(head * d), pad_v.add(head * d), missing)),
+                pad: (missing > 0).then(|| (pad_k.add(head * d), pad_v.add(head * d), missing as f32)),
                 d,
                 dv: d,
                 scale,

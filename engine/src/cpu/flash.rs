@@ -55,8 +55,9 @@ pub struct Attend {
     pub v: Region,
     /// Added to the keys, token by token.
     pub k_add: Option<Region>,
-    /// A further key, its value, and how often it is there.
-    pub pad: Option<(F32, F32, usize)>,
+    /// A further key, its value, and how often it is there: a float, since compilers convert a number early, also of what is
+    /// none, and branch on its sign.
+    pub pad: Option<(F32, F32, f32)>,
     /// Width of q and k.
     pub d: usize,
     /// Width of v and out.
@@ -193,10 +194,10 @@ impl Attend {
                 score = W::fma(s, panel.load(s, i * S::PANEL), s.splat(*words.add(i)), score);
             }
             to.maxima.store(s, j, score);
-            to.totals.store(s, j, s.splat(times as f32));
+            to.totals.store(s, j, s.splat(times));
         }
         for i in 0..np {
-            map_rows!(s, to.sums.add(i * wide), v, self.dv, |v| s.mul(v, s.splat(times as f32)));
+            map_rows!(s, to.sums.add(i * wide), v, self.dv, |v| s.mul(v, s.splat(times)));
         }
     }
 

@@ -204,7 +204,8 @@ impl VideoPredictor {
         height: usize,
         width: usize,
     ) -> Result<FrameMasks> {
-        self.add_mask(frame_idx, obj_id, mask, height, width, None)
+        let full = full_mask(mask.len(), height, width, self.config.image_size, |i| (mask[i] != 0) as u8 as f32)?;
+        self.add_mask(frame_idx, obj_id, full, None)
     }
 
     /// As [`VideoPredictor::add_new_mask`] with the masks in a buffer of the caller's: one of all objects, a new one too.
@@ -217,35 +218,52 @@ impl VideoPredictor {
         width: usize,
         masks: MaskBuffer<'_>,
     ) -> Result<FrameMasks> {
-        self.add_mask(frame_idx, obj_id, mask, height, width, Some(masks))
+        let full = full_mask(mask.len(), height, width, self.config.image_size, |i| (mask[i] != 0) as u8 as f32)?;
+        self.add_mask(frame_idx, obj_id, full, Some(masks))
+    }
+
+    /// As [`VideoPredictor::add_new_mask`] of values that are not only 0 and 1, as the reference takes a tensor: resized to
+    /// the side of the model's input they are on the object from 0.5 on; of that very size they are taken as they are.
+    pub fn add_new_mask_f32(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        mask: &[f32],
+        height: usize,
+        width: usize,
+    ) -> Result<FrameMasks> {
+        let full = full_values(mask, height, width, self.config.image_size)?;
+        self.add_mask(frame_idx, obj_id, full, None)
+    }
+
+    /// As [`VideoPredictor::add_new_mask_f32`] with the masks in a buffer of the caller's: one of all objects, a new one too.
+    pub fn add_new_mask_f32_into(
+        &mut self,
+        frame_idx: usize,
+        obj_id: i64,
+        mask: &[f32],
+        height: usize,
+        width: usize,
+        masks: MaskBuffer<'_>,
+    ) -> Result<FrameMasks> {
+        let full = full_values(mask, height, width, self.config.image_size)?;
+        self.add_mask(frame_idx, obj_id, full, Some(masks))
     }
 
     fn add_mask(
         &mut self,
         frame_idx: usize,
         obj_id: i64,
-        mask: &[u8],
-        height: usize,
-        width: usize,
+        full: Vec<f32>,
         masks: Option<MaskBuffer<'_>>,
     ) -> Result<FrameMasks> {
         self.source.check(frame_idx)?;
         self.check_buffer(&masks, Some(obj_id), self.size)?;
-        if height == 0 || width == 0 || height.checked_mul(width) != Some(mask.len()) {
-            return Err(Error::input(format!("a mask of {} values for {width}x{height} pixels", mask.len())));
-        }
         let (side, low) = (self.config.image_size, self.config.mask_side());
-        let on = |v: u8| (v != 0) as u8 as f32;
-        let full: Vec<f32> = if (height, width) == (side, side) {
-            try_from_fn(mask.len(), "a mask", |i| on(mask[i]))?
-        } else {
-            let resized = resize_mask(width, height, side, |i| on(mask[i]))?;
-            resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect()
-        };
         let nobody = Object::default();
         let object = self.ids.iter().position(|&id| id == obj_id).map_or(&nobody, |i| &self.objects[i]);
         let (initial, reverse, cond) = self.standing(object, frame_idx);
-        let empty = full.iter().all(|&v| v == 0.0);
+        let empty = full.iter().all(|&v| v <= 0.0);
         let out = if self.config.memory.use_mask_input_as_output_without_sam {
             let logits = resize_mask(side, side, low, |i| full[i] * 20.0 - 10.0)?;
             let step = Step::new(None, Seen::Mask(&full, &logits), empty);
@@ -463,4 +481,26 @@ impl VideoPredictor {
         let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
         Ok(Output { low_res: step.low_res, score: step.score, pointer, memory: None })
     }
+}
+
+/// A mask of `len` values at the side of the model's input: of another size it is resized, and on the object from 0.5 on.
+fn full_mask(len: usize, height: usize, width: usize, side: usize, value: impl Fn(usize) -> f32) -> Result<Vec<f32>> {
+    if height == 0 || width == 0 || height.checked_mul(width) != Some(len) {
+        return Err(Error::input(format!("a mask of {len} values for {width}x{height} pixels")));
+    }
+    if (height, width) == (side, side) {
+        return try_from_fn(len, "a mask", value);
+    }
+    let resized = resize_mask(width, height, side, value)?;
+    Ok(resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect())
+}
+
+/// As [`full_mask`] of floats, which are finite.
+fn full_values(mask: &[f32], height: usize, width: usize, side: usize) -> Result<Vec<f32>> {
+    let full = full_mask(mask.len(), height, width, side, |i| mask[i])?;
+    if let Some(i) = mask.iter().position(|v| !v.is_finite()) {
+        let (x, y) = (i % width, i / width);
+        return Err(Error::input(format!("a mask whose value at ({x}, {y}) is {}, not a finite number", mask[i])));
+    }
+    Ok(full)
 }

@@ -110,7 +110,7 @@ impl VideoPredictor {
             return Err(Error::input(format!("a frame of {width}x{height} pixels, the first had {w}x{h}")));
         }
         self.check_buffer(&masks, None, size)?;
-        frame.check_finite()?;
+        frame.check_floats()?;
         let picture = copy(frame)?;
         let given = picture.is_none().then_some(frame);
         // While what was said was said of frames whose features may still be there.

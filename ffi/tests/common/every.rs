@@ -64,6 +64,8 @@ macro_rules! every_function {
             sam2_mask_label_map(_, _, _, _, _)
             sam2_mask_polygons(_, _, _, _, _, _, _)
             sam2_picture_read_with(_, _, _)
+            sam2_last_errno()
+            sam2_video_predictor_add_new_mask_f32(_, _, _, _, _, _, _, _, _)
         }
     };
 }

@@ -40,28 +40,43 @@ struct RegionOfInterest {
 }  // namespace sensor_msgs::msg
 
 namespace geometry_msgs::msg {
-struct PointStamped {
-    using ConstSharedPtr = std::shared_ptr<const PointStamped>;
-    std_msgs::msg::Header header;
-    struct {
-        double x = 0, y = 0, z = 0;
-    } point;
+struct Point {
+    using ConstSharedPtr = std::shared_ptr<const Point>;
+    double x = 0, y = 0, z = 0;
 };
 }  // namespace geometry_msgs::msg
 
 namespace rclcpp {
 
-template <class M> std::multimap<std::string, std::function<void(std::shared_ptr<const M>)>>& topics() {
-    static std::multimap<std::string, std::function<void(std::shared_ptr<const M>)>> all;
+// Quality of service: a reliable subscription does not match who publishes with best effort.
+struct QoS {
+    QoS(std::size_t depth) : depth(depth) {}
+    QoS& keep_last(std::size_t n) { return depth = n, *this; }
+    std::size_t depth;
+    bool reliable = true;
+};
+struct SensorDataQoS : QoS {
+    SensorDataQoS() : QoS(5) { reliable = false; }
+};
+
+template <class M> struct Subscriber {
+    std::function<void(std::shared_ptr<const M>)> call;
+    QoS qos = 1;
+};
+
+template <class M> std::multimap<std::string, Subscriber<M>>& topics() {
+    static std::multimap<std::string, Subscriber<M>> all;
     return all;
 }
 
 template <class M> struct Publisher {
     using SharedPtr = std::shared_ptr<Publisher>;
     std::string topic;
+    QoS qos = 1;
     void publish(const M& message) {
         auto [first, last] = topics<M>().equal_range(topic);
-        for (auto it = first; it != last; ++it) it->second(std::make_shared<const M>(message));
+        for (auto it = first; it != last; ++it)
+            if (qos.reliable || !it->second.qos.reliable) it->second.call(std::make_shared<const M>(message));
     }
 };
 
@@ -73,11 +88,12 @@ class Node {
   public:
     explicit Node(const std::string&) {}
     int get_logger() const { return 0; }
-    template <class M> typename Publisher<M>::SharedPtr create_publisher(const std::string& topic, int) {
-        return std::make_shared<Publisher<M>>(Publisher<M>{topic});
+    template <class M> typename Publisher<M>::SharedPtr create_publisher(const std::string& topic, QoS qos) {
+        return std::make_shared<Publisher<M>>(Publisher<M>{topic, qos});
     }
-    template <class M, class F> typename Subscription<M>::SharedPtr create_subscription(const std::string& topic, int, F f) {
-        topics<M>().emplace(topic, f);
+    template <class M, class F>
+    typename Subscription<M>::SharedPtr create_subscription(const std::string& topic, QoS qos, F f) {
+        topics<M>().emplace(topic, Subscriber<M>{f, qos});
         return std::make_shared<Subscription<M>>();
     }
 };

@@ -39,24 +39,30 @@ static Image as(const Image& m, const std::string& encoding) {
     return out;
 }
 
-template <class M> static void send(const char* topic, const M& m) {
-    rclcpp::Publisher<M>{topic}.publish(m);
+// Pictures with best effort, as a camera's driver, clicks as a tool's.
+static void send(const char* topic, const Image& m) {
+    rclcpp::Publisher<Image>{topic, rclcpp::SensorDataQoS()}.publish(m);
+}
+static void send(const char* topic, const Point& m) {
+    rclcpp::Publisher<Point>{topic}.publish(m);
 }
 
 void rclcpp::spin(std::shared_ptr<rclcpp::Node>) {
-    topics<Image>().emplace("mask", [](Image::ConstSharedPtr m) {
+    auto mask = [](Image::ConstSharedPtr m) {
         std::size_t pixels = 0;
         for (auto v : m->data) pixels += v == 255;
         std::printf("mask %d.%u %s %ux%u %s %zu\n", m->header.stamp.sec, m->header.stamp.nanosec, m->header.frame_id.c_str(),
                     m->width, m->height, m->encoding.c_str(), pixels);
-    });
-    topics<RegionOfInterest>().emplace("region", [](RegionOfInterest::ConstSharedPtr r) {
+    };
+    topics<Image>().emplace("mask", Subscriber<Image>{mask});
+    auto region = [](RegionOfInterest::ConstSharedPtr r) {
         std::printf("region %u %u %ux%u\n", r->x_offset, r->y_offset, r->width, r->height);
-    });
+    };
+    topics<RegionOfInterest>().emplace("region", Subscriber<RegionOfInterest>{region});
     Image first = message(0);
     send("image", first);  // nothing was clicked: nothing comes
-    PointStamped click;
-    click.point.x = 208, click.point.y = 249;
+    Point click;
+    click.x = 208, click.y = 249;
     send("click", click);
     send("image", first), send("image", message(1));
     for (const char* name : {"rgb8", "bgr8", "8UC3", "rgba8", "bgra8", "mono8", "8UC1", "yuyv", "yuv422_yuy2", "uyvy", "yuv422", "nv12"}) {

@@ -1,27 +1,7 @@
 // The C++ header in both its forms: pictures, a video offline and as a stream. Prints what Rust compares.
-#include <sam2.hpp>
+#include "check.hpp"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-
-#ifdef SAM2_CPP_EXCEPTIONS
-#define TAKE(x) (x)
-#define RUN(x) (x)
-#else
-template <class T> T taken(sam2::result<T> r) {
-    if (!r) std::fprintf(stderr, "%s\n", r.error().message.c_str()), std::exit(1);
-    return std::move(*r);
-}
-inline void taken(sam2::result<void> r) {
-    if (!r) std::fprintf(stderr, "%s\n", r.error().message.c_str()), std::exit(1);
-}
-#define TAKE(x) taken(x)
-#define RUN(x) taken(x)
-#endif
-
-#define CHECK(what) \
-    if (!(what)) std::fprintf(stderr, "line %d: %s\n", __LINE__, #what), std::exit(1)
 
 // A sum that hangs by every bit and its place (FNV-1a).
 static std::uint64_t hash(const void* data, std::size_t size) {
@@ -45,6 +25,12 @@ int main(int, char** argv) {
     prompts[0].points = {{77, 400}};
     prompts[1].box = sam2::box{20, 160, 365, 511};
     auto found = TAKE(predictor.predict(prompts));
+    // The same one by one, and as a list.
+    auto listed = TAKE(predictor.predict({prompts[0], prompts[1]}));
+    CHECK(listed.masks == found.masks && listed.low_res_masks == found.low_res_masks);
+    auto alone = TAKE(predictor.predict(prompts[0]));
+    CHECK(std::equal(alone.masks.begin(), alone.masks.end(), found.masks.begin()) && alone.iou_predictions.size() == 3);
+    CHECK(TAKE(predictor.predict({prompts[0]}, false)).iou_predictions.size() == 1);
     show("masks", found.masks);
     show("iou", found.iou_predictions);
     show("low_res", found.low_res_masks);
@@ -72,6 +58,35 @@ int main(int, char** argv) {
     sam2_mask_buffer packed = SAM2_MASK_BUFFER_INIT;
     packed.kind = SAM2_MASK_BITS, packed.data = bits.data(), packed.size = bits.size();
     RUN(predictor.set_image(picture_image));
+    // A mask of the picture, of any size, as a prompt: what it stands for as logits, resized.
+    sam2::prompt again, half;
+    again.mask = mask, again.mask_width = picture_image.width, again.mask_height = picture_image.height;
+    auto from_mask = TAKE(predictor.predict(again, false));
+    auto agree = [](const std::uint8_t* a, const std::uint8_t* b, std::size_t n) {
+        std::size_t both = 0, either = 0;
+        for (std::size_t i = 0; i < n; i++) both += a[i] & b[i], either += a[i] | b[i];
+        return double(both) / double(either);
+    };
+    CHECK(agree(from_mask.masks.data(), mask.data(), size) > 0.5);
+    std::vector<std::uint8_t> small;
+    for (std::size_t y = 0; y < picture_image.height; y += 2)
+        for (std::size_t x = 0; x < picture_image.width; x += 2) small.push_back(mask[y * picture_image.width + x] * 255);
+    half.mask = small, half.mask_width = picture_image.width / 2, half.mask_height = picture_image.height / 2;
+    CHECK(agree(TAKE(predictor.predict(half, false)).masks.data(), from_mask.masks.data(), size) > 0.9);
+    half.mask_height--, again.mask_input = found.low_res_masks;
+    for (const auto* said : {&half, &again}) {
+#ifdef SAM2_CPP_EXCEPTIONS
+        try {
+            predictor.predict(*said);
+            CHECK(!"sizes of masks are checked");
+        } catch (const sam2::failure& e) {
+            CHECK(e.status() == SAM2_ERROR_INVALID_ARGUMENT);
+        }
+#else
+        auto refused = predictor.predict(*said);
+        CHECK(!refused && refused.error().status == SAM2_ERROR_INVALID_ARGUMENT);
+#endif
+    }
     TAKE(predictor.predict_into({&prompts[1], 1}, packed, false));
     CHECK(std::count(bits.begin(), bits.end(), 255) > 0);
     RUN(batch.reset());
@@ -141,11 +156,9 @@ int main(int, char** argv) {
     auto image = TAKE(next.image());
     image.timestamp = 77;
     auto pair = TAKE(sam2::video_predictor::push_frames(std::array{&left, &right}, std::array{image, image}));
-    sam2::frame_masks seen;
-    {
-        auto job = TAKE(late.push_frame_async(image, seen));
-        CHECK(TAKE(job.wait()));
-    }
+    auto job = TAKE(late.push_frame_async(image));
+    CHECK(TAKE(job.wait()));
+    sam2::frame_masks seen = TAKE(job.get());
     auto here = TAKE(stream.fork());
     auto want = TAKE(here.push_frame(image));
     CHECK(want.timestamp == 77 && want.areas.size() == 1 && want.areas[0] > 0 && want.boxes[0][2] > want.boxes[0][0]);
@@ -160,16 +173,11 @@ int main(int, char** argv) {
     try {
         sam2::model::load("nowhere");
     } catch (const sam2::failure& e) {
-        std::printf("status %d\n", e.status());
-    }
-    try {
-        video.propagate_in_video([](const sam2::frame_masks&) -> bool { throw 5; });
-    } catch (int thrown) {
-        std::printf("thrown %d\n", thrown);
+        std::printf("status %d number %d\n", e.status(), e.error().number);
     }
 #else
     auto none = sam2::model::load("nowhere");
-    std::printf("status %d\nthrown 5\n", none ? 0 : none.error().status);
+    std::printf("status %d number %d\n", none ? 0 : none.error().status, none.error().number);
 #endif
     sam2::model moved = std::move(model);
     model = std::move(moved);
