@@ -2,7 +2,7 @@
 
 use crate::handles::Table;
 use crate::status::{
-    Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome,
+    Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome, release,
     sam2_status,
 };
 use engine::engine::fork;
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn sam2_job_wait(
 /// lets go of the job when that ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_job_destroy(job: *mut sam2_job) -> sam2_status {
-    call(|| {
+    release(|| {
         let ending = JOBS.get(job)?;
         JOBS.remove(job)?;
         if !ending.is_current() {

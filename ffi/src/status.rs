@@ -135,7 +135,8 @@ pub(crate) fn outcome(work: impl FnOnce() -> Result<()>) -> Result<()> {
 /// Does the work of a call, and keeps what went wrong for `sam2_last_error`.
 pub(crate) fn call(work: impl FnOnce() -> Result<()>) -> sam2_status {
     if crate::allocator::is_exhausted() {
-        say("out of memory: the system has none, and little of the library's reserve is left");
+        let what = "out of memory: the system has none, and little of the library's reserve is left";
+        Failure::new(SAM2_ERROR_OUT_OF_MEMORY, what).say();
         return SAM2_ERROR_OUT_OF_MEMORY;
     }
     release(work)
