@@ -94,8 +94,15 @@ class Pillow(Case):
         for mode in ("I", "F"):
             with self.assertRaisesRegex(ValueError, f"mode {mode}, whose values have no fixed range: scale"):
                 _picture.of_pillow(colour.convert("L").convert(mode))
-        with self.assertRaisesRegex(ValueError, "mode LAB"):
-            _picture.of_pillow(Image.new("LAB", (4, 4)))
+        # Older versions of Pillow do not convert it.
+        lab = Image.new("LAB", (4, 4))
+        try:
+            expected = np.asarray(lab.convert("RGB"))
+        except ValueError:
+            with self.assertRaisesRegex(ValueError, "mode LAB"):
+                _picture.of_pillow(lab)
+        else:
+            self.same(_picture.of_pillow(lab), expected)
 
     def test_orientation(self):
         for name in ("orient6.jpg", "orient3.png"):
