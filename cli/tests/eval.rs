@@ -156,9 +156,9 @@ fn what_is_scored_otherwise_than_meant_is_noted() {
     }
     let (got, notes) = evaluated(&truth, &found, &[]);
     for says in [
-        "pred/white: the masks hold 0 and 255 only, the objects are 1, 2: 255 counts as another object",
+        "pred/white: labels 255, where the objects are 1, 2: nothing counts as found",
         "new/0.png: objects that come later are scored from their first frame on: 7\n",
-        "short: 2 frames, and none without the first and the last: not scored; --do-not-skip-first-and-last-frame",
+        "short: no frame is left without the first and the last of 2: not scored; --do-not-skip-first-and-last-frame",
     ] {
         assert_eq!(notes.matches(says).count(), 1, "{says}: {notes}");
     }

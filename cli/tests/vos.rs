@@ -288,14 +288,18 @@ fn a_video_that_fails_does_not_end_the_run() {
     let last = set.0.file("out/cats/00005.png");
     let skip = [&listed[..], &["--skip-existing"]].concat();
     std::fs::write(&list, "cats").unwrap();
-    std::fs::write(&last, "mine").unwrap();
+    let mine = labels::encode(&[1], 1, 1, &[]).unwrap();
+    std::fs::write(&last, &mine).unwrap();
     assert_eq!(stdout(&skip), "cats: written before\n");
-    assert_eq!(std::fs::read(&last).unwrap(), b"mine");
+    assert_eq!(std::fs::read(&last).unwrap(), mine);
+    // A file that is missing, and one that is not whole.
     std::fs::remove_file(&last).unwrap();
     assert_eq!(stdout(&skip), "cats: 4 objects on 6 frames\n");
-    std::fs::write(&last, "mine").unwrap();
+    std::fs::write(&last, &mine[..mine.len() - 1]).unwrap();
+    assert_eq!(stdout(&skip), "cats: 4 objects on 6 frames\n");
+    std::fs::write(&last, &mine).unwrap();
     stdout(&listed);
-    assert_ne!(std::fs::read(&last).unwrap(), b"mine");
+    assert_ne!(std::fs::read(&last).unwrap(), mine);
 }
 
 #[test]
@@ -328,7 +332,7 @@ fn sets_that_are_not_laid_out_as_they_should_be() {
     try_(4, "no videos", "empty", &["--video-list-file", &list]);
     std::fs::copy(set.0.file("frames/cats/00001.jpg"), set.0.file("frames/cats/1.jpg")).unwrap();
     std::fs::copy(sample("masks/00000.png"), set.0.file("frames/cats/00001.png")).unwrap();
-    try_(4, "two files for frame 00001", "empty", &[]);
+    try_(4, "two files for one frame: 00001.jpg and 1.jpg", "empty", &[]);
     let here = set.0.file("out");
     assert!(!PathBuf::from(here).exists(), "nothing is written where nothing is found");
 }

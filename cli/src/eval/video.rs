@@ -39,9 +39,9 @@ fn score_labels(args: &Args, frames: &[PathBuf], truth: &Path, found: &Path) -> 
         note(&format!("note: {at}: pixels of label 255 are void and not scored; --void none scores them as an object"));
     }
     let [real, other] = [&seen.truth, &seen.found].map(|labels| labels.iter().copied().filter(|&v| v != 0));
-    if other.clone().eq([WHITE]) && !seen.truth.contains(&WHITE) && real.clone().next().is_some() {
-        let what = format!("the masks hold 0 and 255 only, the objects are {}", list(real.clone()));
-        note(&format!("note: {}: {what}: 255 counts as another object, and none is found", found.display()));
+    if real.clone().next().is_some() && other.clone().next().is_some() && seen.is_disjoint() {
+        let what = format!("labels {}, where the objects are {}", list(other), list(real.clone()));
+        note(&format!("note: {}: {what}: nothing counts as found", found.display()));
     }
     if let Some(first) = frames.first() {
         let first_labels = labels_of(&labels::read(first)?);
@@ -116,6 +116,13 @@ struct Seen {
     void: bool,
 }
 
+impl Seen {
+    /// Whether no object of the truth is a label of what was found.
+    fn is_disjoint(&self) -> bool {
+        self.truth.intersection(&self.found).all(|&label| label == 0)
+    }
+}
+
 /// Measures frames; `alone` where each file is of one object. Void pixels are on no object, in what is true and in what was
 /// found, as in DAVIS's evaluation.
 fn measure(args: &Args, frames: &[PathBuf], found: &Path, void: Option<u8>, alone: bool) -> Result<Seen, Failure> {
@@ -124,7 +131,7 @@ fn measure(args: &Args, frames: &[PathBuf], found: &Path, void: Option<u8>, alon
     let scored = frames.len().saturating_sub(2 * skip);
     if scored == 0 && !frames.is_empty() {
         let folder = frames[0].parent().unwrap_or(Path::new("")).display();
-        let what = format!("{} frames, and none without the first and the last: not scored", frames.len());
+        let what = format!("no frame is left without the first and the last of {}: not scored", frames.len());
         note(&format!("note: {folder}: {what}; --do-not-skip-first-and-last-frame scores them"));
     }
     for file in frames.iter().skip(skip).take(scored) {

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Names of files and folders that systems put beside those of people.
-const SYSTEM: [&str; 8] = [
+const SYSTEM: [&str; 11] = [
     "thumbs.db",
     "ehthumbs.db",
     "desktop.ini",
     "@eadir",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
     "__macosx",
     "icon\r",
     "lost+found",
