@@ -132,17 +132,22 @@ fn a_folder_with_a_bad_file() {
     fails(4, "1 of 3 pictures failed", &args);
     assert!(sam2::picture::read(&file).unwrap() == sheet);
     std::fs::remove_file(pictures.join("b.jpg")).unwrap();
-    std::fs::remove_file(folder.0.join("out/a.png.overlay.png")).unwrap();
+    let overlay = folder.0.join("out/a.png.overlay.png");
+    std::fs::write(&overlay, b"damaged").unwrap();
     let told = String::from_utf8(sam2(&args).stderr).unwrap();
     assert!(told.contains("a.png is not on the contact sheet"), "{told}");
     assert_eq!(std::fs::read(&done).unwrap(), b"[]");
+    // Only what is there whole is not done again.
+    std::fs::remove_file(&overlay).unwrap();
+    assert!(sam2(&args).status.success() && overlay.exists());
+    assert_ne!(std::fs::read(&done).unwrap(), b"[]");
     fails(2, "-o", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
     // What is written among the pictures would be taken for pictures the next time.
     let (here, same) = (pictures.to_str().unwrap(), pictures.join("../in"));
     let before = std::fs::read_dir(&pictures).unwrap().count();
-    fails(2, "-o names what is looked at", &["auto", here, "--model", "demo", "-o", same.to_str().unwrap()]);
+    fails(4, "is not overwritten", &["auto", here, "--model", "demo", "-o", same.to_str().unwrap()]);
     assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), before);
     let picture = pictures.join("a.png");
     let picture = picture.to_str().unwrap();
-    fails(2, "-o names what is looked at", &["auto", picture, "--model", "demo", "-o", picture]);
+    fails(4, "is not overwritten", &["auto", picture, "--model", "demo", "-o", picture]);
 }

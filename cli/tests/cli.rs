@@ -174,7 +174,7 @@ fn threads_are_bound_to_cpus() {
     let list = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
     let last = list.rsplit([',', '-']).next().unwrap();
     let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
-    run.args(["bench", "--model", "demo", "--cpus", last, "--in-turn"]).current_dir(root());
+    run.args(["bench", "--model", "demo", "--cpus", last, "--json", "--in-turn"]).current_dir(root());
     let mut run = run.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     let bound = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
@@ -207,7 +207,7 @@ fn nothing_is_read_without_bound() {
         ("neither PNG", vec!["segment", zero, "--model", "demo", "--point", "1,1"]),
         ("more than 16777216 bytes", segment(&["--prompts", zero])),
         ("neither PNG", segment(&["--mask-input", zero])),
-        ("more than", segment(&["--point", "1,1", "--config", zero])),
+        ("at most 1048576 are read", segment(&["--point", "1,1", "--config", zero])),
         ("checkpoint /dev/zero", vec!["segment", PHOTO, "--model", zero, "--point", "1,1"]),
         ("more than 16777216 bytes", vec!["auto", PHOTO, "--model", "demo", "--point-grids", zero, "--json"]),
         ("neither PNG", track(&["--mask", "0:1:/dev/zero"])),

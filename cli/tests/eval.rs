@@ -82,7 +82,7 @@ fn what_is_missing_or_does_not_fit_is_an_error() {
     fails(4, "3x1 pixels, expected 4x1", &eval(&truth, &found, &[]));
     let picture = root().join("demo/samples/images/image1.png");
     std::fs::copy(picture, format!("{found}/a/00001.png")).unwrap();
-    fails(4, "a mask has a palette", &eval(&truth, &found, &[]));
+    fails(4, "a PNG with a palette or one gray channel", &eval(&truth, &found, &[]));
 }
 
 #[test]
