@@ -10,7 +10,7 @@ static int32_t show(void *user, const sam2_frame *f) {
     return printf("%s %d: %d pixels\n", (char *)user, (int)f->frame_idx, (int)f->areas[0]) < 0;
 }
 
-// usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture; then follows it through frames
+// usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture, then through frames
 int main(int argc, char **argv) {
     if (argc != 7) return 2;
     sam2_model *model;
