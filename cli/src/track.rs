@@ -206,7 +206,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         offload_state_to_cpu: args.offload_state_to_cpu,
         // All prompts come before anything is tracked.
         forget_tracked_frames: args.script.is_none(),
-        ..Default::default()
     };
     let mut predictor = model.video_predictor(frames.clone(), options)?;
     let mut results = Results::new(args, frames, chosen, predictor.video_size())?;

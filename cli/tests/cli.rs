@@ -152,6 +152,7 @@ fn many_boxes_take_little_memory() {
         let args = ["segment", "large.png", "--prompts", "boxes.json", "--model"];
         let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
         run.args(args).arg(root().join("demo").canonicalize().unwrap()).args(more).current_dir(&folder.0);
+        #[allow(clippy::zombie_processes)] // wait4 waits for it
         let run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
         let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
         // SAFETY: both are written to, and zeros are a value of either.

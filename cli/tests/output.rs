@@ -79,7 +79,7 @@ fn what_is_read_is_never_overwritten() {
         "auto frames --model model -o frames".into(),
         "auto a.png --model model --point-grids prompts.json -o prompts.json".into(),
         format!("{segment} --mask-input mask.png -o mask.png"),
-        format!("segment a.png --model model --prompts prompts.json --raw prompts.json"),
+        "segment a.png --model model --prompts prompts.json --raw prompts.json".into(),
         format!("{segment} --raw {weights}"),
         format!("encode a.png --model model --raw {weights}"),
         format!("encode a.png --model {weights} --raw {weights}"),

@@ -95,7 +95,7 @@ impl<'a> Reading<'a> {
     fn new(stored: &'a Samples) -> Self {
         let pixels = stored.width * stored.height;
         let pixel = |i: usize| (0..stored.channels).map(move |c| stored.values.get(i * stored.channels + c));
-        let (has_alpha, colours) = (stored.channels % 2 == 0, stored.channels.div_ceil(2) * 2 - 1);
+        let (has_alpha, colours) = (stored.channels.is_multiple_of(2), stored.channels.div_ceil(2) * 2 - 1);
         let constant =
             |skip: usize, n: usize| (1..pixels).all(|i| pixel(i).skip(skip).take(n).eq(pixel(0).skip(skip).take(n)));
         let meaning = if has_alpha && constant(0, colours) && !constant(colours, 1) {
