@@ -613,7 +613,7 @@ typedef struct {
     // As in `sam2_picture_options`, of the pictures of a folder.
     uint32_t bit_depth;
     // Seconds that `ffmpeg` may take for the next part of a video file; a decoder that writes nothing for longer is ended, and
-    // the call fails. 0: 60.
+    // the call fails. 0: 15.
     uint32_t decoder_timeout;
 } sam2_video_options;
 

@@ -61,7 +61,7 @@ pub struct Args {
     /// propagate from the next frame on (start_frame_idx)
     #[arg(long)]
     legacy_corrections: bool,
-    /// Give up a video file when ffmpeg decodes nothing for so many seconds; by default 60
+    /// Give up a video file when ffmpeg decodes nothing for so many seconds; by default 15
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     decoder_timeout: Option<u32>,
     /// Keep memories in the host's memory, not in the GPU's

@@ -20,7 +20,7 @@ const OLDEST: (u32, u32) = (4, 4);
 const WORDS: (usize, usize) = (4096, 300);
 
 /// How long the program may take for what it writes next, by default.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// The most bytes of what it says about itself.
 const ABOUT: u64 = 1 << 20;
 

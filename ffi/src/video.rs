@@ -56,7 +56,7 @@ pub struct sam2_video_options {
     /// As in `sam2_picture_options`, of the pictures of a folder.
     pub bit_depth: u32,
     /// Seconds that `ffmpeg` may take for the next part of a video file; a decoder that writes nothing for longer is ended, and
-    /// the call fails. 0: 60.
+    /// the call fails. 0: 15.
     pub decoder_timeout: u32,
 }
 

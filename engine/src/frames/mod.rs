@@ -31,7 +31,7 @@ pub struct FramesOptions {
     /// the file asks, whatever this says.
     pub read: ReadOptions,
     /// How long `ffmpeg` may take for the next part of a video file. A decoder that writes nothing for longer is ended, and
-    /// reading fails. None: 60 seconds.
+    /// reading fails. None: 15 seconds.
     pub decoder_timeout: Option<Duration>,
 }
 
