@@ -1,7 +1,7 @@
 // What a hostile or careless host does: callbacks that are freed, predictors that are destroyed while they are in use, forks.
 //
 //   hardening MODEL FRAMES
-#include "check.h"
+#include "small.h"
 #include <fenv.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,21 +12,6 @@
 #include <unistd.h>
 
 static const char *model_path;
-static uint8_t pixels[64 * 64 * 3];
-static float at[2] = {20, 20};
-static int32_t label = 1;
-
-static sam2_image image(void) {
-    sam2_image image = SAM2_IMAGE_INIT;
-    image.planes[0] = pixels, image.width = image.height = 64;
-    return image;
-}
-
-static sam2_prompt click(void) {
-    sam2_prompt prompt = SAM2_PROMPT_INIT;
-    prompt.num_points = 1, prompt.points = at, prompt.labels = &label;
-    return prompt;
-}
 
 static sam2_model *load(int threads, int size) {
     sam2_model *model;
@@ -229,7 +214,7 @@ static void forks(const char *folder) {
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
     model_path = argv[1];
-    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * i >> 5);
+    draw();
     log_callbacks_end();
     destroy_while_in_use();
     rounding();

@@ -2,7 +2,7 @@
 // succeeds when it is done again.
 //
 //   out_of_memory MODEL PICTURE STEP    every STEP-th allocation of each piece of work
-#include "check.h"
+#include "small.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -34,21 +34,6 @@ int posix_memalign(void **out, size_t align, size_t size) {
 
 static const char *model_path, *picture_path;
 static sam2_model *model;
-static uint8_t pixels[64 * 64 * 3];
-static float at[2] = {20, 20};
-static int32_t label = 1;
-
-static sam2_image image(void) {
-    sam2_image image = SAM2_IMAGE_INIT;
-    image.planes[0] = pixels, image.width = image.height = 64;
-    return image;
-}
-
-static sam2_prompt click(void) {
-    sam2_prompt prompt = SAM2_PROMPT_INIT;
-    prompt.num_points = 1, prompt.points = at, prompt.labels = &label;
-    return prompt;
-}
 
 static int load(void) {
     sam2_model_options options = SAM2_MODEL_OPTIONS_INIT;
@@ -152,7 +137,7 @@ int main(int argc, char **argv) {
     if (argc != 4) return 2;
     model_path = argv[1], picture_path = argv[2];
     long step = atol(argv[3]);
-    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * i >> 5);
+    draw();
     attack("picture", picture, step);
     // A load has thousands.
     attack("load", load_and_destroy, 25 * step);
