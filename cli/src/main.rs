@@ -64,7 +64,7 @@ enum Failure {
     Usage(String),
     /// Some of many things, each reported when it failed; the code is the first one's.
     Part { code: u8, message: String },
-    /// Nobody reads the results any more.
+    /// The reader of standard output has closed the pipe.
     Closed,
 }
 

@@ -237,7 +237,7 @@ fn a_failed_write_leaves_what_was_there() {
     let folder = inputs("full");
     std::fs::write(folder.file("m.safetensors"), "before").unwrap();
     let before = snapshot(&folder.0);
-    // Files of this process may have so many bytes.
+    // The shell limits the size of files that this process writes.
     let limited =
         "ulimit -f 4; trap '' XFSZ; exec \"$0\" segment a.png --model model --point 90,100 --raw m.safetensors";
     let out = Command::new("bash").args(["-c", limited, env!("CARGO_BIN_EXE_sam2")]).current_dir(&folder.0).output();

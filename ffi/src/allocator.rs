@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of the reserve, which the system does not provide before they are used.
 const RESERVE: usize = 4 << 20;
-/// Requests of so many bytes and more can fail everywhere in the library.
+/// Size in bytes from which on a request may fail: every caller in the library handles that.
 const LARGE: usize = 64 << 10;
 
 #[cfg(not(test))]
