@@ -88,49 +88,53 @@ func TestContexts(t *testing.T) {
 	}
 	stream, mask := must(m.NewStream(VideoOptions{})), image.NewGray(image.Rect(0, 0, 8, 8))
 	state := must(v.SaveState())
-	all := map[string]func(context.Context) error{
-		"Load": func(c context.Context) error {
+	// In this order: a cleared object has nothing to propagate.
+	all := []struct {
+		name string
+		call func(context.Context) error
+	}{
+		{"Load", func(c context.Context) error {
 			_, err := LoadContext(c, filepath.Join(root, "demo"), Options{})
 			return err
-		},
-		"SetImage": func(c context.Context) error { return p.SetImageContext(c, picture) },
-		"Batch":    func(c context.Context) error { return p.SetImageBatchContext(c, []image.Image{picture, picture}) },
-		"Predict":  func(c context.Context) error { _, err := p.PredictContext(c, click, true); return err },
-		"All":      func(c context.Context) error { _, err := p.PredictAllContext(c, []Prompt{click}, true); return err },
-		"Generate": func(c context.Context) error { _, err := g.GenerateContext(c, picture); return err },
-		"Until":    func(c context.Context) error { _, _, err := g.GenerateUntilContext(c, picture, Until{}); return err },
-		"Open": func(c context.Context) error {
+		}},
+		{"SetImage", func(c context.Context) error { return p.SetImageContext(c, picture) }},
+		{"Predict", func(c context.Context) error { _, err := p.PredictContext(c, click, true); return err }},
+		{"Batch", func(c context.Context) error { return p.SetImageBatchContext(c, []image.Image{picture, picture}) }},
+		{"All", func(c context.Context) error { _, err := p.PredictAllContext(c, []Prompt{click}, true); return err }},
+		{"Generate", func(c context.Context) error { _, err := g.GenerateContext(c, picture); return err }},
+		{"Until", func(c context.Context) error { _, _, err := g.GenerateUntilContext(c, picture, Until{}); return err }},
+		{"Open", func(c context.Context) error {
 			_, err := m.OpenVideoContext(c, filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{})
 			return err
-		},
-		"Points": func(c context.Context) error { _, err := v.AddNewPointsOrBoxContext(c, 0, 1, click, false); return err },
-		"Mask":   func(c context.Context) error { _, err := v.AddNewMaskContext(c, 0, 2, mask); return err },
-		"Clear":  func(c context.Context) error { _, err := v.ClearAllPromptsInFrameContext(c, 0, 1); return err },
-		"Propagate": func(c context.Context) error {
+		}},
+		{"Points", func(c context.Context) error { _, err := v.AddNewPointsOrBoxContext(c, 0, 1, click, false); return err }},
+		{"Mask", func(c context.Context) error { _, err := v.AddNewMaskContext(c, 0, 2, mask); return err }},
+		{"Propagate", func(c context.Context) error {
 			return v.PropagateInVideoContext(c, -1, -1, false, func(*Frame) bool { return true })
-		},
-		"Push":      func(c context.Context) error { _, err := stream.PushFrameContext(c, picture, 0); return err },
-		"Reserve":   func(c context.Context) error { return stream.ReserveContext(c, 1, 64, 64) },
-		"Save":      func(c context.Context) error { _, err := v.SaveStateContext(c); return err },
-		"LoadState": func(c context.Context) error { return v.LoadStateContext(c, state) },
+		}},
+		{"Save", func(c context.Context) error { _, err := v.SaveStateContext(c); return err }},
+		{"Clear", func(c context.Context) error { _, err := v.ClearAllPromptsInFrameContext(c, 0, 1); return err }},
+		{"LoadState", func(c context.Context) error { return v.LoadStateContext(c, state) }},
+		{"Push", func(c context.Context) error { _, err := stream.PushFrameContext(c, picture, 0); return err }},
+		{"Reserve", func(c context.Context) error { return stream.ReserveContext(c, 1, 64, 64) }},
 	}
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
-	for name, f := range all {
-		if err := f(gone); !errors.Is(err, context.Canceled) {
-			t.Error(name, err)
+	for _, f := range all {
+		if err := f.call(gone); !errors.Is(err, context.Canceled) {
+			t.Error(f.name, err)
 		}
 	}
 	// Done on the way: a propagation and a search end early, the others are left alone.
-	for name, f := range all {
+	for _, f := range all {
 		soon, cancel := context.WithTimeout(context.Background(), 3*time.Millisecond)
-		err := f(soon)
+		err := f.call(soon)
 		cancel()
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) && status(err) != Busy {
-			t.Error(name, err)
+			t.Error(f.name, err)
 		}
 		// What is left alone ends by itself.
-		for end := time.Now().Add(time.Minute); status(f(context.Background())) == Busy && time.Now().Before(end); {
+		for end := time.Now().Add(time.Minute); status(f.call(context.Background())) == Busy && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 	}
