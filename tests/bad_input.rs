@@ -141,6 +141,16 @@ fn pickles_that_attack() {
     }
 }
 
+/// Class names that are put together from long texts, of five bytes each time.
+#[test]
+fn class_names_take_no_more_memory_than_their_file() {
+    let text = |letter: u8| [&b"X\xea\x01\0\0"[..], &[letter; 490]].concat();
+    let names = b"h\0h\x01\x93".repeat(1_000_000);
+    let pickle = [b"\x80\x04", &text(b'm')[..], b"q\0", &text(b'c'), b"q\x01", &names, b"."].concat();
+    let said = refused_checkpoint("class names", fuzzing::pt_file(&pickle));
+    assert!(said.contains("bytes of class names"), "{said}");
+}
+
 #[test]
 fn configurations_that_attack() {
     let bomb = ["a: &a [x,x,x,x,x,x,x,x,x]".to_string()]
@@ -222,6 +232,35 @@ fn cut_and_exploding_pictures() {
         assert!(matches!(picture::decode(what, bytes), Err(Error::Picture { .. })), "{what}");
     }
     assert!(matches!(picture::read("/nonexistent.png"), Err(Error::Io { .. })));
+}
+
+/// `5 + 2064 * n` bytes of the value 144 as zlib packs them with fixed codes: five values, then repetitions of 258.
+fn packed(n: usize) -> Vec<u8> {
+    let bytes = |bits: String| -> Vec<u8> {
+        let byte = |bits: &[u8]| bits.iter().enumerate().fold(0, |byte, (i, &bit)| byte | (bit - b'0') << i);
+        bits.as_bytes().chunks(8).map(byte).collect()
+    };
+    // The last block, of fixed codes; both this and eight repetitions are whole bytes.
+    let head = bytes(format!("110{}", "110010000".repeat(5)));
+    let repetitions = bytes("1100010100000".repeat(8)).repeat(n);
+    let size = 5 + 2064 * n as u64;
+    let (sum, sums) = (1 + 144 * size, size + 144 * (size * (size + 1) / 2));
+    let check = (sums % 65521 << 16 | sum % 65521) as u32;
+    [b"\x78\x01", &head[..], &repetitions, b"\0", &check.to_be_bytes()].concat()
+}
+
+/// A colour profile, which is not applied, is not unpacked either.
+#[test]
+fn a_profile_of_half_a_gigabyte_is_passed_over() {
+    let chunk = |kind: &[u8; 4], data: &[u8]| {
+        let checked = [&kind[..], data].concat();
+        [&(data.len() as u32).to_be_bytes()[..], &checked, &crc32fast::hash(&checked).to_be_bytes()].concat()
+    };
+    let plain = picture::Picture { pixels: vec![7; 12], width: 2, height: 2, format: PixelFormat::Rgb8 };
+    let png = picture::encode_png(&plain).unwrap();
+    // Behind the header.
+    let whole = [&png[..33], &chunk(b"iCCP", &[b"x\0\0", &packed(240_000)[..]].concat()), &png[33..]].concat();
+    assert_eq!(quickly("a profile", 4, || picture::decode("profile", &whole)).unwrap(), plain);
 }
 
 #[test]

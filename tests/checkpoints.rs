@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use sam2::{Checkpoint, Config, Error, Frame, LoadOptions, PredictOptions, Prediction, Prompt, VARIANTS, Variant};
 use std::collections::BTreeMap;
+use std::io::{Seek, SeekFrom};
 
 fn predict(path: &str, options: LoadOptions) -> Prediction {
     let config = Some(file("tests/reference/configs/mini21.yaml"));
@@ -190,6 +191,34 @@ fn a_folder_is_opened_by_what_it_holds() {
 }
 
 /// Every official configuration with random weights, at a small picture size: loads, runs, and gives numbers.
+/// Of one open file, several parts are read at once, each whole, and its position stays.
+#[test]
+fn parts_of_one_file_are_read_at_once() {
+    let parts = ["mini20", "mini21"]
+        .map(|name| std::fs::read(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap());
+    let path = std::env::temp_dir().join(format!("sam2-parts-{}", std::process::id()));
+    std::fs::write(&path, parts.concat()).unwrap();
+    let mut all = std::fs::File::open(&path).unwrap();
+    all.seek(SeekFrom::Start(123)).unwrap();
+    let middle = parts[0].len() as u64;
+    std::thread::scope(|scope| {
+        for (part, range) in parts.iter().zip([0..middle, middle..u64::MAX]) {
+            let want = Checkpoint::from_bytes("a part", part.clone()).unwrap();
+            // As over the C interface: a descriptor of its own shares the position.
+            let all = all.try_clone().unwrap();
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    let got = Checkpoint::from_file("a part", &all, range.clone(), false).unwrap();
+                    assert!(want.names().eq(got.names()));
+                    assert!(want.names().all(|name| want.get(name).unwrap().bytes == got.get(name).unwrap().bytes));
+                }
+            });
+        }
+    });
+    assert_eq!(all.stream_position().unwrap(), 123);
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn official_models_run() {
     for variant in VARIANTS.iter().filter(|v| !v.is_demo()) {

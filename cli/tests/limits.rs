@@ -120,3 +120,33 @@ fn a_closed_pipe_ends_the_work() {
     let written = std::fs::read_dir(folder.file("out")).unwrap().count();
     assert!(written < 5, "{written} files");
 }
+
+/// Where the system gives no more threads, as in a container that is full, commands work with the thread they have, or say so. The
+/// stack that new threads would get here is larger than any address space, so that the system refuses each of them.
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn no_more_threads() {
+    let folder = Folder::new("threads");
+    let set = "demo/samples/video1";
+    let truth = folder.0.join("truth/video1");
+    std::fs::create_dir_all(truth.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(root().join(set).canonicalize().unwrap().join("masks"), &truth).unwrap();
+    std::os::unix::fs::symlink(truth.canonicalize().unwrap(), folder.0.join("truth/video2")).unwrap();
+    let truth = folder.file("truth");
+    let frames = format!("{set}/frames");
+    let track = ["track", &frames, "--model", "demo", "--box", "0:1:346,175,428,266", "--json", "--threads", "1"];
+    for (code, args) in [
+        (0, segment(&["--point", "1,1", "--json", "--threads", "1"])),
+        (3, segment(&["--point", "1,1", "--json", "--threads", "2"])),
+        (0, vec!["auto", PHOTO, "--model", "demo", "--points-per-side", "2", "--json", "--threads", "1"]),
+        (0, track.to_vec()),
+        (0, vec!["eval", "--gt-root", &truth, "--pred-root", &truth, "--threads", "2"]),
+    ] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_sam2"));
+        let run = run.args(&args).current_dir(root()).env("RUST_MIN_STACK", (1u64 << 47).to_string());
+        let out = run.output().unwrap();
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(code == 0 || stderr.contains("Resource temporarily unavailable"), "{args:?}: {stderr}");
+    }
+}

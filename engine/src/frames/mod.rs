@@ -35,6 +35,13 @@ pub struct FramesOptions {
     pub decoder_timeout: Option<Duration>,
 }
 
+impl FramesOptions {
+    /// How long `ffmpeg` may take for the next part.
+    fn patience(&self) -> Duration {
+        self.decoder_timeout.unwrap_or(PATIENCE)
+    }
+}
+
 /// The frames of a video, all of one size, numbered from 0.
 ///
 /// Frames that come from files are decoded when they are read. From the second frame read in a row on, a thread decodes
@@ -117,7 +124,7 @@ impl Frames {
     }
 
     fn video_with(path: &Path, options: &FramesOptions) -> Result<Frames> {
-        let video = Video::open(path, options.keep_damaged, options.decoder_timeout.unwrap_or(PATIENCE))?;
+        let video = Video::open(path, options.keep_damaged, options.patience())?;
         let rate = video.rate();
         Ok(Frames::new(Source::Video { frames: Ahead::new(video.len(), Arc::new(video)), rate }, *options))
     }
@@ -212,5 +219,17 @@ impl Frames {
             Source::Pictures(all) => all.iter().map(|p| p.pixels.len()).sum(),
             Source::Files { frames, .. } | Source::Video { frames, .. } => frames.bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_has_fifteen_seconds_by_default() {
+        assert_eq!(FramesOptions::default().patience(), Duration::from_secs(15));
+        let hurried = FramesOptions { decoder_timeout: Some(Duration::from_secs(3)), ..Default::default() };
+        assert_eq!(hurried.patience(), Duration::from_secs(3));
     }
 }

@@ -102,3 +102,46 @@ fn what_is_wrong_is_said() {
         assert!(said.contains(what), "{what}: {said}");
     }
 }
+
+/// A progressive file of four colours, `side` by `side`, with a scan for every bit of each coefficient behind the first, none of
+/// which has a value in any block: hundreds of passes over the picture in a few bytes each.
+fn many_scans(side: u16) -> Vec<u8> {
+    let segment =
+        |marker: u8, data: &[u8]| [&[0xff, marker][..], &(data.len() as u16 + 2).to_be_bytes(), data].concat();
+    let counts = |n: u8| [&[n][..], &[0; 15]].concat();
+    let (side_bytes, blocks) = (side.to_be_bytes(), u32::from(side.div_ceil(8)).pow(2));
+    let colours: Vec<u8> = (1..=4).flat_map(|id| [id, 0x11, 0]).collect();
+    let mut file = [
+        &b"\xff\xd8"[..],
+        &segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+        &segment(0xc2, &[&[8][..], &side_bytes, &side_bytes, &[4], &colours].concat()),
+        // The code 0 stands for a first coefficient as before; and, of the others, for so many empty blocks as 14 bits say.
+        &segment(0xc4, &[&[0][..], &counts(1), &[0]].concat()),
+        &segment(0xc4, &[&[0x10][..], &counts(1), &[0xe0]].concat()),
+        &segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0, 0]),
+        &vec![0; (4 * blocks as usize).div_ceil(8)],
+    ]
+    .concat();
+    // Runs of 2^14 empty blocks: a zero bit and 14 more.
+    let runs = vec![0; (15 * blocks.div_ceil(1 << 14) as usize).div_ceil(8)];
+    for colour in 1..=4 {
+        for k in 1..64 {
+            for low in (0..=13).rev() {
+                let high = if low == 13 { 0 } else { low + 1 };
+                file.extend(segment(0xda, &[1, colour, 0, k, k, high << 4 | low]));
+                file.extend(&runs);
+            }
+        }
+    }
+    [&file[..], b"\xff\xd9"].concat()
+}
+
+#[test]
+fn passes_over_a_picture_are_bounded() {
+    // 3528 scans.
+    assert!(decode(&many_scans(64)).is_ok());
+    let start = std::time::Instant::now();
+    let said = refused(&many_scans(2048));
+    assert!(said.contains("more than 67108864 blocks in its scans"), "{said}");
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
