@@ -44,5 +44,7 @@
  * Units. Coordinates are pixels, (0, 0) the top left corner, or 0..1 where a flag says so; boxes are left, top, right, bottom.
  * Masks and pictures are row by row from the top, where nothing else is said. Logits above 0 are on the object.
  *
+ * Texts end in 0 and are UTF-8. Paths end in 0 and are any bytes on Unix, as the system takes them, and UTF-8 elsewhere.
+ *
  * Structs that begin with struct_size grow in later versions: begin with SAM2_..._INIT and set what you need.
  */

@@ -82,6 +82,8 @@
  * Units. Coordinates are pixels, (0, 0) the top left corner, or 0..1 where a flag says so; boxes are left, top, right, bottom.
  * Masks and pictures are row by row from the top, where nothing else is said. Logits above 0 are on the object.
  *
+ * Texts end in 0 and are UTF-8. Paths end in 0 and are any bytes on Unix, as the system takes them, and UTF-8 elsewhere.
+ *
  * Structs that begin with struct_size grow in later versions: begin with SAM2_..._INIT and set what you need.
  */
 
@@ -487,7 +489,7 @@ typedef struct {
     int32_t no_postprocessing;
     // Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
     int32_t no_mmap;
-    // A configuration, UTF-8: the text of one in the reference's structure, the path of a file, or the reference's name of a
+    // A configuration: the text of one in the reference's structure, the path of a file, or the reference's name of a
     // published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
     // checkpoint, else the model is recognised by its tensors.
     const char *config_yaml;

@@ -2,6 +2,7 @@
 
 use crate::status::{Failure, Result};
 use std::ffi::{CStr, c_char};
+use std::path::Path;
 
 /// A text of the caller's.
 ///
@@ -14,6 +15,27 @@ pub(crate) unsafe fn text<'a>(name: &str, text: *const c_char) -> Result<Option<
     // SAFETY: the caller's promise.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map(Some).map_err(|_| Failure::argument(format!("{name} is not UTF-8")))
+}
+
+/// A path of the caller's, which must be given: on Unix any bytes, elsewhere UTF-8.
+///
+/// # Safety
+/// Null or a C string.
+pub(crate) unsafe fn as_path<'a>(name: &str, path: *const c_char) -> Result<&'a Path> {
+    if path.is_null() {
+        return Err(Failure::argument(format!("{name} is null")));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        // SAFETY: the caller's promise.
+        Ok(Path::new(std::ffi::OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+    }
+    #[cfg(not(unix))]
+    {
+        // SAFETY: the caller's promise.
+        Ok(Path::new(unsafe { text(name, path) }?.unwrap_or_default()))
+    }
 }
 
 /// A place for a result.

@@ -1,12 +1,13 @@
 //! `sam2_mask_buffer`: where masks go, and in which form.
 
-use crate::arguments::text;
+use crate::arguments::as_path;
 use crate::image::{SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST};
 use crate::options::{Sized32, read};
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::picture::{self, Picture};
 use engine::{DeviceSlice, MaskBuffer, MaskFormat, MaskMemory, PixelFormat};
 use std::ffi::{c_char, c_void};
+use std::path::Path;
 
 /// One byte a pixel: 1 on the object, else 0.
 pub const SAM2_MASK_U8: i32 = 0;
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn sam2_mask_write_png(
     call(|| {
         // SAFETY: the caller's promise, of both.
         unsafe {
-            let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
+            let path = as_path("path", path)?;
             if mask.is_null() {
                 return Err(Failure::argument("mask is null"));
             }
@@ -119,13 +120,13 @@ pub unsafe extern "C" fn sam2_mask_write_png(
     })
 }
 
-fn write(path: &str, mask: &[u8], width: usize, height: usize) -> Result<()> {
+fn write(path: &Path, mask: &[u8], width: usize, height: usize) -> Result<()> {
     let mut pixels = Vec::new();
     let full = |_| engine::Error::OutOfMemory { what: "a mask", bytes: mask.len() };
     pixels.try_reserve_exact(mask.len()).map_err(full)?;
     pixels.extend(mask.iter().map(|&v| if v != 0 { 255 } else { 0 }));
     let png = picture::encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 })?;
-    let io = |source| engine::Error::Io { path: path.into(), source };
+    let io = |source| engine::Error::Io { path: path.display().to_string(), source };
     Ok(std::fs::write(path, png).map_err(io)?)
 }
 

@@ -1,13 +1,13 @@
 //! `sam2_model`
 
-use crate::arguments::{copy_text, put, text};
+use crate::arguments::{as_path, copy_text, put, text};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, release, sam2_status};
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
 /// so that it may be destroyed before them.
@@ -53,7 +53,7 @@ pub struct sam2_model_options {
     pub no_postprocessing: i32,
     /// Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
     pub no_mmap: i32,
-    /// A configuration, UTF-8: the text of one in the reference's structure, the path of a file, or the reference's name of a
+    /// A configuration: the text of one in the reference's structure, the path of a file, or the reference's name of a
     /// published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
     /// checkpoint, else the model is recognised by its tensors.
     pub config_yaml: *const c_char,
@@ -131,9 +131,9 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         other => return Err(Failure::argument(format!("no precision {other}"))),
     };
     // SAFETY: the caller's promise.
-    let (config, overrides) = unsafe { (text("config_yaml", o.config_yaml)?, text("overrides", o.overrides)?) };
-    // YAML has keys, each with a colon; the name of a file or of a published configuration is one line without any.
-    let is_name = |config: &&str| !config.contains(['\n', '{']) && !config.contains(": ") && !config.ends_with(':');
+    let (config, yaml) = unsafe { configuration(o.config_yaml) }?;
+    // SAFETY: the caller's promise.
+    let overrides = unsafe { text("overrides", o.overrides) }?;
     if o.num_cpus > 1024 || (o.num_cpus > 0 && o.cpus.is_null()) {
         return Err(Failure::argument(format!("cpus: {} of them, at most 1024", o.num_cpus)));
     }
@@ -146,13 +146,31 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         threads: o.threads as usize,
         cpus,
         instructions: None,
-        config: config.filter(is_name).map(PathBuf::from),
+        config: config.map(Path::to_path_buf),
         overrides: lines.map(String::from).collect(),
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
         postprocessing: o.no_postprocessing == 0,
         mmap: o.no_mmap == 0,
     };
-    Ok((options, config.filter(|config| !is_name(config)).map(String::from)))
+    Ok((options, yaml.map(String::from)))
+}
+
+/// What `config_yaml` gives: a path or a name, or a configuration's text.
+unsafe fn configuration<'a>(config: *const c_char) -> Result<(Option<&'a Path>, Option<&'a str>)> {
+    if config.is_null() {
+        return Ok((None, None));
+    }
+    // SAFETY: the caller's promise.
+    let lossy = unsafe { CStr::from_ptr(config) }.to_string_lossy();
+    // YAML has keys, each with a colon; the name of a file or of a published configuration is one line without any.
+    let is_name = !lossy.contains(['\n', '{']) && !lossy.contains(": ") && !lossy.ends_with(':');
+    // SAFETY: the caller's promise.
+    unsafe {
+        match is_name {
+            true => Ok((Some(as_path("config_yaml", config)?), None)),
+            false => Ok((None, text("config_yaml", config)?)),
+        }
+    }
 }
 
 /// Loads a checkpoint, a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one, onto
@@ -172,7 +190,7 @@ pub unsafe extern "C" fn sam2_model_load(
         // SAFETY: the caller's promise, of all three.
         unsafe {
             put("out", out, || {
-                let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
+                let path = as_path("path", path)?;
                 let (options, yaml) = options(options_)?;
                 Ok(MODELS.insert(match yaml {
                     Some(_) => engine::load_checkpoint(&engine::open(path, &options)?, &yaml, &options)?,

@@ -1,10 +1,10 @@
 //! `sam2_picture`: picture files, for programs that have no decoder of their own.
 
-use crate::arguments::{put, text};
+use crate::arguments::{as_path, put};
 use crate::handles::Table;
 use crate::image::{SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB8, SAM2_MEMORY_HOST, sam2_image};
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, call, release, sam2_status};
+use crate::status::{call, release, sam2_status};
 use engine::PixelFormat;
 use engine::picture::{self, Picture, ReadOptions};
 use std::ffi::{c_char, c_void};
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn sam2_picture_read_with(
         // SAFETY: the caller's promise, of all.
         unsafe {
             put("out", out, || {
-                let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
+                let path = as_path("path", path)?;
                 let o = read(options)?;
                 let options = read_options(o.upright, o.bit_depth);
                 Ok(PICTURES.insert(picture::read_with(path, &options)?))

@@ -1,6 +1,6 @@
 //! `sam2_video_predictor`: what it is and what it holds; `track.rs` has what it does.
 
-use crate::arguments::{put, text};
+use crate::arguments::{as_path, put};
 use crate::handles::{Exclusive, Table};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
@@ -133,12 +133,7 @@ pub unsafe extern "C" fn sam2_video_predictor_open(
     out: *mut *mut sam2_video_predictor,
 ) -> sam2_status {
     // SAFETY: the caller's promise.
-    unsafe {
-        create(model, options, out, |reading| {
-            let path = text("path", path)?.ok_or_else(|| Failure::argument("path is null"))?;
-            Ok(Some(Frames::open_with(path, reading)?))
-        })
-    }
+    unsafe { create(model, options, out, |reading| Ok(Some(Frames::open_with(as_path("path", path)?, reading)?))) }
 }
 
 /// Makes a predictor for frames that come one by one, `sam2_video_predictor_push_frame`, nobody knows how many.

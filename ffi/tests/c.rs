@@ -66,6 +66,21 @@ fn careless_hosts() {
     run(C, "ffi/tests/hardening.c", &["demo", "demo/samples/video1/frames"]);
 }
 
+/// Paths that are not UTF-8, in every function that takes one.
+#[test]
+#[cfg(target_os = "linux")]
+fn paths_are_any_bytes() {
+    let folder = folder("paths");
+    let absolute = |path: &str| root().join(path).canonicalize().unwrap().display().to_string();
+    let (model, frames) = (absolute("demo"), absolute("demo/samples/video1/frames"));
+    run(
+        C,
+        "ffi/tests/paths.c",
+        &[&model, &frames, &absolute("configs/sam2.1/sam2.1_hiera_demo.yaml"), folder.to_str().unwrap()],
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Any allocation may fail, small ones too. `SAM2_ALLOCATIONS=1` is the long form: each of them.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

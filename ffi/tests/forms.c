@@ -620,6 +620,7 @@ int main(int argc, char **argv) {
     CHECK(sam2_model_load_fd(fd, 0, 100, &options, &model) == SAM2_ERROR_MODEL);
     CHECK(heard.messages == 0);
     OK(sam2_model_load_fd(fd, 0, 0, &options, &model));
+    CHECK(heard.messages == 1 && heard.level == SAM2_LOG_INFO && heard.recursive == 1 && strstr(heard.last, "on CPU"));
     // The position is the caller's, also where the file is read.
     sam2_model_options reading = SAM2_MODEL_OPTIONS_INIT;
     reading.device = SAM2_DEVICE_CPU, reading.threads = 1, reading.no_mmap = 1;
@@ -629,7 +630,6 @@ int main(int argc, char **argv) {
     CHECK(lseek(fd, 0, SEEK_CUR) == 123);
     OK(sam2_model_destroy(again));
     close(fd);
-    CHECK(heard.messages == 1 && heard.level == SAM2_LOG_INFO && heard.recursive == 1 && strstr(heard.last, "on CPU"));
     // What is allocated is said at the level of details, and nothing once nobody listens.
     OK(sam2_set_log_callback(SAM2_LOG_DEBUG, hear, &heard));
     sam2_image_predictor *first = make(NULL);
