@@ -434,7 +434,19 @@ numbers! {
         (None, byte) => byte as usize % (FEW + 1),
     };
     *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
-    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"01".as_ptr(), null()]);
+    // Files are written to the temporary folder only.
+    *const c_char: run => match run.function {
+        "sam2_mask_write_png" => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), null()]),
+        _ => run.one(&[
+            FILE.as_ptr(),
+            FILE.as_ptr(),
+            c"/nowhere/0".as_ptr(),
+            c"".as_ptr(),
+            c"\xff".as_ptr(),
+            c"01".as_ptr(),
+            null(),
+        ]),
+    };
     sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
     sam2_progress_callback: run => run.one(&[None, Some(on as _)]);
     sam2_automatic_mask_callback: run => run.one(&[Some(look as _), Some(look as _), None]);
