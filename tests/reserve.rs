@@ -61,6 +61,11 @@ fn a_reserved_stream_does_not_grow() {
     for (objects, height, width) in [(1, 0, 5), (1, 5, 0), (1 << 17, 5, 5), (1, 5, 1 << 20)] {
         assert!(matches!(p.reserve(objects, height, width), Err(Error::Input(_))));
     }
+    for offload_state_to_cpu in [false, true] {
+        let options = VideoPredictorOptions { offload_state_to_cpu, ..Default::default() };
+        let mut p = model.video_stream(Retention::Window(1 << 31), options).unwrap();
+        assert!(matches!(p.reserve(1, 5, 5), Err(Error::Input(_))));
+    }
 }
 
 /// On the emulator: after `reserve` not one allocation, from the first frame on.

@@ -188,14 +188,15 @@ fn check_results(args: &Args, calls: &[Call], frames: &[PathBuf]) -> Result<(), 
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let (calls, chosen) = calls(args)?;
-    let files = if args.video.is_dir() { Frames::list(&args.video)? } else { Vec::new() };
+    let folder = args.video.is_dir();
+    let files = if folder { Frames::list(&args.video)? } else { Vec::new() };
     check_results(args, &calls, &files)?;
     let options = FramesOptions {
         read: args.picture.options(),
         keep_damaged: args.keep_damaged,
         decoder_timeout: args.decoder_timeout.map(|seconds| Duration::from_secs(seconds.into())),
     };
-    let frames = match args.video.is_dir() {
+    let frames = match folder {
         true => Frames::files_with(files, &options),
         false => Frames::open_with(&args.video, &options)?,
     };

@@ -90,10 +90,16 @@ impl Error {
     }
 }
 
-/// A vector of `n` zeros whose allocation can fail.
-pub(crate) fn try_zeros<T: bytemuck::Zeroable + Clone>(n: usize, what: &'static str) -> Result<Vec<T>> {
+/// An empty vector with room for `n` values, whose allocation can fail.
+pub(crate) fn try_with_capacity<T>(n: usize, what: &'static str) -> Result<Vec<T>> {
     let mut v = Vec::new();
     v.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
+    Ok(v)
+}
+
+/// A vector of `n` zeros whose allocation can fail.
+pub(crate) fn try_zeros<T: bytemuck::Zeroable + Clone>(n: usize, what: &'static str) -> Result<Vec<T>> {
+    let mut v = try_with_capacity(n, what)?;
     v.resize(n, T::zeroed());
     Ok(v)
 }

@@ -93,9 +93,25 @@ impl View {
         };
         let shape = list(t.shape)?;
         let strides = if t.strides.is_null() { compact(&shape) } else { list(t.strides)? };
+        let end = end_of(&shape, &strides, t.bits).and_then(|bytes| bytes.checked_add(t.byte_offset as usize));
+        if end.and_then(|end| end.checked_add(t.data as usize)).is_none_or(|end| end > isize::MAX as usize) {
+            return Err(Failure::argument(format!(
+                "a tensor of shape {shape:?} and strides {strides:?}: beyond memory"
+            )));
+        }
         let data = t.data.cast::<u8>().wrapping_add(t.byte_offset as usize).cast();
         Ok(View { data, memory, read_only: managed.flags & READ_ONLY != 0, kind: (t.code, t.bits), shape, strides })
     }
+}
+
+/// The bytes from a tensor's first element to the end of its last; None where they are not countable.
+fn end_of(shape: &[usize], strides: &[usize], bits: u8) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let mut dims = shape.iter().zip(strides);
+    let last = dims.try_fold(0usize, |n, (&size, &stride)| n.checked_add((size - 1).checked_mul(stride)?))?;
+    last.checked_add(1)?.checked_mul(usize::from(bits).div_ceil(8))
 }
 
 /// The strides of a tensor without gaps.

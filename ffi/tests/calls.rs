@@ -1,19 +1,27 @@
-//! Replays the corpus of the fuzz target `calls`.
+//! Replays the corpora of the fuzz targets `calls` and `dlpack`.
 
 #[path = "common/calls.rs"]
 mod calls;
+#[path = "common/dlpack.rs"]
+mod dlpack;
 #[path = "../../tests/common/tiny.rs"]
 mod tiny;
 
 use std::collections::HashSet;
 
+/// The inputs of a corpus.
+fn inputs(target: &str) -> impl Iterator<Item = Vec<u8>> {
+    let folder = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+}
+
 #[test]
 fn every_sequence_is_survived() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/calls");
-    let mut reached = HashSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let data = std::fs::read(entry.unwrap().path()).unwrap();
-        reached.extend(calls::calls(&data));
-    }
+    let reached: HashSet<_> = inputs("calls").flat_map(|data| calls::calls(&data)).collect();
     assert!(reached.len() > 40, "functions that succeeded: {reached:?}");
+}
+
+#[test]
+fn every_tensor_is_survived() {
+    assert!(inputs("dlpack").map(|data| dlpack::dlpack(&data)).count() > 0);
 }

@@ -1,20 +1,25 @@
 //! What the fuzz targets call; their corpora are replayed by the tests.
 
 use sam2::rle::Rle;
-use sam2::{Checkpoint, Config, Device, Frame, LoadOptions, Model, PixelFormat, Retention, picture};
+use sam2::{
+    Checkpoint, Config, Device, Frame, LoadOptions, Model, PixelFormat, PredictOptions, Prompt, Retention,
+    VideoPredictor, VideoPredictorOptions, labels, picture,
+};
 use std::sync::LazyLock;
 
 #[path = "tiny.rs"]
 mod tiny;
 
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
     ("checkpoint", checkpoint),
     ("pickle", pickle),
     ("config", config),
+    ("model", model),
     ("picture", decode),
     ("prompts", prompts),
     ("rle", rle),
+    ("outlines", outlines),
     ("state", state),
 ];
 
@@ -64,7 +69,7 @@ pub fn decode(data: &[u8]) {
     if let Ok(picture) = picture::decode("fuzz", data) {
         picture.frame().expect("a decoded picture is a frame");
     }
-    if let Ok(labels) = sam2::labels::decode("fuzz", data) {
+    if let Ok(labels) = labels::decode("fuzz", data) {
         assert_eq!(labels.numbers.len(), labels.width * labels.height);
     }
     let options = picture::ReadOptions { upright: true, bit_depth: Some(12) };
@@ -91,27 +96,149 @@ pub fn rle(data: &[u8]) {
     }
 }
 
+/// Runs of a mask, or COCO's strings, after a height, a width and how to read the rest: outlines whose area is the
+/// mask's, and maps of labels.
+pub fn outlines(data: &[u8]) {
+    let [height, width, how, rest @ ..] = data else { return };
+    let side = |side: u8, bit: u8| usize::from(side) * if how & bit == bit { 67 } else { 1 };
+    let (height, width) = (side(*height, 8), side(*width, 16));
+    if height * width > 1 << 14 {
+        return;
+    }
+    let masks: Vec<Rle> = if how & 4 == 4 {
+        let texts = rest.split(|&b| b == 0).take(4).map(String::from_utf8_lossy);
+        texts.filter_map(|text| Rle::from_coco(&text, height, width).ok()).collect()
+    } else {
+        // Runs that add up.
+        let mut left = height * width;
+        let mut counts: Vec<u32> = Vec::new();
+        for run in rest.chunks(2) {
+            let run = run.iter().fold(0, |n, &b| n * 97 + usize::from(b)).min(left);
+            left -= run;
+            counts.push(run as u32);
+        }
+        counts.push(left as u32);
+        Rle::new(counts, height, width).into_iter().collect()
+    };
+    for rle in &masks {
+        let (mask, rings) = (rle.decode().expect("a checked mask"), rle.polygons().expect("a checked mask"));
+        // The shoelace formula; a hole turns the other way, so its area is taken off.
+        let cross =
+            |[x0, y0]: [u32; 2], [x1, y1]: [u32; 2]| i64::from(x0) * i64::from(y1) - i64::from(x1) * i64::from(y0);
+        let ring =
+            |ring: &Vec<[u32; 2]>| (0..ring.len()).map(|i| cross(ring[i], ring[(i + 1) % ring.len()])).sum::<i64>();
+        let twice: i64 = rings.iter().map(ring).sum();
+        assert_eq!(twice.unsigned_abs(), 2 * mask.iter().map(|&v| u64::from(v)).sum::<u64>());
+        let text = Rle::encode(&mask, height, width).to_coco();
+        let again = Rle::from_coco(&text, height, width).expect("what was just written");
+        assert_eq!(again.decode().expect("a checked mask"), mask);
+    }
+    let map = labels::label_map(&masks.iter().collect::<Vec<_>>(), height, width);
+    if let Ok(map) = map {
+        assert_eq!(map.len(), height * width);
+    }
+}
+
+/// A model of the smallest input, of this configuration.
+fn load(config: &Config, options: LoadOptions) -> sam2::Result<Model> {
+    let checkpoint = tiny::checkpoint(&sam2::manifest(config, true)?);
+    let checkpoint = Checkpoint::from_bytes("tiny", checkpoint)?;
+    sam2::load_checkpoint(&checkpoint, &Some(tiny::YAML.into()), &options)
+}
+
+fn on_one_thread() -> LoadOptions {
+    LoadOptions { device: Device::Cpu, threads: 1, image_size: Some(tiny::SIDE), ..Default::default() }
+}
+
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
-    let manifest = sam2::manifest(&Config::parse(tiny::YAML, &[], true).expect("a configuration"), true);
-    let checkpoint = tiny::checkpoint(&manifest.expect("a model"));
-    let options = LoadOptions { device: Device::Cpu, threads: 1, image_size: Some(tiny::SIDE), ..Default::default() };
-    let checkpoint = Checkpoint::from_bytes("tiny", checkpoint).expect("a checkpoint");
-    sam2::load_checkpoint(&checkpoint, &Some(tiny::YAML.into()), &options).expect("a model")
+    load(&Config::parse(tiny::YAML, &[], true).expect("a configuration"), on_one_thread()).expect("a model")
 });
 
-/// A saved state of a stream but for its checksum: an error, or a predictor that works.
+/// Lines of overrides: a configuration that is accepted makes a model that works, or is refused when it is loaded.
+pub fn model(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let overrides: Vec<String> = text.lines().take(12).map(String::from).collect();
+    let Ok(mut config) = Config::parse(tiny::YAML, &overrides, true) else { return };
+    config.image_size = tiny::SIDE;
+    // Sizes that a small machine has room and time for.
+    let Ok(manifest) = sam2::manifest(&config, true) else { return };
+    let size = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let values = manifest.iter().try_fold(0usize, |n, (_, shape)| n.checked_add(size(shape)?));
+    if values.is_none_or(|n| n > 2_000_000) || manifest.iter().any(|(_, shape)| shape.is_empty() || shape.contains(&0))
+    {
+        return;
+    }
+    let Ok(model) = load(&config, LoadOptions { overrides, ..on_one_thread() }) else { return };
+    let pixels = [77; 20 * 20 * 3];
+    let frame = Frame::new(PixelFormat::Rgb8, &pixels, 20, 20, 60).expect("a frame");
+    let point = Prompt::new().point(5.0, 5.0, 1);
+    let mut image = model.image_predictor(Default::default()).expect("a predictor");
+    if image.set_image(&frame).is_ok() {
+        let prompts = [point.clone(), Prompt::new().bounds([1.0, 1.0, 9.0, 9.0])];
+        let _ = image.predict(&prompts, PredictOptions::default());
+    }
+    let mut video = model.video_stream(Retention::Window(1), Default::default()).expect("a stream");
+    for i in 0..3 {
+        if video.push_frame(&frame).is_err() {
+            return;
+        }
+        if i < 2 {
+            let _ = video.add_new_points_or_box(i, i as i64, &point, true, true);
+        }
+    }
+}
+
+/// How to make a predictor, in one byte, and a saved state but for its checksum: an error, or a predictor that takes every
+/// call, also after it was saved and loaded again.
 pub fn state(data: &[u8]) {
-    let mut video = MODEL.video_stream(Retention::Everything, Default::default()).expect("a stream");
+    let [how, data @ ..] = data else { return };
+    let retention = if how & 1 == 1 { Retention::Window((how >> 4).into()) } else { Retention::Everything };
+    let options = VideoPredictorOptions {
+        legacy_corrections: how & 2 == 2,
+        offload_state_to_cpu: how & 4 == 4,
+        ..Default::default()
+    };
+    let Ok(mut video) = MODEL.video_stream(retention, options) else { return };
     if video.load_state(&[data, &crc32fast::hash(data).to_le_bytes()].concat()).is_err() {
         return;
     }
     let mut saved = Vec::new();
     video.save_state(&mut saved).expect("in memory");
     video.fork().load_state(&saved).expect("what was just saved");
+    let _ = (video.memory_bytes(), video.object_bytes());
     let (height, width) = video.video_size();
-    if (1..=1 << 16).contains(&(height * width)) {
+    if height * width > 1 << 14 {
+        return;
+    }
+    every_call(&video, how & 8 == 8);
+    if height * width > 0 {
         let pixels = vec![99; height * width * 3];
         let frame = Frame::new(PixelFormat::Rgb8, &pixels, width, height, width * 3).expect("a frame");
-        let _ = video.push_frame(&frame);
+        for _ in 0..3 {
+            let _ = video.push_frame(&frame);
+        }
+        let _ = video.propagate_in_video(None, Some(3), true, |_| true);
+    }
+    saved.clear();
+    video.save_state(&mut saved).expect("in memory");
+    video.fork().load_state(&saved).expect("what was just saved");
+}
+
+/// Prompts, removals and propagation on the first and the last frames, each on a fork.
+fn every_call(video: &VideoPredictor, flag: bool) {
+    let objects: Vec<i64> = video.obj_ids().iter().copied().take(2).chain([i64::MIN]).collect();
+    let frames = video.num_frames();
+    for frame in (frames.saturating_sub(2)..frames).chain([0, frames]) {
+        for &object in &objects {
+            let mut video = video.fork();
+            let _ = video.add_new_points_or_box(frame, object, &Prompt::new().point(1.0, 1.0, 1), flag, false);
+            let _ = video.clear_all_prompts_in_frame(frame, object);
+            let _ = video.add_new_mask(frame, object, &[1, 0, 0, 1], 2, 2);
+            let _ = video.propagate_in_video(Some(frame), Some(2), flag, |_| true);
+            let _ = video.remove_object(object);
+        }
+    }
+    for reverse in [false, true] {
+        let _ = video.fork().propagate_in_video(None, Some(2), reverse, |_| true);
     }
 }

@@ -61,9 +61,11 @@ impl<'a> Results<'a> {
         let mut overlay = None;
         if let Some(folder) = &args.output {
             let pictures = folder.join("overlay");
-            let within = if args.video.is_dir() { &pictures } else { folder };
+            // Frames of a folder have names.
+            let named = frames.name(0).is_some();
+            let within = if named { &pictures } else { folder };
             std::fs::create_dir_all(within).map_err(|e| io(within, e))?;
-            overlay = Some(if args.video.is_dir() {
+            overlay = Some(if named {
                 Drawn::Pictures(pictures)
             } else {
                 let file = folder.join("overlay.mp4");

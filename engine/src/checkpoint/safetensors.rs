@@ -65,12 +65,13 @@ fn missing(bytes: &[u8], length: usize) -> Option<usize> {
         #[serde(default)]
         data_offsets: (usize, usize),
     }
-    let total = match bytes.get(8..8 + length) {
-        None => 8 + length,
+    let start = length.checked_add(8)?;
+    let total = match bytes.get(8..start) {
+        None => start,
         Some(header) => {
             let tensors: HashMap<&str, Offsets> = serde_json::from_slice(header).ok()?;
             let end = tensors.values().map(|t| t.data_offsets.1).max()?;
-            end.checked_add(8 + length)?
+            end.checked_add(start)?
         }
     };
     (total > bytes.len()).then_some(total)

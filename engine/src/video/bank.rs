@@ -3,7 +3,7 @@
 use crate::arena::{Arena, Carver, Place};
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result, try_with_capacity, try_zeros};
 use crate::tensor::{DType, Tensor};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,8 +121,11 @@ impl<B: Backend> Bank<B> {
     pub fn grow(&mut self, b: &B, config: &Config, [maps, pointers]: [usize; 2], pass: usize) -> Result<()> {
         let maps_there = match &mut self.host {
             Some(host) => {
-                for _ in host.len()..maps {
-                    host.push(try_zeros(slot_bytes(config)[0], "memories")?);
+                let (size, more) = (slot_bytes(config)[0], maps.saturating_sub(host.len()));
+                // One by one they would take all memory before the first failed.
+                drop(try_with_capacity::<u8>(size.saturating_mul(more), "memories")?);
+                for _ in 0..more {
+                    host.push(try_zeros(size, "memories")?);
                 }
                 pass
             }

@@ -13,6 +13,9 @@ const FRAMES: usize = 3;
 /// The most objects that there is room made for.
 const MOST: usize = 65_535;
 
+/// The most memories that there is room made for, of all objects.
+const MOST_MEMORIES: usize = 1 << 20;
+
 impl VideoPredictor {
     /// Allocates what following `objects` objects in frames of this size needs, with a conditioning frame each, and does what is
     /// done only once, as loading kernels and recording work, by following nothing through some blank frames: so that the first
@@ -25,6 +28,11 @@ impl VideoPredictor {
         }
         let [maps, pointers] = self.slots_of_an_object();
         let slots = [objects.saturating_mul(maps), objects.saturating_mul(pointers)];
+        if slots.iter().any(|&n| n > MOST_MEMORIES) {
+            return Err(Error::input(format!(
+                "{objects} objects with {maps} memories each, at most {MOST_MEMORIES} in all: reserve a shorter window"
+            )));
+        }
         let records = self.lock().reserve(objects, slots)?;
         if !records {
             return Ok(());

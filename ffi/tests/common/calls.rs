@@ -3,7 +3,7 @@
 
 use crate::tiny;
 use engine::Config;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
@@ -19,8 +19,13 @@ use every::Outcome;
 const TENSOR: &str = "DLManagedTensorVersioned";
 /// Calls of one sequence.
 const CALLS: usize = 48;
-/// Bytes behind every pointer to bytes and floats: more than any count that is drawn asks for.
+/// Bytes behind every pointer to what is written: more than any count that is drawn asks for. They are zeros, which cost
+/// nothing before they are touched.
 const ROOM: usize = 1 << 20;
+/// Bytes behind every pointer to bytes that are read: a mask of the largest sides.
+const READ: usize = 1 << 14;
+/// Floats behind every pointer to floats that are read: a picture of the largest sides and strides.
+const FLOATS: usize = 1 << 16;
 /// Sides of pictures and masks, and counts.
 const SMALL: [u32; 8] = [0, 1, 2, 3, 7, 32, 33, 100];
 /// At most as many of what is counted by `usize`.
@@ -30,6 +35,14 @@ static CHECKPOINT: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
     padded(tiny::checkpoint(&engine::manifest(&Config::parse(tiny::YAML, &[], true).unwrap(), true).unwrap()))
 });
 static YAML: LazyLock<CString> = LazyLock::new(|| CString::new(tiny::YAML).unwrap());
+/// The checkpoint as a file.
+static CHECKPOINT_FILE: LazyLock<std::fs::File> = LazyLock::new(|| {
+    let path = std::env::temp_dir().join(format!("sam2-calls-{}.safetensors", std::process::id()));
+    std::fs::write(&path, &CHECKPOINT.0[..CHECKPOINT.1]).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
+});
 /// A file that the library may write and read.
 static FILE: LazyLock<CString> = LazyLock::new(|| {
     let name = format!("sam2-calls-{}.png", std::process::id());
@@ -39,11 +52,15 @@ static FILE: LazyLock<CString> = LazyLock::new(|| {
 /// Bytes with room behind them, and how many they are.
 fn padded(mut bytes: Vec<u8>) -> (Vec<u8>, usize) {
     let n = bytes.len();
-    bytes.resize(n.max(ROOM), 0);
+    bytes.resize(n.max(READ), 0);
     (bytes, n)
 }
 
 thread_local! {
+    /// A model that sequences share, since loading one takes longer than all their other calls; 0 before the first.
+    static MODEL: Cell<usize> = const { Cell::new(0) };
+    /// Floats that no call uses.
+    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
     /// What was saved last.
     static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     /// A video predictor that callbacks call.
@@ -97,15 +114,45 @@ unsafe extern "C" fn save(user: *mut c_void, data: *const u8, size: usize) -> i3
     i32::from(!user.is_null())
 }
 
+/// The model that sequences share: loaded at first, and again after a sequence has destroyed it.
+fn shared_model() -> usize {
+    // SAFETY: numbers; and a handle may be anything.
+    let status = unsafe {
+        let mut info = sam2_model_info { struct_size: size_of::<sam2_model_info>() as u32, ..std::mem::zeroed() };
+        sam2_model_get_info(MODEL.get() as *const _, &mut info)
+    };
+    if status != SAM2_OK {
+        let options = sam2_model_options {
+            struct_size: size_of::<sam2_model_options>() as u32,
+            device: SAM2_DEVICE_CPU,
+            threads: 1,
+            image_size: tiny::SIDE as u32,
+            config_yaml: YAML.as_ptr(),
+            // SAFETY: numbers and pointers.
+            ..unsafe { std::mem::zeroed() }
+        };
+        let mut model = null_mut();
+        // SAFETY: the bytes are there.
+        let status = unsafe { sam2_model_load_memory(CHECKPOINT.0.as_ptr(), CHECKPOINT.1, &options, &mut model) };
+        assert_eq!(status, SAM2_OK);
+        MODEL.set(model as usize);
+    }
+    MODEL.get()
+}
+
 /// A sequence in progress.
 struct Run<'a> {
     bytes: &'a [u8],
+    /// The function that is called.
+    function: &'static str,
     /// Every handle that there has been, by kind.
     handles: Vec<(&'static str, usize)>,
     /// Where the call in progress leaves handles.
     out: Vec<(&'static str, Box<usize>)>,
     /// What the pointers of the call in progress point at.
     memory: Vec<Box<dyn std::any::Any>>,
+    /// The floats among it, which later calls use again.
+    floats: Vec<Vec<f32>>,
     /// How long the bytes are that the call in progress was given.
     length: Option<usize>,
 }
@@ -129,10 +176,12 @@ impl Run<'_> {
         at
     }
 
-    /// A handle of a kind, the latest as a rule.
+    /// A handle of a kind, the latest as a rule. The shared model is seldom drawn to be destroyed.
     fn handle(&mut self, kind: &'static str) -> usize {
         let byte = self.byte() as usize;
-        let of: Vec<usize> = self.handles.iter().rev().filter(|(k, _)| *k == kind).map(|(_, h)| *h).collect();
+        let spared = if self.function == "sam2_model_destroy" { MODEL.get() } else { 0 };
+        let of: Vec<usize> =
+            self.handles.iter().rev().filter(|(k, h)| *k == kind && *h != spared).map(|(_, h)| *h).collect();
         match byte {
             0..200 => of.get(byte / 50).or(of.first()).copied().unwrap_or(0),
             200..240 => self.handles.get(byte - 200).map_or(0, |(_, h)| *h),
@@ -176,7 +225,8 @@ macro_rules! handles {
         }
         impl Draw for *mut *mut $kind {
             fn draw(run: &mut Run<'_>) -> Self {
-                if run.byte() >= 240 {
+                // Without a handle of its job, a call's end could not be waited for.
+                if run.byte() >= 240 && stringify!($kind) != "sam2_job" {
                     return null_mut();
                 }
                 run.out.push((stringify!($kind), Box::new(0)));
@@ -367,7 +417,14 @@ macro_rules! numbers {
 numbers! {
     // Flags, sides and counts of points.
     u32: run => run.one(&SMALL);
-    i32: run => run.one(&[0, 1, -1, 2]);
+    i32: run => match run.function {
+        #[cfg(unix)]
+        "sam2_model_load_fd" => match run.byte() {
+            0..4 => std::os::fd::AsRawFd::as_raw_fd(&*CHECKPOINT_FILE),
+            _ => -1,
+        },
+        _ => run.one(&[0, 1, -1, 2]),
+    };
     u64: run => run.one(&[0, 0, 1, 2, 3, u64::MAX, 1 << 40]);
     i64: run => run.one(&[1, 1, 2, 0, -1, 3, i64::MIN, i64::MAX]);
     f32: run => run.one(&[0.0, 1.0, 16.0, 5.5, 31.0, -1.0, 0.5, 1e30, f32::NAN, f32::INFINITY]);
@@ -377,15 +434,27 @@ numbers! {
         (None, byte) => byte as usize % (FEW + 1),
     };
     *mut c_void: run => run.one(&[null_mut(), null_mut(), 8 as *mut c_void]);
-    *const c_char: run => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), c"\xff".as_ptr(), c"01".as_ptr(), null()]);
+    // Files are written to the temporary folder only.
+    *const c_char: run => match run.function {
+        "sam2_mask_write_png" => run.one(&[FILE.as_ptr(), FILE.as_ptr(), c"/nowhere/0".as_ptr(), c"".as_ptr(), null()]),
+        _ => run.one(&[
+            FILE.as_ptr(),
+            FILE.as_ptr(),
+            c"/nowhere/0".as_ptr(),
+            c"".as_ptr(),
+            c"\xff".as_ptr(),
+            c"01".as_ptr(),
+            null(),
+        ]),
+    };
     sam2_frame_callback: run => run.one(&[None, Some(see as _)]);
     sam2_progress_callback: run => run.one(&[None, Some(on as _)]);
     sam2_automatic_mask_callback: run => run.one(&[Some(look as _), Some(look as _), None]);
     sam2_done_callback: run => run.one(&[None, Some(ended as _)]);
     sam2_log_callback: run => run.one(&[None, Some(hear as _)]);
     *mut i32: run => if run.byte() < 240 { run.keep(vec![7i32]) } else { null_mut() };
-    *mut u32: run => if run.byte() < 240 { run.keep(vec![7u32; ROOM / 4]) } else { null_mut() };
-    *mut u16: run => if run.byte() < 240 { run.keep(vec![7u16; ROOM / 2]) } else { null_mut() };
+    *mut u32: run => if run.byte() < 240 { run.keep(vec![0u32; ROOM / 4]) } else { null_mut() };
+    *mut u16: run => if run.byte() < 240 { run.keep(vec![0u16; ROOM / 2]) } else { null_mut() };
     *const u32: run => {
         let few = (0..FEW).map(|_| run.one(&[1u32, 1, 2, 0, u32::MAX])).collect();
         if run.byte() < 240 { run.keep(few) } else { null_mut() }
@@ -398,7 +467,7 @@ numbers! {
         let few = (0..FEW).map(|_| run.one(&[c"01", c"1", c"04", c"0T3", c"x"]).as_ptr()).collect();
         if run.byte() < 240 { run.keep(few) } else { null_mut() }
     };
-    *mut i64: run => if run.byte() < 160 { run.keep(vec![7i64; ROOM / 8]) } else { null_mut() };
+    *mut i64: run => if run.byte() < 160 { run.keep(vec![0i64; ROOM / 8]) } else { null_mut() };
     *const i64: run => {
         if run.byte() >= 240 {
             return null();
@@ -428,18 +497,22 @@ numbers! {
         if run.byte() >= 160 {
             return null();
         }
-        let mut values = vec![8f32; ROOM / 16];
+        let mut values = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        values.resize(FLOATS, 8.0);
         values[..8].fill_with(|| f32::draw(run));
-        run.keep(values)
+        let at = values.as_ptr();
+        run.floats.push(values);
+        at
     };
     *const u8: run => {
         let (bytes, n) = match run.byte() {
             0..100 => padded(SAVED.with_borrow(Clone::clone)),
-            100..160 => {
+            // Seldom, for loading takes long.
+            100..102 => {
                 run.length = Some(CHECKPOINT.1);
                 return CHECKPOINT.0.as_ptr();
             }
-            160..240 => padded((0..16).map(|_| run.byte()).collect()),
+            102..240 => padded((0..16).map(|_| run.byte()).collect()),
             _ => return null(),
         };
         run.length = Some(n);
@@ -454,6 +527,7 @@ macro_rules! call_one {
         fn call_one(run: &mut Run<'_>, number: usize) -> Option<(&'static str, Option<i32>)> {
             let mut next = 0..;
             $(if next.next() == Some(number) {
+                run.function = stringify!($name);
                 // SAFETY: pointers are null or to as much as the functions use.
                 let outcome = unsafe { $name($({
                     let _ = stringify!($arg);
@@ -469,7 +543,16 @@ every_function!(call_one);
 
 /// Does what the bytes say, and lets go of all handles at the end. Returns the functions that succeeded.
 pub fn calls(data: &[u8]) -> Vec<&'static str> {
-    let mut run = Run { bytes: data, handles: Vec::new(), out: Vec::new(), memory: Vec::new(), length: None };
+    let handles = vec![("sam2_model", shared_model())];
+    let mut run = Run {
+        bytes: data,
+        function: "",
+        handles,
+        out: Vec::new(),
+        memory: Vec::new(),
+        floats: Vec::new(),
+        length: None,
+    };
     SAVED.with_borrow_mut(Vec::clear);
     let mut succeeded = Vec::new();
     for _ in 0..CALLS {
@@ -502,9 +585,10 @@ pub fn calls(data: &[u8]) -> Vec<&'static str> {
             }
         }
         run.memory.clear();
+        SPARE.with_borrow_mut(|spare| spare.append(&mut run.floats));
         run.length = None;
     }
-    for (kind, handle) in run.handles {
+    for (kind, handle) in run.handles.into_iter().skip(1) {
         let status = match kind {
             "sam2_model" => sam2_model_destroy(handle as *mut _),
             "sam2_picture" => sam2_picture_destroy(handle as *mut _),

@@ -1,0 +1,9 @@
+//! Compiles libjpeg's side of the target `jpeg`, which the feature `libjpeg` turns on.
+
+fn main() {
+    println!("cargo:rerun-if-changed=libjpeg.c");
+    if std::env::var_os("CARGO_FEATURE_LIBJPEG").is_some() {
+        cc::Build::new().file("libjpeg.c").compile("libjpeg_decode");
+        println!("cargo:rustc-link-lib=jpeg");
+    }
+}
