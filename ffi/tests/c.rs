@@ -81,6 +81,34 @@ fn paths_are_any_bytes() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Calls need no more of the calling thread's stack than the header says. The compiler takes more where it does not optimise.
+#[test]
+#[cfg(all(target_os = "linux", not(debug_assertions)))]
+fn a_small_stack_is_enough() {
+    let folder = folder("stack");
+    let header = format!(
+        r#"{{"a": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4], "more": {}{}}}}}"#,
+        "[".repeat(120),
+        "]".repeat(120)
+    );
+    let model = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    let (deep_model, deep_configuration) = (folder.join("deep.safetensors"), folder.join("deep.yaml"));
+    std::fs::write(&deep_model, model).unwrap();
+    let levels: String = (0..250).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    std::fs::write(&deep_configuration, levels).unwrap();
+    let args = [
+        "demo",
+        "configs/sam2.1/sam2.1_hiera_demo.yaml",
+        "demo/pictures/rocket.jpg",
+        "tests/data/golden/pictures/deflate.tif",
+        "demo/samples/video1/frames",
+        deep_model.to_str().unwrap(),
+        deep_configuration.to_str().unwrap(),
+    ];
+    run(C, "ffi/tests/stack.c", &args);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Any allocation may fail, small ones too. `SAM2_ALLOCATIONS=1` is the long form: each of them.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
