@@ -5,6 +5,8 @@
 //! `tensor` it uses `error`, `frame`, `mask_out`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
 //! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
 
+#![cfg_attr(coverage_nightly, feature(coverage_attribute))]
+
 mod amg;
 pub mod arena;
 pub mod backend;
@@ -12,6 +14,8 @@ pub mod checkpoint;
 pub mod config;
 // Kernels are unsafe from end to end: blocks inside them would say nothing. Their shapes are checked by the operations.
 #[allow(unsafe_op_in_unsafe_fn, missing_docs)]
+// Counters of lines in them would make the tests twenty times slower.
+#[cfg_attr(coverage_nightly, coverage(off))]
 pub mod cpu;
 mod error;
 pub mod ffmpeg;
