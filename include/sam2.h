@@ -1013,7 +1013,8 @@ const char *sam2_last_error(void);
 int32_t sam2_last_errno(void);
 
 // Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
-// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
+// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`. With neither, no masks
+// are made, and adding many objects takes time in proportion to their number.
 //
 // Corrections: a prompt on a frame that was tracked changes its mask at once, but as in the reference the next propagation
 // over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate from t + 1

@@ -245,7 +245,7 @@ fn packed(n: usize) -> Vec<u8> {
     let repetitions = bytes("1100010100000".repeat(8)).repeat(n);
     let size = 5 + 2064 * n as u64;
     let (sum, sums) = (1 + 144 * size, size + 144 * (size * (size + 1) / 2));
-    let check = (sums % 65521 << 16 | sum % 65521) as u32;
+    let check = (((sums % 65521) << 16) | (sum % 65521)) as u32;
     [b"\x78\x01", &head[..], &repetitions, b"\0", &check.to_be_bytes()].concat()
 }
 

@@ -416,3 +416,35 @@ fn states_that_were_made_up() {
         assert_eq!(p.num_frames(), 0);
     }
 }
+
+/// Prompts that show nothing cost the same however many objects there are, and change nothing of what is tracked.
+#[test]
+fn many_objects_cost_one_after_another_the_same() {
+    let (model, frames, n) = (demo(), sample(), 60);
+    let click = |i: i64| Prompt::new().point(5.0 + 6.0 * i as f32, 100.0, 1);
+    let tracked = |shows: bool| {
+        let mut p = model.video_stream(Retention::Window(0), VideoPredictorOptions::default()).unwrap();
+        p.show_prompts(shows);
+        p.push_frame(&frames.read(0).unwrap().frame().unwrap()).unwrap();
+        let mut work = Vec::new();
+        for i in 0..n {
+            let before = p.counters();
+            let shown = p.add_new_points_or_box(0, i, &click(i), true, true).unwrap();
+            assert_eq!(shown.obj_ids.len(), if shows { i as usize + 1 } else { 0 });
+            let after = p.counters();
+            work.push([
+                after.matmul_flops - before.matmul_flops,
+                after.bytes - before.bytes,
+                after.launches - before.launches,
+            ]);
+        }
+        (work, p.push_frame(&frames.read(1).unwrap().frame().unwrap()).unwrap())
+    };
+    let ((quiet, got), (shown, want)) = (tracked(false), tracked(true));
+    // The first has the picture encoded; memory that doubles now and then copies what is there.
+    let [flops, bytes, launches] = quiet[1];
+    assert!(quiet[1..].iter().all(|work| work[0] == flops && work[2] == launches), "{quiet:?}");
+    assert!(quiet[1..].iter().map(|work| work[1]).sum::<u64>() < n as u64 * bytes * 11 / 10, "{quiet:?}");
+    assert!(shown[n as usize - 1][1] > shown[1][1], "what is shown does not cost anything: {shown:?}");
+    assert_eq!(got, want);
+}

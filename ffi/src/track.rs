@@ -98,6 +98,8 @@ unsafe fn shown(
         // SAFETY: the caller's promise.
         let mut to = unsafe { To::new(masks, each, user) }?;
         let masks = to.masks.take();
+        // Nobody looks at what is not asked for.
+        v.predictor.show_prompts(each.is_some());
         let found = work(&mut v, masks)?;
         to.show(&found, v.predictor.video_size());
         Ok(())
@@ -110,7 +112,8 @@ pub const SAM2_PROMPT_KEEP_POINTS: u32 = 1;
 pub const SAM2_PROMPT_NORMALIZED: u32 = 2;
 
 /// Says where an object is on a frame, by points, a box or both. `each` gets what is found of all objects there, and may be
-/// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`.
+/// null. `masks`: where masks go instead, (objects, height, width) or as its kind says; null: to `each`. With neither, no masks
+/// are made, and adding many objects takes time in proportion to their number.
 ///
 /// Corrections: a prompt on a frame that was tracked changes its mask at once, but as in the reference the next propagation
 /// over that frame finds it anew and the correction is lost. So after a correction of frame t, propagate from t + 1

@@ -78,6 +78,7 @@ fn follow(
     mut each: impl FnMut(&FrameMasks) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     predictor.reset_state();
+    predictor.show_prompts(false);
     for (&frame, objects) in &group.inputs {
         for (id, mask) in annotations.read(frame)?.masks {
             if objects.contains(&id) {

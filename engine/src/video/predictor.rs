@@ -60,6 +60,8 @@ pub struct VideoPredictor {
     pub(super) size: (usize, usize),
     pub(super) ids: Vec<i64>,
     pub(super) objects: Vec<Object>,
+    /// Whether prompts return masks.
+    pub(super) shows_prompts: bool,
 }
 
 impl VideoPredictor {
@@ -83,7 +85,7 @@ impl VideoPredictor {
             Err(retention) => (Source::pushed(retention), (0, 0)),
         };
         let (worker, ids, objects) = (Arc::new(Mutex::new(worker)), Vec::new(), Vec::new());
-        Ok(VideoPredictor { worker, config, options, fingerprint, source, size, ids, objects })
+        Ok(VideoPredictor { worker, config, options, fingerprint, source, size, ids, objects, shows_prompts: true })
     }
 
     /// How many frames there are.
@@ -99,6 +101,13 @@ impl VideoPredictor {
     /// The objects, in the order they were first named.
     pub fn obj_ids(&self) -> &[i64] {
         &self.ids
+    }
+
+    /// Whether prompts, and clearing them, return the masks of all objects on their frame; they do at first. Without, they
+    /// return a `FrameMasks` of no objects, unless masks go to a buffer of the caller's, and adding many objects takes time in
+    /// proportion to their number, not to its square. What is tracked is the same.
+    pub fn show_prompts(&mut self, on: bool) {
+        self.shows_prompts = on;
     }
 
     /// Says where an object is on a frame, by points, a box or both; returns the masks of all objects there.
@@ -420,6 +429,9 @@ impl VideoPredictor {
         });
         let before = self.objects[index].clone();
         change(&mut self.objects[index]);
+        if !self.shows_prompts && masks.is_none() {
+            return Ok(FrameMasks { frame_idx: frame, ..Default::default() });
+        }
         let shown = self.masks_on(frame, masks);
         if shown.is_err() {
             self.objects[index] = before;

@@ -140,8 +140,6 @@ fn many_scans(side: u16) -> Vec<u8> {
 fn passes_over_a_picture_are_bounded() {
     // 3528 scans.
     assert!(decode(&many_scans(64)).is_ok());
-    let start = std::time::Instant::now();
     let said = refused(&many_scans(2048));
     assert!(said.contains("more than 67108864 blocks in its scans"), "{said}");
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
