@@ -30,7 +30,7 @@ fn frames_allocate_little(model: &Model) {
     let frame = picture.frame().unwrap();
     video.push_frame(&frame).unwrap();
     for (id, x) in [(1, 208.0), (2, 40.0)] {
-        video.add_new_points_or_box(0, id, &Prompt::new().point(x, 100.0, 1), true, false).unwrap();
+        video.add_new_points_or_box(0, id, &Prompt::new().point(x, 100.0, 1), true, true).unwrap();
     }
     let mut masks = vec![0u8; 2 * picture.width * picture.height];
     let mut counts = Vec::new();
