@@ -115,6 +115,11 @@ impl VideoPredictor {
     /// A box comes before the points and needs `clear_old_points`, without which the frame's earlier points stay.
     /// Coordinates are pixels of the video, or, without `normalize_coords`, in 0..1.
     ///
+    /// **Cost.** As in the reference, every call makes and returns one mask at the video's size for each object that is known,
+    /// so that naming N objects one after another makes about N²/2 masks. After [`VideoPredictor::show_prompts`] with `false`
+    /// a call makes no masks, and its work does not depend on how many objects there are. The same holds for
+    /// [`VideoPredictor::add_new_mask`] and [`VideoPredictor::clear_all_prompts_in_frame`].
+    ///
     /// **Corrections.** A prompt on a frame that was not tracked makes it a conditioning frame, which keeps its mask. A prompt
     /// on a frame that was tracked corrects it: the mask is shown at once, but as in the reference the next propagation
     /// over that frame finds it anew and the correction is lost. So after a correction of frame `t`, propagate from `t + 1`
@@ -427,11 +432,13 @@ impl VideoPredictor {
             self.objects.push(Object::default());
             self.ids.len() - 1
         });
-        let before = self.objects[index].clone();
-        change(&mut self.objects[index]);
         if !self.shows_prompts && masks.is_none() {
+            // No mask is made, so nothing can fail, and no copy of the object is needed.
+            change(&mut self.objects[index]);
             return Ok(FrameMasks { frame_idx: frame, ..Default::default() });
         }
+        let before = self.objects[index].clone();
+        change(&mut self.objects[index]);
         let shown = self.masks_on(frame, masks);
         if shown.is_err() {
             self.objects[index] = before;
