@@ -180,4 +180,21 @@ mod tests {
         assert_eq!(*table.get(next).ok().unwrap(), 3);
         assert_eq!(table.slots().all.len(), 2);
     }
+
+    /// A search for a free slot, from either end, would find another one.
+    #[test]
+    fn the_slot_that_was_freed_last_is_used_first() {
+        let place = |handle: *mut u8| (handle as usize & 0xffff_ffff) >> 1;
+        let table = Table::<usize>::new("test", 9);
+        let handles: Vec<*mut u8> = (0..1000).map(|i| table.insert(i)).collect();
+        assert!(handles.iter().enumerate().all(|(i, &handle)| place(handle) == i));
+        let freed = [100, 900, 500];
+        freed.iter().for_each(|&i| table.remove(handles[i]).ok().unwrap());
+        assert_eq!(table.slots().free, freed);
+        let again: Vec<*mut u8> = (0..4).map(|i| table.insert(2000 + i)).collect();
+        assert_eq!(again.iter().map(|&handle| place(handle)).collect::<Vec<_>>(), [500, 900, 100, 1000]);
+        assert!(table.slots().free.is_empty());
+        assert!(freed.iter().all(|&i| table.get(handles[i]).is_err()));
+        assert!(again.iter().enumerate().all(|(i, &handle)| table.get(handle).is_ok_and(|held| *held == 2000 + i)));
+    }
 }
