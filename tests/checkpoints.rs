@@ -190,7 +190,6 @@ fn a_folder_is_opened_by_what_it_holds() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Every official configuration with random weights, at a small picture size: loads, runs, and gives numbers.
 /// Of one open file, several parts are read at once, each whole, and its position stays.
 #[test]
 fn parts_of_one_file_are_read_at_once() {
@@ -219,6 +218,7 @@ fn parts_of_one_file_are_read_at_once() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// Every official configuration with random weights, at a small picture size: loads, runs, and gives numbers.
 #[test]
 fn official_models_run() {
     for variant in VARIANTS.iter().filter(|v| !v.is_demo()) {

@@ -17,7 +17,7 @@ pub(crate) unsafe fn text<'a>(name: &str, text: *const c_char) -> Result<Option<
     text.to_str().map(Some).map_err(|_| Failure::argument(format!("{name} is not UTF-8")))
 }
 
-/// A path of the caller's, which must be given: on Unix any bytes, elsewhere UTF-8.
+/// A path. It may be any bytes on Unix, and is UTF-8 elsewhere. Fails where it is null.
 ///
 /// # Safety
 /// Null or a C string.

@@ -98,7 +98,7 @@ unsafe fn shown(
         // SAFETY: the caller's promise.
         let mut to = unsafe { To::new(masks, each, user) }?;
         let masks = to.masks.take();
-        // Nobody looks at what is not asked for.
+        // Without a callback and a buffer, no masks are needed.
         v.predictor.show_prompts(each.is_some());
         let found = work(&mut v, masks)?;
         to.show(&found, v.predictor.video_size());

@@ -2,6 +2,8 @@
 extern crate sam2 as engine;
 #[path = "../../ffi/tests/common/calls.rs"]
 mod calls;
+#[path = "../../ffi/tests/common/tensor.rs"]
+mod tensor;
 #[path = "../../tests/common/tiny.rs"]
 mod tiny;
 

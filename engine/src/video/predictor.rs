@@ -103,9 +103,9 @@ impl VideoPredictor {
         &self.ids
     }
 
-    /// Whether prompts, and clearing them, return the masks of all objects on their frame; they do at first. Without, they
-    /// return a `FrameMasks` of no objects, unless masks go to a buffer of the caller's, and adding many objects takes time in
-    /// proportion to their number, not to its square. What is tracked is the same.
+    /// Whether the calls that add or clear prompts make the masks of all objects on the frame. The default is true. With
+    /// false, these calls return a `FrameMasks` without objects, and the time to add N objects is proportional to N instead of
+    /// N². Calls that write masks into a caller's buffer always make them. Tracking is not affected.
     pub fn show_prompts(&mut self, on: bool) {
         self.shows_prompts = on;
     }

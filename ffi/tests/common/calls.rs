@@ -1,6 +1,7 @@
 //! Bytes as a sequence of calls of the C ABI, for the fuzz target `calls`: handles are alive, stale, null or of another
 //! kind, pointers null or valid, numbers anything that what they count has room for. No call may end in an internal error.
 
+use crate::tensor::Tensor;
 use crate::tiny;
 use engine::Config;
 use std::cell::{Cell, RefCell};
@@ -237,22 +238,6 @@ macro_rules! handles {
 }
 handles!(sam2_model sam2_picture sam2_image_predictor sam2_video_predictor sam2_job sam2_automatic_mask_generator);
 
-/// What dlpack.h declares.
-#[repr(C)]
-struct Tensor {
-    version: [u32; 2],
-    context: *mut c_void,
-    deleter: Option<unsafe extern "C" fn(*mut Tensor)>,
-    flags: u64,
-    data: *mut c_void,
-    device: [i32; 2],
-    ndim: i32,
-    kind: (u8, u8, u16),
-    shape: *mut i64,
-    strides: *mut i64,
-    byte_offset: u64,
-}
-
 impl Draw for *mut *mut DLManagedTensorVersioned {
     fn draw(run: &mut Run<'_>) -> Self {
         if run.byte() >= 240 {
@@ -284,7 +269,9 @@ impl Draw for *const DLManagedTensorVersioned {
                     data: <*mut f32>::draw(run).cast(),
                     device: [run.one(&[1, 1, 1, 3, 2, 13, 77]), 0],
                     ndim: run.one(&[3, 3, 2, 1, 4, 0, -1, 5]),
-                    kind: (run.one(&[1, 1, 2, 0, 6]), run.one(&[8, 8, 32, 16]), run.one(&[1, 1, 1, 2])),
+                    code: run.one(&[1, 1, 2, 0, 6]),
+                    bits: run.one(&[8, 8, 32, 16]),
+                    lanes: run.one(&[1, 1, 1, 2]),
                     shape,
                     strides: run.one(&[null_mut(), null_mut(), strides]),
                     byte_offset: run.one(&[0, 0, 4, 3]),

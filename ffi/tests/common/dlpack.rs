@@ -1,29 +1,12 @@
 //! Bytes as a DLPack tensor of arbitrary numbers, for the fuzz target `dlpack`: an image or a mask buffer that is made of it
 //! lies within the tensor's memory. No memory is read, so the tensor's address is a number.
 
+use crate::tensor::Tensor;
 use sam2_ffi::*;
 use std::ffi::c_void;
 
 /// Where the tensor's memory would be.
 const ADDRESS: usize = 1 << 40;
-
-/// What dlpack.h declares.
-#[repr(C)]
-struct Tensor {
-    version: [u32; 2],
-    context: *mut c_void,
-    deleter: *const c_void,
-    flags: u64,
-    data: *mut c_void,
-    device: [i32; 2],
-    ndim: i32,
-    code: u8,
-    bits: u8,
-    lanes: u16,
-    shape: *mut i64,
-    strides: *mut i64,
-    byte_offset: u64,
-}
 
 /// Numbers from the bytes, 0 after their end.
 struct Numbers<'a>(&'a [u8]);
@@ -78,7 +61,7 @@ pub fn dlpack(data: &[u8]) {
     let tensor = Tensor {
         version: [numbers.one(&[1, 1, 1, 0]), 0],
         context: std::ptr::null_mut(),
-        deleter: std::ptr::null(),
+        deleter: None,
         flags: numbers.bytes(1) & 1,
         data: ADDRESS as *mut c_void,
         device: [numbers.one(&[1, 2, 3, 13]), 0],

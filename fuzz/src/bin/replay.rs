@@ -7,6 +7,8 @@ mod calls;
 mod dlpack;
 #[path = "../../../tests/common/fuzzing.rs"]
 mod fuzzing;
+#[path = "../../../ffi/tests/common/tensor.rs"]
+mod tensor;
 #[path = "../../../tests/common/tiny.rs"]
 mod tiny;
 

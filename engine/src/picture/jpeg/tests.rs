@@ -115,7 +115,8 @@ fn many_scans(side: u16) -> Vec<u8> {
         &b"\xff\xd8"[..],
         &segment(0xdb, &[&[0][..], &[1; 64]].concat()),
         &segment(0xc2, &[&[8][..], &side_bytes, &side_bytes, &[4], &colours].concat()),
-        // The code 0 stands for a first coefficient as before; and, of the others, for so many empty blocks as 14 bits say.
+        // In the first table, code 0 means an unchanged DC coefficient. In the second, it means a run of empty blocks, whose
+        // length is in the 14 bits that follow.
         &segment(0xc4, &[&[0][..], &counts(1), &[0]].concat()),
         &segment(0xc4, &[&[0x10][..], &counts(1), &[0xe0]].concat()),
         &segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0, 0]),
