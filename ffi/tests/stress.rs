@@ -1,6 +1,6 @@
 //! Threads that do everything to everything through the C interface: predictors, forks and jobs are made, used, cancelled and
 //! destroyed by threads that share their handles, callbacks call back, and models are destroyed under their predictors. No
-//! call may end in an internal error, and no log callback is called after it was replaced. `.ci/long thread` runs it for
+//! call may end in an internal error, and no log callback is called after it was replaced. `.ci/long tsan` runs it for
 //! longer under ThreadSanitizer. `SAM2_STRESS` is its seconds, 2 by default.
 
 #[path = "../../tests/common/tiny.rs"]
