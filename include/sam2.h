@@ -70,7 +70,7 @@
  * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
  *
  * Out of memory. Where the system has no more memory, calls fail with SAM2_ERROR_OUT_OF_MEMORY, and what was there before still
- * works. Small allocations of a call that is to fail come from a reserve of the library.
+ * works. Lists, names and messages of a call that is to fail come from a reserve of the library, of 16 MiB.
  *
  * Stack. A call on the CPU needs at most 256 KiB of the calling thread's stack. Measured on x86-64 Linux: 56 KiB for models,
  * pictures, videos and automatic masks, 96 KiB for compressed TIFF files, and 192 KiB for checkpoints and configurations that

@@ -124,7 +124,7 @@ impl Args {
             let (rle, size) = (&m.segmentation, [m.segmentation.height, m.segmentation.width]);
             let mut record = json!({
                 "segmentation": match self.output_mode {
-                    OutputMode::CocoRle => json!({"size": size, "counts": rle.to_coco()}),
+                    OutputMode::CocoRle => json!({"size": size, "counts": rle.to_coco()?}),
                     OutputMode::UncompressedRle => json!({"size": size, "counts": rle.counts}),
                 },
                 "area": m.area,

@@ -181,17 +181,17 @@ fn print_json(found: &Found) -> Result<(), Failure> {
     let records: Vec<serde_json::Value> = (found.masks.iter().enumerate())
         .map(|(i, rle)| {
             let object = i / found.masks_per_prompt;
-            serde_json::json!({
+            Ok(serde_json::json!({
                 "object": object,
-                "segmentation": {"size": [rle.height, rle.width], "counts": rle.to_coco()},
+                "segmentation": {"size": [rle.height, rle.width], "counts": rle.to_coco()?},
                 "bbox": rle.bbox(),
                 "area": rle.area(),
                 "predicted_iou": found.iou_predictions[i],
                 "object_score": found.object_score_logits[object],
                 "best": i == found.best(object),
-            })
+            }))
         })
-        .collect();
+        .collect::<sam2::Result<_>>()?;
     print(&serde_json::Value::Array(records).to_string())
 }
 

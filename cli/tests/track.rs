@@ -74,7 +74,7 @@ fn a_script() {
     let picture =
         sam2::picture::Picture { pixels: square.clone(), width: 40, height: 30, format: sam2::PixelFormat::Gray8 };
     std::fs::write(&png, sam2::picture::encode_png(&picture).unwrap()).unwrap();
-    let rle = sam2::rle::Rle::encode(&square, 30, 40);
+    let rle = sam2::rle::Rle::encode(&square, 30, 40).unwrap();
     let calls = json!([
         {"op": "add_new_points_or_box", "args": {"frame_idx": 0, "obj_id": 9, "points": [[5, 5]], "labels": [1]}},
         {"op": "reset_state", "args": {}},
@@ -82,7 +82,7 @@ fn a_script() {
         {"op": "add_new_points_or_box", "args": {"frame_idx": 0, "obj_id": 1, "points": [[0.8, 0.6]], "labels": [1],
                                                  "clear_old_points": false, "normalize_coords": false}},
         {"op": "add_new_mask", "args": {"frame_idx": 1, "obj_id": 2, "mask": "mask.png"}},
-        {"op": "add_new_mask", "args": {"frame_idx": 1, "obj_id": 3, "mask": {"size": [30, 40], "counts": rle.to_coco()}}},
+        {"op": "add_new_mask", "args": {"frame_idx": 1, "obj_id": 3, "mask": {"size": [30, 40], "counts": rle.to_coco().unwrap()}}},
         {"op": "add_new_mask", "args": {"frame_idx": 1, "obj_id": 4, "mask": {"size": [30, 40], "counts": rle.counts}}},
         {"op": "propagate_in_video", "args": {"max_frame_num_to_track": 3}},
         {"op": "remove_object", "args": {"obj_id": 3}},

@@ -234,7 +234,7 @@ fn masklets_are_masks_of_every_fourth_frame() {
         for object in [2u8, 4] {
             let mask = only(&truth(frame).numbers, object);
             set.mask(&format!("png/cats/{:03}/{frame:05}.png", object - 2), &mask);
-            let counts = Rle::encode(&mask, SIZE.0, SIZE.1).to_coco();
+            let counts = Rle::encode(&mask, SIZE.0, SIZE.1).unwrap().to_coco().unwrap();
             masks.push(serde_json::json!({"size": [SIZE.0, SIZE.1], "counts": counts}));
         }
         masklet.push(masks);

@@ -89,24 +89,3 @@ impl Error {
         Error::Input(what.into())
     }
 }
-
-/// An empty vector with room for `n` values, whose allocation can fail.
-pub(crate) fn try_with_capacity<T>(n: usize, what: &'static str) -> Result<Vec<T>> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
-    Ok(v)
-}
-
-/// A vector of `n` zeros whose allocation can fail.
-pub(crate) fn try_zeros<T: bytemuck::Zeroable + Clone>(n: usize, what: &'static str) -> Result<Vec<T>> {
-    let mut v = try_with_capacity(n, what)?;
-    v.resize(n, T::zeroed());
-    Ok(v)
-}
-
-/// A vector of `f(0)..f(n - 1)` whose allocation can fail.
-pub(crate) fn try_from_fn(n: usize, what: &'static str, f: impl Fn(usize) -> f32) -> Result<Vec<f32>> {
-    let mut v = try_zeros::<f32>(n, what)?;
-    v.iter_mut().enumerate().for_each(|(i, x)| *x = f(i));
-    Ok(v)
-}

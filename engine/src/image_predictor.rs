@@ -2,9 +2,10 @@
 
 use crate::backend::{Cleaning, Counters, KernelTime, Measure, Probe, Selection};
 use crate::config::Config;
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
+use crate::memory::try_zeros;
 use crate::prompt::Prompt;
 use crate::worker::{Feature, Found, ImageWorker, Job, Survey};
 

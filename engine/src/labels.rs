@@ -1,8 +1,9 @@
 //! Label maps of masks; masks from picture files; and label pictures, files whose values are the numbers of objects, as data sets of video
 //! segmentation keep masks.
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::mask_out::MaskFormat;
+use crate::memory::try_zeros;
 use crate::picture::samples::{Samples, Values};
 use crate::picture::{self, Refusal, png_of, zeros};
 use crate::rle::Rle;
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn small_masks_lie_on_large_ones() {
-        let mask = |rows: [&[u8]; 2]| Rle::encode(&rows.concat(), 2, 3);
+        let mask = |rows: [&[u8]; 2]| Rle::encode(&rows.concat(), 2, 3).unwrap();
         let (small, all) = (mask([b"\0\x01\0", b"\0\0\0"]), mask([&[1; 3], &[1; 3]]));
         let (left, right) = (mask([&[1, 1, 0], &[1, 0, 0]]), mask([&[0, 1, 0], &[0, 1, 1]]));
         assert_eq!(label_map(&[&small, &all], 2, 3).unwrap(), [2, 1, 2, 2, 2, 2]);

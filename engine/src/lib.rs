@@ -1,8 +1,8 @@
 //! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. It knows no GPU.
 //!
 //! Imports go down this list: predictors (`amg`, `video`, `image_predictor`), `worker`, `model`, then `backend` with `stage`,
-//! `arena` and `tensor`, `config`, `checkpoint`, `error`. `model` never names a device. `cpu` implements `backend`; beside it and
-//! `tensor` it uses `error`, `frame`, `mask_out`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
+//! `arena` and `tensor`, `config`, `checkpoint`, `memory`, `error`. `model` never names a device. `cpu` implements `backend`; beside it and
+//! `tensor` it uses `error`, `frame`, `mask_out`, `memory`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
 //! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
 
 #![cfg_attr(coverage_nightly, feature(coverage_attribute))]
@@ -26,6 +26,7 @@ mod frames;
 mod image_predictor;
 pub mod labels;
 mod mask_out;
+pub mod memory;
 mod model;
 mod model_handle;
 pub mod null;

@@ -7,9 +7,10 @@ mod png;
 pub(crate) mod samples;
 mod tiff;
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::format::PixelFormat;
 use crate::frame::{Frame, MAX_SIDE};
+use crate::memory::{try_reserve_exact, try_zeros};
 use samples::{Notes, Samples};
 use std::io::Read;
 use std::path::Path;
@@ -121,7 +122,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     (&mut file).take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
     if decoder(&bytes).is_some() {
         let size = file.metadata().map_err(failed)?.len().min(MAX_BYTES) as usize;
-        bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { what: "a file", bytes: size })?;
+        try_reserve_exact(&mut bytes, size).map_err(|_| Error::OutOfMemory { what: "a file", bytes: size })?;
         let read = file.take(MAX_BYTES - HEAD).read_to_end(&mut bytes).map_err(failed)?;
         if read as u64 == MAX_BYTES - HEAD {
             let what = format!("the file is larger than {MAX_BYTES} bytes");

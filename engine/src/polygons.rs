@@ -2,7 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::frame::MAX_SIDE;
+use crate::memory::{try_collect, try_push};
 use crate::rle::Rle;
+
+/// What there is no memory for.
+const CORNERS: &str = "the outlines of a mask";
 
 /// Where an outline turns. Corners come column by column and downwards, each even one with the next as a vertical edge; where
 /// pixels touch at their corners only, there are two in one place.
@@ -27,18 +31,20 @@ impl Rle {
             let size = format!("{}x{}", self.height, self.width);
             return Err(Error::input(format!("polygons of a mask of {size}: a side may have {MAX_SIDE} pixels")));
         }
-        let corners = self.corners();
+        let corners = self.corners()?;
+        let n = corners.len();
         // Along rows, corners are joined in pairs, too.
-        let mut by_row: Vec<usize> = (0..corners.len()).collect();
-        by_row.sort_by_key(|&i| corners[i].at[1]);
-        let mut across = vec![0; corners.len()];
+        let mut by_row = try_collect(n, CORNERS, 0..n)?;
+        by_row.sort_unstable_by_key(|&i| (corners[i].at[1], i));
+        let mut across = try_collect(n, CORNERS, std::iter::repeat(0))?;
         for pair in by_row.chunks_exact(2) {
             (across[pair[0]], across[pair[1]]) = (pair[1], pair[0]);
         }
         let (mut rings, mut path) = (Vec::new(), Vec::new());
+        let ring = |path: &[usize]| try_collect(path.len(), CORNERS, path.iter().map(|&i: &usize| corners[i].at));
         // Where on its path a corner was.
-        let mut place = vec![usize::MAX; corners.len()];
-        for first in (0..corners.len()).step_by(2) {
+        let mut place = try_collect(n, CORNERS, std::iter::repeat(usize::MAX))?;
+        for first in (0..n).step_by(2) {
             if place[first] != usize::MAX {
                 continue;
             }
@@ -50,23 +56,25 @@ impl Rle {
                     let twin = if k % 2 == 1 { k + 1 } else { k.wrapping_sub(1) };
                     let same = corners.get(twin).is_some_and(|twin| twin.at == corners[k].at);
                     if same && path.get(place[twin]) == Some(&twin) {
-                        rings.push(path.split_off(place[twin]));
+                        try_push(&mut rings, ring(&path[place[twin]..])?, CORNERS)?;
+                        path.truncate(place[twin]);
                     }
                     place[k] = path.len();
-                    path.push(k);
+                    try_push(&mut path, k, CORNERS)?;
                 }
                 i = across[i ^ 1];
                 if i == start {
                     break;
                 }
             }
-            rings.push(std::mem::take(&mut path));
+            try_push(&mut rings, ring(&path)?, CORNERS)?;
+            path.clear();
         }
-        Ok(rings.into_iter().map(|ring| ring.into_iter().map(|i| corners[i].at).collect()).collect())
+        Ok(rings)
     }
 
     /// Where one of the four pixels around a place, or all but one, are foreground; or two that face each other, twice.
-    fn corners(&self) -> Vec<Corner> {
+    fn corners(&self) -> Result<Vec<Corner>> {
         let (mut corners, mut pieces) = (Vec::new(), self.pieces().peekable());
         // Where the columns left and right of an edge change, downwards, from background above them.
         let (mut left, mut right): (Vec<usize>, Vec<usize>) = Default::default();
@@ -78,9 +86,9 @@ impl Rle {
                 if right.last() == Some(&rows.start) {
                     right.pop();
                 } else {
-                    right.push(rows.start);
+                    try_push(&mut right, rows.start, CORNERS)?;
                 }
-                right.push(rows.end);
+                try_push(&mut right, rows.end, CORNERS)?;
             }
             let (mut l, mut r) = (0, 0);
             while let Some(&y) = left.get(l).into_iter().chain(right.get(r)).min() {
@@ -91,10 +99,13 @@ impl Rle {
                     (true, false) => 2,
                 };
                 (l, r) = (l + in_left as usize, r + in_right as usize);
-                corners.extend((0..count).map(|_| Corner { at: [x as u32, y as u32], inside: r % 2 == 1 }));
+                for _ in 0..count {
+                    let corner = Corner { at: [x as u32, y as u32], inside: r % 2 == 1 };
+                    try_push(&mut corners, corner, CORNERS)?;
+                }
             }
         }
-        corners
+        Ok(corners)
     }
 }
 
@@ -105,7 +116,7 @@ mod tests {
 
     fn mask(rows: &[&str]) -> Rle {
         let pixels: Vec<u8> = rows.iter().flat_map(|row| row.bytes().map(|b| (b == b'#') as u8)).collect();
-        Rle::encode(&pixels, rows.len(), rows[0].len())
+        Rle::encode(&pixels, rows.len(), rows[0].len()).unwrap()
     }
 
     /// Twice the area within a ring, below 0 where it goes anticlockwise.
@@ -160,7 +171,7 @@ mod tests {
         #[test]
         fn filled_they_are_the_mask(w in 1usize..14, h in 1usize..14, noise in proptest::collection::vec(any::<u8>(), 169), most: u8) {
             let mask: Vec<u8> = noise[..w * h].iter().map(|&v| (v <= most) as u8).collect();
-            let rings = Rle::encode(&mask, h, w).polygons().unwrap();
+            let rings = Rle::encode(&mask, h, w).unwrap().polygons().unwrap();
             let mut filled = vec![0u8; w * h];
             for ring in &rings {
                 let mut seen: Vec<_> = ring.clone();

@@ -1,6 +1,7 @@
 //! What a person says about an object.
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
+use crate::memory::try_zeros;
 use crate::resample::Triangle;
 
 /// The most points of one prompt.

@@ -1,8 +1,12 @@
 //! Masks as run lengths, as COCO stores them (column by column, background first), and their string form.
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
+use crate::memory::{try_collect, try_push, try_zeros};
 use crate::picture::MAX_PIXELS;
 use std::ops::Range;
+
+/// What there is no memory for.
+const RUNS: &str = "the runs of a mask";
 
 /// A binary mask as run lengths.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +31,8 @@ impl Rle {
         Ok(rle)
     }
 
-    /// Encodes a mask of rows (height, width), not 0 being foreground.
-    pub fn encode(mask: &[u8], height: usize, width: usize) -> Rle {
+    /// Encodes a mask of rows (height, width), not 0 being foreground. Fails where there is no memory for its runs.
+    pub fn encode(mask: &[u8], height: usize, width: usize) -> Result<Rle> {
         assert!(mask.len() == height * width, "a mask of {} values for {height}x{width}", mask.len());
         let mut counts = Vec::new();
         let (mut value, mut run) = (false, 0);
@@ -36,26 +40,27 @@ impl Rle {
             for y in 0..height {
                 let v = mask[y * width + x] != 0;
                 if v != value {
-                    counts.push(run);
+                    try_push(&mut counts, run, RUNS)?;
                     (value, run) = (v, 0);
                 }
                 run += 1;
             }
         }
-        counts.push(run);
-        Rle { height, width, counts }
+        try_push(&mut counts, run, RUNS)?;
+        Ok(Rle { height, width, counts })
     }
 
     /// Encodes a mask of bits, rows in whole bytes with the first pixel in the highest bit, (height, width), that lies at
     /// (left, top) within a larger one of (full_height, full_width), background around it.
     ///
-    /// Runs end where a pixel differs from the one above it; of the rows only such places are looked at.
+    /// Runs end where a pixel differs from the one above it; of the rows only such places are looked at. Fails where there is no memory for
+    /// the runs.
     pub fn from_bits(
         bits: &[u8],
         (height, width): (usize, usize),
         (left, top): (usize, usize),
         (full_height, full_width): (usize, usize),
-    ) -> Rle {
+    ) -> Result<Rle> {
         let row = width.div_ceil(8);
         assert!(bits.len() == row * height && left + width <= full_width && top + height <= full_height);
         let at = |y: usize, k: usize| bits[y * row + k];
@@ -69,7 +74,7 @@ impl Rle {
                     let bit = changed.leading_zeros() as usize;
                     changed ^= 0x80 >> bit;
                     if k * 8 + bit < width {
-                        changes[k * 8 + bit].push(y as u32);
+                        try_push(&mut changes[k * 8 + bit], y as u32, RUNS)?;
                     }
                 }
             }
@@ -82,17 +87,16 @@ impl Rle {
                 if places.last() == Some(&place) {
                     places.pop();
                 } else {
-                    places.push(place);
+                    try_push(&mut places, place, RUNS)?;
                 }
             }
         }
         let all = (full_height * full_width) as u64;
         if places.last() != Some(&all) {
-            places.push(all);
+            try_push(&mut places, all, RUNS)?;
         }
-        let counts =
-            places.iter().scan(0, |from, &place| Some((place - std::mem::replace(from, place)) as u32)).collect();
-        Rle { height: full_height, width: full_width, counts }
+        let counts = places.iter().scan(0, |from, &place| Some((place - std::mem::replace(from, place)) as u32));
+        Ok(Rle { height: full_height, width: full_width, counts: try_collect(places.len(), RUNS, counts)? })
     }
 
     /// The mask as rows, 1 being foreground. Fails when the runs do not add up to the mask's size.
@@ -154,9 +158,10 @@ impl Rle {
         if x.0 == usize::MAX { [0; 4] } else { [x.0, y.0, x.1 - x.0 + 1, y.1 - y.0 + 1] }
     }
 
-    /// The counts as COCO's string: differences to the count before the last, in base 32 with a sign.
-    pub fn to_coco(&self) -> String {
-        let mut out = String::new();
+    /// The counts as COCO's string: differences to the count before the last, in base 32 with a sign. Fails where
+    /// there is no memory for it.
+    pub fn to_coco(&self) -> Result<String> {
+        let mut out = Vec::new();
         for (i, &n) in self.counts.iter().enumerate() {
             let mut x = n as i64;
             if i > 2 {
@@ -166,13 +171,13 @@ impl Rle {
                 let digit = (x & 31) as u8;
                 x >>= 5;
                 let done = x == if digit & 16 != 0 { -1 } else { 0 };
-                out.push((48 + digit + if done { 0 } else { 32 }) as char);
+                try_push(&mut out, 48 + digit + if done { 0 } else { 32 }, RUNS)?;
                 if done {
                     break;
                 }
             }
         }
-        out
+        Ok(String::from_utf8(out).expect("ASCII"))
     }
 
     /// Reads COCO's string. Fails as [`Rle::new`] does.
@@ -200,7 +205,7 @@ impl Rle {
             if counts.len() > 2 {
                 x += counts[counts.len() - 2] as i64;
             }
-            counts.push(u32::try_from(x).map_err(|_| wrong())?);
+            try_push(&mut counts, u32::try_from(x).map_err(|_| wrong())?, RUNS)?;
         }
         Rle::new(counts, height, width)
     }
@@ -222,7 +227,7 @@ mod tests {
         ];
         for (counts, height, width, text) in cases {
             let rle = Rle { height, width, counts: counts.to_vec() };
-            assert_eq!(rle.to_coco(), text, "{counts:?}");
+            assert_eq!(rle.to_coco().unwrap(), text, "{counts:?}");
             assert_eq!(Rle::from_coco(text, height, width).unwrap(), rle);
         }
     }
@@ -240,16 +245,16 @@ mod tests {
                 bits[y * w.div_ceil(8) + x / 8] |= 0x80 >> (x % 8);
                 full[(y + top) * full_w + x + left] = 1;
             }
-            let got = Rle::from_bits(&bits, (h, w), (left, top), (full_h, full_w));
-            prop_assert_eq!(got, Rle::encode(&full, full_h, full_w));
+            let got = Rle::from_bits(&bits, (h, w), (left, top), (full_h, full_w)).unwrap();
+            prop_assert_eq!(got, Rle::encode(&full, full_h, full_w).unwrap());
         }
 
         #[test]
         fn masks_survive(w in 1usize..20, h in 1usize..20, bits in proptest::collection::vec(any::<bool>(), 400)) {
             let mask: Vec<u8> = bits[..w * h].iter().map(|&b| b as u8).collect();
-            let rle = Rle::encode(&mask, h, w);
+            let rle = Rle::encode(&mask, h, w).unwrap();
             prop_assert_eq!(&rle.decode().unwrap(), &mask);
-            prop_assert_eq!(Rle::from_coco(&rle.to_coco(), h, w).unwrap(), rle.clone());
+            prop_assert_eq!(Rle::from_coco(&rle.to_coco().unwrap(), h, w).unwrap(), rle.clone());
             prop_assert_eq!(rle.area(), mask.iter().map(|&v| v as u64).sum::<u64>());
             let on = |f: &dyn Fn(usize) -> usize| (0..w * h).filter(|&i| mask[i] == 1).map(f).collect::<Vec<_>>();
             let (xs, ys) = (on(&|i| i % w), on(&|i| i / w));

@@ -6,9 +6,10 @@ pub(crate) use survey::{Found, Survey};
 
 use crate::arena::{Arena, Carver, Place};
 use crate::backend::{Backend, Cleaning, Counters, Filter, KernelTime, Probe, Selection};
-use crate::error::{Error, Result, try_from_fn, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut};
+use crate::memory::{try_from_fn, try_zeros};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{self, Batch, OUTPUT_TOKENS};

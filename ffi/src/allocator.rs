@@ -1,18 +1,18 @@
-//! The library's allocator: the system's, with a reserve for small requests that the system refuses.
+//! The library's allocator: the system's, with a reserve for requests that must not fail and that the system refuses.
 //!
-//! Large allocations (weights, arenas, results) can fail, and their failure is a status. Small ones (names, lists, messages)
-//! are made by Rust's collections, which abort the process when they get no memory. The reserve keeps them going until the
-//! call has ended: while it is in use, large requests fail, so that the call ends with SAM2_ERROR_OUT_OF_MEMORY.
+//! Requests that say so (weights, arenas, pictures, results; see `sam2_engine::memory`) can fail, and their failure is a
+//! status. The others (names, lists, messages) are made by Rust's collections, which abort the process when they get no memory.
+//! The reserve keeps them going until the call has ended: while it is in use, requests that can fail do, so that the call ends
+//! with SAM2_ERROR_OUT_OF_MEMORY.
 
+use engine::engine::memory::is_fallible;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of the reserve, which the system does not provide before they are used.
-const RESERVE: usize = 4 << 20;
-/// Size in bytes from which on a request may fail: every caller in the library handles that.
-const LARGE: usize = 64 << 10;
+const RESERVE: usize = 16 << 20;
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -21,7 +21,7 @@ static ALLOCATOR: Allocator<System> = Allocator::over(System);
 /// An allocator over another one.
 pub(crate) struct Allocator<A> {
     system: A,
-    /// The system has refused a small request since the last call ended.
+    /// The reserve was used since the last call ended.
     low: AtomicBool,
     locked: AtomicBool,
     reserve: UnsafeCell<Reserve>,
@@ -89,14 +89,14 @@ impl<A> Allocator<A> {
         (start..start + RESERVE).contains(&(ptr as usize))
     }
 
-    /// Whether a request fails at once: a large one while memory is low.
-    fn refuses(&self, size: usize) -> bool {
-        size >= LARGE && self.low.load(Ordering::Relaxed)
+    /// Whether a request fails at once: one that can fail while memory is low.
+    fn refuses(&self) -> bool {
+        self.low.load(Ordering::Relaxed) && is_fallible()
     }
 
-    /// What the system has refused, where it is small.
-    fn small(&self, layout: Layout) -> *mut u8 {
-        if layout.size() >= LARGE {
+    /// What the system has refused, where it must not fail.
+    fn spare(&self, layout: Layout) -> *mut u8 {
+        if is_fallible() {
             return null_mut();
         }
         self.low.store(true, Ordering::Relaxed);
@@ -108,16 +108,16 @@ impl<A> Allocator<A> {
 // from.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if self.refuses(layout.size()) {
+        if self.refuses() {
             return null_mut();
         }
         // SAFETY: the caller's promise.
         let ptr = unsafe { self.system.alloc(layout) };
-        if ptr.is_null() { self.small(layout) } else { ptr }
+        if ptr.is_null() { self.spare(layout) } else { ptr }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if self.refuses(layout.size()) {
+        if self.refuses() {
             return null_mut();
         }
         // SAFETY: the caller's promise.
@@ -125,7 +125,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         if !ptr.is_null() {
             return ptr;
         }
-        let ptr = self.small(layout);
+        let ptr = self.spare(layout);
         if !ptr.is_null() {
             // SAFETY: so many bytes of the reserve.
             unsafe { ptr.write_bytes(0, layout.size()) };
@@ -134,7 +134,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if self.refuses(size) {
+        if self.refuses() {
             return null_mut();
         }
         if !self.is_reserve(ptr) {
@@ -147,7 +147,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         // SAFETY: the caller's promise.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: likewise; the system is asked once more for what is in the reserve.
-        let moved = if self.is_reserve(ptr) { unsafe { self.alloc(wanted) } } else { self.small(wanted) };
+        let moved = if self.is_reserve(ptr) { unsafe { self.alloc(wanted) } } else { self.spare(wanted) };
         if !moved.is_null() {
             // SAFETY: both have so many bytes, and are apart.
             unsafe { ptr.copy_to_nonoverlapping(moved, layout.size().min(size)) };
@@ -169,10 +169,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
 impl<A: GlobalAlloc> Allocator<A> {
     /// Whether there is too little of the reserve left for a call, and the system has no memory.
     fn is_exhausted(&self) -> bool {
+        const PROBE: usize = 64 << 10;
         if self.reserve(|reserve| reserve.used) <= RESERVE / 2 {
             return false;
         }
-        let probe = Layout::new::<[u8; LARGE]>();
+        let probe = Layout::new::<[u8; PROBE]>();
         // SAFETY: not of size 0, and freed as it was allocated.
         unsafe {
             let ptr = self.system.alloc(probe);
@@ -183,7 +184,7 @@ impl<A: GlobalAlloc> Allocator<A> {
         }
     }
 
-    /// Passes large requests on to the system again.
+    /// Passes requests that can fail on to the system again.
     fn call_ended(&self) {
         if self.low.load(Ordering::Relaxed) {
             self.low.store(false, Ordering::Relaxed);
@@ -208,9 +209,11 @@ pub(crate) fn call_ended() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::engine::memory::fallible;
+    use std::sync::atomic::AtomicUsize;
 
     /// A system that has no memory any more after so many bytes.
-    struct Limited(std::sync::atomic::AtomicUsize);
+    struct Limited(AtomicUsize);
 
     // SAFETY: as the system's, or null.
     unsafe impl GlobalAlloc for Limited {
@@ -228,40 +231,41 @@ mod tests {
     }
 
     #[test]
-    fn small_requests_are_served_from_the_reserve() {
-        let allocator = Box::new(Allocator::over(Limited(100.into())));
+    fn requests_that_must_not_fail_are_served_from_the_reserve() {
+        static ALLOCATOR: Allocator<Limited> = Allocator::over(Limited(AtomicUsize::new(100)));
+        const PIECE: usize = 64 << 10;
         let layout = |size| Layout::from_size_align(size, 16).unwrap();
         // SAFETY: sizes are not 0, and every piece is freed as it was allocated.
         unsafe {
-            let first = allocator.alloc(layout(100));
-            assert!(!allocator.is_reserve(first));
+            let first = ALLOCATOR.alloc(layout(100));
+            assert!(!ALLOCATOR.is_reserve(first));
             first.write_bytes(7, 100);
-            let moved = allocator.realloc(first, layout(100), 200);
-            assert!(allocator.is_reserve(moved) && (moved as usize).is_multiple_of(16));
+            assert!(fallible(|| ALLOCATOR.realloc(first, layout(100), 200)).is_null());
+            let moved = ALLOCATOR.realloc(first, layout(100), 200);
+            assert!(ALLOCATOR.is_reserve(moved) && (moved as usize).is_multiple_of(16));
             assert!(std::slice::from_raw_parts(moved, 100).iter().all(|&b| b == 7));
-            assert!(allocator.alloc(layout(LARGE)).is_null(), "large requests fail");
-            let zeros = allocator.alloc_zeroed(layout(3));
-            assert!(allocator.is_reserve(zeros) && std::slice::from_raw_parts(zeros, 3) == [0; 3]);
-            assert!(!allocator.is_exhausted());
+            let zeros = ALLOCATOR.alloc_zeroed(layout(3));
+            assert!(ALLOCATOR.is_reserve(zeros) && std::slice::from_raw_parts(zeros, 3) == [0; 3]);
+            assert!(!ALLOCATOR.is_exhausted());
             let mut pieces = Vec::new();
             loop {
-                match allocator.alloc(layout(LARGE - 1)) {
+                match ALLOCATOR.alloc(layout(PIECE)) {
                     piece if piece.is_null() => break,
                     piece => pieces.push(piece),
                 }
             }
-            assert!(pieces.len() >= RESERVE / LARGE - 1 && allocator.is_exhausted());
-            pieces.into_iter().for_each(|piece| allocator.dealloc(piece, layout(LARGE - 1)));
-            allocator.dealloc(moved, layout(200));
-            allocator.dealloc(zeros, layout(3));
-            assert_eq!(allocator.reserve(|reserve| (reserve.used, reserve.pieces)), (0, 0));
-            // The system has memory again, which large requests get once the call has ended.
-            allocator.system.0.store(4 * LARGE, Ordering::Relaxed);
-            assert!(allocator.alloc(layout(LARGE)).is_null());
-            allocator.call_ended();
-            let large = allocator.alloc(layout(LARGE));
-            assert!(!large.is_null() && !allocator.is_reserve(large));
-            allocator.dealloc(large, layout(LARGE));
+            assert!(pieces.len() >= RESERVE / PIECE - 1 && ALLOCATOR.is_exhausted());
+            pieces.into_iter().for_each(|piece| ALLOCATOR.dealloc(piece, layout(PIECE)));
+            ALLOCATOR.dealloc(moved, layout(200));
+            ALLOCATOR.dealloc(zeros, layout(3));
+            assert_eq!(ALLOCATOR.reserve(|reserve| (reserve.used, reserve.pieces)), (0, 0));
+            // The system has memory again, which requests that can fail get once the call has ended.
+            ALLOCATOR.system.0.store(4 * PIECE, Ordering::Relaxed);
+            assert!(fallible(|| ALLOCATOR.alloc(layout(PIECE))).is_null());
+            ALLOCATOR.call_ended();
+            let large = fallible(|| ALLOCATOR.alloc(layout(PIECE)));
+            assert!(!large.is_null() && !ALLOCATOR.is_reserve(large));
+            ALLOCATOR.dealloc(large, layout(PIECE));
         }
     }
 }

@@ -195,7 +195,7 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
                     multimask_output: o.multimask_output != 0,
                 };
                 let model = MODELS.get(model)?;
-                Ok(GENERATORS.insert(Exclusive::new(model.automatic_mask_generator(options)?)))
+                Ok(GENERATORS.insert(Exclusive::new(model.automatic_mask_generator(options)?))?)
             })
         }
     })
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_generate(
             unsafe { complete.write(found.complete as i32) };
         }
         for m in &found.masks {
-            let rle = CString::new(m.segmentation.to_coco()).unwrap_or_default();
+            let rle = CString::new(m.segmentation.to_coco()?).unwrap_or_default();
             let mask = sam2_automatic_mask {
                 struct_size: size_of::<sam2_automatic_mask>() as u32,
                 width: m.segmentation.width as u32,

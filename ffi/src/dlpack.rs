@@ -10,6 +10,7 @@ use crate::model::{MODELS, sam2_model};
 use crate::options::fill;
 use crate::status::{Failure, Result, call, sam2_status};
 use engine::Memory;
+use engine::engine::memory::try_reserve_exact;
 use std::ffi::c_void;
 
 /// A tensor with its owner, as dlpack.h declares it.
@@ -307,7 +308,7 @@ pub unsafe extern "C" fn sam2_tensor_create(
         let (data, device_type, device_id) = match memory {
             SAM2_MEMORY_HOST => {
                 let full = |_| engine::Error::OutOfMemory { what: "a tensor", bytes };
-                host.try_reserve_exact(bytes.div_ceil(4)).map_err(full)?;
+                try_reserve_exact(&mut host, bytes.div_ceil(4)).map_err(full)?;
                 host.resize(bytes.div_ceil(4), 0);
                 (host.as_mut_ptr().cast::<c_void>(), CPU, 0)
             }

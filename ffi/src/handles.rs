@@ -1,5 +1,6 @@
 //! Handles: numbers that look like pointers. They are looked up and never followed, so that a stale one is an error.
 
+use engine::engine::memory::fallible;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,14 +22,16 @@ pub(crate) struct Table<T> {
 
 struct Slots<T> {
     all: Vec<Slot<T>>,
-    /// The places of slots that may be used again.
-    free: Vec<usize>,
+    /// The place of the slot that was freed last.
+    free: Option<usize>,
 }
 
 struct Slot<T> {
     /// How many objects it has held before.
     generation: u32,
     object: Option<Arc<T>>,
+    /// Of a free slot: the one that was freed before it.
+    next: Option<usize>,
 }
 
 /// Generations that a handle can tell apart. A slot that has had them all is not used again, so that no stale handle ever
@@ -37,26 +40,30 @@ const GENERATIONS: u32 = 1 << 24;
 
 impl<T> Table<T> {
     pub const fn new(what: &'static str, kind: u64) -> Self {
-        Table { what, kind, slots: Mutex::new(Slots { all: Vec::new(), free: Vec::new() }) }
+        Table { what, kind, slots: Mutex::new(Slots { all: Vec::new(), free: None }) }
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots<T>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds something; returns its handle, which is not null.
-    pub fn insert<H>(&self, object: impl Into<Arc<T>>) -> *mut H {
+    /// Holds something; returns its handle, which is not null. Fails where there is no memory for more of them.
+    pub fn insert<H>(&self, object: impl Into<Arc<T>>) -> engine::Result<*mut H> {
         let object = Some(object.into());
         let mut slots = self.slots();
-        let index = slots.free.pop().unwrap_or(slots.all.len());
+        let slots = &mut *slots;
+        let index = slots.free.unwrap_or(slots.all.len());
         if index == slots.all.len() {
-            slots.all.push(Slot { generation: 0, object: None });
+            let full = |_| engine::Error::OutOfMemory { what: "handles", bytes: 2 * index * size_of::<Slot<T>>() };
+            fallible(|| slots.all.try_reserve(1)).map_err(full)?;
+            slots.all.push(Slot { generation: 0, object: None, next: None });
         }
         let slot = &mut slots.all[index];
+        slots.free = slot.next.take();
         slot.object = object;
         // Kind, generation, index: never 0, and odd, so that no pointer of the caller's is one.
         let handle = self.kind << 56 | u64::from(slot.generation) << 32 | (index as u64) << 1 | 1;
-        handle as usize as *mut H
+        Ok(handle as usize as *mut H)
     }
 
     /// The living slot of a handle.
@@ -75,17 +82,18 @@ impl<T> Table<T> {
         slots.all[index].object.clone().ok_or(Lookup::Stale(self.what))
     }
 
-    /// Lets go of it; what still uses it ends first, on its own thread.
+    /// Lets go of it, without needing memory; what still uses it ends first, on its own thread.
     pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
-        let mut slots = self.slots();
-        let index = self.index(&slots, handle)?;
+        let mut guard = self.slots();
+        let slots = &mut *guard;
+        let index = self.index(slots, handle)?;
         let slot = &mut slots.all[index];
         slot.generation += 1;
         let object = slot.object.take();
         if slot.generation < GENERATIONS {
-            slots.free.push(index);
+            slot.next = slots.free.replace(index);
         }
-        drop(slots);
+        drop(guard);
         drop(object);
         Ok(())
     }
@@ -169,13 +177,13 @@ mod tests {
     #[test]
     fn a_slot_of_the_last_generation_is_not_used_again() {
         let table = Table::<u8>::new("test", 9);
-        let first: *mut u8 = table.insert(1);
+        let first: *mut u8 = table.insert(1).unwrap();
         table.remove(first).ok().unwrap();
         table.slots().all[0].generation = GENERATIONS - 1;
-        let last: *mut u8 = table.insert(2);
+        let last: *mut u8 = table.insert(2).unwrap();
         assert_eq!(*table.get(last).ok().unwrap(), 2);
         table.remove(last).ok().unwrap();
-        let next: *mut u8 = table.insert(3);
+        let next: *mut u8 = table.insert(3).unwrap();
         assert!(table.get(first).is_err() && table.get(last).is_err());
         assert_eq!(*table.get(next).ok().unwrap(), 3);
         assert_eq!(table.slots().all.len(), 2);
@@ -186,14 +194,13 @@ mod tests {
     fn the_slot_that_was_freed_last_is_used_first() {
         let place = |handle: *mut u8| (handle as usize & 0xffff_ffff) >> 1;
         let table = Table::<usize>::new("test", 9);
-        let handles: Vec<*mut u8> = (0..1000).map(|i| table.insert(i)).collect();
+        let handles: Vec<*mut u8> = (0..1000).map(|i| table.insert(i).unwrap()).collect();
         assert!(handles.iter().enumerate().all(|(i, &handle)| place(handle) == i));
         let freed = [100, 900, 500];
         freed.iter().for_each(|&i| table.remove(handles[i]).ok().unwrap());
-        assert_eq!(table.slots().free, freed);
-        let again: Vec<*mut u8> = (0..4).map(|i| table.insert(2000 + i)).collect();
+        let again: Vec<*mut u8> = (0..4).map(|i| table.insert(2000 + i).unwrap()).collect();
         assert_eq!(again.iter().map(|&handle| place(handle)).collect::<Vec<_>>(), [500, 900, 100, 1000]);
-        assert!(table.slots().free.is_empty());
+        assert!(table.slots().free.is_none());
         assert!(freed.iter().all(|&i| table.get(handles[i]).is_err()));
         assert!(again.iter().enumerate().all(|(i, &handle)| table.get(handle).is_ok_and(|held| *held == 2000 + i)));
     }

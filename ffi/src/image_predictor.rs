@@ -76,7 +76,7 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
                 };
                 let model = MODELS.get(model)?;
                 let model = within(&model, o.workspace, o.workspace_size)?;
-                Ok(PREDICTORS.insert(Exclusive::new(model.image_predictor(options)?)))
+                Ok(PREDICTORS.insert(Exclusive::new(model.image_predictor(options)?))?)
             })
         }
     })

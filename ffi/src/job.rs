@@ -141,15 +141,19 @@ fn idle_thread() -> Result<Sender<Work>> {
     Ok(send)
 }
 
-/// Starts work, which ends the job; `done` is called before that is known. `known` gets the job before the work begins.
+/// Starts work, which ends the job; `done` is called before that is known. `known` gets the job before the work begins, which
+/// it does not where `known` fails.
 fn start_as(
-    known: impl FnOnce(&Arc<Job>),
+    known: impl FnOnce(&Arc<Job>) -> Result<()>,
     work: impl FnOnce() -> Result<()> + Send + 'static,
     done: impl FnOnce(sam2_status) + Send + 'static,
 ) -> Result<Arc<Job>> {
     let thread = idle_thread()?;
     let job = Arc::new(Job::default());
-    known(&job);
+    if let Err(failure) = known(&job) {
+        idle().threads.push(thread);
+        return Err(failure);
+    }
     let theirs = job.clone();
     let work: Work = Box::new(move || {
         CURRENT.set(Arc::as_ptr(&theirs));
@@ -165,7 +169,7 @@ fn start_as(
 
 /// Starts work on a thread of the library.
 pub(crate) fn start(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Arc<Job>> {
-    start_as(|_| {}, work, |_| {})
+    start_as(|_| Ok(()), work, |_| {})
 }
 
 /// Begins a job, whose arguments were checked. Its handle is in `*out` before any callback is called; where `out` is null
@@ -183,9 +187,11 @@ pub(crate) unsafe fn begin(
     let user = unsafe { Sent::new(user) };
     let known = |job: &Arc<Job>| {
         if !out.is_null() {
+            let handle = JOBS.insert(job.clone())?;
             // SAFETY: the caller's promise.
-            unsafe { out.write(JOBS.insert(job.clone())) };
+            unsafe { out.write(handle) };
         }
+        Ok(())
     };
     start_as(known, work, move |status| {
         if let Some(done) = done {

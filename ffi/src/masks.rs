@@ -4,6 +4,7 @@ use crate::arguments::as_path;
 use crate::image::{SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST};
 use crate::options::{Sized32, read};
 use crate::status::{Failure, Result, call, sam2_status};
+use engine::engine::memory::try_with_capacity;
 use engine::picture::{self, Picture};
 use engine::{DeviceSlice, MaskBuffer, MaskFormat, MaskMemory, PixelFormat};
 use std::ffi::{c_char, c_void};
@@ -121,9 +122,7 @@ pub unsafe extern "C" fn sam2_mask_write_png(
 }
 
 fn write(path: &Path, mask: &[u8], width: usize, height: usize) -> Result<()> {
-    let mut pixels = Vec::new();
-    let full = |_| engine::Error::OutOfMemory { what: "a mask", bytes: mask.len() };
-    pixels.try_reserve_exact(mask.len()).map_err(full)?;
+    let mut pixels = try_with_capacity(mask.len(), "a mask")?;
     pixels.extend(mask.iter().map(|&v| if v != 0 { 255 } else { 0 }));
     let png = picture::encode_png(&Picture { pixels, width, height, format: PixelFormat::Gray8 })?;
     let io = |source| engine::Error::Io { path: path.display().to_string(), source };

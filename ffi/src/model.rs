@@ -4,6 +4,7 @@ use crate::arguments::{as_path, copy_text, put, text};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
 use crate::status::{Failure, Result, call, release, sam2_status};
+use engine::engine::memory::try_with_capacity;
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Range;
@@ -195,7 +196,7 @@ pub unsafe extern "C" fn sam2_model_load(
                 Ok(MODELS.insert(match yaml {
                     Some(_) => engine::load_checkpoint(&engine::open(path, &options)?, &yaml, &options)?,
                     None => engine::load(path, &options)?,
-                }))
+                })?)
             })
         }
     })
@@ -220,12 +221,10 @@ pub unsafe extern "C" fn sam2_model_load_memory(
                     return Err(Failure::argument("no data"));
                 }
                 let (options, yaml) = options(options_)?;
-                let mut bytes = Vec::new();
-                let full = |_| engine::Error::OutOfMemory { what: "a checkpoint", bytes: size };
-                bytes.try_reserve_exact(size).map_err(full)?;
+                let mut bytes = try_with_capacity(size, "a checkpoint")?;
                 bytes.extend_from_slice(std::slice::from_raw_parts(data, size));
                 let checkpoint = Checkpoint::from_bytes("in memory", bytes)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?))
+                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?)?)
             })
         }
     })
@@ -251,7 +250,7 @@ pub unsafe extern "C" fn sam2_model_load_fd(
                 let (options, yaml) = options(options_)?;
                 let end = if size == 0 { u64::MAX } else { offset.saturating_add(size) };
                 let checkpoint = of_descriptor(fd, offset..end, options.mmap)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?))
+                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?)?)
             })
         }
     })

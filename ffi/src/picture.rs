@@ -79,7 +79,7 @@ pub unsafe extern "C" fn sam2_picture_read_with(
                 let path = as_path("path", path)?;
                 let o = read(options)?;
                 let options = read_options(o.upright, o.bit_depth);
-                Ok(PICTURES.insert(picture::read_with(path, &options)?))
+                Ok(PICTURES.insert(picture::read_with(path, &options)?)?)
             })
         }
     })

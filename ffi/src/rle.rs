@@ -18,21 +18,21 @@ unsafe fn parsed(rle: *const c_char, width: u32, height: u32) -> Result<Rle> {
     Ok(Rle::from_coco(coco, height as usize, width as usize)?)
 }
 
-/// Copies values into the caller's room and says how many there are. Where `to` is null it only says so.
+/// Copies `n` values into the caller's room and says how many there are. Where `to` is null it only says so.
 ///
 /// # Safety
 /// `to` is null or has room for `*size` values; `size` is writable.
-unsafe fn give<T: Copy>(name: &str, to: *mut T, size: *mut usize, values: &[T]) -> Result<()> {
+unsafe fn give<T>(name: &str, to: *mut T, size: *mut usize, n: usize, values: impl Iterator<Item = T>) -> Result<()> {
     // SAFETY: the caller's promise.
-    let room = unsafe { size.replace(values.len()) };
+    let room = unsafe { size.replace(n) };
     if to.is_null() {
         return Ok(());
     }
-    if room < values.len() {
-        return Err(Failure::argument(format!("{name} has room for {room}, {} are needed", values.len())));
+    if room < n {
+        return Err(Failure::argument(format!("{name} has room for {room}, {n} are needed")));
     }
     // SAFETY: the caller's promise; they fit.
-    unsafe { to.copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+    values.take(n).enumerate().for_each(|(i, value)| unsafe { to.add(i).write(value) });
     Ok(())
 }
 
@@ -56,10 +56,9 @@ pub unsafe extern "C" fn sam2_mask_encode_rle(
         }
         // SAFETY: the caller's promise.
         let mask = unsafe { std::slice::from_raw_parts(mask, pixels(width, height)?) };
-        let mut coco = Rle::encode(mask, height as usize, width as usize).to_coco().into_bytes();
-        coco.push(0);
+        let coco = Rle::encode(mask, height as usize, width as usize)?.to_coco()?;
         // SAFETY: the caller's promise.
-        unsafe { give("text", text_.cast(), size, &coco) }
+        unsafe { give("text", text_.cast(), size, coco.len() + 1, coco.bytes().chain([0])) }
     })
 }
 
@@ -148,14 +147,14 @@ pub unsafe extern "C" fn sam2_mask_polygons(
         }
         // SAFETY: the caller's promise.
         let polygons = unsafe { parsed(text_, width, height) }?.polygons()?;
-        let sizes: Vec<u32> = polygons.iter().map(|ring| ring.len() as u32).collect();
+        let corners = polygons.iter().map(Vec::len).sum();
         let asks = points.is_null() || rings.is_null();
         let (points, rings) = if asks { (null_mut(), null_mut()) } else { (points, rings) };
         // SAFETY: the caller's promise; a corner is two values.
         let told = unsafe {
             (
-                give("points", points.cast::<[u32; 2]>(), num_points, &polygons.concat()),
-                give("rings", rings, num_rings, &sizes),
+                give("points", points.cast::<[u32; 2]>(), num_points, corners, polygons.iter().flatten().copied()),
+                give("rings", rings, num_rings, polygons.len(), polygons.iter().map(|ring| ring.len() as u32)),
             )
         };
         told.0.and(told.1)

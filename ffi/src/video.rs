@@ -111,7 +111,7 @@ unsafe fn create(
                     None => model.video_stream(retention, options)?,
                 };
                 let (mask_side, on_gpu) = (model.config().mask_side(), model.device() != "CPU");
-                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, mask_side, on_gpu })))
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, mask_side, on_gpu }))?)
             })
         }
     })
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
         unsafe {
             put("out", out, || {
                 let v = VIDEOS.lease(video)?;
-                Ok(VIDEOS.insert(Exclusive::new(Video { predictor: v.predictor.fork(), ..*v })))
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor: v.predictor.fork(), ..*v }))?)
             })
         }
     })

@@ -114,8 +114,13 @@ fn a_small_stack_is_enough() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn every_allocation_may_fail() {
     let step = std::env::var("SAM2_ALLOCATIONS").unwrap_or("5".into());
-    let said = run(C, "ffi/tests/out_of_memory.c", &["demo", "demo/pictures/rocket.jpg", &step]);
-    println!("{said}");
+    let frames = folder("names");
+    let frame = root().join("demo/samples/video1/frames/00000.jpg");
+    (0..3000).for_each(|i| std::os::unix::fs::symlink(&frame, frames.join(format!("{i}.jpg"))).unwrap());
+    let args =
+        ["demo", "demo/pictures/rocket.jpg", "tests/data/golden/pictures/one.pbm", frames.to_str().unwrap(), &step];
+    println!("{}", run(C, "ffi/tests/out_of_memory.c", &args));
+    std::fs::remove_dir_all(frames).unwrap();
 }
 
 /// All that the header declares is called by the tests.

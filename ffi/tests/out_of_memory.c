@@ -1,7 +1,8 @@
 // Fails every allocation in turn, the i-th of a piece of work for each i, small ones too: the work ends with a status, and
 // succeeds when it is done again.
 //
-//   out_of_memory MODEL PICTURE STEP    every STEP-th allocation of each piece of work
+//   out_of_memory MODEL PICTURE TINY FRAMES STEP    every STEP-th allocation of each piece of work; with thousands of TINY
+//   pictures, a folder of thousands of FRAMES and a mask of noise every one of 32 KiB and more
 #include "small.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,27 +13,29 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 
-// Allocations until one fails; negative: none does.
+// Allocations of so many bytes and more until one fails; negative: none does.
 static long fail_after = -1;
+static size_t at_least;
 static int failed;
 
-static int fails(void) {
+static int fails(size_t size) {
+    if (size < at_least) return 0;
     if (__atomic_load_n(&fail_after, __ATOMIC_SEQ_CST) < 0 || __atomic_fetch_sub(&fail_after, 1, __ATOMIC_SEQ_CST)) return 0;
     failed = 1;
     return 1;
 }
 
-void *malloc(size_t size) { return fails() ? NULL : __libc_malloc(size); }
-void *calloc(size_t count, size_t size) { return fails() ? NULL : __libc_calloc(count, size); }
-void *realloc(void *old, size_t size) { return fails() ? NULL : __libc_realloc(old, size); }
-void *aligned_alloc(size_t align, size_t size) { return fails() ? NULL : __libc_memalign(align, size); }
+void *malloc(size_t size) { return fails(size) ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return fails(count * size) ? NULL : __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return fails(size) ? NULL : __libc_realloc(old, size); }
+void *aligned_alloc(size_t align, size_t size) { return fails(size) ? NULL : __libc_memalign(align, size); }
 int posix_memalign(void **out, size_t align, size_t size) {
-    void *memory = fails() ? NULL : __libc_memalign(align, size);
+    void *memory = fails(size) ? NULL : __libc_memalign(align, size);
     if (memory) *out = memory;
     return memory ? 0 : 12;
 }
 
-static const char *model_path, *picture_path;
+static const char *model_path, *picture_path, *tiny_path, *frames_path;
 static sam2_model *model;
 
 static int load(void) {
@@ -103,6 +106,42 @@ static int everything(void) {
     return status ? status : destroyed;
 }
 
+static int handles(void) {
+    enum { MANY = 3000 };
+    static sam2_picture *pictures[MANY];
+    int status = SAM2_OK, made = 0;
+    while (made < MANY && !(status = sam2_picture_read(tiny_path, &pictures[made]))) made++;
+    while (made > 0) OK(sam2_picture_destroy(pictures[--made]));
+    return status;
+}
+
+static int names(void) {
+    sam2_video_predictor *video;
+    int status = sam2_video_predictor_open(model, frames_path, NULL, &video);
+    return status ? status : sam2_video_predictor_destroy(video);
+}
+
+// A mask of noise has a million runs and outlines.
+enum { SIDE = 1024 };
+static uint8_t noise[SIDE * SIDE], decoded[SIDE * SIDE];
+static char runs[4 * SIDE * SIDE];
+
+static int encode(void) {
+    size_t size = sizeof runs;
+    return sam2_mask_encode_rle(noise, SIDE, SIDE, runs, &size);
+}
+
+static int decode(void) {
+    int status = sam2_mask_decode_rle(runs, SIDE, SIDE, decoded);
+    if (!status) CHECK(!memcmp(decoded, noise, sizeof noise));
+    return status;
+}
+
+static int outlines(void) {
+    size_t points, rings;
+    return sam2_mask_polygons(runs, SIDE, SIDE, NULL, &points, NULL, &rings);
+}
+
 // Fails each STEP-th allocation of some work in a process of its own. Exit codes of that: 0 failed with a status, 1 went on
 // all the same, 2 the work has fewer allocations.
 static void attack(const char *name, int (*work)(void), long step) {
@@ -134,9 +173,9 @@ static void attack(const char *name, int (*work)(void), long step) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
-    model_path = argv[1], picture_path = argv[2];
-    long step = atol(argv[3]);
+    if (argc != 6) return 2;
+    model_path = argv[1], picture_path = argv[2], tiny_path = argv[3], frames_path = argv[4];
+    long step = atol(argv[5]);
     draw();
     attack("picture", picture, step);
     // A load has thousands.
@@ -145,5 +184,13 @@ int main(int argc, char **argv) {
     attack("image", predict, step);
     attack("stream", stream, step);
     attack("everything", everything, step);
+    at_least = 32 << 10;
+    attack("handles", handles, 1);
+    attack("names", names, 1);
+    for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)(i * 2654435761u >> 13 & 1);
+    attack("encode", encode, 1);
+    OK(encode());
+    attack("decode", decode, 1);
+    attack("outlines", outlines, 1);
     return 0;
 }

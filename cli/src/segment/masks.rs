@@ -81,7 +81,9 @@ impl Batches<'_> {
             };
             self.predictor.predict_into(prompts, options, out).map_err(|e| numbered(e, first))?;
             let size = (self.height, self.width);
-            masks.extend(bits.chunks(bytes).map(|bits| Rle::from_bits(bits, size, (0, 0), size)));
+            for bits in bits.chunks(bytes) {
+                masks.push(Rle::from_bits(bits, size, (0, 0), size)?);
+            }
         }
         Ok(found)
     }

@@ -93,7 +93,7 @@ impl<'a> Results<'a> {
     pub fn store(&mut self, i: usize, masks: &FrameMasks) -> Result<(), Failure> {
         let (h, w) = (self.height, self.width);
         let objects: Vec<Rle> = (masks.masks.chunks(h * w))
-            .map(|m| Ok(Rle::encode(&try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8))?, h, w)))
+            .map(|m| Rle::encode(&try_collect(h * w, "a mask", m.iter().map(|&v| (v > 0.0) as u8))?, h, w))
             .collect::<sam2::Result<_>>()?;
         if self.args.json {
             self.print(i, masks, &objects)?;
@@ -114,7 +114,7 @@ impl<'a> Results<'a> {
             let mut record = serde_json::json!({
                 "frame": self.chosen.index(masks.frame_idx),
                 "object": id,
-                "segmentation": {"size": [self.height, self.width], "counts": rle.to_coco()},
+                "segmentation": {"size": [self.height, self.width], "counts": rle.to_coco()?},
                 "bbox": rle.bbox(),
                 "area": rle.area(),
                 "object_score": score.is_finite().then_some(score),
@@ -151,7 +151,7 @@ impl<'a> Results<'a> {
             Some(Drawn::Pictures(folder)) => write(&folder.join(&name), &picture::encode_png(&overlay(&self.frames)?)?),
             Some(Drawn::Video(video)) => Ok(video.push(&to_rgb(&overlay(&self.frames)?)?)?),
             Some(Drawn::Later(_, spool)) => {
-                let runs: Vec<String> = objects.iter().map(Rle::to_coco).collect();
+                let runs = objects.iter().map(Rle::to_coco).collect::<sam2::Result<Vec<String>>>()?;
                 spool.put(masks.frame_idx, runs.join("\n").as_bytes()).map_err(|e| io(folder, e))
             }
             None => Ok(()),

@@ -3,9 +3,10 @@
 use super::grid::{Crop, crops, point_grid};
 use super::nms::nms;
 use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, MAX_GRID_POINTS, Progress, Until};
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::image_predictor::{ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
+use crate::memory::try_zeros;
 use crate::model_handle::Model;
 use crate::prompt::Prompt;
 use crate::rle::Rle;
@@ -199,7 +200,7 @@ impl AutomaticMaskGenerator {
         let mut take = |f: &Found, bits: &[u8]| {
             let [x, y] = points[f.prompt / per_point];
             out.push(Candidate {
-                rle: Rle::from_bits(bits, (crop.height(), crop.width()), (left, top), (height, width)),
+                rle: Rle::from_bits(bits, (crop.height(), crop.width()), (left, top), (height, width))?,
                 bounds: crop.in_picture(f.measured.extent.bounds).map(|v| v as f32),
                 point: [x + left as f32, y + top as f32],
                 iou: f.iou,

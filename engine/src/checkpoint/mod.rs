@@ -14,7 +14,8 @@ mod wrappers;
 
 pub use files::{extension_is, files_with};
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
+use crate::memory::{try_with_capacity, try_zeros};
 use crate::tensor::DType;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -100,9 +101,7 @@ impl TensorData<'_> {
     /// The values as f32.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
         let n = self.bytes.len() / self.dtype.bytes();
-        let mut out = Vec::new();
-        out.try_reserve_exact(n)
-            .map_err(|_| Error::OutOfMemory { what: "a tensor of the checkpoint", bytes: 4 * n })?;
+        let mut out = try_with_capacity(n, "a tensor of the checkpoint")?;
         self.dtype.widen(self.bytes, &mut out);
         Ok(out)
     }

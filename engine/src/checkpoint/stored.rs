@@ -1,6 +1,7 @@
 //! Tensors as files store them, and how they become float32, float16 or bfloat16, row by row.
 
 use super::{BTreeMap, Data, Entry};
+use crate::memory::try_reserve_exact;
 use crate::tensor::DType;
 use std::ops::Range;
 
@@ -129,7 +130,7 @@ pub fn load(tensors: BTreeMap<String, Stored>, data: &mut Vec<Data>) -> Result<L
             let size =
                 size.ok_or_else(|| format!("tensor {name}: a view of {shape:?} repeats its elements too often"))?;
             let mut bytes = Vec::new();
-            bytes.try_reserve_exact(size).map_err(|_| format!("tensor {name}: no memory for {size} bytes"))?;
+            try_reserve_exact(&mut bytes, size).map_err(|_| format!("tensor {name}: no memory for {size} bytes"))?;
             stored.copy(kind, &data[stored.file].bytes()[span], &mut bytes);
             room -= size;
             data.push(Data::Bytes(bytes));

@@ -2,6 +2,7 @@
 
 use crate::backend::Memory;
 use crate::error::{Error, Result};
+use crate::memory::fallible;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
@@ -40,7 +41,7 @@ impl HostMemory {
         let failed = || Error::OutOfMemory { what, bytes };
         let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { 64 };
         let layout = Layout::from_size_align(bytes.max(1), align).map_err(|_| failed())?;
-        let ptr = NonNull::new(alloc(layout)).ok_or_else(failed)?;
+        let ptr = NonNull::new(fallible(|| alloc(layout))).ok_or_else(failed)?;
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // SAFETY: the range is ours and the advice changes no contents; a refusal is harmless.

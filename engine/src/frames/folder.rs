@@ -3,6 +3,7 @@
 use super::ahead::Decode;
 use super::names::{Name, sort};
 use crate::error::{Error, Result};
+use crate::memory::try_push;
 use crate::picture::{self, Picture, ReadOptions, SUFFIXES};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -80,8 +81,8 @@ pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>> {
         let kind = SUFFIXES.iter().position(|kind| kind.contains(&extension.as_str()));
         let name = Name::of(&file);
         match kind.filter(|_| name.has_number()) {
-            Some(kind) => kinds[kind].push((name, file)),
-            None => others.push((name, file)),
+            Some(kind) => try_push(&mut kinds[kind], (name, file), "names of frames")?,
+            None => try_push(&mut others, (name, file), "names of files")?,
         }
     }
     let mut frames = Vec::new();

@@ -1,6 +1,7 @@
 //! Pictures as `ffmpeg` writes them one after another: a line `P6`, width and height, `255`, and bytes as RGB.
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
+use crate::memory::try_zeros;
 use std::io::{self, BufRead, Read};
 
 /// The most bytes of a header.

@@ -5,7 +5,8 @@ use super::position::hiera_position;
 use crate::arena::Carver;
 use crate::backend::{Backend, Conv, Epilogue, Input, Windows};
 use crate::config::{BlockConfig, Config};
-use crate::error::{Result, try_from_fn};
+use crate::error::Result;
+use crate::memory::try_from_fn;
 use crate::precision::Policy;
 use crate::tensor::{DType, Tensor};
 

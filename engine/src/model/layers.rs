@@ -2,7 +2,8 @@
 
 use crate::backend::{Activation, Backend, Conv, Epilogue, LinearData, Memory, Norm};
 use crate::checkpoint::{Checkpoint, TensorData};
-use crate::error::{Error, Result, try_from_fn};
+use crate::error::{Error, Result};
+use crate::memory::{try_from_fn, try_with_capacity};
 use crate::tensor::{DType, Tensor};
 use std::cell::RefCell;
 
@@ -187,9 +188,7 @@ pub fn join(mut parts: Vec<Vec<f32>>) -> Result<Vec<f32>> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
     }
-    let mut all = Vec::new();
-    let n = parts.iter().map(Vec::len).sum();
-    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what: "weights", bytes: n * 4 })?;
+    let mut all = try_with_capacity(parts.iter().map(Vec::len).sum(), "weights")?;
     parts.iter().for_each(|part| all.extend_from_slice(part));
     Ok(all)
 }

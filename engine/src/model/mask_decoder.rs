@@ -10,7 +10,8 @@ use super::prompt_encoder::{MaskActs, PromptEncoder};
 use crate::arena::Carver;
 use crate::backend::{Activation, Backend, Epilogue, Input, Selection, TokenAttention};
 use crate::config::Config;
-use crate::error::{Result, try_from_fn};
+use crate::error::Result;
+use crate::memory::try_from_fn;
 use crate::precision::Policy;
 use crate::tensor::{DType, Tensor};
 

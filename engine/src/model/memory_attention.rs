@@ -9,7 +9,8 @@ use super::position::{rotation, sine_position};
 use crate::arena::Carver;
 use crate::backend::{Activation, Backend, Bank, BankIndex, Epilogue, Input};
 use crate::config::Config;
-use crate::error::{Result, try_zeros};
+use crate::error::Result;
+use crate::memory::try_zeros;
 use crate::precision::Policy;
 use crate::tensor::{DType, Tensor};
 

@@ -4,7 +4,8 @@ use super::layers::{EPS, LayerNorm, Loader, Param};
 use crate::arena::Carver;
 use crate::backend::{Activation, Backend, Conv, Epilogue, Input};
 use crate::config::Config;
-use crate::error::{Result, try_from_fn};
+use crate::error::Result;
+use crate::memory::try_from_fn;
 use crate::precision::Policy;
 use crate::tensor::{DType, Tensor};
 

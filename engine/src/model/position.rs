@@ -1,6 +1,7 @@
 //! Position encodings that are constants of a model, computed at load.
 
-use crate::error::{Result, try_zeros};
+use crate::error::Result;
+use crate::memory::try_zeros;
 use std::f32::consts::TAU;
 
 /// The four source pixels of a bicubic filter (a = -0.75) under output pixel `i`, and their weights.

@@ -6,7 +6,8 @@ use super::memory_encoder::MemoryEncoder;
 use super::position::sine_position;
 use crate::backend::{Absent, Activation, Backend, Bank, Conv, Epilogue};
 use crate::config::Config;
-use crate::error::{Result, try_zeros};
+use crate::error::Result;
+use crate::memory::try_zeros;
 use crate::tensor::Tensor;
 
 /// The weights that only tracking uses.

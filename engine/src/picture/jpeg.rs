@@ -13,6 +13,7 @@ mod upsample;
 use super::orientation::Orientation;
 use super::samples::{Samples, Values};
 use super::{Refusal, check_size, zeros};
+use crate::memory::try_reserve_exact;
 use bits::Bytes;
 use colour::Colours;
 use huffman::Huffman;
@@ -217,7 +218,7 @@ impl Decoder<'_> {
             c.plane = zeros(64 * c.columns * c.rows)?;
             if progressive {
                 let n = c.columns * c.rows;
-                c.coefficients.try_reserve_exact(n).map_err(|_| Refusal::OutOfMemory(128 * n))?;
+                try_reserve_exact(&mut c.coefficients, n).map_err(|_| Refusal::OutOfMemory(128 * n))?;
                 c.coefficients.resize(n, [0; 64]);
             }
         }

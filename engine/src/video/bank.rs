@@ -3,7 +3,8 @@
 use crate::arena::{Arena, Carver, Place};
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::error::{Error, Result, try_with_capacity, try_zeros};
+use crate::error::{Error, Result};
+use crate::memory::{try_with_capacity, try_zeros};
 use crate::tensor::{DType, Tensor};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,9 +5,10 @@ use super::predictor::{NO_OBJECT, VideoPredictor};
 use super::show::FrameMasks;
 use super::source::{Retention, Source, copy};
 use super::worker::{Seen, Show, Shown, Step};
-use crate::error::{Error, Result, try_from_fn};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mask_out::MaskBuffer;
+use crate::memory::try_from_fn;
 
 impl VideoPredictor {
     /// Follows all objects from `start_frame_idx` over at most `max_frame_num_to_track` further frames, by default to the end

@@ -3,8 +3,9 @@
 use super::object::reach;
 use super::predictor::VideoPredictor;
 use super::source::{Retention, Source};
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::{Frame, MAX_SIDE};
+use crate::memory::try_zeros;
 use crate::prompt::Prompt;
 
 /// Frames until all there is to record was: the first is walked through, the second recorded.

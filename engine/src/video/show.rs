@@ -4,8 +4,9 @@ use super::object::Output;
 use super::predictor::{NO_OBJECT, VideoPredictor};
 use super::worker::{How, Show, Shown, Step, VideoWorker};
 use crate::backend::Selection;
-use crate::error::{Error, Result, try_from_fn, try_zeros};
+use crate::error::{Error, Result};
 use crate::mask_out::{Extent, MaskBuffer, MaskFormat, MaskOut};
+use crate::memory::{try_from_fn, try_zeros};
 use crate::worker::on_the_cpu;
 
 /// Masks of every object on one frame.

@@ -1,8 +1,9 @@
 //! Where the frames of a video come from, and how long they are kept.
 
-use crate::error::{Error, Result, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frames::Frames;
+use crate::memory::try_zeros;
 use crate::picture::Picture;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -6,9 +6,10 @@ use super::pass::{
 };
 use crate::arena::{Arena, Place};
 use crate::backend::{Backend, Cleaning, Counters, Filter, Measure, Probe, Selection, StageTime};
-use crate::error::{Error, Result, try_from_fn, try_zeros};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mask_out::{Extent, MaskFormat, MaskOut};
+use crate::memory::{try_from_fn, try_zeros};
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{Batch, FIRST_MASK_TOKEN, OUTPUT_TOKENS};

@@ -4,8 +4,9 @@
 use super::{Job, PassActs, Worker};
 use crate::arena::Carver;
 use crate::backend::{Backend, Cleaning, Measure, Selection};
-use crate::error::{Result, try_zeros};
+use crate::error::Result;
 use crate::mask_out::{MaskBuffer, MaskFormat, MaskOut, Measured};
+use crate::memory::try_zeros;
 use crate::prompt::Prompt;
 use crate::tensor::{DType, Tensor};
 
