@@ -5,7 +5,7 @@
 //! `tensor` it uses `error`, `frame`, `mask_out`, `memory`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
 //! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
 
-#![cfg_attr(coverage_nightly, feature(coverage_attribute))]
+#![cfg_attr(coverage, feature(coverage_attribute))]
 
 mod amg;
 pub mod arena;
@@ -15,7 +15,7 @@ pub mod config;
 // Kernels are unsafe from end to end: blocks inside them would say nothing. Their shapes are checked by the operations.
 #[allow(unsafe_op_in_unsafe_fn, missing_docs)]
 // Counters of lines in them would make the tests twenty times slower.
-#[cfg_attr(coverage_nightly, coverage(off))]
+#[cfg_attr(coverage, coverage(off))]
 pub mod cpu;
 mod error;
 pub mod ffmpeg;
