@@ -12,17 +12,32 @@ mod tensor;
 #[path = "../../../tests/common/tiny.rs"]
 mod tiny;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-fn main() {
-    let others: [(&str, fn(&[u8])); 2] = [("calls", |data| drop(calls::calls(data))), ("dlpack", dlpack::dlpack)];
-    for (name, target) in fuzzing::TARGETS.into_iter().chain(others) {
-        let (start, mut inputs) = (Instant::now(), 0);
-        for entry in std::fs::read_dir(format!("corpus/{name}")).expect("run it in the folder fuzz") {
-            target(&std::fs::read(entry.expect("a file").path()).expect("a file"));
-            inputs += 1;
-        }
-        assert!(inputs > 0, "no inputs for {name}");
-        println!("{name}: {inputs} inputs, {:.1} s", start.elapsed().as_secs_f64());
+fn replay(name: &str, target: fn(&[u8])) {
+    let (start, mut inputs) = (Instant::now(), 0);
+    for entry in std::fs::read_dir(format!("corpus/{name}")).expect("run it in the folder fuzz") {
+        target(&std::fs::read(entry.expect("a file").path()).expect("a file"));
+        inputs += 1;
     }
+    assert!(inputs > 0, "no inputs for {name}");
+    println!("{name}: {inputs} inputs, {:.1} s", start.elapsed().as_secs_f64());
+}
+
+fn main() {
+    // `calls` takes the longest, and comes first.
+    let mut targets: Vec<(&str, fn(&[u8]))> =
+        vec![("calls", |data| drop(calls::calls(data))), ("dlpack", dlpack::dlpack)];
+    targets.extend(fuzzing::TARGETS);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(&(name, target)) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            replay(name, target);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no target panics"));
+    });
 }
