@@ -1,0 +1,236 @@
+//! Predicts a list of launches: see `--help`.
+
+use sam2_predict::predict::{Launch, Prediction, predict};
+use sam2_predict::{cubin, machine, sass};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Predicts how long launches of CUDA kernels take on an H200. Nothing is run on a GPU.
+
+Usage: sam2-predict --sass FILE [--cubin FILE] LAUNCHES...
+
+  --sass FILE    the text of `cuobjdump -res-usage -sass kernels.cubin`
+  --cubin FILE   the cubin itself, which has the tables of indirect branches
+  LAUNCHES       files of one JSON object a line:
+                   kernel   name
+                   grid     [x, y, z] blocks
+                   block    [x, y, z] threads
+                   shared   bytes of dynamic shared memory
+                   args     the parameters, as hexadecimal digits
+                   memory   [[address, digits], ...], device memory that control flow depends on; may be absent
+                   hints    {\"0x1a0\": n}, branches that are taken n times where their condition is unknown; may be absent
+                   count    launches like this; 1 where absent
+                   stage    what the launch belongs to; may be absent
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.is_empty() || args.iter().any(|a| a == "--help" || a == "-h") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&args) {
+        Ok(complete) => ExitCode::from(!complete as u8),
+        Err(e) => {
+            eprintln!("sam2-predict: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("{path}: {e}"))
+}
+
+fn text(path: &str) -> Result<String, String> {
+    String::from_utf8(read(path)?).map_err(|e| format!("{path}: {e}"))
+}
+
+/// Returns whether every launch was predicted.
+fn run(args: &[String]) -> Result<bool, String> {
+    let (mut code, mut binary, mut lists) = (None, None, Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg}: no file"));
+        match &**arg {
+            "--sass" => code = Some(value()?),
+            "--cubin" => binary = Some(value()?),
+            other if other.starts_with('-') => return Err(format!("{other}: no such option")),
+            list => lists.push(list),
+        }
+    }
+    let mut functions = sass::parse(&text(code.ok_or("--sass is missing")?)?)?;
+    if let Some(path) = binary {
+        cubin::add_tables(&read(path)?, &mut functions).map_err(|e| format!("{path}: {e}"))?;
+    }
+    let mut known: HashMap<Launch, Result<Prediction, String>> = HashMap::new();
+    let mut lines: Vec<Line> = Vec::new();
+    for list in lists {
+        for (n, line) in text(list)?.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+            let at = |e: String| format!("{list}:{}: {e}", n + 1);
+            let (launch, count, stage) = launch(line).map_err(at)?;
+            let prediction = known.entry(launch.clone()).or_insert_with(|| {
+                let function = functions.get(&launch.kernel).ok_or(format!("{}: no such kernel", launch.kernel))?;
+                predict(function, &launch)
+            });
+            lines.push(Line { launch, count, stage, prediction: prediction.clone() });
+        }
+    }
+    Ok(report(&lines))
+}
+
+struct Line {
+    launch: Launch,
+    count: f64,
+    stage: String,
+    prediction: Result<Prediction, String>,
+}
+
+fn bytes(hex: &Value) -> Result<Vec<u8>, String> {
+    let hex = hex.as_str().ok_or("digits in quotes expected")?;
+    if hex.len() % 2 == 1 || !hex.is_ascii() {
+        return Err("an even number of hexadecimal digits expected".into());
+    }
+    let digits = |i: usize| u8::from_str_radix(&hex[i..i + 2], 16).map_err(|e| e.to_string());
+    (0..hex.len()).step_by(2).map(digits).collect()
+}
+
+fn number(value: &Value) -> Result<u64, String> {
+    let hex = |s: &str| u64::from_str_radix(s.strip_prefix("0x")?, 16).ok();
+    value.as_u64().or_else(|| hex(value.as_str()?)).ok_or(format!("{value}: a number expected"))
+}
+
+fn three(value: &Value, key: &str) -> Result<[u32; 3], String> {
+    let all = value.as_array().filter(|a| a.len() == 3).ok_or(format!("{key}: three numbers expected"))?;
+    let mut r = [0; 3];
+    for (r, v) in r.iter_mut().zip(all) {
+        *r = u32::try_from(number(v)?).map_err(|e| format!("{key}: {e}"))?;
+    }
+    Ok(r)
+}
+
+/// Reads a launch, how often it is made, and its stage.
+fn launch(line: &str) -> Result<(Launch, f64, String), String> {
+    let v: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    let empty = Vec::new();
+    let mut memory = Vec::new();
+    for pair in v["memory"].as_array().unwrap_or(&empty) {
+        memory.push((number(&pair[0])?, bytes(&pair[1])?));
+    }
+    let mut hints = BTreeMap::new();
+    for (at, times) in v["hints"].as_object().into_iter().flatten() {
+        let at = u32::try_from(number(&Value::from(at.as_str()))?).map_err(|e| format!("hints: {e}"))?;
+        hints.insert(at, number(times)?);
+    }
+    let launch = Launch {
+        kernel: v["kernel"].as_str().ok_or("kernel is missing")?.to_string(),
+        grid: three(&v["grid"], "grid")?,
+        block: three(&v["block"], "block")?,
+        shared: v["shared"].as_u64().unwrap_or(0) as u32,
+        args: bytes(&v["args"]).map_err(|e| format!("args: {e}"))?,
+        memory,
+        hints,
+    };
+    Ok((launch, v["count"].as_f64().unwrap_or(1.0), v["stage"].as_str().unwrap_or("").to_string()))
+}
+
+/// Prints a line per stage and kernel, what to know about the prediction, and the sums. Returns whether every launch
+/// was predicted.
+fn report(lines: &[Line]) -> bool {
+    #[derive(Default)]
+    struct Row<'a> {
+        count: f64,
+        seconds: f64,
+        worst: Option<(f64, &'a Prediction, &'a Launch)>,
+        flops_seconds: f64,
+    }
+    let mut stages: Vec<&str> = Vec::new();
+    let mut rows: BTreeMap<(usize, &str), Row<'_>> = BTreeMap::new();
+    let (mut failures, mut notes) = (BTreeMap::new(), BTreeMap::new());
+    for line in lines {
+        let stage = stages.iter().position(|s| *s == line.stage).unwrap_or_else(|| {
+            stages.push(&line.stage);
+            stages.len() - 1
+        });
+        match &line.prediction {
+            Err(e) => *failures.entry(e.as_str()).or_insert(0.0) += line.count,
+            Ok(p) => {
+                let row = rows.entry((stage, &line.launch.kernel)).or_default();
+                let seconds = p.seconds() * line.count;
+                row.count += line.count;
+                row.seconds += seconds;
+                row.flops_seconds += p.tensor_share * seconds;
+                if row.worst.is_none_or(|(s, ..)| seconds > s) {
+                    row.worst = Some((seconds, p, &line.launch));
+                }
+                note(&mut notes, &line.launch.kernel, p);
+            }
+        }
+    }
+    println!("Predicted, not run. Of each kernel: all launches, then the launch that takes most of the time.");
+    println!(
+        "{:34} {:>8} {:>10} {:>6} | {:>10} {:>9} {:>5} {:>6} {:>9} limit",
+        "kernel", "launches", "us", "tensor", "cycles", "us each", "an SM", "waves", "iteration"
+    );
+    let mut sum = (0.0, 0.0);
+    for (i, stage) in stages.iter().enumerate() {
+        let mut of_stage: Vec<_> = rows.iter().filter(|((s, _), _)| *s == i).collect();
+        of_stage.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
+        let seconds: f64 = of_stage.iter().map(|(_, r)| r.seconds).sum();
+        let count: f64 = of_stage.iter().map(|(_, r)| r.count).sum();
+        println!("{} {:>width$} {:>10.1}", stage, count, seconds * 1e6, width = 42usize.saturating_sub(stage.len()));
+        sum = (sum.0 + count, sum.1 + seconds);
+        for ((_, kernel), r) in of_stage {
+            let Some((_, p, _)) = r.worst else { continue };
+            println!(
+                "  {:32} {:>8} {:>10.1} {:>5.1}% | {:>10.0} {:>9.1} {:>5} {:>6.2} {:>9.0} {}",
+                kernel,
+                r.count,
+                r.seconds * 1e6,
+                r.flops_seconds / r.seconds * 100.0,
+                p.cycles,
+                p.seconds() * 1e6,
+                p.resident,
+                p.waves,
+                p.iteration,
+                p.limit
+            );
+        }
+    }
+    println!("{:34} {:>8} {:>10.1}  of these {:.1} between launches", "sum", sum.0, sum.1 * 1e6, sum.0 * machine::LAUNCH * 1e6);
+    for (note, kernels) in &notes {
+        println!("note: {note}: {}", kernels.join(", "));
+    }
+    for (e, count) in &failures {
+        println!("not predicted, {count} launches: {e}");
+    }
+    failures.is_empty()
+}
+
+fn note<'a>(notes: &mut BTreeMap<String, Vec<&'a str>>, kernel: &'a str, p: &Prediction) {
+    let mut add = |what: String| {
+        let all = notes.entry(what).or_default();
+        if !all.contains(&kernel) {
+            all.push(kernel);
+        }
+    };
+    if !p.guesses.is_empty() {
+        let at: Vec<String> = p.guesses.iter().map(|(a, n)| format!("{a:#x} ({n})")).collect();
+        add(format!("branches on unknown numbers, by rule: {}", at.join(" ")));
+    }
+    if !p.unsupported.is_empty() {
+        let all: Vec<&str> = p.unsupported.keys().map(|k| &**k).collect();
+        add(format!("instructions that are not known: {}", all.join(" ")));
+    }
+    if p.unknown_sectors > 0.0 {
+        add("global addresses that are unknown, taken to be in a row".into());
+    }
+    if p.forced > 0 {
+        add("lanes that were joined by force".into());
+    }
+    if p.samples[1] > 1 {
+        add("sampled blocks that execute different instructions".into());
+    }
+}
