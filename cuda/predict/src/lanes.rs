@@ -71,7 +71,9 @@ impl Lanes {
     /// Takes the lanes of `exec` from `new`. Lanes of `doubt` may or may not be written: they become unknown.
     pub fn merge(&mut self, new: &Lanes, exec: u32, doubt: u32) {
         self.known = self.known & !exec | new.known & exec & !doubt;
-        if exec == ALL {
+        if new.known & exec == 0 {
+            // Values of unknown lanes do not matter.
+        } else if exec == ALL {
             self.values = new.values;
         } else {
             for i in 0..32 {

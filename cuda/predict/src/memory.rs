@@ -21,18 +21,25 @@ pub fn shared_passes(addresses: &Addresses, mask: u32, width: u32) -> u32 {
         if part == 0 {
             continue;
         }
-        let mut words: Vec<u64> = Vec::with_capacity(32);
-        for lane in first..first + lanes {
-            if mask & addresses.known & 1 << lane != 0 {
-                let word = addresses.values[lane] / 4;
-                words.extend(word..word + width.div_ceil(4) as u64);
-            }
+        let here = (first..first + lanes).filter(|lane| mask & addresses.known & 1 << lane != 0);
+        let words = || here.clone().flat_map(|lane| (0..width.div_ceil(4) as u64).map(move |i| (lane, i)));
+        // Most accesses have no conflict: no bank sees two different words.
+        let mut seen = [u64::MAX; 32];
+        let clash = words().any(|(lane, i)| {
+            let word = addresses.values[lane] / 4 + i;
+            let before = std::mem::replace(&mut seen[(word % 32) as usize], word);
+            before != u64::MAX && before != word
+        });
+        if !clash {
+            passes += 1;
+            continue;
         }
+        let mut words: Vec<u64> = words().map(|(lane, i)| addresses.values[lane] / 4 + i).collect();
         words.sort_unstable();
         words.dedup();
         let mut banks = [0u32; 32];
         words.iter().for_each(|w| banks[(w % 32) as usize] += 1);
-        passes += banks.iter().copied().max().unwrap_or(0).max(1);
+        passes += banks.iter().copied().max().unwrap_or(1);
     }
     passes
 }

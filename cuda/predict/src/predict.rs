@@ -1,6 +1,7 @@
 //! From a launch to the time it takes.
 //!
-//! A handful of blocks are interpreted: the first, the last and three between, evenly apart. One SM is simulated with
+//! A handful of blocks are interpreted: the first, the last and three between (one, if blocks are
+//! long), evenly apart. One SM is simulated with
 //! as many blocks as it holds. The time of the grid is that of the SM with the most blocks:
 //!
 //! * Short blocks are simulated one after another, a new one where one ends, up to [`MAX_ISSUES`] instructions; what is
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 
 /// Instructions that are simulated of blocks that follow each other.
 pub const MAX_ISSUES: usize = 1_500_000;
+
+/// Blocks of more instructions are sampled at the ends and in the middle only.
+const LONG: usize = 1_000_000;
 
 /// A launch of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -112,11 +116,13 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     let mut setting = Setting::new(launch.grid, launch.block, &launch.args);
     setting.memory = launch.memory.clone();
     let interpreter = Interpreter::new(function, setting, launch.shared, launch.hints.clone());
-    let mut numbers: Vec<u64> = (0..5).map(|i| i * (total - 1) / 4).collect();
+    let length = |s: &BlockTrace| s.warps.iter().map(|w| w.entries.len()).sum::<usize>();
+    let mut samples: Vec<BlockTrace> = vec![interpreter.block([0; 3], true)?];
+    let parts = if length(&samples[0]) > LONG { 2 } else { 4 };
+    let mut numbers: Vec<u64> = (0..=parts).map(|i| i * (total - 1) / parts).collect();
     numbers.dedup();
-    let mut samples: Vec<BlockTrace> = Vec::new();
-    for &n in &numbers {
-        samples.push(interpreter.block(coordinates(launch.grid, n))?);
+    for &n in &numbers[1..] {
+        samples.push(interpreter.block(coordinates(launch.grid, n), false)?);
     }
     // For each sample, the first that executes the same.
     let class: Vec<usize> = samples
@@ -126,7 +132,6 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     let classes = (0..samples.len()).filter(|&i| class[i] == i).count();
     let sm = Sm::new(function);
     let most = total.div_ceil(machine::SMS as u64) as usize;
-    let length = |s: &BlockTrace| s.warps.iter().map(|w| w.entries.len()).sum::<usize>();
     let longest = samples.iter().map(length).max().unwrap_or(0).max(1);
     let places = places as usize;
     let (cycles, outcome) = if most > places && longest * places * 2 <= MAX_ISSUES {
@@ -211,8 +216,7 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
 
 /// Different sectors that the grid touches.
 ///
-/// Of every instruction's sectors in the first block, the part that its neighbour along an axis does not touch with the
-/// same instruction is taken to be new in each block along that axis.
+/// Of every instruction's sectors in the first block, the part that its neighbour along an axis does not touch is taken to be new in each block along that axis.
 fn unique_sectors(interpreter: &Interpreter<'_>, launch: &Launch, first: &BlockTrace) -> Result<f64, String> {
     let mut by_instruction: BTreeMap<u32, (f64, [f64; 3])> = BTreeMap::new();
     first.touched.iter().for_each(|&(_, at)| by_instruction.entry(at).or_default().0 += 1.0);
@@ -222,7 +226,7 @@ fn unique_sectors(interpreter: &Interpreter<'_>, launch: &Launch, first: &BlockT
         }
         let mut block = [0; 3];
         block[axis] = 1;
-        let neighbour = interpreter.block(block)?;
+        let neighbour = interpreter.block(block, true)?;
         for &(sector, at) in &first.touched {
             if neighbour.touched.binary_search_by_key(&sector, |t| t.0).is_ok() {
                 by_instruction.entry(at).or_default().1[axis] += 1.0;

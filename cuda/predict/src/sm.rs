@@ -3,8 +3,8 @@
 //! The SM has four parts; warp `w` of a block belongs to part `w % 4`. A part issues at most one instruction a cycle. A
 //! warp issues in order: not before the stall count of its last instruction has passed, not before the scoreboards it
 //! waits for are free, and not while the pipe it needs is busy. A part goes on with the warp it issued from last as
-//! long as that can issue, and then takes the first that can (greedy, then oldest). The load/store unit is shared by
-//! the parts and works in the order of issue.
+//! long as that can issue, and then takes the youngest that can (greedy, then youngest: Huerta et al., "Analyzing Modern
+//! NVIDIA GPU cores", arXiv:2503.20481). The load/store unit is shared by the parts and works in the order of issue.
 //!
 //! The simulation goes from issue to issue and never looks at idle cycles. A loop whose iterations all execute the same
 //! instructions is not simulated to its end: see [`Extrapolation`].
@@ -28,7 +28,7 @@ pub struct Outcome {
     pub busy: [u64; PIPES],
     /// Cycles of `cycles` that were extrapolated.
     pub skipped: u64,
-    /// Cycles of an iteration of the last loop that was extrapolated; 0 where none was.
+    /// Cycles of an iteration of the loop that was extrapolated most; 0 where none was.
     pub iteration: f64,
 }
 
@@ -70,21 +70,28 @@ struct Warp {
 
 /// How loops are extrapolated.
 ///
-/// The first warp is watched. When it starts an iteration of a [`Run`], and its last four iterations took as long as
-/// the four before them, to within [`STEADY`], the SM is in a steady state. All warps that have not ended must be in a
-/// run too. Then every warp skips the same number of iterations, as many as all can and two less, and the time that
-/// the first warp would have taken for them at its latest speed is added to the result. The SM's state, which is
-/// relative to the current cycle, stays as it is.
+/// The first warp of every block is watched while it is in a [`Run`]. Blocks may go at different speeds, since the
+/// schedulers prefer some warps. When, of every block on the SM, the last [`WINDOW`] iterations took as long as the
+/// [`WINDOW`] before them, to within [`STEADY`], or each has made [`ENOUGH`] iterations, the SM is in a steady state.
+/// Then time is skipped until the first block would be two iterations before the end of its run. Every block skips
+/// the iterations that it would make in that time at its mean speed over both windows, rounded. The state of the SM,
+/// which is relative to the current cycle, stays as it is. No time is skipped while blocks wait for room.
+#[derive(Default)]
 pub struct Extrapolation {
-    starts: Vec<u64>,
-    run: usize,
+    /// For each block the run it is in, and when each of its iterations started.
+    starts: Vec<(usize, Vec<u64>)>,
     skipped: u64,
+    /// The most cycles skipped at once, and of that loop the cycles of an iteration of the slowest block.
+    longest: u64,
     iteration: f64,
 }
 
 /// Iterations are steady where their time differs by no more than this part of it.
-pub const STEADY: f64 = 0.004;
-const WINDOW: usize = 4;
+pub const STEADY: f64 = 0.005;
+/// Iterations that are compared.
+pub const WINDOW: usize = 8;
+/// Iterations of a block after which a loop counts as steady in any case.
+pub const ENOUGH: usize = 48;
 
 /// One SM with the code it executes.
 pub struct Sm {
@@ -142,7 +149,7 @@ impl Sm {
             starts: Vec::new(),
             unit: 0,
             outcome: Outcome::default(),
-            extrapolation: Extrapolation { starts: Vec::new(), run: 0, skipped: 0, iteration: 0.0 },
+            extrapolation: Extrapolation { starts: vec![(0, Vec::new()); blocks.len()], ..Extrapolation::default() },
         };
         for (block, traces) in blocks.iter().enumerate() {
             // Warps of blocks of fewer than four spread over the parts, block after block.
@@ -242,7 +249,7 @@ impl State<'_> {
             let cycle = warp.ready.max(pipe).max(p.free);
             let better = match best {
                 None => true,
-                Some((c, _)) => cycle < c || cycle == c && w == p.last,
+                Some((c, chosen)) => cycle < c || cycle == c && chosen != p.last,
             };
             if better {
                 best = Some((cycle, w));
@@ -312,8 +319,8 @@ impl State<'_> {
         } else {
             warp.plan(self.info);
         }
-        if w == 0 {
-            self.watch(cycle);
+        if w == self.starts[block] {
+            self.watch(block, cycle);
         }
     }
 
@@ -345,77 +352,97 @@ impl State<'_> {
         }
     }
 
-    /// Notes when the first warp starts an iteration, and skips iterations that are steady.
-    fn watch(&mut self, cycle: u64) {
-        let first = &mut self.warps[0];
+    /// Notes when the first warp of a block starts an iteration, and skips time where all blocks are steady.
+    fn watch(&mut self, block: usize, cycle: u64) {
+        let first = &mut self.warps[self.starts[block]];
         let Some(&run) = first.trace.runs.get(first.run) else { return };
         if first.position < run.start || !(first.position - run.start).is_multiple_of(run.len) {
             return;
         }
-        let e = &mut self.extrapolation;
-        if e.run != first.run {
-            (e.run, e.starts) = (first.run, Vec::new());
+        let (of, starts) = &mut self.extrapolation.starts[block];
+        if *of != first.run {
+            (*of, *starts) = (first.run, Vec::new());
         }
         if first.position >= run.start + run.len * run.count {
             first.run += 1;
             return;
         }
-        e.starts.push(cycle);
-        let n = e.starts.len();
-        if n < 2 * WINDOW + 1 {
+        starts.push(cycle);
+        // The iteration time of every block, and how many iterations are left, but for two.
+        let mut speeds: Vec<(usize, f64, usize)> = Vec::new();
+        if !self.queue.is_empty() {
             return;
         }
-        let recent = (e.starts[n - 1] - e.starts[n - 1 - WINDOW]) as f64;
-        let before = (e.starts[n - 1 - WINDOW] - e.starts[n - 1 - 2 * WINDOW]) as f64;
-        if (recent - before).abs() > STEADY * recent {
-            return;
-        }
-        let mut skip = usize::MAX;
-        let mut places: Vec<(usize, Run)> = Vec::new();
-        for (i, warp) in self.warps.iter().enumerate() {
-            if warp.position == warp.trace.entries.len() {
-                continue;
-            }
-            if !self.queue.is_empty() {
+        for b in (0..self.live.len()).filter(|&b| self.live[b] > 0) {
+            let starts = &self.extrapolation.starts[b].1;
+            let Some(n) = starts.len().checked_sub(2 * WINDOW + 1) else { return };
+            let (old, middle, new) = (starts[n], starts[n + WINDOW], starts[n + 2 * WINDOW]);
+            let (before, recent) = ((middle - old) as f64, (new - middle) as f64);
+            if (recent - before).abs() > STEADY * recent && starts.len() < ENOUGH {
                 return;
             }
-            let inside = |r: &&Run| (r.start..r.start + r.len * r.count).contains(&warp.position);
-            let Some(run) = warp.trace.runs.iter().find(inside) else { return };
-            let left = (run.start + run.len * run.count - warp.position) / run.len;
-            skip = skip.min(left.saturating_sub(2));
-            places.push((i, *run));
-        }
-        if skip < 2 || skip == usize::MAX {
-            return;
-        }
-        // Over both windows, since the iterations of one may alternate.
-        let iteration = (recent + before) / (2 * WINDOW) as f64;
-        let e = &mut self.extrapolation;
-        (e.skipped, e.iteration) = (e.skipped + (iteration * skip as f64).round() as u64, iteration);
-        e.starts.clear();
-        for (i, run) in places {
-            let warp = &mut self.warps[i];
-            for entry in &warp.trace.entries[run.start..run.start + run.len] {
-                let usage = &self.info[entry.at as usize].usage;
-                if entry.lanes == 0 {
-                    self.outcome.issued += skip as u64;
+            let mut left = usize::MAX;
+            for warp in self.of_block(b) {
+                let warp = &self.warps[warp];
+                if warp.position == warp.trace.entries.len() {
                     continue;
                 }
+                let Some(run) = warp.current_run() else { return };
+                left = left.min((run.start + run.len * run.count - warp.position) / run.len);
+            }
+            speeds.push((b, (recent + before) / (2 * WINDOW) as f64, left.saturating_sub(2)));
+        }
+        let time = speeds.iter().map(|&(_, t, left)| t * left as f64).fold(f64::INFINITY, f64::min);
+        if speeds.iter().any(|&(_, t, _)| time < 2.0 * t) || !time.is_finite() {
+            return;
+        }
+        let e = &mut self.extrapolation;
+        let skipped = time.round() as u64;
+        if skipped > e.longest {
+            (e.longest, e.iteration) = (skipped, speeds.iter().map(|s| s.1).fold(0.0, f64::max));
+        }
+        e.skipped += skipped;
+        for (b, iteration, left) in speeds {
+            let skip = ((time / iteration).round() as usize).min(left);
+            self.extrapolation.starts[b].1.clear();
+            for w in self.of_block(b) {
+                self.skip(w, skip);
+            }
+        }
+    }
+
+    fn of_block(&self, block: usize) -> std::ops::Range<usize> {
+        self.starts[block]..self.starts.get(block + 1).copied().unwrap_or(self.warps.len())
+    }
+
+    /// Moves a warp some iterations on, and counts what it would have done.
+    fn skip(&mut self, w: usize, iterations: usize) {
+        let warp = &mut self.warps[w];
+        let Some(run) = warp.current_run() else { return };
+        for entry in &warp.trace.entries[run.start..run.start + run.len] {
+            let usage = &self.info[entry.at as usize].usage;
+            self.outcome.issued += iterations as u64;
+            if entry.lanes > 0 {
                 let busy = match usage.pipe {
                     Pipe::None => 0,
                     Pipe::LoadStore => entry.cycles.max(1) as u64,
                     _ => usage.busy as u64,
                 };
-                self.outcome.issued += skip as u64;
-                self.outcome.busy[usage.pipe as usize] += busy * skip as u64;
-                self.outcome.flops += usage.flops as u64 * skip as u64;
+                self.outcome.busy[usage.pipe as usize] += busy * iterations as u64;
+                self.outcome.flops += usage.flops as u64 * iterations as u64;
             }
-            warp.position += run.len * skip;
         }
+        warp.position += run.len * iterations;
     }
 }
 
 impl Warp {
+    /// The run that the warp is in.
+    fn current_run(&self) -> Option<Run> {
+        let inside = |r: &&Run| (r.start..r.start + r.len * r.count).contains(&self.position);
+        self.trace.runs.iter().find(inside).copied()
+    }
+
     /// When the next instruction may issue: after the stall, and when its scoreboards are free.
     fn plan(&mut self, info: &[Info]) {
         let next = &info[self.trace.entries[self.position].at as usize];

@@ -52,6 +52,7 @@ pub struct BlockTrace {
     pub warps: Vec<Rc<Trace>>,
     /// 32-byte sectors that go between the SM and the L2 cache.
     pub sectors: u64,
+    keep_touched: bool,
     /// Sectors of known address, each once: number of the sector, and the instruction that touched it.
     pub touched: Vec<(u64, u32)>,
     /// Sectors whose address is unknown.
@@ -125,11 +126,11 @@ impl<'a> Interpreter<'a> {
         Interpreter { function, steps, setting, shared_bytes, hints, calls }
     }
 
-    /// Executes a block.
-    pub fn block(&self, block: [u32; 3]) -> Result<BlockTrace, String> {
+    /// Executes a block. [`BlockTrace::touched`] stays empty where not asked for.
+    pub fn block(&self, block: [u32; 3], touched: bool) -> Result<BlockTrace, String> {
         let threads = self.setting.block.iter().product::<u32>();
         let mut shared = Shared::new(self.shared_bytes);
-        let mut out = BlockTrace::default();
+        let mut out = BlockTrace { keep_touched: touched, ..BlockTrace::default() };
         let mut warps: Vec<Warp> = (0..threads.div_ceil(32))
             .map(|w| {
                 let lanes = (threads - w * 32).min(32);
@@ -231,6 +232,9 @@ impl<'a> Interpreter<'a> {
             let t = touched(&a, exec, step.width);
             out.sectors += t.sectors.len() as u64 + t.unknown_sectors as u64;
             out.unknown_sectors += t.unknown_sectors as u64;
+            if !out.keep_touched {
+                return (a, t.lines.max(step.width * exec.count_ones() / 128).max(1));
+            }
             out.touched.extend(t.sectors.iter().map(|&s| (s, at as u32)));
             if out.touched.len() > 1 << 22 && out.touched.len() == out.touched.capacity() {
                 tidy(&mut out.touched);
