@@ -13,7 +13,7 @@ pub fn runs(entries: &[Entry], heads: &[(usize, u32)]) -> Vec<Run> {
     let mut sums = Vec::with_capacity(entries.len() + 1);
     sums.push(0u64);
     for e in entries {
-        let word = (e.at as u64) << 24 | (e.cycles as u64) << 8 | e.lanes as u64;
+        let word = (e.at as u64) << 25 | (e.cycles as u64) << 9 | (e.cached as u64) << 8 | e.lanes as u64;
         let last = *sums.last().expect("not empty");
         sums.push(last.wrapping_mul(FACTOR).wrapping_add(word.wrapping_add(1).wrapping_mul(0xd6e8_feb8_6659_fd93)));
     }
@@ -71,7 +71,7 @@ mod tests {
     fn finds_the_outer_loop() {
         // 20 iterations of: one instruction, then an inner loop of 13 rounds of two. The last iteration differs.
         let (mut entries, mut heads) = (Vec::new(), Vec::new());
-        let push = |entries: &mut Vec<Entry>, at: u32| entries.push(Entry { at, cycles: 0, lanes: 32 });
+        let push = |entries: &mut Vec<Entry>, at: u32| entries.push(Entry { at, cycles: 0, lanes: 32, cached: false });
         for outer in 0..20 {
             heads.push((entries.len(), 1));
             push(&mut entries, if outer == 19 { 9 } else { 1 });

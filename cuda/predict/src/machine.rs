@@ -28,6 +28,8 @@ pub const L2: f64 = 5.5e12;
 
 /// Registers of an SM. \[guide\]
 pub const REGISTERS: u32 = 65536;
+/// Bytes of an SM that shared memory and the L1 cache divide. \[paper\]
+pub const L1: u32 = 256 << 10;
 /// Bytes of shared memory of an SM, those reserved for the system included. \[guide\]
 pub const SHARED: u32 = 228 << 10;
 /// Bytes of shared memory that the system takes of every block. \[guide\]
@@ -83,6 +85,8 @@ const LOAD_MATRIX: u32 = 33;
 const LOAD_GLOBAL: u32 = 300;
 /// `LDGSTS`, whose groups are waited for: between L2 and device memory (478.8 in \[latency\]) with waiting. \[estimate\]
 const COPY_ASYNC: u32 = 600;
+/// `LDG` that the L1 cache answers. \[latency\]: 40.7.
+pub const LOAD_CACHED: u32 = 41;
 /// An atomic operation that returns a value. \[estimate\]
 const ATOMIC: u32 = 500;
 /// Until a store has read its operands and its scoreboard is free. \[estimate\]

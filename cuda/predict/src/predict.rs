@@ -9,6 +9,8 @@
 //! * Long blocks run in waves. A full wave takes the mean of the sampled blocks; a last wave that fills only some of
 //!   the places is simulated with that many blocks an SM, and takes as long as the longest sample.
 //!
+//! A block that loads a sector again finds it in the L1 cache, as long as its part of the cache holds what it loaded.
+//!
 //! The grid takes no less than its traffic with the L2 cache, and its traffic with device memory, where every byte
 //! counts once and nothing is taken to be in the cache before the launch. The bytes that differ between blocks are
 //! estimated from the first block and its neighbours along x, y and z.
@@ -115,7 +117,9 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     }
     let mut setting = Setting::new(launch.grid, launch.block, &launch.args);
     setting.memory = launch.memory.clone();
-    let interpreter = Interpreter::new(function, setting, launch.shared, launch.hints.clone());
+    let shared = (function.shared.max(machine::SHARED_RESERVED) + launch.shared) * places;
+    let cache = machine::L1.saturating_sub(shared) / places;
+    let interpreter = Interpreter::new(function, setting, launch.shared, cache, launch.hints.clone());
     let length = |s: &BlockTrace| s.warps.iter().map(|w| w.entries.len()).sum::<usize>();
     let mut samples: Vec<BlockTrace> = vec![interpreter.block([0; 3], true)?];
     let parts = if length(&samples[0]) > LONG { 2 } else { 4 };

@@ -263,7 +263,8 @@ impl State<'_> {
         let entry = warp.trace.entries[warp.position];
         let info = &self.info[entry.at as usize];
         let usage = info.usage;
-        let mut done = cycle + usage.latency as u64;
+        let latency = if entry.cached { machine::LOAD_CACHED } else { usage.latency } as u64;
+        let mut done = cycle + latency;
         if entry.lanes > 0 {
             let mut busy = usage.busy as u64;
             match usage.pipe {
@@ -271,7 +272,7 @@ impl State<'_> {
                 Pipe::LoadStore => {
                     busy = entry.cycles.max(1) as u64;
                     self.unit = self.unit.max(cycle) + busy;
-                    done = self.unit + usage.latency as u64;
+                    done = self.unit + latency;
                 }
                 pipe => self.parts[part].pipes[pipe as usize] = cycle + busy,
             }

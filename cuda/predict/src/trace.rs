@@ -10,8 +10,8 @@ use crate::lanes::{ALL, Lanes};
 use crate::memory::{Addresses, Shared, matrix_passes, shared_passes, touched};
 use crate::sass::{Base, Function, Operand};
 use crate::warp::{Place, Registers, SHARED_BASE, Setting};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 /// An executed instruction.
@@ -23,6 +23,8 @@ pub struct Entry {
     pub cycles: u16,
     /// Lanes that execute it; with 0 it issues and does nothing.
     pub lanes: u8,
+    /// The L1 cache answers it.
+    pub cached: bool,
 }
 
 /// What a warp executes.
@@ -91,6 +93,45 @@ struct Warp {
     /// Positions in the trace where a loop started over, and its first instruction.
     heads: Vec<(usize, u32)>,
     taken: HashMap<u32, u64>,
+    /// Local memory by address: spilled registers. All lanes use the same addresses.
+    local: HashMap<u64, Lanes>,
+}
+
+/// Sectors that a block loaded. When its part of the cache is full, all are forgotten.
+struct Cache {
+    sectors: HashSet<u64, BuildHasherDefault<Spread>>,
+    capacity: usize,
+}
+
+impl Cache {
+    /// Loads sectors. Returns how many were there already.
+    fn load(&mut self, sectors: &[u64]) -> u64 {
+        let mut hits = 0;
+        for &s in sectors {
+            if self.sectors.len() >= self.capacity {
+                self.sectors.clear();
+            }
+            hits += !self.sectors.insert(s) as u64;
+        }
+        hits
+    }
+}
+
+/// A hash of one number.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&b| self.write_u64(self.0 << 8 | b as u64));
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Executes blocks of a launch.
@@ -99,6 +140,8 @@ pub struct Interpreter<'a> {
     steps: Vec<Step>,
     setting: Setting,
     shared_bytes: usize,
+    /// Sectors that the block's part of the L1 cache holds.
+    cache: usize,
     /// Branches at these addresses are taken so often in a row where their condition is unknown.
     hints: BTreeMap<u32, u64>,
     /// Whether the straight code from an instruction on calls a subroutine before it branches or returns.
@@ -110,7 +153,14 @@ const MAX_ENTRIES: usize = 40_000_000;
 
 impl<'a> Interpreter<'a> {
     /// An interpreter of a function. `shared` is the block's dynamic shared memory in bytes.
-    pub fn new(function: &'a Function, setting: Setting, shared: u32, hints: BTreeMap<u32, u64>) -> Interpreter<'a> {
+    /// `cache` is its part of the L1 cache in bytes.
+    pub fn new(
+        function: &'a Function,
+        setting: Setting,
+        shared: u32,
+        cache: u32,
+        hints: BTreeMap<u32, u64>,
+    ) -> Interpreter<'a> {
         let steps: Vec<Step> = function.code.iter().map(Step::new).collect();
         let mut calls = vec![false; steps.len() + 1];
         for (i, step) in steps.iter().enumerate().rev() {
@@ -123,13 +173,14 @@ impl<'a> Interpreter<'a> {
         let mut setting = setting;
         setting.tables = function.tables.clone();
         let shared_bytes = shared as usize + (function.shared as usize).max(SHARED_BASE as usize);
-        Interpreter { function, steps, setting, shared_bytes, hints, calls }
+        Interpreter { function, steps, setting, shared_bytes, cache: cache as usize / 32, hints, calls }
     }
 
     /// Executes a block. [`BlockTrace::touched`] stays empty where not asked for.
     pub fn block(&self, block: [u32; 3], touched: bool) -> Result<BlockTrace, String> {
         let threads = self.setting.block.iter().product::<u32>();
         let mut shared = Shared::new(self.shared_bytes);
+        let mut cache = Cache { sectors: HashSet::default(), capacity: self.cache };
         let mut out = BlockTrace { keep_touched: touched, ..BlockTrace::default() };
         let mut warps: Vec<Warp> = (0..threads.div_ceil(32))
             .map(|w| {
@@ -145,13 +196,14 @@ impl<'a> Interpreter<'a> {
                     entries: Vec::new(),
                     heads: Vec::new(),
                     taken: HashMap::new(),
+                    local: HashMap::new(),
                 }
             })
             .collect();
         // From barrier to barrier, one warp after the other, so that each sees what the others stored.
         while warps.iter().any(|w| !w.groups.is_empty()) {
             for warp in warps.iter_mut().filter(|w| !w.groups.is_empty()) {
-                self.run(warp, &mut shared, &mut out)?;
+                self.run(warp, &mut shared, &mut cache, &mut out)?;
             }
         }
         let mut same: HashMap<u64, Rc<Trace>> = HashMap::new();
@@ -174,7 +226,13 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Executes a warp until its next barrier or its end.
-    fn run(&self, warp: &mut Warp, shared: &mut Shared, out: &mut BlockTrace) -> Result<(), String> {
+    fn run(
+        &self,
+        warp: &mut Warp,
+        shared: &mut Shared,
+        cache: &mut Cache,
+        out: &mut BlockTrace,
+    ) -> Result<(), String> {
         while let Some(current) = self.pick(warp, out) {
             let (at, mask) = (warp.groups[current].at, warp.groups[current].mask);
             let step = self.steps.get(at).ok_or_else(|| format!("{}: runs past its end", self.function.name))?;
@@ -185,8 +243,9 @@ impl<'a> Interpreter<'a> {
                 let address = self.function.code[at].address;
                 return Err(format!("{}: no end after {MAX_ENTRIES} instructions, at {address:#x}", self.function.name));
             }
-            let cycles = if exec == 0 { 0 } else { self.access(warp, step, at, exec, doubt, shared, out) };
-            warp.entries.push(Entry { at: at as u32, cycles, lanes: exec.count_ones() as u8 });
+            let (cycles, cached) =
+                if exec == 0 { (0, false) } else { self.access(warp, step, at, exec, doubt, shared, cache, out) };
+            warp.entries.push(Entry { at: at as u32, cycles, lanes: exec.count_ones() as u8, cached });
             let pause = step.op == Op::Bar && exec != 0;
             self.advance(warp, current, step, exec, doubt, out);
             if pause {
@@ -207,7 +266,8 @@ impl<'a> Interpreter<'a> {
         Some(last)
     }
 
-    /// What an instruction does other than move to the next; for memory instructions the cycles they take.
+    /// What an instruction does other than move to the next. Returns the cycles that a memory instruction keeps the
+    /// load/store unit busy, and whether the L1 cache answers it.
     fn access(
         &self,
         warp: &mut Warp,
@@ -216,8 +276,9 @@ impl<'a> Interpreter<'a> {
         exec: u32,
         doubt: u32,
         shared: &mut Shared,
+        cache: &mut Cache,
         out: &mut BlockTrace,
-    ) -> u16 {
+    ) -> (u16, bool) {
         let addresses = || {
             let mut all = step.srcs.iter().filter(|s| matches!(s, Operand::Address { .. }));
             (all.next(), all.next())
@@ -227,10 +288,13 @@ impl<'a> Interpreter<'a> {
             out.unknown_shared += (a.known & exec != exec) as u64;
             a
         };
+        let mut cached = false;
         let mut global = |warp: &Warp, operand: Option<&Operand>| {
             let a = operand.map_or(Addresses { known: 0, values: [0; 32] }, |o| warp.registers.address(o, true));
             let t = touched(&a, exec, step.width);
-            out.sectors += t.sectors.len() as u64 + t.unknown_sectors as u64;
+            let hits = if step.op == Op::LoadGlobal { cache.load(&t.sectors) } else { 0 };
+            cached = step.op == Op::LoadGlobal && t.unknown_sectors == 0 && hits == t.sectors.len() as u64;
+            out.sectors += t.sectors.len() as u64 + t.unknown_sectors as u64 - hits;
             out.unknown_sectors += t.unknown_sectors as u64;
             if !out.keep_touched {
                 return (a, t.lines.max(step.width * exec.count_ones() / 128).max(1));
@@ -307,7 +371,31 @@ impl<'a> Interpreter<'a> {
                 lines
             }
             Op::Local => {
-                warp.registers.forget(step, exec, doubt);
+                let a = warp.registers.address(addresses().0.unwrap_or(&Operand::Immediate(0)), false);
+                let lane = exec.trailing_zeros() as usize;
+                let at = (a.known & exec == exec).then(|| a.values[lane]);
+                let stored = step.srcs.iter().find_map(|s| match s {
+                    Operand::Register(index, _) => Some(*index),
+                    _ => None,
+                });
+                match (stored, at) {
+                    (Some(_), None) => warp.local.clear(),
+                    (Some(index), Some(at)) => {
+                        for i in 0..words {
+                            let value = *warp.registers.lane(if index == 255 { 255 } else { index + i as u8 });
+                            let slot = warp.local.entry(at + 4 * i as u64).or_insert(Lanes::UNKNOWN);
+                            slot.merge(&value, exec, doubt);
+                        }
+                    }
+                    (None, None) => warp.registers.forget(step, exec, doubt),
+                    (None, Some(at)) => {
+                        let Some(dst) = &step.dst else { return (words as u16, false) };
+                        for i in 0..step.count {
+                            let value = warp.local.get(&(at + 4 * i as u64)).copied().unwrap_or(Lanes::UNKNOWN);
+                            warp.registers.set(dst, i, &value, exec, doubt);
+                        }
+                    }
+                }
                 words
             }
             Op::TryWait => {
@@ -331,7 +419,7 @@ impl<'a> Interpreter<'a> {
                 0
             }
         };
-        cycles.min(u16::MAX as u32) as u16
+        (cycles.min(u16::MAX as u32) as u16, cached)
     }
 
     /// Puts loaded words into the destination of `step`.
