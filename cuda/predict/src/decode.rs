@@ -274,9 +274,10 @@ impl Step {
                 _ => srcs.push(operand.clone()),
             }
         }
-        let immediates = srcs.iter().filter_map(|s| if let Operand::Immediate(v) = s { Some(*v as u32) } else { None });
+        let mut immediates =
+            srcs.iter().filter_map(|s| if let Operand::Immediate(v) = s { Some(*v as u32) } else { None });
         let target = match op {
-            Op::Bra | Op::Bssy | Op::Call | Op::Warpsync => immediates.last(),
+            Op::Bra | Op::Bssy | Op::Call | Op::Warpsync => immediates.next_back(),
             _ => None,
         };
         let compare = i.modifiers.iter().find_map(|m| {

@@ -115,14 +115,9 @@ impl Flags {
         Flags { known: can_be_true ^ can_be_false, value: can_be_true & !can_be_false }
     }
 
-    /// The opposite.
-    pub fn not(self) -> Flags {
-        Flags { known: self.known, value: !self.value }
-    }
-
     /// The opposite where `negate`.
     pub fn not_if(self, negate: bool) -> Flags {
-        if negate { self.not() } else { self }
+        if negate { Flags { known: self.known, value: !self.value } } else { self }
     }
 
     /// A function of three predicates by its truth table: bit 4a + 2b + c is the result.

@@ -5,8 +5,8 @@
 //! * \[guide\] CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions", column 9.0, in results
 //!   per cycle and SM. A quarter of it is what one of the four parts of an SM does.
 //! * \[paper\] NVIDIA H100 Tensor Core GPU Architecture, whitepaper.
-//! * \[latency\] Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture via Microbenchmarking",
-//!   arXiv:2402.13499, table of memory latencies of the H100 PCIe.
+//! * \[latency\] An estimate near the memory latencies of Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU
+//!   Architecture via Microbenchmarking", arXiv:2402.13499.
 //! * \[schedule\] The stall counts that ptxas 13.0 writes for sm_90a, which follow the hardware's fixed latencies.
 //! * \[estimate\] No published figure was found; the value is a guess between those of related instructions.
 
@@ -77,15 +77,15 @@ pub struct Use {
 /// Cycles that a warp of 32 lanes keeps the pipe busy for `HMMA.16816`. ptxas issues them no closer. The dense peak of
 /// `wgmma` would be 4. \[schedule\]
 const HMMA_16816: u32 = 6;
-/// `LDS`. \[latency\]: 29.0.
+/// `LDS`. \[latency\]
 const LOAD_SHARED: u32 = 29;
 /// `LDSM`. \[estimate\]
 const LOAD_MATRIX: u32 = 33;
-/// `LDG` that the L2 cache answers: \[latency\] has 261.5 for an idle one, to which waiting is added. \[estimate\]
+/// `LDG` that the L2 cache answers, with some waiting for other requests. \[latency\]
 const LOAD_GLOBAL: u32 = 300;
-/// `LDGSTS`, whose groups are waited for: between L2 and device memory (478.8 in \[latency\]) with waiting. \[estimate\]
+/// `LDGSTS`: as above, of many requests at once, some of which go to device memory. \[latency\]
 const COPY_ASYNC: u32 = 600;
-/// `LDG` that the L1 cache answers. \[latency\]: 40.7.
+/// `LDG` that the L1 cache answers. \[latency\]
 pub const LOAD_CACHED: u32 = 41;
 /// An atomic operation that returns a value. \[estimate\]
 const ATOMIC: u32 = 500;

@@ -199,7 +199,13 @@ fn report(lines: &[Line]) -> bool {
             );
         }
     }
-    println!("{:34} {:>8} {:>10.1}  of these {:.1} between launches", "sum", sum.0, sum.1 * 1e6, sum.0 * machine::LAUNCH * 1e6);
+    println!(
+        "{:34} {:>8} {:>10.1}  of these {:.1} between launches",
+        "sum",
+        sum.0,
+        sum.1 * 1e6,
+        sum.0 * machine::LAUNCH * 1e6
+    );
     for (note, kernels) in &notes {
         println!("note: {note}: {}", kernels.join(", "));
     }

@@ -356,3 +356,64 @@ fn read_operand(text: &str) -> Option<Operand> {
         None => Some(Operand::Register(register(name)?, change)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+Function add:
+  REG:26 STACK:0 SHARED:1024 LOCAL:0 CONSTANT[0]:584 TEXTURE:0 SURFACE:0 SAMPLER:0
+
+		Function : add
+	.headerflags	@\"EF_CUDA_SM90\"
+        /*0000*/                   LDC R1, c[0x0][0x28] ;                  /* 0x00000a00ff017b82 */
+                                                                           /* 0x000fe20000000800 */
+        /*0010*/              @!P0 LDG.E.128.CONSTANT R4, desc[UR8][R2.64+-0x10] ;   /* 0x0000000402047981 */
+                                                                           /* 0x002ea2000c1e1d00 */
+";
+
+    #[test]
+    fn reads_a_function() {
+        let f = &parse(TEXT).unwrap()["add"];
+        assert_eq!((f.code.len(), f.registers, f.shared), (2, 26, 1024));
+        let i = &f.code[1];
+        assert_eq!((i.address, &*i.opcode, i.width()), (16, "LDG", 16));
+        assert_eq!(i.guard, Some(Predicate { index: 0, negate: true, uniform: false }));
+        let base = Base::Lane { index: 2, wide: true, scale: 1 };
+        let address = Operand::Address { bases: [Some(base), None], offset: -16 };
+        assert_eq!(i.operands, [Operand::Register(4, Change::default()), address]);
+        // The upper half from bit 41 on: 0001 stalls, 1 stays with the warp, 010 writes, 111 reads none, 000010 waits.
+        let control = Control { stall: 1, switch: false, write: Some(2), read: None, wait: 2 };
+        assert_eq!(i.control, control);
+        assert_eq!(f.code[0].control, Control { stall: 1, switch: false, write: None, read: None, wait: 0 });
+    }
+
+    #[test]
+    fn refuses_what_is_not_whole() {
+        let cut = TEXT.trim_end().rsplit_once('\n').unwrap().0;
+        assert!(parse(&format!("{cut}\n{}", TEXT.lines().nth(6).unwrap())).is_err());
+        assert!(parse(&TEXT.replace("/*0010*/", "/*0020*/")).is_err(), "an instruction is missing");
+        assert!(parse(&TEXT.replace("0x002ea2000c1e1d00", "0xg")).is_err());
+    }
+
+    #[test]
+    fn operands() {
+        let change = Change { negate: true, ..Change::default() };
+        assert_eq!(operand("-R5.reuse"), Operand::Register(5, change));
+        assert_eq!(operand("RZ"), Operand::Register(255, Change::default()));
+        assert_eq!(operand("-|R7|"), Operand::Register(7, Change { absolute: true, ..change }));
+        assert_eq!(operand("~UR3"), Operand::Uniform(3, Change { invert: true, ..Change::default() }));
+        assert_eq!(operand("!UPT"), Operand::Predicate(Predicate { index: 7, negate: true, uniform: true }));
+        assert_eq!(operand("-0x1f"), Operand::Immediate(-31));
+        assert_eq!(operand("1.5"), Operand::Other("1.5".into()));
+        let base = Some(Base::Uniform { index: 4, wide: false });
+        let constant = Operand::Constant { bank: 2, base, offset: 16, change: Change::default() };
+        assert_eq!(operand("c[0x2][UR4+0x10]"), constant);
+        let bases =
+            [Some(Base::Lane { index: 3, wide: false, scale: 4 }), Some(Base::Uniform { index: 5, wide: false })];
+        assert_eq!(operand("[R3.X4+UR5+-0x20]"), Operand::Address { bases, offset: -32 });
+        let branch = Instruction::parse(0, "BRXU UR4 -0x5f0", 0, 0).unwrap();
+        assert_eq!(branch.operands, [Operand::Uniform(4, Change::default()), Operand::Immediate(-0x5f0)]);
+    }
+}

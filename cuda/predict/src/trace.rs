@@ -226,13 +226,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Executes a warp until its next barrier or its end.
-    fn run(
-        &self,
-        warp: &mut Warp,
-        shared: &mut Shared,
-        cache: &mut Cache,
-        out: &mut BlockTrace,
-    ) -> Result<(), String> {
+    fn run(&self, warp: &mut Warp, shared: &mut Shared, cache: &mut Cache, out: &mut BlockTrace) -> Result<(), String> {
         while let Some(current) = self.pick(warp, out) {
             let (at, mask) = (warp.groups[current].at, warp.groups[current].mask);
             let step = self.steps.get(at).ok_or_else(|| format!("{}: runs past its end", self.function.name))?;
@@ -241,7 +235,10 @@ impl<'a> Interpreter<'a> {
             let doubt = mask & !guard.known;
             if warp.entries.len() >= MAX_ENTRIES {
                 let address = self.function.code[at].address;
-                return Err(format!("{}: no end after {MAX_ENTRIES} instructions, at {address:#x}", self.function.name));
+                return Err(format!(
+                    "{}: no end after {MAX_ENTRIES} instructions, at {address:#x}",
+                    self.function.name
+                ));
             }
             let (cycles, cached) =
                 if exec == 0 { (0, false) } else { self.access(warp, step, at, exec, doubt, shared, cache, out) };
@@ -423,14 +420,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Puts loaded words into the destination of `step`.
-    fn loaded(
-        &self,
-        warp: &mut Warp,
-        step: &Step,
-        exec: u32,
-        doubt: u32,
-        load: impl Fn(usize, u32) -> Option<u32>,
-    ) {
+    fn loaded(&self, warp: &mut Warp, step: &Step, exec: u32, doubt: u32, load: impl Fn(usize, u32) -> Option<u32>) {
         let Some(dst) = &step.dst else { return };
         for i in 0..step.count {
             let mut word = Lanes::UNKNOWN;
@@ -466,11 +456,8 @@ impl<'a> Interpreter<'a> {
             Op::Bra | Op::Call | Op::Brx | Op::Ret => {
                 // `BRA UP0, target`, `BRA P0, target`: a condition beside the guard.
                 let condition = step.ins.first().map_or(crate::lanes::Flags::TRUE, |&p| warp.registers.predicate(p));
-                let condition = if self.is_divergence_test(at) {
-                    crate::lanes::Flags { known: ALL, value: 0 }
-                } else {
-                    condition
-                };
+                let condition =
+                    if self.is_divergence_test(at) { crate::lanes::Flags { known: ALL, value: 0 } } else { condition };
                 let doubt = doubt | exec & !condition.known;
                 let mut go = exec & condition.can_be_true();
                 if go & doubt != 0 {
@@ -598,8 +585,7 @@ impl<'a> Interpreter<'a> {
                 Wait::Barrier(b) => warp.meetings[b as usize],
                 Wait::Lanes(mask) => mask & warp.groups.iter().fold(0, |m, g| m | g.mask),
             };
-            let arrived =
-                warp.groups.iter().filter(|g| g.wait == wait && g.at == at).fold(0, |mask, g| mask | g.mask);
+            let arrived = warp.groups.iter().filter(|g| g.wait == wait && g.at == at).fold(0, |mask, g| mask | g.mask);
             if wait == Wait::Nothing || arrived & wanted != wanted {
                 i += 1;
                 continue;

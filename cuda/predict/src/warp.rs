@@ -440,7 +440,9 @@ impl Registers {
             Op::Flo if unsigned => src(0).map(|v| if v == 0 { !0 } else { v.ilog2() }),
             Op::Brev => src(0).map(u32::reverse_bits),
             // 0 * 0 + constant: how the assembler moves a constant on another pipe.
-            Op::HalfConstant if matches!(operand(0), Operand::Register(255, _)) => Lanes::splat((step.low >> 32) as u32),
+            Op::HalfConstant if matches!(operand(0), Operand::Register(255, _)) => {
+                Lanes::splat((step.low >> 32) as u32)
+            }
             Op::IntToFloat if step.count == 1 => {
                 // Only as integer division uses it: unsigned, or of numbers that are not negative; rounded up.
                 let a = self.source_wide(s, operand(0));
@@ -450,9 +452,7 @@ impl Registers {
                 });
                 r
             }
-            Op::Mufu if step.reciprocal => {
-                src(0).map(|v| (1.0 / f32::from_bits(v)).to_bits())
-            }
+            Op::Mufu if step.reciprocal => src(0).map(|v| (1.0 / f32::from_bits(v)).to_bits()),
             Op::FloatToInt => {
                 let a = src(0);
                 let is_wide = step.wide;
