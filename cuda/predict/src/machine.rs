@@ -77,6 +77,8 @@ pub struct Use {
 /// Cycles that a warp of 32 lanes keeps the pipe busy for `HMMA.16816`. ptxas issues them no closer. The dense peak of
 /// `wgmma` would be 4. \[schedule\]
 const HMMA_16816: u32 = 6;
+/// From the end of the tensor core's work on `HGMMA` until its result may be used. \[estimate\]
+const GROUP_PRODUCT: u32 = 32;
 /// `LDS`. \[latency\]
 const LOAD_SHARED: u32 = 29;
 /// `LDSM`. \[estimate\]
@@ -121,6 +123,13 @@ pub fn usage(i: &Instruction) -> Use {
         // m16n8k16 is 4096 operations; k8 half of it.
         "HMMA" if i.has("1688") => Use { flops: 2048, ..of(Pipe::Tensor, HMMA_16816 / 2, 0) },
         "HMMA" => Use { flops: 4096, ..of(Pipe::Tensor, HMMA_16816, 0) },
+        // A quarter of m64nNk16 in each part of the SM: as many cycles as the dense peak asks for. [paper]
+        "HGMMA" | "QGMMA" | "IGMMA" => {
+            let shape = i.modifiers.iter().find(|m| m.split('x').count() == 3);
+            let sides: Vec<u32> = shape.map_or(vec![], |s| s.split('x').filter_map(|n| n.parse().ok()).collect());
+            let [m, n, k] = sides[..] else { return of(Pipe::Tensor, 4, GROUP_PRODUCT) };
+            Use { flops: m * n * k / 2, ..of(Pipe::Tensor, n.div_ceil(2), GROUP_PRODUCT) }
+        }
         "LDSM" => of(Pipe::LoadStore, 4, LOAD_MATRIX),
         "LDS" | "ATOMS" => of(Pipe::LoadStore, 1, LOAD_SHARED),
         "STS" => of(Pipe::LoadStore, 1, STORE),

@@ -1,18 +1,24 @@
 //! Predicts a list of launches: see `--help`.
 
 use sam2_predict::predict::{Launch, Prediction, predict};
-use sam2_predict::{cubin, machine, sass};
+use sam2_predict::sass::{self, Function};
+use sam2_predict::{cubin, machine};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const HELP: &str = "\
 Predicts how long launches of CUDA kernels take on an H200. Nothing is run on a GPU.
 
-Usage: sam2-predict --sass FILE [--cubin FILE] LAUNCHES...
+Usage: sam2-predict --sass FILE [--cubin FILE] [--addresses FROM-TO]... LAUNCHES...
 
   --sass FILE    the text of `cuobjdump -res-usage -sass kernels.cubin`
   --cubin FILE   the cubin itself, which has the tables of indirect branches
+  --addresses FROM-TO
+                 where device memory lies, as 0x7f0000000000-0x7f8000000000: launches whose parameters differ only in
+                 addresses there are predicted once
   LAUNCHES       files of one JSON object a line:
                    kernel   name
                    grid     [x, y, z] blocks
@@ -50,13 +56,19 @@ fn text(path: &str) -> Result<String, String> {
 
 /// Returns whether every launch was predicted.
 fn run(args: &[String]) -> Result<bool, String> {
-    let (mut code, mut binary, mut lists) = (None, None, Vec::new());
+    let (mut code, mut binary, mut lists, mut addresses) = (None, None, Vec::new(), Vec::new());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg}: no file"));
         match &**arg {
             "--sass" => code = Some(value()?),
             "--cubin" => binary = Some(value()?),
+            "--addresses" => {
+                let value = value()?;
+                let range = value.split_once('-').map(|(from, to)| (number(&from.into()), number(&to.into())));
+                let Some((Ok(from), Ok(to))) = range else { return Err(format!("{value}: not a range")) };
+                addresses.push((from, to));
+            }
             other if other.starts_with('-') => return Err(format!("{other}: no such option")),
             list => lists.push(list),
         }
@@ -65,20 +77,68 @@ fn run(args: &[String]) -> Result<bool, String> {
     if let Some(path) = binary {
         cubin::add_tables(&read(path)?, &mut functions).map_err(|e| format!("{path}: {e}"))?;
     }
-    let mut known: HashMap<Launch, Result<Prediction, String>> = HashMap::new();
-    let mut lines: Vec<Line> = Vec::new();
+    let (mut lines, mut distinct, mut index) = (Vec::new(), Vec::new(), HashMap::new());
     for list in lists {
         for (n, line) in text(list)?.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let at = |e: String| format!("{list}:{}: {e}", n + 1);
-            let (launch, count, stage) = launch(line).map_err(at)?;
-            let prediction = known.entry(launch.clone()).or_insert_with(|| {
-                let function = functions.get(&launch.kernel).ok_or(format!("{}: no such kernel", launch.kernel))?;
-                predict(function, &launch)
-            });
-            lines.push(Line { launch, count, stage, prediction: prediction.clone() });
+            let (launch, count, stage) = launch(line).map_err(|e| format!("{list}:{}: {e}", n + 1))?;
+            let next = distinct.len();
+            let same = *index.entry(without_addresses(&launch, &addresses)).or_insert(next);
+            if same == next {
+                distinct.push(launch.clone());
+            }
+            lines.push((launch, count, stage, same));
         }
     }
+    let predictions = predict_all(&functions, &distinct);
+    let lines: Vec<Line> = lines
+        .into_iter()
+        .map(|(launch, count, stage, same)| Line { launch, count, stage, prediction: predictions[same].clone() })
+        .collect();
     Ok(report(&lines))
+}
+
+/// Predicts launches on all processors.
+fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -> Vec<Result<Prediction, String>> {
+    let next = AtomicUsize::new(0);
+    let one = |launch: &Launch| {
+        let function = functions.get(&launch.kernel).ok_or(format!("{}: no such kernel", launch.kernel))?;
+        predict(function, launch)
+    };
+    let results: Vec<Mutex<Option<Result<Prediction, String>>>> = launches.iter().map(|_| Mutex::new(None)).collect();
+    let worker = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(launch) = launches.get(i) else { break };
+            *results[i].lock().expect("no thread panics with the lock") = Some(one(launch));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+    let taken = results.into_iter().map(|r| r.into_inner().ok().flatten().unwrap_or(Err("a thread failed".into())));
+    taken.collect()
+}
+
+/// The launch with every address replaced by its order among the launch's addresses and its place in a line of 128
+/// bytes. Launches that are equal then take the same time.
+fn without_addresses(launch: &Launch, ranges: &[(u64, u64)]) -> Launch {
+    let mut seen: Vec<u64> = Vec::new();
+    let mut replace = |word: u64| {
+        if !ranges.iter().any(|&(from, to)| (from..to).contains(&word)) {
+            return word;
+        }
+        let order = seen.iter().position(|&s| s == word).unwrap_or_else(|| {
+            seen.push(word);
+            seen.len() - 1
+        });
+        (order as u64) << 7 | word & 127
+    };
+    let mut plain = launch.clone();
+    for word in plain.args.chunks_exact_mut(8) {
+        let value = replace(u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        word.copy_from_slice(&value.to_le_bytes());
+    }
+    plain.memory.iter_mut().for_each(|(address, _)| *address = replace(*address));
+    plain
 }
 
 struct Line {
@@ -149,6 +209,7 @@ fn report(lines: &[Line]) -> bool {
     let mut stages: Vec<&str> = Vec::new();
     let mut rows: BTreeMap<(usize, &str), Row<'_>> = BTreeMap::new();
     let (mut failures, mut notes) = (BTreeMap::new(), BTreeMap::new());
+    let mut guesses: BTreeMap<&str, BTreeMap<u32, u64>> = BTreeMap::new();
     for line in lines {
         let stage = stages.iter().position(|s| *s == line.stage).unwrap_or_else(|| {
             stages.push(&line.stage);
@@ -166,6 +227,9 @@ fn report(lines: &[Line]) -> bool {
                     row.worst = Some((seconds, p, &line.launch));
                 }
                 note(&mut notes, &line.launch.kernel, p);
+                for (&at, n) in &p.guesses {
+                    *guesses.entry(&line.launch.kernel).or_default().entry(at).or_default() += n;
+                }
             }
         }
     }
@@ -209,6 +273,10 @@ fn report(lines: &[Line]) -> bool {
     for (note, kernels) in &notes {
         println!("note: {note}: {}", kernels.join(", "));
     }
+    for (kernel, at) in &guesses {
+        let most = at.iter().take(8).map(|(a, n)| format!("{a:#x} {n}x")).collect::<Vec<_>>().join(", ");
+        println!("unknown branches of {kernel}: {most}{}", if at.len() > 8 { ", ..." } else { "" });
+    }
     for (e, count) in &failures {
         println!("not predicted, {count} launches: {e}");
     }
@@ -223,8 +291,7 @@ fn note<'a>(notes: &mut BTreeMap<String, Vec<&'a str>>, kernel: &'a str, p: &Pre
         }
     };
     if !p.guesses.is_empty() {
-        let at: Vec<String> = p.guesses.iter().map(|(a, n)| format!("{a:#x} ({n})")).collect();
-        add(format!("branches on unknown numbers, by rule: {}", at.join(" ")));
+        add("branches on unknown numbers, decided by rule".into());
     }
     if !p.unsupported.is_empty() {
         let all: Vec<&str> = p.unsupported.keys().map(|k| &**k).collect();

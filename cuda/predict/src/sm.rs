@@ -10,7 +10,7 @@
 //! instructions is not simulated to its end: see [`Extrapolation`].
 
 use crate::machine::{self, PIPES, Pipe, Use};
-use crate::sass::Function;
+use crate::sass::{Function, Instruction, Operand};
 use crate::trace::{Run, Trace};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -40,6 +40,8 @@ enum Kind {
     CopyAsync,
     CommitGroup,
     WaitGroup(u8),
+    Product,
+    WaitProducts(u8),
 }
 
 struct Info {
@@ -63,6 +65,8 @@ struct Warp {
     /// When the latest copy to shared memory has arrived.
     copies: u64,
     groups: Vec<u64>,
+    /// When each product of a group of warps is done. A group of products is taken to be one product.
+    products: Vec<u64>,
     at_barrier: bool,
     /// The run of its trace that the warp is in or comes to next.
     run: usize,
@@ -101,19 +105,19 @@ pub struct Sm {
 impl Sm {
     /// An SM that executes this function.
     pub fn new(function: &Function) -> Sm {
-        let info = |i: &crate::sass::Instruction| {
+        let count = |i: &Instruction| {
+            let number = |o: &Operand| if let Operand::Immediate(n) = o { Some(*n as u8) } else { None };
+            i.operands.iter().find_map(number).unwrap_or(0)
+        };
+        let info = |i: &Instruction| {
             let kind = match &*i.opcode {
                 "BAR" if i.has("ARV") => Kind::Plain,
                 "BAR" => Kind::Barrier,
                 "LDGSTS" => Kind::CopyAsync,
                 "LDGDEPBAR" => Kind::CommitGroup,
-                "DEPBAR" => {
-                    let count = i.operands.iter().find_map(|o| match o {
-                        crate::sass::Operand::Immediate(n) => Some(*n as u8),
-                        _ => None,
-                    });
-                    Kind::WaitGroup(count.unwrap_or(0))
-                }
+                "DEPBAR" => Kind::WaitGroup(count(i)),
+                "HGMMA" | "QGMMA" | "IGMMA" => Kind::Product,
+                "WARPGROUP" if i.has("DEPBAR") => Kind::WaitProducts(count(i)),
                 "BRA" | "BRX" | "BRXU" | "CALL" | "RET" => Kind::Branch,
                 _ => Kind::Plain,
             };
@@ -171,6 +175,7 @@ impl Sm {
                     scoreboards: [0; 6],
                     copies: 0,
                     groups: Vec::new(),
+                    products: Vec::new(),
                     at_barrier: false,
                     run: 0,
                 });
@@ -244,6 +249,9 @@ impl State<'_> {
             let pipe = match info.usage.pipe {
                 Pipe::None => 0,
                 Pipe::LoadStore => self.unit.saturating_sub(machine::QUEUE),
+                Pipe::Tensor if info.kind == Kind::Product => {
+                    p.pipes[Pipe::Tensor as usize].saturating_sub(machine::QUEUE)
+                }
                 pipe => p.pipes[pipe as usize],
             };
             let cycle = warp.ready.max(pipe).max(p.free);
@@ -274,7 +282,14 @@ impl State<'_> {
                     self.unit = self.unit.max(cycle) + busy;
                     done = self.unit + latency;
                 }
-                pipe => self.parts[part].pipes[pipe as usize] = cycle + busy,
+                pipe => {
+                    let free = &mut self.parts[part].pipes[pipe as usize];
+                    // Products of a group queue up; other instructions issue when the pipe is free.
+                    *free = if info.kind == Kind::Product { (*free).max(cycle) + busy } else { cycle + busy };
+                    if info.kind == Kind::Product {
+                        warp.products.push(*free + latency);
+                    }
+                }
             }
             self.outcome.busy[usage.pipe as usize] += busy;
             self.outcome.flops += usage.flops as u64;
@@ -451,12 +466,15 @@ impl Warp {
         for b in (0..6).filter(|b| next.wait >> b & 1 == 1) {
             self.ready = self.ready.max(self.scoreboards[b]);
         }
-        if let Kind::WaitGroup(pending) = next.kind {
-            let done = self.groups.len().saturating_sub(pending as usize);
-            if let Some(&last) = self.groups[..done].last() {
-                self.ready = self.ready.max(last);
-            }
-            self.groups.drain(..done);
+        let (waiting, pending) = match next.kind {
+            Kind::WaitGroup(pending) => (&mut self.groups, pending),
+            Kind::WaitProducts(pending) => (&mut self.products, pending),
+            _ => return,
+        };
+        let done = waiting.len().saturating_sub(pending as usize);
+        if let Some(&last) = waiting[..done].last() {
+            self.ready = self.ready.max(last);
         }
+        waiting.drain(..done);
     }
 }
