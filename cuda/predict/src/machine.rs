@@ -10,7 +10,7 @@
 //! * \[schedule\] The stall counts that ptxas 13.0 writes for sm_90a, which follow the hardware's fixed latencies.
 //! * \[estimate\] No published figure was found; the value is a guess between those of related instructions.
 
-use crate::sass::Instruction;
+use crate::sass::{Instruction, Operand};
 
 /// Streaming multiprocessors of an H200 SXM. \[paper\]
 pub const SMS: u32 = 132;
@@ -123,12 +123,14 @@ pub fn usage(i: &Instruction) -> Use {
         // m16n8k16 is 4096 operations; k8 half of it.
         "HMMA" if i.has("1688") => Use { flops: 2048, ..of(Pipe::Tensor, HMMA_16816 / 2, 0) },
         "HMMA" => Use { flops: 4096, ..of(Pipe::Tensor, HMMA_16816, 0) },
-        // A quarter of m64nNk16 in each part of the SM: as many cycles as the dense peak asks for. [paper]
+        // A quarter of m64nNk16 in each part of the SM: as many cycles as the dense peak asks for [paper], and as reading
+        // the operands from shared memory at 128 bytes a cycle takes: the right one, and the left if it is there.
         "HGMMA" | "QGMMA" | "IGMMA" => {
             let shape = i.modifiers.iter().find(|m| m.split('x').count() == 3);
             let sides: Vec<u32> = shape.map_or(vec![], |s| s.split('x').filter_map(|n| n.parse().ok()).collect());
             let [m, n, k] = sides[..] else { return of(Pipe::Tensor, 4, GROUP_PRODUCT) };
-            Use { flops: m * n * k / 2, ..of(Pipe::Tensor, n.div_ceil(2), GROUP_PRODUCT) }
+            let left = if matches!(i.operands.get(1), Some(Operand::Other(_))) { 16 } else { 0 };
+            Use { flops: m * n * k / 2, ..of(Pipe::Tensor, n.div_ceil(2).max(n.div_ceil(4) + left), GROUP_PRODUCT) }
         }
         "LDSM" => of(Pipe::LoadStore, 4, LOAD_MATRIX),
         "LDS" | "ATOMS" => of(Pipe::LoadStore, 1, LOAD_SHARED),

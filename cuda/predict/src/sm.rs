@@ -40,7 +40,8 @@ enum Kind {
     CopyAsync,
     CommitGroup,
     WaitGroup(u8),
-    Product,
+    /// A product of a group of warps, and whether it ends a group of products.
+    Product(bool),
     WaitProducts(u8),
 }
 
@@ -65,7 +66,7 @@ struct Warp {
     /// When the latest copy to shared memory has arrived.
     copies: u64,
     groups: Vec<u64>,
-    /// When each product of a group of warps is done. A group of products is taken to be one product.
+    /// When each group of products is done.
     products: Vec<u64>,
     at_barrier: bool,
     /// The run of its trace that the warp is in or comes to next.
@@ -116,7 +117,7 @@ impl Sm {
                 "LDGSTS" => Kind::CopyAsync,
                 "LDGDEPBAR" => Kind::CommitGroup,
                 "DEPBAR" => Kind::WaitGroup(count(i)),
-                "HGMMA" | "QGMMA" | "IGMMA" => Kind::Product,
+                "HGMMA" | "QGMMA" | "IGMMA" => Kind::Product(i.text.contains("gsb0")),
                 "WARPGROUP" if i.has("DEPBAR") => Kind::WaitProducts(count(i)),
                 "BRA" | "BRX" | "BRXU" | "CALL" | "RET" => Kind::Branch,
                 _ => Kind::Plain,
@@ -249,7 +250,7 @@ impl State<'_> {
             let pipe = match info.usage.pipe {
                 Pipe::None => 0,
                 Pipe::LoadStore => self.unit.saturating_sub(machine::QUEUE),
-                Pipe::Tensor if info.kind == Kind::Product => {
+                Pipe::Tensor if matches!(info.kind, Kind::Product(_)) => {
                     p.pipes[Pipe::Tensor as usize].saturating_sub(machine::QUEUE)
                 }
                 pipe => p.pipes[pipe as usize],
@@ -285,9 +286,12 @@ impl State<'_> {
                 pipe => {
                     let free = &mut self.parts[part].pipes[pipe as usize];
                     // Products of a group queue up; other instructions issue when the pipe is free.
-                    *free = if info.kind == Kind::Product { (*free).max(cycle) + busy } else { cycle + busy };
-                    if info.kind == Kind::Product {
-                        warp.products.push(*free + latency);
+                    match info.kind {
+                        Kind::Product(ends) => {
+                            *free = (*free).max(cycle) + busy;
+                            warp.products.extend(ends.then_some(*free + latency));
+                        }
+                        _ => *free = cycle + busy,
                     }
                 }
             }

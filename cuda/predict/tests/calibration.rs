@@ -83,6 +83,21 @@ fn stall_counts_and_pipes() {
 }
 
 #[test]
+fn products_of_a_group_of_warps() {
+    let product = "HGMMA.64x64x16.F32.BF16 R24, gdesc[UR4], R24\n";
+    let lines = |wait: u32| {
+        let last = "HGMMA.64x64x16.F32.BF16 R24, gdesc[UR8], R24, gsb0";
+        format!("WARPGROUP.ARRIVE\n{product}{product}{product}{last}\nWARPGROUP.DEPBAR.LE gsb0, {wait:#x}\nEXIT")
+    };
+    // Four products of 32 cycles each, from the first issue in cycle 1 on, then the latency of the last.
+    let waited = cycles(&lines(0), 128, 1);
+    assert!((129 + 20..129 + 50).contains(&waited), "{waited}");
+    assert!(cycles(&lines(1), 128, 1) < 20);
+    // Two groups of warps share the tensor cores.
+    assert!((257 + 20..257 + 50).contains(&cycles(&lines(0), 256, 1)));
+}
+
+#[test]
 fn scoreboards() {
     // The load sets scoreboard 0 (bits 5 to 7 are 0), the next instruction waits for it (bit 11).
     let f = "LDS R4, [RZ+0x400] ; 701\nNOP ; ff1\nEXIT";
