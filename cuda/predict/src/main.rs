@@ -300,10 +300,49 @@ fn note<'a>(notes: &mut BTreeMap<String, Vec<&'a str>>, kernel: &'a str, p: &Pre
     if p.unknown_sectors > 0.0 {
         add("global addresses that are unknown, taken to be in a row".into());
     }
+    if p.unknown_shared > 0 {
+        add("addresses in shared memory that are unknown, taken to be free of bank conflicts".into());
+    }
     if p.forced > 0 {
         add("lanes that were joined by force".into());
     }
     if p.samples[1] > 1 {
         add("sampled blocks that execute different instructions".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"kernel": "f", "grid": [2, 1, 1], "block": [32, 1, 1], "shared": 64, "stage": "encode", "count": 3,
+        "args": "00100000007f0000ff10000000000000", "memory": [["0x7f0000001000", "0500"]], "hints": {"0x40": 2}}"#;
+
+    #[test]
+    fn reads_a_launch() {
+        let (l, count, stage) = launch(LINE).unwrap();
+        assert_eq!(
+            (&*l.kernel, l.grid, l.block, l.shared, count, &*stage),
+            ("f", [2, 1, 1], [32, 1, 1], 64, 3.0, "encode")
+        );
+        assert_eq!(l.args[..8], 0x7f00_0000_1000u64.to_le_bytes());
+        assert_eq!(l.memory, [(0x7f00_0000_1000, vec![5, 0])]);
+        assert_eq!(l.hints, BTreeMap::from([(0x40, 2)]));
+        for wrong in [LINE.replace("\"f\"", "1"), LINE.replace("0500", "050"), LINE.replace("[2, 1, 1]", "[2, 1]")] {
+            assert!(launch(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn launches_that_differ_in_addresses_are_equal() {
+        let ranges = [(0x7f00_0000_0000, 0x7f01_0000_0000)];
+        let plain = |line: &str| without_addresses(&launch(line).unwrap().0, &ranges);
+        // The digits of 0x7f0000001000, in both places, become 0x7f0000009000.
+        let elsewhere = LINE.replace("00100000007f0000", "00900000007f0000").replace("7f0000001000", "7f0000009000");
+        assert_eq!(plain(LINE), plain(&elsewhere));
+        // Another place in a line of memory, another number, another range.
+        assert_ne!(plain(LINE), plain(&LINE.replace("00100000007f0000", "10100000007f0000")));
+        assert_ne!(plain(LINE), plain(&LINE.replace("ff10", "fe10")));
+        assert_ne!(launch(LINE).unwrap().0, launch(&elsewhere).unwrap().0);
     }
 }

@@ -1,8 +1,7 @@
 //! From a launch to the time it takes.
 //!
-//! A handful of blocks are interpreted: the first, the last and three between (one, if blocks are
-//! long), evenly apart. One SM is simulated with
-//! as many blocks as it holds. The time of the grid is that of the SM with the most blocks:
+//! A handful of blocks are interpreted: the first, the last and, unless blocks are long, three between, evenly apart. One
+//! SM is simulated with as many blocks as it holds. The time of the grid is that of the SM with the most blocks:
 //!
 //! * Short blocks are simulated one after another, a new one where one ends, up to [`MAX_ISSUES`] instructions; what is
 //!   left is added at the speed of the last half.
@@ -13,7 +12,8 @@
 //!
 //! The grid takes no less than its traffic with the L2 cache, and its traffic with device memory, where every byte
 //! counts once and nothing is taken to be in the cache before the launch. The bytes that differ between blocks are
-//! estimated from the first block and its neighbours along x, y and z.
+//! estimated from the first block and its neighbours along x, y and z. That is not done for long blocks whose traffic could
+//! not be the limit if all of it went to device memory.
 
 use crate::machine::{self, PIPES, Pipe};
 use crate::sass::Function;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 /// Instructions that are simulated of blocks that follow each other.
 pub const MAX_ISSUES: usize = 1_500_000;
 
-/// Blocks of more instructions are sampled at the ends and in the middle only.
+/// Of blocks of more instructions, only the first and the last are sampled.
 const LONG: usize = 1_000_000;
 
 /// A launch of a kernel.
@@ -76,6 +76,8 @@ pub struct Prediction {
     pub unsupported: BTreeMap<String, u64>,
     /// Part of the sectors whose address is unknown.
     pub unknown_sectors: f64,
+    /// Accesses to shared memory with unknown addresses, in the sampled blocks.
+    pub unknown_shared: u64,
     /// Times that lanes were joined by force.
     pub forced: u64,
 }
@@ -122,7 +124,7 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     let interpreter = Interpreter::new(function, setting, launch.shared, cache, launch.hints.clone());
     let length = |s: &BlockTrace| s.warps.iter().map(|w| w.entries.len()).sum::<usize>();
     let mut samples: Vec<BlockTrace> = vec![interpreter.block([0; 3], true)?];
-    let parts = if length(&samples[0]) > LONG { 2 } else { 4 };
+    let parts = if length(&samples[0]) > LONG { 1 } else { 4 };
     let mut numbers: Vec<u64> = (0..=parts).map(|i| i * (total - 1) / parts).collect();
     numbers.dedup();
     for &n in &numbers[1..] {
@@ -181,8 +183,13 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     let flops = total as f64 * mean(&|s| flops_of(s) as f64);
     let l2_bytes = total as f64 * mean(&|s| s.sectors as f64) * 32.0;
     let unknown = mean(&|s| s.unknown_sectors as f64) / mean(&|s| s.sectors as f64).max(1.0);
-    let unique_bytes = unique_sectors(&interpreter, launch, &samples[0])? * 32.0
-        + total as f64 * mean(&|s| s.unknown_sectors as f64) * 32.0;
+    let all_from_memory = l2_bytes / machine::DEVICE_MEMORY * machine::CLOCK;
+    let unique_bytes = if length(&samples[0]) > LONG && all_from_memory < cycles {
+        l2_bytes
+    } else {
+        unique_sectors(&interpreter, launch, &samples[0])? * 32.0
+            + total as f64 * mean(&|s| s.unknown_sectors as f64) * 32.0
+    };
     let floor = [
         ("device memory", unique_bytes / machine::DEVICE_MEMORY * machine::CLOCK),
         ("L2", l2_bytes.max(unique_bytes) / machine::L2 * machine::CLOCK),
@@ -213,6 +220,7 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     for s in &samples {
         s.guesses.iter().for_each(|(&at, n)| *p.guesses.entry(at).or_default() += n);
         s.unsupported.iter().for_each(|(o, n)| *p.unsupported.entry(o.clone()).or_default() += n);
+        p.unknown_shared += s.unknown_shared;
         p.forced += s.forced;
     }
     Ok(p)

@@ -6,6 +6,7 @@ use crate::decode::{Combine, Compare, Op, Step};
 use crate::lanes::{ALL, Flags, Lanes};
 use crate::memory::Addresses;
 use crate::sass::{Base, Change, Operand, Predicate};
+use std::borrow::Cow;
 
 /// What all warps of a launch see.
 #[derive(Clone, Debug, Default)]
@@ -186,7 +187,16 @@ impl Registers {
     }
 
     /// A source of 32 bits. `offset` 1: the upper half of one of 64.
-    fn source(&self, s: &Setting, operand: &Operand, offset: u8) -> Lanes {
+    fn source<'r>(&'r self, s: &Setting, operand: &Operand, offset: u8) -> Cow<'r, Lanes> {
+        if let Operand::Register(index, c) = operand
+            && *c == Change::default()
+        {
+            return Cow::Borrowed(self.lane(if *index == 255 { 255 } else { index.saturating_add(offset) }));
+        }
+        Cow::Owned(self.computed_source(s, operand, offset))
+    }
+
+    fn computed_source(&self, s: &Setting, operand: &Operand, offset: u8) -> Lanes {
         let change = |c: &Change, x: Lanes| {
             let x = if c.absolute { x.map(|v| (v as i32).unsigned_abs()) } else { x };
             let x = if c.invert { x.map(|v| !v) } else { x };
@@ -222,7 +232,7 @@ impl Registers {
     }
 
     /// A source of 64 bits, low and high. A register without a sign change.
-    fn source_wide(&self, s: &Setting, operand: &Operand) -> [Lanes; 2] {
+    fn source_wide<'r>(&'r self, s: &Setting, operand: &Operand) -> [Cow<'r, Lanes>; 2] {
         [self.source(s, operand, 0), self.source(s, operand, 1)]
     }
 
@@ -317,7 +327,7 @@ impl Registers {
         let mut high = None;
         let mut overflow: Vec<Flags> = Vec::new();
         let low = match step.op {
-            Op::Mov => src(0),
+            Op::Mov => src(0).into_owned(),
             Op::Imad if step.wide || step.high => {
                 let (a, b, c) = (src(0), src(1), self.source_wide(s, operand(2)));
                 let add = [Lanes { known: carry.known, values: carry.values }, Lanes::ZERO];
@@ -358,7 +368,7 @@ impl Registers {
                         extra += 1;
                         self.source(s, o, 0).map(|v| !v.wrapping_neg())
                     }
-                    o => self.source(s, o, 0),
+                    o => self.source(s, o, 0).into_owned(),
                 };
                 let (a, b, c) = (plain(0), plain(1), plain(2));
                 let z = Lanes::ZERO;
@@ -373,7 +383,7 @@ impl Registers {
                 let with_high = step.high && !step.extend;
                 let shift = src(if with_high { 3 } else { 2 });
                 let top = match (step.high, step.extend) {
-                    (true, false) => src(2),
+                    (true, false) => src(2).into_owned(),
                     (true, true) => a.map(|v| (v as i32 >> 31) as u32),
                     _ => Lanes::ZERO,
                 };
@@ -418,14 +428,14 @@ impl Registers {
                 r[is_high as usize]
             }
             Op::Sel => {
-                let (a, b, f) = (src(0), src(1), input(0));
-                let mut r = b;
+                let (a, mut r, f) = (src(0), src(1).into_owned(), input(0));
+                let b = r.known;
                 for i in 0..32 {
                     if f.value >> i & 1 == 1 {
                         r.values[i] = a.values[i];
                     }
                 }
-                r.known = f.known & (f.value & a.known | !f.value & b.known);
+                r.known = f.known & (f.value & a.known | !f.value & b);
                 r
             }
             Op::Prmt => Lanes::map3(&src(0), &src(1), &src(2), permute),
@@ -517,7 +527,7 @@ impl Registers {
                 r
             }
             Op::R2p => {
-                let (value, mask) = (src(1), src(2));
+                let (value, mask) = (src(1).into_owned(), src(2).into_owned());
                 for i in 0..7 {
                     let bit = Lanes::test(&value, &mask, |v, _| v >> i & 1 == 1);
                     let chosen = Lanes::test(&mask, &mask, |m, _| m >> i & 1 == 1).value;
@@ -545,8 +555,8 @@ impl Registers {
                     let bits = 8 * step.width;
                     src(0).map(|v| v & ((1 << bits) - 1))
                 } else {
-                    high = (step.count > 1).then(|| self.source(s, operand(0), 1));
-                    src(0)
+                    high = (step.count > 1).then(|| self.source(s, operand(0), 1).into_owned());
+                    src(0).into_owned()
                 }
             }
             Op::ToUniform => Lanes::maybe(src(0).get((exec.trailing_zeros()).min(31) as usize)),
