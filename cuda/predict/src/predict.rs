@@ -15,11 +15,12 @@
 //! estimated from the first block and its neighbours along x, y and z. That is not done for long blocks whose traffic could
 //! not be the limit if all of it went to device memory.
 
+use crate::interpreter::Interpreter;
 use crate::machine::{self, PIPES, Pipe};
 use crate::sass::Function;
+use crate::setting::Setting;
 use crate::sm::{Outcome, Sm};
-use crate::trace::{BlockTrace, Interpreter};
-use crate::warp::Setting;
+use crate::trace::BlockTrace;
 use std::collections::BTreeMap;
 
 /// Instructions that are simulated of blocks that follow each other.

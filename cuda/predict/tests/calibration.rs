@@ -2,11 +2,12 @@
 
 mod short;
 
+use sam2_predict::interpreter::Interpreter;
 use sam2_predict::machine;
 use sam2_predict::predict::{Launch, predict, resident};
+use sam2_predict::setting::Setting;
 use sam2_predict::sm::Sm;
-use sam2_predict::trace::{Interpreter, Trace};
-use sam2_predict::warp::Setting;
+use sam2_predict::trace::Trace;
 use short::{args, function};
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -2,9 +2,10 @@
 
 mod short;
 
+use sam2_predict::interpreter::Interpreter;
 use sam2_predict::sass::Function;
-use sam2_predict::trace::{BlockTrace, Interpreter};
-use sam2_predict::warp::Setting;
+use sam2_predict::setting::Setting;
+use sam2_predict::trace::BlockTrace;
 use short::{args, function};
 use std::collections::BTreeMap;
 
