@@ -219,6 +219,7 @@ fn cut_and_exploding_pictures() {
         ("pam", 8),
         ("bmp", 8),
         ("gif", 8),
+        ("gif_frame", 8),
         ("tiff_strips", 8),
         // Of the largest size, in formats where few bytes may be a large picture: what decoding that takes, and no more.
         ("tiff", 512),

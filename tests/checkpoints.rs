@@ -218,10 +218,11 @@ fn parts_of_one_file_are_read_at_once() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Every official configuration with random weights, at a small picture size: loads, runs, and gives numbers.
+/// Official configurations with random weights, at a small picture size: they load, run, and give numbers. SAM 2 differs from
+/// SAM 2.1 in what all its sizes share, so of SAM 2 the smallest is enough.
 #[test]
 fn official_models_run() {
-    for variant in VARIANTS.iter().filter(|v| !v.is_demo()) {
+    for variant in VARIANTS.iter().filter(|v| !v.is_demo() && (v.name.contains("2.1") || v.name.ends_with("_t"))) {
         let model = random_model(variant, LoadOptions { image_size: Some(224), ..options() });
         let mut predictor = model.guarded_image_predictor(Default::default()).unwrap();
         let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();

@@ -2,9 +2,9 @@
 
 use super::orientation::Orientation;
 use super::samples::{Samples, Values};
-use super::{Refusal, check_size, zeros};
+use super::{MAX_PIXELS, Refusal, check_size, zeros};
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, pnm::PnmDecoder, webp::WebPDecoder};
-use image::{ColorType, ImageDecoder, ImageResult};
+use image::{ColorType, ImageDecoder, ImageResult, Limits};
 use std::io::Cursor;
 
 /// A WebP file; of an animation, the first frame.
@@ -43,6 +43,10 @@ fn decode(kind: &str, decoder: ImageResult<impl ImageDecoder>, most: usize) -> R
     if width * height > most {
         return Err(format!("damaged {kind}: too short for its size").into());
     }
+    // A frame of a GIF may be larger than the picture, and is decoded whole.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(most.min(MAX_PIXELS) as u64 * 8);
+    decoder.set_limits(limits).map_err(damaged)?;
     let color = decoder.color_type();
     let channels = usize::from(color.channel_count());
     let exif = decoder.exif_metadata().ok().flatten();
