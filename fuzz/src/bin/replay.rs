@@ -1,15 +1,12 @@
 //! Runs every input of the committed corpora once: `.ci/sanitize` builds it with a sanitizer.
 
 extern crate sam2 as engine;
-#[cfg(feature = "ffi")]
 #[path = "../../../ffi/tests/common/calls.rs"]
 mod calls;
-#[cfg(feature = "ffi")]
 #[path = "../../../ffi/tests/common/dlpack.rs"]
 mod dlpack;
 #[path = "../../../tests/common/fuzzing.rs"]
 mod fuzzing;
-#[cfg(feature = "ffi")]
 #[path = "../../../ffi/tests/common/tensor.rs"]
 mod tensor;
 #[path = "../../../tests/common/tiny.rs"]
@@ -30,9 +27,8 @@ fn replay(name: &str, target: fn(&[u8])) {
 
 fn main() {
     // `calls` takes the longest, and comes first.
-    let mut targets: Vec<(&str, fn(&[u8]))> = Vec::new();
-    #[cfg(feature = "ffi")]
-    targets.extend([("calls", (|data| drop(calls::calls(data))) as fn(&[u8])), ("dlpack", dlpack::dlpack)]);
+    let mut targets: Vec<(&str, fn(&[u8]))> =
+        vec![("calls", |data| drop(calls::calls(data))), ("dlpack", dlpack::dlpack)];
     targets.extend(fuzzing::TARGETS);
     let next = AtomicUsize::new(0);
     let work = || {
