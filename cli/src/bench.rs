@@ -1,9 +1,9 @@
 //! `sam2 bench`
 
 use crate::args::ModelArgs;
-use crate::segment::try_collect;
 use crate::{Failure, print, progress};
 use sam2::engine::cpu::Cpu;
+use sam2::engine::memory::try_collect;
 use sam2::picture::{self, Picture};
 use sam2::{
     Counters, Frame, Frames, ImagePredictor, KernelTime, MaskBuffer, Model, PixelFormat, PredictOptions,

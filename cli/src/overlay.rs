@@ -1,6 +1,7 @@
 //! Masks as pictures: what people would rather look at.
 
-use crate::segment::{to_rgb, try_collect};
+use crate::segment::to_rgb;
+use sam2::engine::memory::try_collect;
 use sam2::picture::{Picture, encode_png};
 use sam2::rle::Rle;
 use sam2::{PixelFormat, Prompt, Result};

@@ -8,6 +8,7 @@ use crate::overlay::{self, Overlay};
 use crate::tensors::{self, Header};
 use crate::{Failure, files, print, progress};
 use masks::{Batches, Found};
+use sam2::engine::memory::try_collect;
 use sam2::picture::{self, Picture};
 use sam2::rle::Rle;
 use sam2::{DType, Error, ImagePredictorOptions, PixelFormat, Point, Prompt, labels};
@@ -217,12 +218,4 @@ pub fn to_rgb(picture: &Picture) -> sam2::Result<Picture> {
         _ => try_collect(n, "a picture", picture.pixels.iter().copied())?,
     };
     Ok(Picture { pixels, format: PixelFormat::Rgb8, ..*picture })
-}
-
-/// The `n` items of an iterator, where there is memory for them.
-pub fn try_collect<T>(n: usize, what: &'static str, items: impl Iterator<Item = T>) -> sam2::Result<Vec<T>> {
-    let mut all = Vec::new();
-    all.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what, bytes: n.saturating_mul(size_of::<T>()) })?;
-    all.extend(items);
-    Ok(all)
 }

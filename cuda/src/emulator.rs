@@ -8,6 +8,7 @@ use crate::device::{Device, Gemm, Launch, MAX_ARGS, Pinned};
 use crate::kernels::Kernel;
 use crate::linear::narrow;
 use sam2_engine::backend::Memory;
+use sam2_engine::memory::try_collect;
 use sam2_engine::tensor::DType;
 use sam2_engine::{Error, Result};
 use std::cell::{Cell, RefCell};
@@ -280,14 +281,11 @@ impl Device for Emulator {
     }
 
     fn pinned(&self, bytes: usize) -> Result<HostBytes> {
-        let failed = || Error::OutOfMemory { what: "pinned memory", bytes };
+        const WHAT: &str = "pinned memory";
         if strikes(&self.until_failure) {
-            return Err(failed());
+            return Err(Error::OutOfMemory { what: WHAT, bytes });
         }
-        let mut v = Vec::new();
-        v.try_reserve_exact(bytes).map_err(|_| failed())?;
-        v.resize(bytes, Cell::new(0xcb));
-        Ok(HostBytes(v.into()))
+        Ok(HostBytes(try_collect(bytes, WHAT, std::iter::repeat(Cell::new(0xcb)))?.into()))
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::device::{Device, Gemm};
 use crate::{Cuda, Kernel, View, blocks, code, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::*;
+use sam2_engine::memory::try_with_capacity;
 use sam2_engine::tensor::{DType, Tensor, bf16, f16};
 use sam2_engine::{Error, Result};
 
@@ -113,12 +114,11 @@ impl<D: Device> Cuda<D> {
     pub(crate) fn pack(&self, data: &LinearData<'_>) -> Result<Weights<D::Memory>> {
         let LinearData { groups, n, k, dtype, .. } = *data;
         let row = padded(k, dtype);
-        let failed = |bytes: usize| Error::OutOfMemory { what: "weights", bytes };
-        let bytes = groups.checked_mul(n).and_then(|x| x.checked_mul(row * dtype.bytes())).ok_or(failed(usize::MAX))?;
+        let too_many = Error::OutOfMemory { what: "weights", bytes: usize::MAX };
+        let bytes = groups.checked_mul(n).and_then(|x| x.checked_mul(row * dtype.bytes())).ok_or(too_many)?;
         let memory = self.alloc(bytes, "weights")?;
         if !data.w.is_empty() {
-            let mut packed = Vec::new();
-            packed.try_reserve_exact(bytes).map_err(|_| failed(bytes))?;
+            let mut packed = try_with_capacity(bytes, "weights")?;
             for values in data.w.chunks(k) {
                 narrow(&mut packed, values, dtype);
                 packed.resize(packed.len() + (row - k) * dtype.bytes(), 0);

@@ -31,7 +31,7 @@ pub fn try_reserve_exact<T>(v: &mut Vec<T>, n: usize) -> std::result::Result<(),
 }
 
 /// Appends a value; the vector is as it was where there is no memory.
-pub(crate) fn try_push<T>(v: &mut Vec<T>, value: T, what: &'static str) -> Result<()> {
+pub fn try_push<T>(v: &mut Vec<T>, value: T, what: &'static str) -> Result<()> {
     if v.len() == v.capacity() {
         fallible(|| v.try_reserve(1)).map_err(|_| Error::OutOfMemory { what, bytes: 2 * v.len() * size_of::<T>() })?;
     }
@@ -39,8 +39,8 @@ pub(crate) fn try_push<T>(v: &mut Vec<T>, value: T, what: &'static str) -> Resul
     Ok(())
 }
 
-/// A vector of `n` values that an iterator gives.
-pub(crate) fn try_collect<T>(n: usize, what: &'static str, values: impl Iterator<Item = T>) -> Result<Vec<T>> {
+/// A vector of the first `n` values of an iterator.
+pub fn try_collect<T>(n: usize, what: &'static str, values: impl Iterator<Item = T>) -> Result<Vec<T>> {
     let mut v = try_with_capacity(n, what)?;
     v.extend(values.take(n));
     Ok(v)

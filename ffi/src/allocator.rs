@@ -94,7 +94,7 @@ impl<A> Allocator<A> {
         self.low.load(Ordering::Relaxed) && is_fallible()
     }
 
-    /// What the system has refused, where it must not fail.
+    /// Memory of the reserve for what the system has refused; null for a request that can fail.
     fn spare(&self, layout: Layout) -> *mut u8 {
         if is_fallible() {
             return null_mut();

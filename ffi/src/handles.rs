@@ -82,7 +82,7 @@ impl<T> Table<T> {
         slots.all[index].object.clone().ok_or(Lookup::Stale(self.what))
     }
 
-    /// Lets go of it, without needing memory; what still uses it ends first, on its own thread.
+    /// Makes a handle stale. This needs no memory. A thread that still uses the object keeps it until it is done.
     pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let mut guard = self.slots();
         let slots = &mut *guard;

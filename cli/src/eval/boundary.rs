@@ -1,7 +1,6 @@
 //! How well two masks' outlines agree: the F measure of DAVIS.
 
-use crate::segment::try_collect;
-use sam2::Error;
+use sam2::engine::memory::{try_collect, try_push};
 
 /// How far apart outlines may be to agree, as a share of the picture's diagonal.
 const REACH: f64 = 0.008;
@@ -41,9 +40,7 @@ impl Outline {
                 let right = x + 1 < width;
                 let edge_below = |below: &[u8]| differs(below[x]) || right && differs(below[x + 1]);
                 if right && differs(row[x + 1]) || below.is_some_and(edge_below) {
-                    let bytes = (pixels.len() + 1) * size_of::<usize>();
-                    pixels.try_reserve(1).map_err(|_| Error::OutOfMemory { what: "an outline", bytes })?;
-                    pixels.push(y * width + x);
+                    try_push(&mut pixels, y * width + x, "an outline")?;
                 }
             }
         }

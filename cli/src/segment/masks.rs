@@ -119,5 +119,5 @@ fn numbered(e: Error, first: usize) -> Error {
 }
 
 fn zeros<T: Default + Clone>(n: usize, what: &'static str) -> sam2::Result<Vec<T>> {
-    crate::segment::try_collect(n, what, std::iter::repeat_n(T::default(), n))
+    sam2::engine::memory::try_collect(n, what, std::iter::repeat_n(T::default(), n))
 }

@@ -4,7 +4,7 @@ use super::Args;
 use super::masklets::Masklets;
 use crate::Failure;
 use crate::files::{folders, wrong};
-use crate::segment::try_collect;
+use sam2::engine::memory::try_collect;
 use sam2::labels;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! The masks of a video as files.
 
 use crate::output::write;
-use crate::segment::try_collect;
 use crate::{Failure, io};
+use sam2::engine::memory::try_collect;
 use sam2::{FrameMasks, labels};
 use std::collections::BTreeMap;
 use std::fs::File;

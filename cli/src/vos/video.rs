@@ -6,7 +6,7 @@ use super::annotations::Annotations;
 use super::plan::{Group, Plan};
 use super::results::Results;
 use crate::Failure;
-use crate::segment::try_collect;
+use sam2::engine::memory::try_collect;
 use sam2::{FrameMasks, Frames, FramesOptions, Model, VideoPredictor, VideoPredictorOptions, labels};
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// An empty cache of so many sectors.
+    /// An empty cache that holds `capacity` sectors.
     pub(crate) fn new(capacity: usize) -> Cache {
         Cache { sectors: HashSet::default(), capacity }
     }

@@ -229,7 +229,8 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
 
 /// Different sectors that the grid touches.
 ///
-/// Of every instruction's sectors in the first block, the part that its neighbour along an axis does not touch is taken to be new in each block along that axis.
+/// Of every instruction's sectors in the first block, some are not touched by the block's neighbour along an axis. This part
+/// is taken to be new in each block along that axis.
 fn unique_sectors(interpreter: &Interpreter<'_>, launch: &Launch, first: &BlockTrace) -> Result<f64, String> {
     let mut by_instruction: BTreeMap<u32, (f64, [f64; 3])> = BTreeMap::new();
     first.touched.iter().for_each(|&(_, at)| by_instruction.entry(at).or_default().0 += 1.0);
