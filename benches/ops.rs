@@ -51,7 +51,7 @@ impl Rig {
 
     fn linear(&self, dtype: DType, n: usize, k: usize) -> <Cpu as Backend>::Linear {
         let (w, b) = (noise(n * k), noise(n));
-        self.b.linear_weights(LinearData { w: &w, b: &b, groups: 1, n, k, dtype }).unwrap()
+        self.b.linear_weights(LinearData { w: &w, b: &b, groups: 1, n, k, dtype, few_rows: false }).unwrap()
     }
 
     /// Times `run` and reports what it computes per second.

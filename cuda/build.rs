@@ -19,6 +19,7 @@ const FAMILIES: &[&str] = &[
     "norm",
     "pixels",
     "pointwise",
+    "splits",
     "tracking",
     "upscale",
 ];
@@ -75,7 +76,8 @@ fn find_nvcc() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// One file that includes every family, compiled for every architecture, and as PTX for those to come.
+/// One file that includes every family, compiled to PTX for the oldest architecture, which is assembled for every other;
+/// the PTX goes along, for architectures to come.
 fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let kernels = std::env::current_dir().map_err(|e| e.to_string())?.join("kernels");
     let all: String =
@@ -87,19 +89,20 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let offers =
         |arch: &&str| offered.lines().any(|l| l.trim().strip_prefix("sm_") == Some(arch.trim_end_matches('a')));
     let archs: Vec<&str> = archs.split(',').map(str::trim).filter(offers).collect();
-    let Some(first) = archs.first().map(|arch| arch.trim_end_matches('a')) else {
+    let number = |arch: &&str| arch.trim_end_matches('a').parse::<u32>().ok();
+    let Some(oldest) = archs.iter().filter_map(number).min() else {
         return Err("nvcc compiles for none of SAM2_CUDA_ARCHS".into());
     };
-    let mut jobs: Vec<(String, PathBuf, String)> = Vec::new();
-    jobs.push((format!("-ptx -arch=compute_{first}"), out.join("kernels.ptx"), format!("kind=ptx,sm={first}")));
-    for arch in &archs {
-        let file = out.join(format!("kernels.{arch}.cubin"));
-        jobs.push((format!("-cubin -arch=sm_{arch}"), file, format!("kind=elf,sm={arch}")));
-    }
-    let compile_one = |(what, file, _): &(String, PathBuf, String)| {
-        let mut command = Command::new(nvcc);
-        command.args(["-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings", "-Xptxas", "-v"]);
-        run(command.args(what.split(' ')).arg("-I").arg(&kernels).arg("-o").arg(file).arg(&source))
+    let ptx = out.join("kernels.ptx");
+    let mut command = Command::new(nvcc);
+    command.args(["-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings", "-ptx"]);
+    run(command.arg(format!("-arch=compute_{oldest}")).arg("-I").arg(&kernels).arg("-o").arg(&ptx).arg(&source))?;
+    let jobs: Vec<(&str, PathBuf)> =
+        archs.iter().map(|&arch| (arch, out.join(format!("kernels.{arch}.cubin")))).collect();
+    let assemble = |(arch, file): &(&str, PathBuf)| {
+        let mut command = Command::new(nvcc.with_file_name("ptxas"));
+        command.args(["-O3", "-lineinfo", "-v", "-Werror"]).arg(format!("-arch=sm_{arch}"));
+        run(command.arg("-o").arg(file).arg(&ptx))
     };
     // As many at a time as cargo allows.
     let at_once = var_os("NUM_JOBS").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1);
@@ -107,7 +110,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let work = || {
         let mut logs = Vec::new();
         while let Some(job) = jobs.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            logs.push(compile_one(job)?);
+            logs.push(assemble(job)?);
         }
         Ok::<_, String>(logs.concat())
     };
@@ -129,7 +132,8 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
     let mut command = Command::new(nvcc.with_file_name("fatbinary"));
     command.arg(format!("--create={}", fatbin.display())).args(["-64", "-compress-all"]);
-    run(command.args(jobs.iter().map(|(_, file, image)| format!("--image3={image},file={}", file.display()))))
+    command.arg(format!("--image3=kind=ptx,sm={oldest},file={}", ptx.display()));
+    run(command.args(jobs.iter().map(|(arch, file)| format!("--image3=kind=elf,sm={arch},file={}", file.display()))))
         .map(|_| ())
 }
 
@@ -160,6 +164,7 @@ fn emulator() {
         .std("c++17")
         .opt_level(2)
         .include("emulator")
+        .include("kernels")
         .flag("-Wno-unused-parameter")
         .link_lib_modifier("+whole-archive");
     for flag in [

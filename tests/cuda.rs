@@ -8,9 +8,10 @@ use common::*;
 use sam2::engine::Model;
 use sam2::engine::backend::{Backend, Memory};
 use sam2::engine::tensor::Tensor;
+use sam2::picture::Picture;
 use sam2::{
-    DType, DeviceSlice, Error, Frame, ImagePredictor, MaskBuffer, MaskFormat, Masks, Precision, PredictOptions,
-    Prediction, PredictionBuffers, Prompt,
+    DType, DeviceSlice, Error, Frame, ImagePredictor, LoadOptions, MaskBuffer, MaskFormat, Masks, Precision,
+    PredictOptions, Prediction, PredictionBuffers, Prompt,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
@@ -42,6 +43,20 @@ fn ious(a: &Prediction, b: &Prediction) -> Vec<f64> {
     binary(a).chunks(size).zip(binary(b).chunks(size)).map(|(x, y)| iou(x, y)).collect()
 }
 
+/// The stability of every prompt's mask 0 on the CPU: of the logits above -0.05, how many are above 0.05. The demo model
+/// takes the best of three instead of a mask whose stability is below 0.98.
+fn stabilities(picture: &Picture, prompts: &[Prompt<'_>]) -> Vec<f64> {
+    let model =
+        sam2::load(file("demo/sam2.1_hiera_demo.safetensors"), &LoadOptions { postprocessing: false, ..options() });
+    let mut predictor = model.unwrap().image_predictor(Default::default()).unwrap();
+    predictor.set_image(&picture.frame().unwrap()).unwrap();
+    let one = PredictOptions { multimask_output: false, ..Default::default() };
+    let p = predictor.predict(prompts, one).unwrap();
+    let above = |mask: &[f32], least: f32| mask.iter().filter(|&&v| v > least).count() as f64;
+    let side = p.low_res_masks.len() / prompts.len();
+    p.low_res_masks.chunks(side).map(|mask| above(mask, 0.05) / above(mask, -0.05).max(1.0)).collect()
+}
+
 /// The masks of the demo model, against the CPU's.
 fn masks_are_the_cpus(device: impl Device, precision: Precision) {
     let least = match precision {
@@ -62,22 +77,24 @@ fn masks_are_the_cpus(device: impl Device, precision: Precision) {
         predictor.set_image(&picture.frame().unwrap()).unwrap();
         predict(&mut predictor, &prompts).unwrap()
     });
+    let edges = stabilities(&picture, &prompts);
     for (got, want) in got.iter().zip(&want) {
         let ious = ious(got, want);
         eprintln!("{precision:?}: IoU {ious:.4?}");
         // Where the model believes its mask, that is; others hang by logits near 0, and in 16 bits some fall.
-        let mut excused = 0;
         for (i, &iou) in ious.iter().enumerate() {
             let (believed, own) = (want.iou_predictions[i], got.iou_predictions[i]);
-            // Which mask is the single one is a decision of its own: by the share of logits near 0.
+            // Which mask is the single one is a decision of its own: by the share of logits near 0. In 16 bits it may
+            // fall otherwise, but only where the CPU's share is at the edge.
             if (believed - own).abs() > 0.004 {
-                excused += 1;
+                let at_the_edge =
+                    precision != Precision::F32 && ious.len() == edges.len() && (edges[i] - 0.98).abs() < 0.005;
+                assert!(at_the_edge, "{precision:?}, mask {i}: another was chosen, of stability {}", edges[i]);
                 continue;
             }
             let least = if believed >= 0.6 { least } else { 10.0 * least - 9.0 };
             assert!(iou >= least, "{precision:?}, mask {i}: IoU {iou}, believed {believed} and {own}");
         }
-        assert!(excused <= (precision != Precision::F32) as usize, "{precision:?}: {excused} others were chosen");
     }
 }
 
@@ -289,7 +306,7 @@ fn a_fault_poisons_the_predictor() {
 fn predictors_at_once(device: impl Device) {
     let model = load(device, Precision::F16).unwrap();
     let pictures = [1, 2, 3].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
-    let work = |picture: &sam2::picture::Picture| {
+    let work = |picture: &Picture| {
         let mut predictor = model.image_predictor(Default::default()).unwrap();
         predictor.set_image(&picture.frame().unwrap()).unwrap();
         predictor.predict(&sample_prompts("demo/samples/images/image1")[..1], Default::default()).unwrap()

@@ -2,7 +2,7 @@
 
 use sam2::Error;
 use sam2::engine::backend::{Backend, Memory};
-use sam2::engine::tensor::{DType, Tensor};
+use sam2::engine::tensor::{DType, Tensor, bf16};
 use sam2_cuda::device::Device;
 use sam2_cuda::{Cuda, Kernel, emulator};
 
@@ -11,9 +11,9 @@ fn planted_faults_are_found() {
     for seed in 0..20 {
         let device = emulator::Emulator::new(seed);
         let b = Cuda::on(device.fork().unwrap());
-        let (out, input) = (b.alloc(256, "out").unwrap(), b.alloc(256, "in").unwrap());
+        let (out, input) = (b.alloc(256, "out").unwrap(), b.alloc(512, "in").unwrap());
         // SAFETY: of that size.
-        b.upload(unsafe { Tensor::new(input.addr(), DType::F32, &[64]) }, &[0u8; 256]);
+        b.upload(unsafe { Tensor::new(input.addr(), DType::F32, &[128]) }, &[0u8; 512]);
         b.sync().unwrap();
         let run = |name: &str, n: i32| device.fault(name, out.addr(), input.addr(), n);
         run("fault_none", 64).unwrap();
@@ -32,6 +32,9 @@ fn planted_faults_are_found() {
             ("fault_divergent_warp", "divergent warp"),
             ("fault_misaligned", "misaligned write of 16 bytes"),
             ("fault_foreign_pointer", "outside of every allocation"),
+            ("fault_lanes_apart", "matrices that other lanes have not loaded"),
+            ("fault_matrix_address", "misaligned read of 16 bytes"),
+            ("fault_unwritten_matrix", "which nothing wrote"),
         ] {
             match run(name, 64) {
                 Err(Error::Device(what)) => {
@@ -50,6 +53,37 @@ fn planted_faults_are_found() {
         drop(fresh);
         assert!(device.fault("fault_unwritten_global", gone, input.addr(), 0).is_err());
     }
+}
+
+/// Products are made of what the lanes' addresses say: a wrong one gives other numbers.
+#[test]
+fn a_wrong_lane_gives_other_numbers() {
+    let device = emulator::Emulator::new(7);
+    let b = Cuda::on(device.fork().unwrap());
+    let (out, input) = (b.alloc(128, "out").unwrap(), b.alloc(512, "in").unwrap());
+    let numbers: Vec<f32> = (0..256).map(|i| (i * 7 % 23) as f32 - 11.0).collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+    // SAFETY: of those sizes.
+    let (from, to) =
+        unsafe { (Tensor::new(input.addr(), DType::Bf16, &[256]), Tensor::new(out.addr(), DType::F32, &[32])) };
+    b.upload(from, &bytes);
+    b.sync().unwrap();
+    let sum = |i: usize, j: usize| (0..16).map(|k| numbers[i * 16 + k] * numbers[j * 16 + k]).sum::<f32>();
+    let want: Vec<f32> = (0..32)
+        .map(|lane| {
+            let (row, col) = (lane / 4, lane % 4 * 2);
+            sum(row, col) + sum(row + 8, 8 + col + 1) * 1000.0
+        })
+        .collect();
+    let run = |name: &str| {
+        device.fault(name, out.addr(), input.addr(), 0).unwrap();
+        let mut got = [0f32; 32];
+        b.download(bytemuck::cast_slice_mut(&mut got), to);
+        b.sync().unwrap();
+        got.to_vec()
+    };
+    assert_eq!(run("fault_none_product"), want);
+    assert_ne!(run("fault_lane_address"), want);
 }
 
 /// Copies land late: pinned memory that is used again before the wait carries the wrong bytes.

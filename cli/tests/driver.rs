@@ -98,7 +98,6 @@ fn the_whole_path_through_the_driver() {
         let err = text(&gpu.stderr);
         assert!(gpu.status.success() && !err.contains("stand-in:"), "{err}");
         assert!(err.contains("launches") && products == err.contains(" products"), "{err}");
-        assert!(!products || !err.contains("\n0 products"), "{err}");
         // Runs of pixels are the same; scores may differ in their last digits.
         let counts = |out: &Output| {
             let records: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();

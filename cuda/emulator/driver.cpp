@@ -2,6 +2,9 @@
 //
 // Kernels run on the emulator, at once; streams that capture write down what they are told. STAND_IN in the environment
 // makes it lack or refuse something. What is wrong in the caller's ways is printed to stderr, after "stand-in: ".
+//
+// With STAND_IN=list no kernel runs: launches are written to the file STAND_IN_LIST instead, a JSON object a line, in the
+// form that sam2-predict reads; {"wait": true} stands for a wait of the host. What was never written reads as zeros.
 
 #include <cstdint>
 #include <cstdio>
@@ -52,9 +55,21 @@ bool is(const char* what) {
     const char* mode = getenv("STAND_IN");
     return mode && strcmp(mode, what) == 0;
 }
+bool listing() {
+    static const bool on = is("list");
+    return on;
+}
 int complain(int code, const char* what) {
     fprintf(stderr, "stand-in: %s\n", what);
     return code;
+}
+
+void append_hex(std::string& to, const void* bytes, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char digits[3];
+        snprintf(digits, 3, "%02x", static_cast<const unsigned char*>(bytes)[i]);
+        to += digits;
+    }
 }
 
 thread_local std::vector<int*> contexts;
@@ -72,6 +87,14 @@ std::vector<Function*> functions;
     if (captures) return complain(CAPTURE_UNSUPPORTED, "a call that must not be made while capturing")
 
 }  // namespace
+
+// Writes a line to the list.
+__attribute__((visibility("default"))) void stand_in_list(const std::string& line) {
+    static FILE* file = fopen(getenv("STAND_IN_LIST"), "w");
+    if (!file) abort();
+    fprintf(file, "%s\n", line.c_str());
+    fflush(file);
+}
 
 // Does work now, or writes it down: also for the stand-in of the matrix library.
 __attribute__((visibility("default"))) int stand_in_enqueue(void* stream, Work work) {
@@ -97,8 +120,9 @@ EXPORT int cuDeviceGetUuid_v2(uint8_t* u, int) {
     return OK;
 }
 EXPORT int cuDeviceTotalMem_v2(size_t* n, int) { return *n = size_t(8) << 30, OK; }
+static int most_shared() { return (is("small card") ? 99 : 227) << 10; }
 EXPORT int cuDeviceGetAttribute(int* v, int which, int) {
-    *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : 1;
+    *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : which == 97 ? most_shared() : 1;
     return OK;
 }
 EXPORT int cuDevicePrimaryCtxRetain(int** c, int) { return *c = &context, OK; }
@@ -141,13 +165,34 @@ EXPORT int cuModuleGetFunction(Function** f, int*, const char* name) {
 EXPORT int cuFuncGetAttribute(int* v, int which, Function*) { return *v = 0, which == 1 ? OK : INVALID_VALUE; }
 EXPORT int cuFuncSetAttribute(Function* f, int which, int v) {
     ENTERED;
-    if (which != 8 || v > (99 << 10)) return complain(INVALID_VALUE, "an attribute of a function");
+    if (which != 8 || v > most_shared()) return complain(INVALID_VALUE, "an attribute of a function");
     return f->most_shared = v, OK;
 }
 EXPORT int cuFuncLoad(Function* f) {
     ENTERED;
     NOT_WHILE_CAPTURING;
     return f->loaded = true, OK;
+}
+// With what lies at the start of each operand, which may decide how long loops are.
+static void list_launch(const std::string& name, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned shared,
+                        const std::vector<uint64_t>& args, size_t size) {
+    std::string line = "{\"kernel\": \"" + name + "\", \"grid\": [" + std::to_string(gx) + ", " + std::to_string(gy) +
+                       ", " + std::to_string(gz) + "], \"block\": [" + std::to_string(bx) + ", 1, 1], \"shared\": " +
+                       std::to_string(shared) + ", \"args\": \"";
+    append_hex(line, args.data(), size);
+    line += "\", \"memory\": [";
+    bool first = true;
+    for (uint64_t word : args) {
+        char bytes[128];
+        size_t known = 0;
+        while (known < sizeof(bytes) && sam2_emulator_copy(word + known, bytes + known, 4, 1)) known += 4;
+        if (!known) continue;
+        line += (first ? "[" : ", [") + std::to_string(word) + ", \"";
+        append_hex(line, bytes, known);
+        line += "\"]";
+        first = false;
+    }
+    stand_in_list(line + "]}");
 }
 EXPORT int cuLaunchKernel(Function* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                           unsigned shared, Stream* stream, void** params, void** extra) {
@@ -159,11 +204,12 @@ EXPORT int cuLaunchKernel(Function* f, unsigned gx, unsigned gy, unsigned gz, un
     std::vector<uint64_t> args(size_t(f->args + 7) / 8);
     memcpy(args.data(), params[0], size_t(f->args));
     Work work = [=] {
+        if (listing()) return list_launch(f->name, gx, gy, gz, bx, shared, args, size_t(f->args)), int(OK);
         char error[512] = "";
         uint32_t grid[3] = {gx, gy, gz};
         bool good = !is("faulty") && sam2_emulator_launch(f->index, grid, bx, shared, args.data(), 7, error, 512);
         if (*error) complain(0, error);
-        return good ? OK : ILLEGAL_ADDRESS;
+        return int(good ? OK : ILLEGAL_ADDRESS);
     };
     launches++;
     stand_in_enqueue(stream, work);
@@ -206,7 +252,10 @@ EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t n, Stream*
 EXPORT int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t n, Stream* s) {
     ENTERED;
     return stand_in_enqueue(
-        s, [=] { return sam2_emulator_copy(from, to, n, 1) ? OK : complain(ILLEGAL_ADDRESS, "copy out"); });
+        s, [=] {
+            if (sam2_emulator_copy(from, to, n, 1)) return int(OK);
+            return listing() ? memset(to, 0, n), int(OK) : complain(ILLEGAL_ADDRESS, "copy out");
+        });
 }
 
 EXPORT int cuStreamCreate(Stream** s, unsigned) {
@@ -220,8 +269,10 @@ EXPORT int cuStreamDestroy_v2(Stream* s) {
 EXPORT int cuStreamSynchronize(Stream*) {
     ENTERED;
     NOT_WHILE_CAPTURING;
+    if (listing()) stand_in_list("{\"wait\": true}");
     return OK;
 }
+EXPORT int cuStreamGetCtx(Stream*, int** c) { return *c = is("other context") ? nullptr : &context, OK; }
 EXPORT int cuStreamIsCapturing(Stream* s, int* v) { return *v = s && s->capturing, OK; }
 EXPORT int cuStreamBeginCapture_v2(Stream* s, int mode) {
     ENTERED;
@@ -251,13 +302,16 @@ EXPORT int cuGraphLaunch(std::vector<Work>* exec, Stream* s) {
     return OK;
 }
 
-EXPORT int cuEventCreate(int** e, unsigned) {
+EXPORT int cuEventCreate(int** e, unsigned flags) {
     ENTERED;
-    return *e = new int(0), alive++, OK;
+    return *e = new int(flags == 0), alive++, OK;
 }
 EXPORT int cuEventRecord(int*, Stream*) { return contexts.empty() ? INVALID_CONTEXT : fault; }
 EXPORT int cuStreamWaitEvent(Stream*, int*, unsigned) { return contexts.empty() ? INVALID_CONTEXT : fault; }
-EXPORT int cuEventElapsedTime_v2(float* ms, int*, int*) { return *ms = 0.5f, OK; }
+EXPORT int cuEventElapsedTime_v2(float* ms, int* from, int* to) {
+    if (!*from || !*to) return complain(INVALID_VALUE, "the time of an event without one");
+    return *ms = 0.5f, OK;
+}
 EXPORT int cuEventDestroy_v2(int* e) {
     ENTERED;
     return delete e, alive--, OK;

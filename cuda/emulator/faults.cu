@@ -1,6 +1,6 @@
 // Kernels with a mistake each, which the emulator must find.
 
-#include <ptx.cuh>
+#include "tiles.cuh"
 
 struct FaultArgs {
     float* out;
@@ -79,3 +79,44 @@ KERNEL(fault_misaligned, FaultArgs, 64) {
     if (thread_x() == 0) store16(a.out + 1, uint4{0, 0, 0, 0});
 }
 KERNEL(fault_foreign_pointer, FaultArgs, 64) { reinterpret_cast<float*>(0x1000)[thread_x()] = 1; }
+
+// A product of the 16x16 numbers at `in` (16 bits each, rows of 32 bytes) with themselves transposed, by the first warp:
+// the four sums of each lane to `out`. SHIFT is added to the row that a lane loads of the left operand.
+template <int SHIFT> DEVICE void product(const FaultArgs& a) {
+    Tile<32> tile = {shared_memory()};
+    int lane = thread_x();
+    if (lane < 32) store16(tile.at(lane / 2, lane % 2), load16(a.in + lane * 4));
+    barrier();
+    if (lane >= 32) return;
+    Fragment left[1][4], right[2][2];
+    ldmatrix(left[0], tile.at((lane + SHIFT) & 15, lane >> 4));
+    load_b(right, tile, 0, 0);
+    float sums[1][2][4] = {};
+    mma<bf16>(sums, left, right);
+    a.out[lane] = sums[0][0][0] + sums[0][1][3] * 1000;
+}
+KERNEL(fault_none_product, FaultArgs, 64) { product<0>(a); }
+KERNEL(fault_lane_address, FaultArgs, 64) { product<1>(a); }
+// Some lanes load a matrix more than others, so that their loads no longer belong together.
+KERNEL(fault_lanes_apart, FaultArgs, 64) {
+    Tile<32> tile = {shared_memory()};
+    int lane = thread_x();
+    if (lane < 32) store16(tile.at(lane / 2, lane % 2), load16(a.in + lane * 4));
+    barrier();
+    if (lane >= 32) return;
+    Fragment left[1][4], right[2][2];
+    if (lane < 16) load_a(left[0], tile, 0, 0);
+    load_a(left[0], tile, 0, 0);
+    load_b(right, tile, 0, 0);
+    float sums[1][2][4] = {};
+    mma<bf16>(sums, left, right);
+    a.out[lane] = sums[0][0][0];
+}
+KERNEL(fault_matrix_address, FaultArgs, 64) {
+    Fragment r[4];
+    ldmatrix(r, shared_memory() + 8);
+}
+KERNEL(fault_unwritten_matrix, FaultArgs, 64) {
+    Fragment r[4];
+    ldmatrix(r, shared_memory());
+}

@@ -9,3 +9,12 @@ uint16_t bf16_from_float(float f);
 float f16_to_float(uint16_t x);
 uint16_t f16_from_float(float f);
 }  // namespace emulator
+
+// A register of an operand of mma. What comes from ldmatrix is known when all lanes have come to the product: until then
+// it names the load and the matrix.
+struct Fragment {
+    uint32_t bits;
+    int64_t load;  // which of the thread's loads, from 0, times 4, plus the matrix; -1: `bits` are the numbers
+    Fragment() = default;
+    Fragment(uint32_t bits) : bits(bits), load(-1) {}
+};

@@ -9,6 +9,7 @@
 
 #define DEVICE inline __attribute__((always_inline))
 #define UNROLL
+#define UNROLL_4
 #define KEEP_LOOP
 
 namespace emulator {
@@ -23,7 +24,9 @@ void barrier(const char* file, int line);
 void meet_warp(const char* file, int line);
 void shuffle(const char* file, int line, uint32_t* value, int mask);
 // d[m][n][4] += a[m][4] b[n][2] for the whole warp.
-void mma(bool is_bf16, int m, int n, float* d, const uint32_t* a, const uint32_t* b);
+void mma(bool is_bf16, int m, int n, float* d, const Fragment* a, const Fragment* b);
+// `row`: this lane's 16 bytes of shared memory.
+void ldmatrix(Fragment* r, const void* row, bool transposed);
 void copy_async16(void* shared, const void* global, int bytes);
 void copy_commit();
 void copy_wait(int groups);
@@ -42,6 +45,8 @@ struct Register {
     static emulator::Register name##_entry(                                                       \
         #name, [](const void* p) { name(*static_cast<const Args*>(p)); }, sizeof(Args), threads); \
     static void name(const Args& a)
+
+#define KERNEL_SHARING(name, Args, threads, blocks) KERNEL(name, Args, threads)
 
 struct bf16 {
     uint16_t bits;
@@ -119,43 +124,12 @@ DEVICE void copy_async16(void* shared, const void* global, int bytes) {
 DEVICE void copy_commit() { emulator::copy_commit(); }
 template <int N> DEVICE void copy_wait() { emulator::copy_wait(N); }
 
-template <int BYTES> struct Tile {
-    char* base;
-    static constexpr int CHUNKS = BYTES / 16;
-    char* at(int row, int chunk) const {
-        int swap = CHUNKS % 8 == 0 ? row & 7 : CHUNKS % 4 == 0 ? row >> 1 & 3 : CHUNKS % 2 == 0 ? row >> 2 & 1 : 0;
-        return base + row * BYTES + ((chunk ^ swap) << 4);
-    }
-    // Columns 2 * pair and the next of a row of 16-bit numbers.
-    uint32_t two(int row, int pair) const {
-        return load_vector<uint32_t>(at(row, pair / 4) + pair % 4 * 4);
-    }
-    uint16_t one(int row, int column) const {
-        return load_vector<uint16_t>(at(row, column / 8) + column % 8 * 2);
-    }
-};
-
-template <int BYTES> DEVICE void load_a(uint32_t (&a)[4], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31, r = row + lane / 4, pair = chunk * 4 + lane % 4;
-    a[0] = tile.two(r, pair), a[1] = tile.two(r + 8, pair), a[2] = tile.two(r, pair + 4), a[3] = tile.two(r + 8, pair + 4);
-}
-template <int BYTES> DEVICE void load_b(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31, r = row + lane / 4, pair = chunk * 4 + lane % 4;
-    for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++) b[i][j] = tile.two(r + 8 * i, pair + 4 * j);
-}
-template <int BYTES> DEVICE void load_b_rows(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31, r = row + lane % 4 * 2, column = chunk * 8 + lane / 4;
-    for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++) {
-            int k = r + 8 * j, n = column + 8 * i;
-            b[i][j] = tile.one(k, n) | uint32_t(tile.one(k + 1, n)) << 16;
-        }
-}
+DEVICE void ldmatrix(Fragment (&r)[4], const void* row) { emulator::ldmatrix(r, row, false); }
+DEVICE void ldmatrix_trans(Fragment (&r)[4], const void* row) { emulator::ldmatrix(r, row, true); }
 
 template <class T> constexpr bool is_bf16 = false;
 template <> constexpr bool is_bf16<bf16> = true;
 template <class T, int M, int N>
-DEVICE void mma(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N][2]) {
+DEVICE void mma(float (&d)[M][N][4], const Fragment (&a)[M][4], const Fragment (&b)[N][2]) {
     emulator::mma(is_bf16<T>, M, N, &d[0][0][0], &a[0][0], &b[0][0]);
 }

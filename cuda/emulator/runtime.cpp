@@ -72,6 +72,14 @@ struct Copy {
     const char* from;
     int bytes;
 };
+// What a thread gave to ldmatrix.
+struct MatrixRow {
+    int64_t load = -1;
+    bool transposed;
+    uint16_t numbers[8];
+};
+constexpr int MATRIX_ROWS = 64;  // that a thread keeps
+
 struct Thread {
     void* stack_pointer;
     char* stack;
@@ -81,6 +89,8 @@ struct Thread {
     bool done;
     std::vector<std::vector<Copy>> groups;  // committed
     std::vector<Copy> copies;               // not yet
+    int64_t loads;                          // of matrices, so far
+    MatrixRow rows[MATRIX_ROWS];
 };
 struct Block {
     int at[3];
@@ -217,7 +227,7 @@ template <class F> void meet(int kind, const char* file, int line, void* slot, F
     Warp* w = t->warp;
     if (w->arrived == 0) {
         w->file = file, w->line = line, w->kind = kind;
-    } else if (w->kind != kind || w->line != line || strcmp(w->file, file) != 0) {
+    } else if (w->kind != kind || w->line != line || (w->file != file && strcmp(w->file, file) != 0)) {
         fail("divergent warp: a lane is at %s:%d, others wait at %s:%d", file, line, w->file, w->line);
     }
     w->slots[t->index % WARP] = slot;
@@ -232,8 +242,27 @@ template <class F> void meet(int kind, const char* file, int line, void* slot, F
 
 struct MmaSlot {
     float* d;
-    const uint32_t *a, *b;
+    const Fragment *a, *b;
 };
+
+// The numbers that a lane's register holds, of what all lanes of the warp loaded.
+uint32_t resolve(const Fragment& f, int lane) {
+    if (f.load < 0) return f.bits;
+    Thread* t = launch->self;
+    Thread** warp = &t->block->threads[size_t(t->index / WARP * WARP)];
+    int64_t load = f.load / 4;
+    int matrix = int(f.load % 4);
+    auto row = [&](int of) -> const MatrixRow& {
+        const MatrixRow& r = warp[matrix * 8 + of]->rows[load % MATRIX_ROWS];
+        if (r.load != load) fail("a product of matrices that other lanes have not loaded, or long ago");
+        return r;
+    };
+    const MatrixRow& own = row(lane / 4);
+    int at = lane % 4 * 2;
+    if (own.transposed != row(at).transposed) fail("lanes load a matrix as it is and transposed");
+    if (own.transposed) return row(at).numbers[lane / 4] | uint32_t(row(at + 1).numbers[lane / 4]) << 16;
+    return own.numbers[at] | uint32_t(own.numbers[at + 1]) << 16;
+}
 
 void fiber() {
     Launch* l = launch;
@@ -364,7 +393,7 @@ void barrier(const char* file, int line) {
     Block* b = t->block;
     if (b->arrived == 0) {
         b->file = file, b->line = line;
-    } else if (b->line != line || strcmp(b->file, file) != 0) {
+    } else if (b->line != line || (b->file != file && strcmp(b->file, file) != 0)) {
         fail("divergent barrier: a thread is at %s:%d, others wait at %s:%d", file, line, b->file, b->line);
     }
     if (++b->arrived < int(b->threads.size())) return yield();
@@ -386,7 +415,19 @@ void shuffle(const char* file, int line, uint32_t* value, int mask) {
     });
 }
 
-void mma(bool is_bf16, int m, int n, float* d, const uint32_t* a, const uint32_t* b) {
+void ldmatrix(Fragment* r, const void* row, bool transposed) {
+    Thread* t = launch->self;
+    uintptr_t p = reinterpret_cast<uintptr_t>(row);
+    if (p - reinterpret_cast<uintptr_t>(t->block->base) >= launch->shared) fail("a matrix outside of shared memory");
+    check_access(p, 16, false);
+    MatrixRow& kept = t->rows[t->loads % MATRIX_ROWS];
+    kept.load = t->loads, kept.transposed = transposed;
+    memcpy(kept.numbers, row, 16);
+    for (int i = 0; i < 4; i++) r[i].load = t->loads * 4 + i;
+    t->loads++;
+}
+
+void mma(bool is_bf16, int m, int n, float* d, const Fragment* a, const Fragment* b) {
     MmaSlot slot{d, a, b};
     meet(2 + m * 64 + n, "mma", 0, &slot, [=](Warp* w) {
         auto number = [=](uint32_t pair, int half) {
@@ -397,13 +438,14 @@ void mma(bool is_bf16, int m, int n, float* d, const uint32_t* a, const uint32_t
         for (int lane = 0; lane < WARP; lane++) {
             const MmaSlot* s = static_cast<MmaSlot*>(w->slots[lane]);
             int row = lane / 4, column = lane % 4 * 2;
-            for (int half = 0; half < 2; half++) {
-                for (int i = 0; i < m; i++)
-                    for (int r = 0; r < 4; r++)
-                        left[i * 16 + row + r % 2 * 8][column + r / 2 * 8 + half] = number(s->a[i * 4 + r], half);
-                for (int j = 0; j < n; j++)
-                    for (int r = 0; r < 2; r++) right[j * 8 + row][column + r * 8 + half] = number(s->b[j * 2 + r], half);
-            }
+            auto put = [&](float* to, const Fragment& f) {
+                uint32_t pair = resolve(f, lane);
+                to[0] = number(pair, 0), to[1] = number(pair, 1);
+            };
+            for (int i = 0; i < m; i++)
+                for (int r = 0; r < 4; r++) put(&left[i * 16 + row + r % 2 * 8][column + r / 2 * 8], s->a[i * 4 + r]);
+            for (int j = 0; j < n; j++)
+                for (int r = 0; r < 2; r++) put(&right[j * 8 + row][column + r * 8], s->b[j * 2 + r]);
         }
         for (int lane = 0; lane < WARP; lane++) {
             const MmaSlot* s = static_cast<MmaSlot*>(w->slots[lane]);

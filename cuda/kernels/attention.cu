@@ -4,10 +4,10 @@
 //   out = softmax(q k^T / sqrt(d)) v
 //
 // Flash attention (Dao, arXiv:2307.08691): scores are never stored; a running maximum and total per query. A block takes
-// 64 queries of one head (16 a warp), and the keys of their windows 64 at a time. Windows of fewer keys share a block;
-// scores between windows are masked. Keys that pad a window to its size are all the same one, which stands in the
-// softmax as often as they are many: one key more, with ln(count) added to its score.
-// Products in 16-bit numbers with f32 sums; f32 numbers take plain loops. Not yet measured on a GPU.
+// 64 M queries of one head (16 M a warp), and the keys of their windows 64 at a time, the next keys and values fetched
+// while these are used where two stages fit. Windows of fewer keys share a block; scores between windows are masked.
+// Keys that pad a window to its size are all the same one, which stands in the softmax as often as they are many: one
+// key more, with log2(count) added to its score. f32 numbers take plain loops. Not yet measured on a GPU.
 
 #include "flash.cuh"
 
@@ -24,6 +24,7 @@ struct WindowArgs {
     int key_slots;           // keys of a window; its padding is one more only where there are fewer others
     int query_slots;         // queries of a window
     int tiles;               // blocks of a window, or 1
+    int stages;              // 1 or 2
     float scale;             // log2(e) / sqrt(d)
     int fast;                // rows are 16 bytes aligned
 };
@@ -40,133 +41,140 @@ DEVICE Place place(const WindowArgs& a, int window, int side, int h, int w) {
     return p;
 }
 
-// A slot of a tile: its token, or -1, or PAD; which window; what is added to scores.
-struct Slot {
-    int token, window;
-    float bias;
-};
 constexpr int PAD = -2;
 
-DEVICE Slot key_slot(const WindowArgs& a, int first_window, int i) {
-    Slot s = {-1, -1, 0.0f};
-    int window = first_window + i / a.key_slots, j = i % a.key_slots;
-    if (i >= a.per_block * a.key_slots || window >= a.windows) return s;
+// The token in slot i of the keys of a block's windows: -1 none, PAD the key that stands for a window's padding.
+DEVICE int key_token(const WindowArgs& a, int first_window, int i) {
+    if (a.size == 0) return i < a.h * a.w ? i : -1;
+    int within = a.per_block > 1 ? i / a.key_slots : 0, j = i - within * a.key_slots, window = first_window + within;
+    if (within >= a.per_block || window >= a.windows) return -1;
     Place p = place(a, window, a.size, a.h, a.w);
-    int real = p.h * p.w, padding = a.size > 0 ? a.size * a.size - real : 0;
-    if (j < real) {
-        s.token = (p.y + j / p.w) * a.w + p.x + j % p.w;
-        s.window = window;
-    } else if (j == real && padding > 0) {
-        s.token = PAD;
-        s.window = window;
-        s.bias = log2f(static_cast<float>(padding));
-    }
-    return s;
+    int real = p.h * p.w;
+    if (j < real) return (p.y + j / p.w) * a.w + p.x + j % p.w;
+    return j == real && real < a.size * a.size ? PAD : -1;
 }
-DEVICE Slot query_slot(const WindowArgs& a, int first_window, int i) {
-    Slot s = {-1, -1, 0.0f};
-    int window = first_window + i / a.query_slots, j = i % a.query_slots;
-    if (i >= a.per_block * a.query_slots || window >= a.windows) return s;
+// The token in slot i of the queries: -1 none.
+DEVICE int query_token(const WindowArgs& a, int first_window, int i) {
+    if (a.size == 0) return i < a.hq * a.wq ? i : -1;
+    int within = a.per_block > 1 ? i / a.query_slots : 0, j = i - within * a.query_slots, window = first_window + within;
+    if (within >= a.per_block || window >= a.windows) return -1;
     Place p = place(a, window, a.size / a.pool, a.hq, a.wq);
-    if (j < p.h * p.w) {
-        s.token = (p.y + j / p.w) * a.wq + p.x + j % p.w;
-        s.window = window;
-    }
-    return s;
+    return j < p.h * p.w ? (p.y + j / p.w) * a.wq + p.x + j % p.w : -1;
 }
 
-// Chunk `c` (8 numbers) of the head's part of a token to shared memory, zeros beyond its width.
-template <class T> DEVICE void fetch_chunk(char* to, const WindowArgs& a, View v, const float* pad, int token, int head, int c) {
-    int n = min(max(a.d - c * 8, 0), 8), from = head * a.d + c * 8;
-    if (token != PAD && a.fast) {
-        const char* row = static_cast<const char*>(v.p);
-        if (token < 0) n = 0;
-        if (n > 0) row = address(v, static_cast<size_t>(token) * v.stride + from);
-        copy_async16(to, row, n * 2);
+// The head's part of a token to a row of a tile, zeros beyond its width: every fourth chunk, four threads to a row.
+template <class T, int BYTES>
+DEVICE void fetch_token(Tile<BYTES> to, int row, View from, const float* pad, int token, int head, int d, int fast) {
+    constexpr int CHUNKS = BYTES / 16;
+    int part = thread_x() % 4;
+    const T* p = static_cast<const T*>(from.p) + static_cast<int64_t>(token) * from.stride + head * d;
+    if (fast && token != PAD) {
+        UNROLL for (int i = 0; i < CHUNKS; i += 4) {
+            int c = part + i, n = min(max(d - c * 8, 0), 8);
+            if (CHUNKS % 4 == 0 || c < CHUNKS) copy_async16(to.at(row, c), p + c * 8, token < 0 ? 0 : n * 2);
+        }
         return;
     }
-    uint32_t words[4];
-    UNROLL for (int j = 0; j < 4; j++) {
-        float x[2];
-        UNROLL for (int k = 0; k < 2; k++) {
-            int i = j * 2 + k;
-            x[k] = token == -1 || i >= n ? 0.0f
-                   : token == PAD        ? pad[from + i]
-                                         : get(v, static_cast<size_t>(token) * v.stride + from + i);
+    KEEP_LOOP for (int c = part; c < CHUNKS; c += 4) {
+        T* numbers = reinterpret_cast<T*>(to.at(row, c));
+        KEEP_LOOP for (int i = c * 8; i < c * 8 + 8; i++) {
+            bool there = i < d && token != -1;
+            numbers[i - c * 8] = !there ? from_float<T>(0.0f) : token == PAD ? from_float<T>(pad[head * d + i]) : p[i];
         }
-        words[j] = pack<T>(x[0], x[1]);
     }
-    store16(to, uint4{words[0], words[1], words[2], words[3]});
 }
 
-// 64 queries by 64 keys at a time, heads up to D wide; `shared`: queries, keys, values, then two tables of slots.
-template <class T, int D> DEVICE void windows16(const WindowArgs& a) {
-    constexpr int BYTES = D * 2, CHUNKS = BYTES / 16, TILE = 64 * BYTES;
+// Masks the scores of 64 keys from slot `first_key` on with the query in slot `query`: rows i * 2 and i * 2 + 1 of the
+// lane's. Scores are not yet scaled.
+DEVICE void mask_window(float (&s)[8][4], int i, const WindowArgs& a, int first_window, int query, int first_key) {
+    int within = a.per_block > 1 ? query / a.query_slots : 0, begin = within * a.key_slots;
+    // A slot without a query takes the first key, so that its numbers are numbers.
+    int end = begin + 1, pad = -1;
+    float bias = 0;
+    if (within < a.per_block && first_window + within < a.windows) {
+        Place p = place(a, first_window + within, a.size, a.h, a.w);
+        int padding = a.size > 0 ? a.size * a.size - p.h * p.w : 0;
+        end = begin + p.h * p.w;
+        if (padding > 0) pad = end++, bias = log2f(static_cast<float>(padding)) / a.scale;
+    } else {
+        begin = 0, end = 1;
+    }
+    int lane = thread_x() % 32;
+    UNROLL for (int j = 0; j < 8; j++)
+        UNROLL for (int r = i * 2; r < i * 2 + 2; r++) {
+            int key = first_key + j * 8 + lane % 4 * 2 + r % 2;
+            if (key == pad) s[j][r] += bias;
+            if (key < begin || key >= end) s[j][r] = NEVER;
+        }
+}
+
+// 64 M queries by 64 keys at a time, heads up to D wide; `shared`: queries, then keys and values of each stage.
+template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
+    constexpr int BYTES = D * 2, TILE = 64 * BYTES, QUERIES = 64 * M;
     typedef Tile<BYTES> Rows;
     char* shared = shared_memory();
-    Rows q = {shared}, k = {shared + TILE}, v = {shared + 2 * TILE};
-    int* tokens = reinterpret_cast<int*>(shared + 3 * TILE);  // two tiles of keys in turn
-    int* key_windows = tokens + 128;
-    float* biases = reinterpret_cast<float*>(key_windows + 128);
+    Rows q = {shared};
+    auto keys = [&](int step) { return Rows{shared + M * TILE + (step & (a.stages - 1)) * 2 * TILE}; };
+    auto values = [&](int step) { return Rows{keys(step).base + TILE}; };
     int head = block_y(), first_window = block_x() / a.tiles * a.per_block, tile = block_x() % a.tiles;
     int warp = thread_x() / 32, lane = thread_x() % 32;
-    int keys = a.per_block * a.key_slots, steps = (keys + 63) / 64;
+    // Keys of the block: those of its windows, or of its one window as far as it is on the map, and its padding.
+    int count = a.per_block * a.key_slots, whole = 0;
+    if (a.per_block == 1) {
+        Place p = place(a, first_window, a.size, a.h, a.w);
+        whole = p.h * p.w;
+        count = min(count, whole + 1);
+    }
+    int steps = (count + 63) / 64;
 
-    auto table = [&](int step) {
-        if (thread_x() < 64) {
-            int at = step % 2 * 64 + thread_x();
-            Slot s = key_slot(a, first_window, step * 64 + thread_x());
-            tokens[at] = s.token, key_windows[at] = s.window, biases[at] = s.bias;
-        }
-    };
-    auto fetch = [&](Rows to, View from, const float* pad, int step) {
-        for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-            int row = i / CHUNKS, c = i % CHUNKS;
-            fetch_chunk<T>(to.at(row, c), a, from, pad, tokens[step % 2 * 64 + row], head, c);
+    auto fetch = [&](int step) {
+        KEEP_LOOP for (int row = thread_x() / 4; row < 64; row += 32) {
+            int token = key_token(a, first_window, step * 64 + row);
+            fetch_token<T>(keys(step), row, a.k, a.pad_k, token, head, a.d, a.fast);
+            fetch_token<T>(values(step), row, a.v, a.pad_v, token, head, a.d, a.fast);
         }
         copy_commit();
     };
-    table(0);
-    for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-        int row = i / CHUNKS, c = i % CHUNKS;
-        fetch_chunk<T>(q.at(row, c), a, a.q, nullptr, query_slot(a, first_window, tile * 64 + row).token, head, c);
-    }
-    barrier();
-    fetch(k, a.k, a.pad_k, 0);
-
-    int row = warp * 16 + lane / 4;
-    Slot own[2] = {query_slot(a, first_window, tile * 64 + row), query_slot(a, first_window, tile * 64 + row + 8)};
-    Softmax<T, D> softmax;
-    for (int step = 0; step < steps; step++) {
+    KEEP_LOOP for (int row = thread_x() / 4; row < QUERIES; row += 32)
+        fetch_token<T>(q, row, a.q, nullptr, query_token(a, first_window, tile * QUERIES + row), head, a.d, a.fast);
+    fetch(0);
+    Softmax<T, M, D> softmax;
+    KEEP_LOOP for (int step = 0; step < steps; step++) {
         copy_wait<0>();
         barrier();
-        fetch(v, a.v, a.pad_v, step);
-        if (step + 1 < steps) table(step + 1);
-        float s[1][8][4];
-        scores<T>(s, q, warp * 16, k);
-        copy_wait<0>();
-        barrier();
-        if (step + 1 < steps) fetch(k, a.k, a.pad_k, step + 1);
-        UNROLL for (int j = 0; j < 8; j++)
-            UNROLL for (int r = 0; r < 4; r++) {
-                int key = step % 2 * 64 + j * 8 + lane % 4 * 2 + r % 2;
-                bool same = key_windows[key] >= 0 && key_windows[key] == own[r / 2].window;
-                s[0][j][r] = same ? s[0][j][r] * a.scale + biases[key] : NEVER;
-            }
-        softmax.add(s, v);
+        if (a.stages == 2 && step + 1 < steps) fetch(step + 1);
+        float s[M][8][4];
+        scores<T>(s, q, warp * 16 * M, keys(step));
+        if ((step + 1) * 64 > whole) {
+            UNROLL for (int m = 0; m < M; m++)
+                UNROLL for (int i = 0; i < 2; i++)
+                    mask_window(s[m], i, a, first_window, (warp * M + m) * 16 + lane / 4 + i * 8, step * 64);
+        }
+        softmax.add(s, a.scale, values(step));
+        if (a.stages == 1) {
+            barrier();
+            if (step + 1 < steps) fetch(step + 1);
+        }
     }
     copy_wait<0>();
     softmax.finish();
-    UNROLL for (int i = 0; i < 2; i++) {
-        if (own[i].token < 0) continue;
-        float inverse = 1.0f / softmax.total[i];
-        size_t out = static_cast<size_t>(own[i].token) * a.out.stride + head * a.d;
-        UNROLL for (int j = 0; j < D / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                int col = j * 8 + lane % 4 * 2 + r;
-                if (col < a.d) put(a.out, out + col, softmax.sums[j][i * 2 + r] * inverse);
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int i = 0; i < 2; i++) {
+            int token = query_token(a, first_window, tile * QUERIES + (warp * M + m) * 16 + lane / 4 + i * 8);
+            if (token < 0) continue;
+            float inverse = 1.0f / softmax.total[m][i];
+            T* out = static_cast<T*>(a.out.p) + static_cast<size_t>(token) * a.out.stride + head * a.d;
+            UNROLL for (int j = 0; j < D / 8; j++) {
+                int col = j * 8 + lane % 4 * 2;
+                float x = softmax.sums[m][j][i * 2] * inverse, y = softmax.sums[m][j][i * 2 + 1] * inverse;
+                if (a.fast) {
+                    if (col < a.d) put_pair(out + col, x, y);
+                } else {
+                    if (col < a.d) out[col] = from_float<T>(x);
+                    if (col + 1 < a.d) out[col + 1] = from_float<T>(y);
+                }
             }
-    }
+        }
 }
 
 // As above in f32: 32 queries, a quarter of a row's columns and keys to each of four threads.
@@ -175,12 +183,11 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
     typedef PlainSoftmax<D, D, KEYS> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
     float *k = q + 32 * ROW, *v = k + KEYS * ROW, *p = v + KEYS * ROW;
-    int* tokens = reinterpret_cast<int*>(p + 32 * (KEYS + 1));
-    int* key_windows = tokens + KEYS;
-    float* biases = reinterpret_cast<float*>(key_windows + KEYS);
-    int head = block_y(), first_window = block_x() / a.tiles * a.per_block, tile = block_x() % a.tiles;
-    int row = thread_x() / 4;
-    int steps = (a.per_block * a.key_slots + KEYS - 1) / KEYS;
+    int head = block_y(), window = block_x() / a.tiles, tile = block_x() % a.tiles, row = thread_x() / 4;
+    Place on_map = place(a, window, a.size, a.h, a.w);
+    int real = on_map.h * on_map.w, padding = a.size > 0 ? a.size * a.size - real : 0;
+    float bias = padding > 0 ? log2f(static_cast<float>(padding)) : 0.0f;
+    int count = real + (padding > 0);
 
     auto fetch = [&](float* to, View from, const float* pad, int token, int i) {
         int n = min(max(a.d - i, 0), 4);
@@ -191,44 +198,40 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
     };
     for (int i = thread_x(); i < 32 * (D / 4); i += 128) {
         int r = i / (D / 4);
-        fetch(q + r * ROW, a.q, nullptr, query_slot(a, first_window, tile * 32 + r).token, i % (D / 4) * 4);
+        fetch(q + r * ROW, a.q, nullptr, query_token(a, window, tile * 32 + r), i % (D / 4) * 4);
     }
-    Slot own = query_slot(a, first_window, tile * 32 + row);
     Softmax softmax;
-    for (int step = 0; step < steps; step++) {
-        barrier();
-        if (thread_x() < KEYS) {
-            Slot s = key_slot(a, first_window, step * KEYS + thread_x());
-            tokens[thread_x()] = s.token, key_windows[thread_x()] = s.window, biases[thread_x()] = s.bias;
-        }
+    for (int start = 0; start < count; start += KEYS) {
         barrier();
         for (int i = thread_x(); i < KEYS * (D / 4); i += 128) {
-            int r = i / (D / 4), c = i % (D / 4) * 4;
-            fetch(k + r * ROW, a.k, a.pad_k, tokens[r], c);
-            fetch(v + r * ROW, a.v, a.pad_v, tokens[r], c);
+            int r = i / (D / 4), c = i % (D / 4) * 4, token = key_token(a, window, start + r);
+            fetch(k + r * ROW, a.k, a.pad_k, token, c);
+            fetch(v + r * ROW, a.v, a.pad_v, token, c);
         }
         barrier();
         softmax.add(q + row * ROW, k, v, p + row * Softmax::WEIGHT_ROW, [&](int key, float s) {
-            bool same = key_windows[key] >= 0 && key_windows[key] == own.window;
-            return same ? s * a.scale + biases[key] : NEVER;
+            return start + key < count ? s * a.scale + (start + key == real ? bias : 0.0f) : NEVER;
         });
     }
     softmax.finish();
-    if (own.token < 0) return;
-    softmax.put(a.out, static_cast<size_t>(own.token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
+    int token = query_token(a, window, tile * 32 + row);
+    if (token < 0) return;
+    softmax.put(a.out, static_cast<size_t>(token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
 }
 
-#define WINDOWS(D)                                                                          \
-    KERNEL(window_attention_f32_##D, WindowArgs, 128) { windows32<D>(a); }                  \
-    KERNEL(window_attention_bf16_##D, WindowArgs, 128) { windows16<bf16, D>(a); }           \
-    KERNEL(window_attention_f16_##D, WindowArgs, 128) { windows16<f16, D>(a); }
-WINDOWS(16)
-WINDOWS(32)
-WINDOWS(64)
-WINDOWS(80)
-WINDOWS(96)
-WINDOWS(128)
-WINDOWS(256)
+#define WINDOWS(name, D, M)                                                                    \
+    KERNEL(window_attention_bf16_##name, WindowArgs, 128) { windows16<bf16, D, M>(a); }        \
+    KERNEL(window_attention_f16_##name, WindowArgs, 128) { windows16<f16, D, M>(a); }
+WINDOWS(32, 32, 1)
+WINDOWS(64, 64, 1)
+WINDOWS(80, 80, 1)
+WINDOWS(96, 96, 1)
+WINDOWS(256, 256, 1)
+WINDOWS(64_tall, 64, 2)
+WINDOWS(80_tall, 80, 2)
+KERNEL(window_attention_f32_32, WindowArgs, 128) { windows32<32>(a); }
+KERNEL(window_attention_f32_96, WindowArgs, 128) { windows32<96>(a); }
+KERNEL(window_attention_f32_256, WindowArgs, 128) { windows32<256>(a); }
 
 struct TokenArgs {
     View out, q, k, v;  // (p, t, heads * d)

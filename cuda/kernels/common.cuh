@@ -3,6 +3,8 @@
 
 #include <ptx.cuh>
 
+#include "tiles.cuh"
+
 enum { F32 = 0, F16 = 1, BF16 = 2 };
 enum { NO_ACTIVATION = 0, RELU = 1, GELU = 2, SIGMOID = 3 };
 
@@ -36,45 +38,52 @@ DEVICE void put(View v, size_t i, float x) {
         static_cast<f16*>(v.p)[i] = from_float<f16>(x);
 }
 
+DEVICE float as_float(uint32_t bits) {
+    union {
+        uint32_t bits;
+        float value;
+    } f;
+    f.bits = bits;
+    return f.value;
+}
+
 DEVICE float low(uint32_t bits, int dtype) {
     union {
         uint16_t bits;
         f16 value;
     } h;
     h.bits = static_cast<uint16_t>(bits);
-    union {
-        uint32_t bits;
-        float value;
-    } f;
-    f.bits = bits << 16;
-    return dtype == BF16 ? f.value : to_float(h.value);
+    return dtype == BF16 ? as_float(bits << 16) : to_float(h.value);
+}
+
+template <class T> constexpr int DTYPE = F32;
+template <> constexpr int DTYPE<f16> = F16;
+template <> constexpr int DTYPE<bf16> = BF16;
+
+// Two 16-bit numbers next to each other, at a multiple of 4 bytes.
+template <class T> DEVICE void get_pair(const T* p, float& x, float& y) {
+    uint32_t bits = *reinterpret_cast<const uint32_t*>(p);
+    x = low(bits & 0xffff, DTYPE<T>), y = low(bits >> 16, DTYPE<T>);
+}
+template <class T> DEVICE void put_pair(T* p, float x, float y) { *reinterpret_cast<uint32_t*>(p) = pack<T>(x, y); }
+
+// Two 16-bit numbers of a register plus two floats, given by their bits.
+template <class T> DEVICE uint32_t add_pair(uint32_t pair, uint32_t x, uint32_t y) {
+    return pack<T>(low(pair & 0xffff, DTYPE<T>) + as_float(x), low(pair >> 16, DTYPE<T>) + as_float(y));
+}
+
+DEVICE Four four(uint4 u) { return {{as_float(u.x), as_float(u.y), as_float(u.z), as_float(u.w)}}; }
+DEVICE Four four(uint2 u, int dtype) {
+    return {{low(u.x & 0xffff, dtype), low(u.x >> 16, dtype), low(u.y & 0xffff, dtype), low(u.y >> 16, dtype)}};
 }
 
 // Elements i..i+4, of which the first n (1 to 4) exist; the others are 0.
 DEVICE Four get4(View v, size_t i, int n) {
-    Four r = {{0, 0, 0, 0}};
     const char* p = address(v, i);
-    if (n == 4 && aligned(p, 4 * bytes_of(v.dtype))) {
-        if (v.dtype == F32) {
-            uint4 u = load16(p);
-            uint32_t words[4] = {u.x, u.y, u.z, u.w};
-            UNROLL for (int j = 0; j < 4; j++) {
-                union {
-                    uint32_t bits;
-                    float value;
-                } f;
-                f.bits = words[j];
-                r.v[j] = f.value;
-            }
-        } else {
-            uint2 u = load8(p);
-            r.v[0] = low(u.x & 0xffff, v.dtype), r.v[1] = low(u.x >> 16, v.dtype);
-            r.v[2] = low(u.y & 0xffff, v.dtype), r.v[3] = low(u.y >> 16, v.dtype);
-        }
-    } else {
-        UNROLL for (int j = 0; j < 4; j++)
-            if (j < n) r.v[j] = get(v, i + j);
-    }
+    if (n == 4 && aligned(p, 4 * bytes_of(v.dtype))) return v.dtype == F32 ? four(load16(p)) : four(load8(p), v.dtype);
+    Four r = {{0, 0, 0, 0}};
+    UNROLL for (int j = 0; j < 4; j++)
+        if (j < n) r.v[j] = get(v, i + j);
     return r;
 }
 DEVICE void put4(View v, size_t i, Four x, int n) {
@@ -100,6 +109,16 @@ DEVICE void put4(View v, size_t i, Four x, int n) {
         UNROLL for (int j = 0; j < 4; j++)
             if (j < n) put(v, i + j, x.v[j]);
     }
+}
+
+// Two floats at a multiple of 8 bytes.
+DEVICE void store_pair(float* p, float x, float y) {
+    union {
+        float value;
+        uint32_t bits;
+    } a, b;
+    a.value = x, b.value = y;
+    store8(p, uint2{a.bits, b.bits});
 }
 
 DEVICE float warp_sum(float x) {

@@ -9,62 +9,78 @@
 
 constexpr int HEADS = 8;
 
+// 64 rows of x + pos to a tile, of x to another where `plain` is one; zeros beyond the first `rows` and the width, a
+// multiple of 8. Sixteen rows' numbers are on their way at a time.
+template <class T, int BYTES>
+DEVICE void fetch_sums(Tile<BYTES> to, Tile<BYTES> plain, View x, size_t at, View pos, size_t pos_at, int rows, int width) {
+    constexpr int CHUNKS = BYTES / 16, PASS = 128 / CHUNKS, TOGETHER = 4;
+    int row0 = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
+    const T* from = static_cast<const T*>(x.p) + at + c * 8;
+    const float* add = static_cast<const float*>(pos.p) + pos_at + c * 8;
+    KEEP_LOOP for (int start = row0; start < 64; start += PASS * TOGETHER) {
+        uint4 numbers[TOGETHER] = {}, sums[TOGETHER][2] = {};
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            int row = start + i * PASS;
+            if (row < rows && c * 8 < width) {
+                numbers[i] = load16(from + static_cast<size_t>(row) * x.stride);
+                sums[i][0] = load16(add + static_cast<size_t>(row) * pos.stride);
+                sums[i][1] = load16(add + static_cast<size_t>(row) * pos.stride + 4);
+            }
+        }
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            int row = start + i * PASS;
+            uint4 n = numbers[i], y = sums[i][0], z = sums[i][1];
+            if (plain.base) store16(plain.at(row, c), n);
+            store16(to.at(row, c), uint4{add_pair<T>(n.x, y.x, y.y), add_pair<T>(n.y, y.z, y.w),
+                                         add_pair<T>(n.z, z.x, z.y), add_pair<T>(n.w, z.z, z.w)});
+        }
+    }
+}
+
 struct AttendArgs {
     View q;           // (p, n, c)
     View keys;        // (entries, hw, c)
     const int* source;  // (p)
-    View pos;         // (hw, c)
-    float* sums;      // (p, splits, n, c): of each split, not yet divided
-    float* stats;     // (p, splits, n, 2): maximum and total
+    View pos;         // (hw, c), f32
+    float* sums;      // (p, splits, n, D), in f32 (..., c): see store_split
+    float* stats;     // (p, splits, n, 2)
     int n, hw, c, splits, split;
     float scale;      // log2(e) / sqrt(width of a head)
 };
 
 // 64 queries by the keys of one split, 64 at a time. Grid: (tiles of queries, splits, p).
 template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
-    constexpr int BYTES = D * 2, CHUNKS = BYTES / 16, TILE = 64 * BYTES;
+    constexpr int BYTES = D * 2, TILE = 64 * BYTES;
     typedef Tile<BYTES> Rows;
     char* shared = shared_memory();
     Rows q = {shared}, k = {shared + TILE}, v = {shared + 2 * TILE};
     int first = block_x() * 64, prompt = block_z(), warp = thread_x() / 32, lane = thread_x() % 32;
     int begin = block_y() * a.split, end = min(begin + a.split, a.hw);
     size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
-    for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-        int row = i / CHUNKS, c = i % CHUNKS * 8;
-        int n = first + row < a.n ? min(a.c - c, 8) : 0;
-        chunk_of<T>(q.at(row, c / 8), a.q, (static_cast<size_t>(prompt) * a.n + first + row) * a.q.stride + c, n);
-    }
-    Softmax<T, D> softmax;
-    for (int start = begin; start < end; start += 64) {
+    const T* queries = static_cast<const T*>(a.q.p) + (static_cast<size_t>(prompt) * a.n + first) * a.q.stride;
+    fetch_rows<64, 128>(q, queries, a.q.stride, a.n - first, a.c, true);
+    copy_commit();
+    Softmax<T, 1, D> softmax;
+    KEEP_LOOP for (int start = begin; start < end; start += 64) {
         barrier();
-        for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-            int row = i / CHUNKS, c = i % CHUNKS * 8;
-            int n = start + row < end ? min(a.c - c, 8) : 0;
-            size_t at = (entry + start + row) * a.keys.stride + c;
-            chunk_of_sum<T>(k.at(row, c / 8), a.keys, at, a.pos, static_cast<size_t>(start + row) * a.pos.stride + c, n);
-            chunk_of<T>(v.at(row, c / 8), a.keys, at, n);
-        }
+        size_t at = (entry + start) * a.keys.stride, pos_at = static_cast<size_t>(start) * a.pos.stride;
+        fetch_sums<T>(k, v, a.keys, at, a.pos, pos_at, end - start, a.c);
+        copy_wait<0>();
         barrier();
         float s[1][8][4];
         scores<T>(s, q, warp * 16, k);
-        UNROLL for (int j = 0; j < 8; j++)
-            UNROLL for (int r = 0; r < 4; r++) {
-                bool there = start + j * 8 + lane % 4 * 2 + r % 2 < end;
-                s[0][j][r] = there ? s[0][j][r] * a.scale : NEVER;
-            }
-        softmax.add(s, v);
+        if (end - start < 64) {
+            UNROLL for (int j = 0; j < 8; j++)
+                UNROLL for (int r = 0; r < 4; r++)
+                    if (start + j * 8 + lane % 4 * 2 + r % 2 >= end) s[0][j][r] = NEVER;
+        }
+        softmax.add(s, a.scale, v);
     }
     softmax.finish();
     UNROLL for (int i = 0; i < 2; i++) {
         int query = first + warp * 16 + lane / 4 + i * 8;
-        if (query >= a.n) continue;
-        size_t out = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
-        if (lane % 4 == 0) a.stats[out * 2] = softmax.most[i], a.stats[out * 2 + 1] = softmax.total[i];
-        UNROLL for (int j = 0; j < D / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                int col = j * 8 + lane % 4 * 2 + r;
-                if (col < a.c) a.sums[out * a.c + col] = softmax.sums[j][i * 2 + r];
-            }
+        size_t place = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
+        if (query < a.n) store_split(softmax, 0, i, a.scale, a.sums, a.stats, place);
     }
 }
 
@@ -110,36 +126,13 @@ template <int D> DEVICE void attend32(const AttendArgs& a) {
     softmax.put(View{a.sums, 0, F32}, out * a.c, a.c, 1.0f);
 }
 
-struct MergeArgs {
-    View out;  // (p, n, c)
-    const float* sums;
-    const float* stats;
-    int n, c, splits;
-};
-
-// Joins what the splits of a query found. A warp per query. Grid: (n by 8, p).
-KERNEL(attend_image_merge, MergeArgs, 256) {
-    int query = block_x() * 8 + thread_x() / 32, prompt = block_y(), lane = thread_x() % 32;
-    if (query >= a.n) return;
-    auto at = [&](int split) { return (static_cast<size_t>(prompt) * a.splits + split) * a.n + query; };
-    float most = NEVER, total = 0;
-    for (int i = 0; i < a.splits; i++) most = fmaxf(most, a.stats[at(i) * 2]);
-    for (int i = 0; i < a.splits; i++) total += exp2_fast(a.stats[at(i) * 2] - most) * a.stats[at(i) * 2 + 1];
-    size_t out = (static_cast<size_t>(prompt) * a.n + query) * a.out.stride;
-    for (int c = lane; c < a.c; c += 32) {
-        float sum = 0;
-        for (int i = 0; i < a.splits; i++) sum += exp2_fast(a.stats[at(i) * 2] - most) * a.sums[at(i) * a.c + c];
-        put(a.out, out + c, sum / total);
-    }
-}
-
 struct UpdateArgs {
     View out;           // (p, hw, c)
     View keys;          // (entries, hw, c)
     const int* source;  // (p)
     View pos;           // (hw, c)
     View k, v;          // (p, t, HEADS, c)
-    View score_bias;    // (p, t, HEADS)
+    const float* score_bias;  // (p, t, HEADS)
     const int* lens;    // (p)
     const float *bias, *gamma, *beta;  // (c)
     int t, hw, c;
@@ -149,41 +142,41 @@ struct UpdateArgs {
 // 64 pixels, eight tokens (64 keys) at a time. With more than eight tokens the scores are computed twice: first for
 // maximum and total of every head, then for the weights, since the sums of all heads are one. Grid: (pixels by 64, p).
 template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
-    constexpr int BYTES = D * 2, CHUNKS = BYTES / 16, TILE = 64 * BYTES;
+    constexpr int BYTES = D * 2, TILE = 64 * BYTES;
     typedef Tile<BYTES> Rows;
     char* shared = shared_memory();
     Rows x = {shared}, k = {shared + TILE}, v = {shared + 2 * TILE};
     int first = block_x() * 64, prompt = block_y(), warp = thread_x() / 32, lane = thread_x() % 32;
     int keys = a.lens[prompt] * HEADS, steps = (keys + 63) / 64;
     size_t entry = static_cast<size_t>(a.source[prompt]) * a.hw;
-    for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-        int row = i / CHUNKS, c = i % CHUNKS * 8, n = first + row < a.hw ? min(a.c - c, 8) : 0;
-        size_t pixel = first + row;
-        chunk_of_sum<T>(x.at(row, c / 8), a.keys, (entry + pixel) * a.keys.stride + c, a.pos, pixel * a.pos.stride + c, n);
-    }
     auto fetch = [&](Rows to, View from, int step) {
-        for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-            int row = i / CHUNKS, c = i % CHUNKS * 8, key = step * 64 + row;
-            int n = key < keys ? min(a.c - c, 8) : 0;
-            chunk_of<T>(to.at(row, c / 8), from, (static_cast<size_t>(prompt) * a.t * HEADS + key) * from.stride + c, n);
-        }
+        const T* rows = static_cast<const T*>(from.p) + (static_cast<size_t>(prompt) * a.t * HEADS + step * 64) * from.stride;
+        fetch_rows<64, 128>(to, rows, from.stride, keys - step * 64, a.c, true);
+        copy_commit();
     };
+    fetch(k, a.k, 0);
+    fetch_sums<T>(x, Rows{nullptr}, a.keys, (entry + first) * a.keys.stride, a.pos,
+                  static_cast<size_t>(first) * a.pos.stride, a.hw - first, a.c);
     // Of a lane: rows lane/4 and lane/4 + 8; keys 8 j + lane%4*2 and the next, so every j is a token and r%2 a head.
     auto read = [&](float(&s)[1][8][4], int step) {
-        scores<T>(s, x, warp * 16, k);
+        scores<T, (D > 128)>(s, x, warp * 16, k);
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) {
                 int key = step * 64 + j * 8 + lane % 4 * 2 + r % 2;
-                float bias = key < keys ? get(a.score_bias, static_cast<size_t>(prompt) * a.t * HEADS + key) : 0.0f;
+                float bias = key < keys ? a.score_bias[static_cast<size_t>(prompt) * a.t * HEADS + key] : 0.0f;
                 s[0][j][r] = key < keys ? (s[0][j][r] + bias) * a.scale : NEVER;
             }
     };
     float most[4] = {NEVER, NEVER, NEVER, NEVER}, total[4] = {0, 0, 0, 0};
     float s[1][8][4];
-    for (int step = 0; step < steps; step++) {
+    KEEP_LOOP for (int step = 0; step < steps; step++) {
+        if (step > 0) {
+            barrier();
+            fetch(k, a.k, step);
+        }
+        copy_wait<0>();
         barrier();
-        fetch(k, a.k, step);
-        barrier();
+        if (steps == 1) fetch(v, a.v, 0);
         read(s, step);
         UNROLL for (int r = 0; r < 4; r++) {
             float next = most[r];
@@ -194,17 +187,14 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         }
     }
     UNROLL for (int r = 0; r < 4; r++) most[r] += log2f(total[r]);  // so that a weight is one exponential
-    float sums[D / 8][4];
-    UNROLL for (int j = 0; j < D / 8; j++)
-        UNROLL for (int r = 0; r < 4; r++) {
-            int pixel = first + warp * 16 + lane / 4 + r / 2 * 8, col = j * 8 + lane % 4 * 2 + r % 2;
-            bool there = pixel < a.hw && col < a.c;
-            sums[j][r] = there ? get(a.keys, (entry + pixel) * a.keys.stride + col) + a.bias[col] : 0.0f;
+    float sums[1][D / 8][4] = {};
+    KEEP_LOOP for (int step = 0; step < steps; step++) {
+        if (steps > 1) {
+            barrier();
+            fetch(k, a.k, step);
+            fetch(v, a.v, step);
         }
-    for (int step = 0; step < steps; step++) {
-        barrier();
-        if (steps > 1) fetch(k, a.k, step);
-        fetch(v, a.v, step);
+        copy_wait<0>();
         barrier();
         if (steps > 1) read(s, step);
         UNROLL for (int j = 0; j < 8; j++)
@@ -212,31 +202,39 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         weigh<T>(sums, s, v);
     }
     UNROLL for (int i = 0; i < 2; i++) {
-        size_t pixel = first + warp * 16 + lane / 4 + i * 8;
+        int pixel = first + warp * 16 + lane / 4 + i * 8;
+        const T* own = static_cast<const T*>(a.keys.p) + (entry + pixel) * a.keys.stride;
         float sum = 0;
-        UNROLL for (int j = 0; j < D / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                sum += j * 8 + lane % 4 * 2 + r < a.c ? sums[j][i * 2 + r] : 0.0f;
-            }
+        UNROLL for (int j = 0; j < D / 8; j++) {
+            int col = j * 8 + lane % 4 * 2;
+            if (pixel >= a.hw || col >= a.c) continue;
+            float x, y;
+            get_pair(own + col, x, y);
+            sums[0][j][i * 2] += x + a.bias[col], sums[0][j][i * 2 + 1] += y + a.bias[col + 1];
+            sum += sums[0][j][i * 2] + sums[0][j][i * 2 + 1];
+        }
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
         float mean = sum / a.c;
         sum = 0;
         UNROLL for (int j = 0; j < D / 8; j++)
             UNROLL for (int r = 0; r < 2; r++) {
-                float y = sums[j][i * 2 + r] - mean;
+                float y = sums[0][j][i * 2 + r] - mean;
                 sum += j * 8 + lane % 4 * 2 + r < a.c ? y * y : 0.0f;
             }
         sum += shuffle_xor(sum, 1);
         sum += shuffle_xor(sum, 2);
         float norm = rsqrtf(sum / a.c + a.eps);
-        if (pixel >= static_cast<size_t>(a.hw)) continue;
-        size_t out = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
-        UNROLL for (int j = 0; j < D / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                int col = j * 8 + lane % 4 * 2 + r;
-                if (col < a.c) put(a.out, out + col, (sums[j][i * 2 + r] - mean) * norm * a.gamma[col] + a.beta[col]);
-            }
+        if (pixel >= a.hw) continue;
+        T* out = static_cast<T*>(a.out.p) + (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
+        UNROLL for (int j = 0; j < D / 8; j++) {
+            int col = j * 8 + lane % 4 * 2;
+            if (col >= a.c) continue;
+            auto result = [&](int r) {
+                return (sums[0][j][i * 2 + r] - mean) * norm * a.gamma[col + r] + a.beta[col + r];
+            };
+            put_pair(out + col, result(0), result(1));
+        }
     }
 }
 
@@ -269,7 +267,7 @@ DEVICE void update32(const UpdateArgs& a) {
             Four u = get4(row, c, 4), v = get4(a.k, (first + key) * a.k.stride + c, 4);
             UNROLL for (int j = 0; j < 4; j++) s = fmaf(u.v[j], v.v[j], s);
         }
-        return (s + get(a.score_bias, first + key)) * a.scale;
+        return (s + a.score_bias[first + key]) * a.scale;
     };
     // Lanes 8 apart have the same head.
     float most = NEVER, total = 0, s = NEVER;

@@ -1,7 +1,7 @@
 // Products: out = activation(A W^T + bias) + addend, group by group.
 //
 // A is (m, k) and W is (n, k), both 16 bytes aligned row by row; the preparing kernels at the end bring other operands
-// into that form. Tiles of A and W pass through shared memory in four stages of cp.async; sums are f32 in registers.
+// into that form. Tiles of A and W pass through shared memory in stages of cp.async; sums are f32 in registers.
 // The finished tile goes through shared memory once more, so that the epilogue reads and writes whole sectors.
 // Grid: (tiles of m, tiles of n, groups). Not yet measured on a GPU.
 
@@ -60,51 +60,71 @@ DEVICE void fetch(At at, const void* matrix, size_t stride, int row0, int rows, 
     }
 }
 
-constexpr int STAGES = 4;
+// A panel of 64 columns of ROWS rows, step after step: a thread copies the same chunk of rows PASS apart.
+template <class T, int ROWS, int THREADS> struct Panel {
+    static constexpr int CHUNKS = 8, PASS = THREADS / CHUNKS;
+    const T* from;  // this thread's chunk of its first row
+    int stride, rows, left;  // rows and columns that remain, from this thread's own on
 
-// BM x BN by WM x WN warps, 32 of k at a time, 16-bit operands.
+    DEVICE Panel(const void* matrix, int stride, int row0, int rows, int k) : stride(stride) {
+        int row = row0 + thread_x() / CHUNKS, c = thread_x() % CHUNKS * 8;
+        from = static_cast<const T*>(matrix) + static_cast<size_t>(row) * stride + c;
+        this->rows = rows - row, left = k - c;
+    }
+    // The next panel; zeros beyond the matrix.
+    DEVICE void fetch(Tile<CHUNKS * 16> to) {
+        int bytes = min(max(left, 0), 8) * 2, row = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
+        UNROLL for (int i = 0; i < ROWS; i += PASS)
+            copy_async16(to.at(row + i, c), from + static_cast<int64_t>(i) * stride, i < rows ? bytes : 0);
+        from += 64, left -= 64;
+    }
+};
+
+// BM x BN by WM x WN warps, 64 of k at a time in three stages, 16-bit operands.
 template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const LinearArgs& a) {
-    constexpr int THREADS = WM * WN * 32, M = BM / WM / 16, N = BN / WN / 8, CHUNKS = 4;
-    typedef Tile<CHUNKS * 16> Operand;
-    constexpr int STAGE = (BM + BN) * CHUNKS * 16;
+    constexpr int THREADS = WM * WN * 32, M = BM / WM / 16, N = BN / WN / 8, STAGES = 3, ROW = 128;
+    typedef Tile<ROW> Operand;
+    constexpr int STAGE = (BM + BN) * ROW;
     char* shared = shared_memory();
     int row0 = block_x() * BM, col0 = block_y() * BN, warp = thread_x() / 32, lane = thread_x() % 32;
     const T* left = static_cast<const T*>(a.a) + static_cast<size_t>(block_z()) * a.a_group;
     const T* right = static_cast<const T*>(a.w) + static_cast<size_t>(block_z()) * a.n * a.ldw;
-    int steps = (a.k + 31) / 32;
-    auto fetch_step = [&](int step) {
-        if (step < steps) {
-            Operand x = {shared + step % STAGES * STAGE}, y = {x.base + BM * CHUNKS * 16};
-            fetch<BM, CHUNKS, 2, THREADS>([&](int r, int c) { return x.at(r, c); }, left, a.lda, row0, a.m, step, a.k);
-            fetch<BN, CHUNKS, 2, THREADS>([&](int r, int c) { return y.at(r, c); }, right, a.ldw, col0, a.n, step, a.k);
+    Panel<T, BM, THREADS> x(left, a.lda, row0, a.m, a.k);
+    Panel<T, BN, THREADS> y(right, a.ldw, col0, a.n, a.k);
+    int steps = (a.k + 63) / 64, fetched = 0;
+    auto fetch_step = [&] {
+        if (fetched < steps) {
+            Operand to = {shared + fetched % STAGES * STAGE};
+            x.fetch(to);
+            y.fetch(Operand{to.base + BM * ROW});
         }
+        fetched++;
         copy_commit();
     };
-    UNROLL for (int step = 0; step < STAGES - 1; step++) fetch_step(step);
+    UNROLL for (int step = 0; step < STAGES - 1; step++) fetch_step();
     float sums[M][N][4] = {};
     int wm = warp / WN * (BM / WM), wn = warp % WN * (BN / WN);
-    for (int step = 0; step < steps; step++) {
+    KEEP_LOOP for (int step = 0; step < steps; step++) {
         copy_wait<STAGES - 2>();
         barrier();
-        fetch_step(step + STAGES - 1);
-        Operand x = {shared + step % STAGES * STAGE}, y = {x.base + BM * CHUNKS * 16};
-        UNROLL for (int part = 0; part < 2; part++) {
-            uint32_t left[M][4], right[N][2];
-            UNROLL for (int i = 0; i < M; i++) load_a(left[i], x, wm + i * 16, part * 2);
-            UNROLL for (int j = 0; j < N; j += 2)
-                load_b(*reinterpret_cast<uint32_t(*)[2][2]>(right[j]), y, wn + j * 8, part * 2);
+        fetch_step();
+        Operand x = {shared + step % STAGES * STAGE}, y = {x.base + BM * ROW};
+        UNROLL for (int c = 0; c < 8; c += 2) {
+            Fragment left[M][4], right[N][2];
+            UNROLL for (int i = 0; i < M; i++) load_a(left[i], x, wm + i * 16, c);
+            load_b(right, y, wn, c);
             mma<T>(sums, left, right);
         }
     }
     copy_wait<0>();
     barrier();
-    constexpr int STRIDE = BN + 4;
+    constexpr int STRIDE = BN + 8;
     float* tile = reinterpret_cast<float*>(shared);
     UNROLL for (int i = 0; i < M; i++)
         UNROLL for (int j = 0; j < N; j++)
-            UNROLL for (int r = 0; r < 4; r++) {
-                int row = wm + i * 16 + lane / 4 + r / 2 * 8, col = wn + j * 8 + lane % 4 * 2 + r % 2;
-                tile[row * STRIDE + col] = sums[i][j][r];
+            UNROLL for (int r = 0; r < 4; r += 2) {
+                int row = wm + i * 16 + lane / 4 + r / 2 * 8, col = wn + j * 8 + lane % 4 * 2;
+                store_pair(tile + row * STRIDE + col, sums[i][j][r], sums[i][j][r + 1]);
             }
     barrier();
     finish<BM, BN, THREADS>(a, tile, STRIDE, row0, col0);
@@ -112,7 +132,7 @@ template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const Li
 
 // 64 x 64 by 256 threads, each 4 x 4, 16 of k at a time, f32.
 DEVICE void linear32(const LinearArgs& a) {
-    constexpr int SIDE = 64, THREADS = 256, ROW = 20, STAGE = 2 * SIDE * ROW;
+    constexpr int SIDE = 64, THREADS = 256, ROW = 20, STAGE = 2 * SIDE * ROW, STAGES = 4;
     float* shared = reinterpret_cast<float*>(shared_memory());
     int row0 = block_x() * SIDE, col0 = block_y() * SIDE, ty = thread_x() / 16, tx = thread_x() % 16;
     const float* left = static_cast<const float*>(a.a) + static_cast<size_t>(block_z()) * a.a_group;
@@ -151,9 +171,50 @@ DEVICE void linear32(const LinearArgs& a) {
     finish<SIDE, SIDE, THREADS>(a, shared, STRIDE, row0, col0);
 }
 
+// Few rows, such as the tokens of prompts, in f32: W, which is most of what is read, is read once for eight rows of A. A
+// warp makes two columns of the result; its lanes share out k, a multiple of 4. Grid: (n by 16, m by 8, groups).
+KERNEL(linear_few_rows_f32, LinearArgs, 256) {
+    constexpr int ROWS = 8, COLS = 2;
+    int row0 = block_y() * ROWS, col0 = block_x() * 16 + thread_x() / 32 * COLS, lane = thread_x() % 32;
+    if (col0 >= a.n) return;
+    int group = block_z();
+    const float* x = static_cast<const float*>(a.a) + static_cast<size_t>(group) * a.a_group;
+    const float* w = static_cast<const float*>(a.w) + static_cast<size_t>(group) * a.n * a.ldw;
+    float sums[ROWS][COLS] = {};
+    KEEP_LOOP for (int k = lane * 4; k < a.k; k += 128) {
+        uint4 columns[COLS], rows[ROWS];
+        UNROLL for (int j = 0; j < COLS; j++)
+            columns[j] = load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k);
+        UNROLL for (int i = 0; i < ROWS; i++)
+            rows[i] = load16(x + static_cast<size_t>(min(row0 + i, a.m - 1)) * a.lda + k);
+        UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int j = 0; j < COLS; j++) {
+                Four l = four(rows[i]), r = four(columns[j]);
+                UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(l.v[c], r.v[c], sums[i][j]);
+            }
+    }
+    // Sixteen sums over the warp, one to every two lanes: at each step a lane gives away half of what it has.
+    float part[ROWS * COLS];
+    UNROLL for (int i = 0; i < ROWS * COLS; i++) part[i] = sums[i / COLS][i % COLS];
+    UNROLL for (int half = ROWS * COLS / 2; half > 0; half /= 2) {
+        bool upper = lane & half * 2;
+        UNROLL for (int i = 0; i < half; i++) {
+            float keep = upper ? part[i + half] : part[i], give = upper ? part[i] : part[i + half];
+            part[i] = keep + shuffle_xor(give, half * 2);
+        }
+    }
+    float sum = part[0] + shuffle_xor(part[0], 1);
+    int row = row0 + lane / 2 / COLS, col = col0 + lane / 2 % COLS;
+    if (lane % 2 != 0 || row >= a.m || col >= a.n) return;
+    int at = group * a.n + col;
+    float y = activate(a.activation, sum + (a.bias ? a.bias[at] : 0.0f));
+    if (a.addend_kind == TENSOR) y += get(a.addend, static_cast<size_t>(row) * a.addend.stride + at);
+    put(a.out, static_cast<size_t>(row) * a.out.stride + at, y);
+}
+
 KERNEL(linear_f32, LinearArgs, 256) { linear32(a); }
-KERNEL(linear_bf16, LinearArgs, 256) { linear16<bf16, 128, 128, 2, 4>(a); }
-KERNEL(linear_f16, LinearArgs, 256) { linear16<f16, 128, 128, 2, 4>(a); }
+KERNEL_SHARING(linear_bf16, LinearArgs, 256, 2) { linear16<bf16, 128, 128, 2, 4>(a); }
+KERNEL_SHARING(linear_f16, LinearArgs, 256, 2) { linear16<f16, 128, 128, 2, 4>(a); }
 KERNEL(linear_small_bf16, LinearArgs, 128) { linear16<bf16, 64, 64, 2, 2>(a); }
 KERNEL(linear_small_f16, LinearArgs, 128) { linear16<f16, 64, 64, 2, 2>(a); }
 

@@ -2,75 +2,95 @@
 //
 //   out = softmax(q k^T / sqrt(d)) v  over the first `len` keys
 //
-// Flash attention (Dao, arXiv:2307.08691), 64 queries of one object to a block, 16 a warp, keys 64 at a time: values are
-// fetched while scores are computed, the next keys while values are weighed. Not yet measured on a GPU.
+// Flash attention (Dao, arXiv:2307.08691) with the keys split in SPLITS, whose results `merge_splits` joins, so that one
+// object fills a GPU. A block takes 16 M queries a warp of one object and one split, 64 keys at a time. With two stages
+// the next keys and values are fetched while these are used; with one, values are fetched while scores are computed, and
+// keys while values are weighed, for cards whose blocks may have 99 KB. Not yet measured on a GPU.
+//
+//   kernel          queries  warps  M  stages  KB shared
+//   64_64               128      4  2       2         48
+//   256_64              128      4  2       2        144
+//   256_64_small         64      4  1       1         72
+//   256_256             128      8  1       2        192
+//   256_256_small        64      4  1       1         96
 
 #include "flash.cuh"
 
+constexpr int SPLITS = 4;
+
 struct MemoryArgs {
-    View out;         // (p, n, dv)
+    View out;         // (p, n, dv), of f32 kernels
     View q;           // (p, n, d)
     View k;           // (p, m, d)
     View v;           // (p, m, dv)
     const int* lens;  // (p)
+    float* sums;      // (p, SPLITS, n, DV), of 16-bit kernels: see store_split
+    float* stats;     // (p, SPLITS, n, 2)
     int n, m, d, dv;
     float scale;  // log2(e) / sqrt(d)
     int fast;     // rows are 16 bytes aligned, widths multiples of 8
 };
 
-// Rows first..first+64 of (p, count, width) to shared memory, zeros beyond `end` and beyond the width.
-template <class T, int BYTES>
-DEVICE void fetch_rows(Tile<BYTES> to, View from, int object, int count, int first, int end, int width, int fast) {
-    constexpr int CHUNKS = BYTES / 16;
-    KEEP_LOOP for (int i = thread_x(); i < 64 * CHUNKS; i += 128) {
-        int row = i / CHUNKS, c = i % CHUNKS * 8, n = first + row < end ? min(max(width - c, 0), 8) : 0;
-        size_t at = (static_cast<size_t>(object) * count + first + row) * from.stride + c;
-        if (fast)
-            copy_async16(to.at(row, c / 8), n > 0 ? address(from, at) : static_cast<const char*>(from.p), n * 2);
-        else
-            chunk_of<T>(to.at(row, c / 8), from, at, n);
-    }
-    copy_commit();
-}
-
-template <class T, int D, int DV> DEVICE void memory16(const MemoryArgs& a) {
+template <class T, int D, int DV, int M, int WARPS, int STAGES> DEVICE void memory16(const MemoryArgs& a) {
+    constexpr int QUERIES = 16 * M * WARPS, THREADS = 32 * WARPS, KEYS = 64 * D * 2, VALUES = 64 * DV * 2;
     char* shared = shared_memory();
-    Tile<D * 2> q = {shared}, k = {shared + 64 * D * 2};
-    Tile<DV * 2> v = {shared + 2 * 64 * D * 2};
-    int first = block_x() * 64, object = block_y(), warp = thread_x() / 32, lane = thread_x() % 32;
-    int len = a.lens[object], steps = (len + 63) / 64;
-    fetch_rows<T>(q, a.q, object, a.n, first, a.n, a.d, a.fast);
-    fetch_rows<T>(k, a.k, object, a.m, 0, len, a.d, a.fast);
-    Softmax<T, DV> softmax;
-    for (int step = 0; step < steps; step++) {
+    Tile<D * 2> q = {shared};
+    char* stages = shared + QUERIES * D * 2;
+    auto keys = [&](int step) { return Tile<D * 2>{stages + step % STAGES * (KEYS + VALUES)}; };
+    auto values = [&](int step) { return Tile<DV * 2>{stages + step % STAGES * (KEYS + VALUES) + KEYS}; };
+    int first = block_x() * QUERIES, split = block_y(), object = block_z(), warp = thread_x() / 32, lane = thread_x() % 32;
+    // Whole steps to a split: how many depends on the object's own keys alone.
+    int len = a.lens[object], part = (len + SPLITS * 64 - 1) / (SPLITS * 64) * 64;
+    int begin = split * part, count = max(min(part, len - begin), 0), steps = (count + 63) / 64;
+    size_t query0 = static_cast<size_t>(object) * a.n + first, key0 = static_cast<size_t>(object) * a.m + begin;
+    const T* from_q = static_cast<const T*>(a.q.p) + query0 * a.q.stride;
+    const T* from_k = static_cast<const T*>(a.k.p) + key0 * a.k.stride;
+    const T* from_v = static_cast<const T*>(a.v.p) + key0 * a.v.stride;
+    auto fetch_keys = [&](int step) {
+        if (step < steps)
+            fetch_rows<64, THREADS>(keys(step), from_k + static_cast<size_t>(step) * 64 * a.k.stride, a.k.stride,
+                                    count - step * 64, a.d, a.fast);
+        copy_commit();
+    };
+    auto fetch_values = [&](int step) {
+        if (step < steps)
+            fetch_rows<64, THREADS>(values(step), from_v + static_cast<size_t>(step) * 64 * a.v.stride, a.v.stride,
+                                    count - step * 64, a.dv, a.fast);
+        copy_commit();
+    };
+    fetch_rows<QUERIES, THREADS>(q, from_q, a.q.stride, a.n - first, a.d, a.fast);
+    fetch_keys(0);
+    if (STAGES == 2) fetch_values(0);
+    Softmax<T, M, DV> softmax;
+    KEEP_LOOP for (int step = 0; step < steps; step++) {
         copy_wait<0>();
         barrier();
-        fetch_rows<T>(v, a.v, object, a.m, step * 64, len, a.dv, a.fast);
-        float s[1][8][4];
-        scores<T>(s, q, warp * 16, k);
-        copy_wait<0>();
-        barrier();
-        if (step + 1 < steps) fetch_rows<T>(k, a.k, object, a.m, (step + 1) * 64, len, a.d, a.fast);
-        UNROLL for (int j = 0; j < 8; j++)
-            UNROLL for (int r = 0; r < 4; r++) {
-                bool there = step * 64 + j * 8 + lane % 4 * 2 + r % 2 < len;
-                s[0][j][r] = there ? s[0][j][r] * a.scale : NEVER;
-            }
-        softmax.add(s, v);
+        if (STAGES == 2) fetch_keys(step + 1);
+        fetch_values(STAGES == 2 ? step + 1 : step);
+        float s[M][8][4];
+        scores<T>(s, q, warp * 16 * M, keys(step));
+        if (STAGES == 1) {
+            copy_wait<0>();
+            barrier();
+            fetch_keys(step + 1);
+        }
+        int left = count - step * 64;
+        if (left < 64) {
+            UNROLL for (int m = 0; m < M; m++)
+                UNROLL for (int j = 0; j < 8; j++)
+                    UNROLL for (int r = 0; r < 4; r++)
+                        if (j * 8 + lane % 4 * 2 + r % 2 >= left) s[m][j][r] = NEVER;
+        }
+        softmax.add(s, a.scale, values(step));
     }
     copy_wait<0>();
     softmax.finish();
-    UNROLL for (int i = 0; i < 2; i++) {
-        int query = first + warp * 16 + lane / 4 + i * 8;
-        if (query >= a.n) continue;
-        float inverse = 1.0f / softmax.total[i];
-        size_t out = (static_cast<size_t>(object) * a.n + query) * a.out.stride;
-        UNROLL for (int j = 0; j < DV / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                int col = j * 8 + lane % 4 * 2 + r;
-                if (col < a.dv) put(a.out, out + col, softmax.sums[j][i * 2 + r] * inverse);
-            }
-    }
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int i = 0; i < 2; i++) {
+            int query = first + (warp * M + m) * 16 + lane / 4 + i * 8;
+            size_t place = (static_cast<size_t>(object) * SPLITS + split) * a.n + query;
+            if (query < a.n) store_split(softmax, m, i, a.scale, a.sums, a.stats, place);
+        }
 }
 
 // As above in f32: 32 queries, four threads each, 16 keys at a time.
@@ -78,7 +98,7 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     typedef PlainSoftmax<D, DV, 16> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
     float *k = q + 32 * Softmax::ROW, *v = k + 16 * Softmax::ROW, *p = v + 16 * Softmax::VALUE_ROW;
-    int first = block_x() * 32, object = block_y(), row = thread_x() / 4;
+    int first = block_x() * 32, object = block_z(), row = thread_x() / 4;
     int len = a.lens[object];
     auto fetch = [&](float* to, View from, int rows, int wide, int line, int count, int start, int end, int width) {
         for (int i = thread_x(); i < rows * (wide / 4); i += 128) {
@@ -103,10 +123,14 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     softmax.put(a.out, (static_cast<size_t>(object) * a.n + first + row) * a.out.stride, a.dv, 1.0f / softmax.total);
 }
 
-#define MEMORY(D, DV)                                                                        \
-    KERNEL(memory_attention_f32_##D##_##DV, MemoryArgs, 128) { memory32<D, DV>(a); }         \
-    KERNEL(memory_attention_bf16_##D##_##DV, MemoryArgs, 128) { memory16<bf16, D, DV>(a); }  \
-    KERNEL(memory_attention_f16_##D##_##DV, MemoryArgs, 128) { memory16<f16, D, DV>(a); }
-MEMORY(64, 64)
-MEMORY(256, 64)
-MEMORY(256, 256)
+#define MEMORY(name, D, DV, M, WARPS, STAGES)                                                                   \
+    KERNEL(memory_attention_bf16_##name, MemoryArgs, 32 * WARPS) { memory16<bf16, D, DV, M, WARPS, STAGES>(a); } \
+    KERNEL(memory_attention_f16_##name, MemoryArgs, 32 * WARPS) { memory16<f16, D, DV, M, WARPS, STAGES>(a); }
+MEMORY(64_64, 64, 64, 2, 4, 2)
+MEMORY(256_64, 256, 64, 2, 4, 2)
+MEMORY(256_64_small, 256, 64, 1, 4, 1)
+MEMORY(256_256, 256, 256, 1, 8, 2)
+MEMORY(256_256_small, 256, 256, 1, 4, 1)
+KERNEL(memory_attention_f32_64_64, MemoryArgs, 128) { memory32<64, 64>(a); }
+KERNEL(memory_attention_f32_256_64, MemoryArgs, 128) { memory32<256, 64>(a); }
+KERNEL(memory_attention_f32_256_256, MemoryArgs, 128) { memory32<256, 256>(a); }

@@ -1,7 +1,7 @@
 // Layer norm: out = activation((x - mean) / sqrt(variance + eps) * gamma + beta) over rows of n.
 //
-// A warp takes a row and goes over it three times, which the first-level cache serves: mean, variance about the mean
-// (one pass over squares would lose digits), result. Grid: rows by 8. Not yet measured on a GPU.
+// LANES threads take a row, each QUADS times four columns, which stay in registers: a row is read once. The variance is
+// about the mean; one pass over squares would lose digits. Grid: rows by 256 / LANES. Not yet measured on a GPU.
 
 #include "common.cuh"
 
@@ -12,33 +12,75 @@ struct NormArgs {
     const float* beta;
     float eps;
     int rows, n, padded, activation;
+    int fast;  // rows are 16 bytes aligned and n a multiple of 4
 };
 
-KERNEL(layer_norm, NormArgs, 256) {
+template <int LANES, int QUADS> DEVICE void norm(const NormArgs& a) {
+    int row = block_x() * (256 / LANES) + thread_x() / LANES, lane = thread_x() % LANES;
+    auto column = [&](int i) { return (lane + i * LANES) * 4; };
+    auto over_row = [](float x) {
+        UNROLL for (int mask = LANES / 2; mask > 0; mask /= 2) x += shuffle_xor(x, mask);
+        return x;
+    };
+    size_t from = static_cast<size_t>(row) * a.x.stride;
+    Four x[QUADS] = {};
+    if (row >= a.rows) {
+    } else if (a.fast && a.x.dtype == F32) {
+        UNROLL for (int i = 0; i < QUADS; i++)
+            if (column(i) < a.n) x[i] = four(load16(address(a.x, from + column(i))));
+    } else if (a.fast) {
+        uint2 words[QUADS] = {};
+        UNROLL for (int i = 0; i < QUADS; i++)
+            if (column(i) < a.n) words[i] = load8(address(a.x, from + column(i)));
+        UNROLL for (int i = 0; i < QUADS; i++) x[i] = four(words[i], a.x.dtype);
+    } else {
+        UNROLL for (int i = 0; i < QUADS; i++)
+            if (column(i) < a.n) x[i] = get4(a.x, from + column(i), min(4, a.n - column(i)));
+    }
+    float sum = 0;
+    UNROLL for (int i = 0; i < QUADS; i++) sum += x[i].v[0] + x[i].v[1] + x[i].v[2] + x[i].v[3];
+    float mean = over_row(sum) / a.n;
+    sum = 0;
+    UNROLL for (int i = 0; i < QUADS; i++)
+        UNROLL for (int j = 0; j < 4; j++)
+            if (column(i) + j < a.n) sum += (x[i].v[j] - mean) * (x[i].v[j] - mean);
+    float r = rsqrtf(over_row(sum) / a.n + a.eps);
+    if (row >= a.rows) return;
+    size_t out = static_cast<size_t>(row) * a.out.stride;
+    UNROLL for (int i = 0; i < QUADS; i++) {
+        int col = column(i);
+        if (col >= a.padded) continue;
+        Four y;
+        UNROLL for (int j = 0; j < 4; j++)
+            y.v[j] = col + j < a.n
+                ? activate(a.activation, (x[i].v[j] - mean) * r * a.gamma[col + j] + a.beta[col + j]) : 0.0f;
+        put4(a.out, out + col, y, min(4, a.padded - col));
+    }
+}
+
+// Rows of any width, a warp to each, read three times.
+DEVICE void norm_wide(const NormArgs& a) {
     int row = block_x() * 8 + thread_x() / 32, lane = thread_x() % 32;
     if (row >= a.rows) return;
     size_t x = static_cast<size_t>(row) * a.x.stride, out = static_cast<size_t>(row) * a.out.stride;
     float sum = 0;
-    for (int i = lane * 4; i < a.n; i += 128) {
-        Four v = get4(a.x, x + i, min(4, a.n - i));
-        sum += v.v[0] + v.v[1] + v.v[2] + v.v[3];
-    }
+    for (int i = lane; i < a.n; i += 32) sum += get(a.x, x + i);
     float mean = warp_sum(sum) / a.n;
     sum = 0;
-    for (int i = lane * 4; i < a.n; i += 128) {
-        Four v = get4(a.x, x + i, min(4, a.n - i));
-        UNROLL for (int j = 0; j < 4; j++)
-            if (i + j < a.n) sum += (v.v[j] - mean) * (v.v[j] - mean);
-    }
+    for (int i = lane; i < a.n; i += 32) sum += (get(a.x, x + i) - mean) * (get(a.x, x + i) - mean);
     float r = rsqrtf(warp_sum(sum) / a.n + a.eps);
-    for (int i = lane * 4; i < a.padded; i += 128) {
-        int n = min(4, a.n - i);
-        Four y = {{0, 0, 0, 0}};
-        if (n > 0) {
-            Four v = get4(a.x, x + i, n);
-            UNROLL for (int j = 0; j < 4; j++)
-                if (j < n) y.v[j] = activate(a.activation, (v.v[j] - mean) * r * a.gamma[i + j] + a.beta[i + j]);
-        }
-        put4(a.out, out + i, y, min(4, a.padded - i));
+    for (int i = lane; i < a.padded; i += 32) {
+        bool there = i < a.n;
+        float y = there ? (get(a.x, x + i) - mean) * r * a.gamma[i] + a.beta[i] : 0.0f;
+        put(a.out, out + i, there ? activate(a.activation, y) : 0.0f);
     }
 }
+
+// The number is the most columns.
+KERNEL(layer_norm_4, NormArgs, 256) { norm<1, 1>(a); }
+KERNEL(layer_norm_16, NormArgs, 256) { norm<4, 1>(a); }
+KERNEL(layer_norm_64, NormArgs, 256) { norm<16, 1>(a); }
+KERNEL(layer_norm_128, NormArgs, 256) { norm<32, 1>(a); }
+KERNEL(layer_norm_384, NormArgs, 256) { norm<32, 3>(a); }
+KERNEL(layer_norm_1152, NormArgs, 256) { norm<32, 9>(a); }
+KERNEL(layer_norm_wide, NormArgs, 256) { norm_wide(a); }

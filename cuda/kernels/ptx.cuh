@@ -8,11 +8,14 @@
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
+#define UNROLL_4 _Pragma("unroll 4")
 #define KEEP_LOOP _Pragma("unroll 1")  // where unrolling would cost registers that are not there
 
 // A kernel takes one struct of plain data, the same that Rust fills; `a` names it.
-#define KERNEL(name, Args, threads) \
-    extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Args a)
+#define KERNEL(name, Args, threads) KERNEL_SHARING(name, Args, threads, 1)
+// One that leaves registers for so many blocks of it on a multiprocessor.
+#define KERNEL_SHARING(name, Args, threads, blocks) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args a)
 
 typedef __nv_bfloat16 bf16;
 typedef __half f16;
@@ -49,7 +52,12 @@ template <> DEVICE uint32_t pack<f16>(float low, float high) {
     return *reinterpret_cast<uint32_t*>(&v);
 }
 
-DEVICE float exp2_fast(float x) { return exp2f(x); }
+// 2^x within two units in the last place; results below the smallest normal number are 0.
+DEVICE float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 
 // All threads of the block, all lanes of the warp.
 DEVICE void barrier() { __syncthreads(); }
@@ -77,25 +85,19 @@ DEVICE void copy_async16(void* shared, const void* global, int bytes) {
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int N> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
-// A tile in shared memory of rows of BYTES bytes, in chunks of 16 that are permuted so that neither storing a row nor
-// reading a column of chunks meets a bank twice.
-template <int BYTES> struct Tile {
-    char* base;
-    static constexpr int CHUNKS = BYTES / 16;
-    DEVICE char* at(int row, int chunk) const {
-        int swap = CHUNKS % 8 == 0 ? row & 7 : CHUNKS % 4 == 0 ? row >> 1 & 3 : CHUNKS % 2 == 0 ? row >> 2 & 1 : 0;
-        return base + row * BYTES + ((chunk ^ swap) << 4);
-    }
-};
+// A register of an operand of mma: two 16-bit numbers.
+typedef uint32_t Fragment;
 
-DEVICE void ldmatrix(uint32_t (&r)[4], const void* row) {
+// Four matrices of 8x8 16-bit numbers from shared memory. Lanes 8 i to 8 i + 7 give the rows of matrix i, of 16 bytes
+// each; r[i] is columns 2*(lane%4) and the next of row lane/4 of matrix i, or, transposed, those rows of column lane/4.
+DEVICE void ldmatrix(Fragment (&r)[4], const void* row) {
     uint32_t p = static_cast<uint32_t>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(p)
                  : "memory");
 }
-DEVICE void ldmatrix_trans(uint32_t (&r)[4], const void* row) {
+DEVICE void ldmatrix_trans(Fragment (&r)[4], const void* row) {
     uint32_t p = static_cast<uint32_t>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -103,33 +105,13 @@ DEVICE void ldmatrix_trans(uint32_t (&r)[4], const void* row) {
                  : "memory");
 }
 
-// The left operand of mma: rows row..row+16, columns 8*chunk..8*chunk+16 of a tile of 16-bit numbers.
-template <int BYTES> DEVICE void load_a(uint32_t (&a)[4], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31;
-    ldmatrix(a, tile.at(row + (lane & 15), chunk + (lane >> 4)));
-}
-// Two right operands of mma from a tile that holds them transposed: columns row..row+16, depth 8*chunk..8*chunk+16.
-template <int BYTES> DEVICE void load_b(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31;
-    uint32_t r[4];
-    ldmatrix(r, tile.at(row + (lane & 7) + (lane >> 4) * 8, chunk + (lane >> 3 & 1)));
-    b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
-}
-// Two right operands from a tile that holds them as they are: depth row..row+16, columns 8*chunk..8*chunk+16.
-template <int BYTES> DEVICE void load_b_rows(uint32_t (&b)[2][2], Tile<BYTES> tile, int row, int chunk) {
-    int lane = thread_x() & 31;
-    uint32_t r[4];
-    ldmatrix_trans(r, tile.at(row + (lane & 15), chunk + (lane >> 4)));
-    b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
-}
-
-template <class T> DEVICE void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
-template <> DEVICE void mma_16x8x16<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+template <class T> DEVICE void mma_16x8x16(float (&d)[4], const Fragment (&a)[4], const Fragment (&b)[2]);
+template <> DEVICE void mma_16x8x16<bf16>(float (&d)[4], const Fragment (&a)[4], const Fragment (&b)[2]) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-template <> DEVICE void mma_16x8x16<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+template <> DEVICE void mma_16x8x16<f16>(float (&d)[4], const Fragment (&a)[4], const Fragment (&b)[2]) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -137,7 +119,7 @@ template <> DEVICE void mma_16x8x16<f16>(float (&d)[4], const uint32_t (&a)[4], 
 // d[i][j] += a[i] b[j], products of 16x16 by 16x8. Of each, a lane holds rows lane/4 and lane/4 + 8, and columns
 // 2*(lane%4) and the next: d[0] and d[1] of the first row, d[2] and d[3] of the second.
 template <class T, int M, int N>
-DEVICE void mma(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N][2]) {
+DEVICE void mma(float (&d)[M][N][4], const Fragment (&a)[M][4], const Fragment (&b)[N][2]) {
     UNROLL for (int i = 0; i < M; i++)
         UNROLL for (int j = 0; j < N; j++) mma_16x8x16<T>(d[i][j], a[i], b[j]);
 }

@@ -12,29 +12,37 @@ struct Upscale1Args {
     int p, h, w, c;
 };
 
-// x = gelu(norm(x + high)). A warp per output pixel. Grid: p * 4 h w by 8.
+// x = gelu(norm(x + high)). Eight threads to an output pixel, each with eight channels. Grid: p * 4 h w by 32.
 KERNEL(upscale_norm, Upscale1Args, 256) {
-    size_t i = static_cast<size_t>(block_x()) * 8 + thread_x() / 32;
-    int lane = thread_x() % 32, hw = a.h * a.w;
-    if (i >= static_cast<size_t>(a.p) * hw * 4) return;
-    int prompt = static_cast<int>(i / (hw * 4)), pixel = static_cast<int>(i / 4 % hw), corner = static_cast<int>(i % 4);
-    int y = pixel / a.w * 2 + corner / 2, x = pixel % a.w * 2 + corner % 2;
-    size_t from = i / 4 * a.x.stride + corner * a.c;
-    size_t high = ((static_cast<size_t>(a.image[prompt]) * 2 * a.h + y) * 2 * a.w + x) * a.high.stride;
-    constexpr int MOST = 2;  // c is a quarter of at most 256
-    float v[MOST], sum = 0;
-    UNROLL for (int j = 0; j < MOST; j++) {
-        int col = lane + j * 32;
-        v[j] = col < a.c ? get(a.x, from + col) + get(a.high, high + col) : 0.0f;
-        sum += v[j];
+    size_t i = static_cast<size_t>(block_x()) * 32 + thread_x() / 8;
+    int col = thread_x() % 8 * 8, hw = a.h * a.w;
+    bool there = i < static_cast<size_t>(a.p) * hw * 4 && col < a.c;  // c is a multiple of 8 and at most 64
+    size_t from = 0;
+    float v[8] = {}, sum = 0;
+    if (there) {
+        int prompt = static_cast<int>(i / (hw * 4)), pixel = static_cast<int>(i / 4 % hw), corner = static_cast<int>(i % 4);
+        int y = pixel / a.w * 2 + corner / 2, x = pixel % a.w * 2 + corner % 2;
+        from = i / 4 * a.x.stride + corner * a.c + col;
+        size_t high = ((static_cast<size_t>(a.image[prompt]) * 2 * a.h + y) * 2 * a.w + x) * a.high.stride + col;
+        UNROLL for (int j = 0; j < 8; j += 4) {
+            Four own = get4(a.x, from + j, 4), add = get4(a.high, high + j, 4);
+            UNROLL for (int k = 0; k < 4; k++) sum += v[j + k] = own.v[k] + add.v[k];
+        }
     }
-    float mean = warp_sum(sum) / a.c;
+    auto over_pixel = [](float x) {
+        UNROLL for (int mask = 4; mask > 0; mask /= 2) x += shuffle_xor(x, mask);
+        return x;
+    };
+    float mean = over_pixel(sum) / a.c;
     sum = 0;
-    UNROLL for (int j = 0; j < MOST; j++) sum += lane + j * 32 < a.c ? (v[j] - mean) * (v[j] - mean) : 0.0f;
-    float norm = rsqrtf(warp_sum(sum) / a.c + a.eps);
-    UNROLL for (int j = 0; j < MOST; j++) {
-        int col = lane + j * 32;
-        if (col < a.c) put(a.x, from + col, activate(GELU, (v[j] - mean) * norm * a.gamma[col] + a.beta[col]));
+    UNROLL for (int j = 0; j < 8; j++) sum += there ? (v[j] - mean) * (v[j] - mean) : 0.0f;
+    float norm = rsqrtf(over_pixel(sum) / a.c + a.eps);
+    if (!there) return;
+    UNROLL for (int j = 0; j < 8; j += 4) {
+        Four y;
+        UNROLL for (int k = 0; k < 4; k++)
+            y.v[k] = activate(GELU, (v[j + k] - mean) * norm * a.gamma[col + j + k] + a.beta[col + j + k]);
+        put4(a.x, from + j, y, 4);
     }
 }
 
@@ -47,29 +55,36 @@ struct Upscale2Args {
     int p, h, w, c, masks;
 };
 
-// out = hyper . gelu(x + high). A warp per output pixel, eight neighbours of a row in a block's shared memory, so that
-// they are stored together. Grid: p * 16 h w by 8.
+// out = hyper . gelu(x + high). Eight threads to an output pixel, each with four channels; a block's 32 pixels of a mask
+// are stored together. Grid: p * 16 h w by 32.
 KERNEL(upscale_masks, Upscale2Args, 256) {
-    float* results = reinterpret_cast<float*>(shared_memory());  // (8, masks)
-    int lane = thread_x() % 32, warp = thread_x() / 32, width = 4 * a.w, pixels = 16 * a.h * a.w;
-    size_t i = static_cast<size_t>(block_x()) * 8 + warp;
-    if (i < static_cast<size_t>(a.p) * pixels) {
-        int prompt = static_cast<int>(i / pixels), at = static_cast<int>(i % pixels), y = at / width, x = at % width;
+    float* results = reinterpret_cast<float*>(shared_memory());  // (masks, 32)
+    int col = thread_x() % 8 * 4, slot = thread_x() / 8, width = 4 * a.w, pixels = 16 * a.h * a.w;
+    size_t first = static_cast<size_t>(block_x()) * 32, i = first + slot, all = static_cast<size_t>(a.p) * pixels;
+    bool there = i < all && col < a.c;  // c is a multiple of 4 and at most 32
+    int prompt = static_cast<int>(min(i, all - 1) / pixels);
+    Four u = {};
+    if (there) {
+        int at = static_cast<int>(i % pixels), y = at / width, x = at % width;
         size_t row = (static_cast<size_t>(prompt) * a.h + y / 4) * a.w + x / 4;
         int outer = y / 2 % 2 * 2 + x / 2 % 2, inner = y % 2 * 2 + x % 2;
-        size_t from = (row * 4 + outer) * a.x.stride + inner * a.c;
-        size_t high = ((static_cast<size_t>(a.image[prompt]) * 4 * a.h + y) * width + x) * a.high.stride;
-        bool there = lane < a.c;  // an eighth of at most 256
-        float u = there ? activate(GELU, get(a.x, from + lane) + get(a.high, high + lane)) : 0.0f;
-        for (int m = 0; m < a.masks; m++) {
-            size_t h = (static_cast<size_t>(prompt) * a.masks + m) * a.hyper.stride + lane;
-            float sum = warp_sum(there ? u * get(a.hyper, h) : 0.0f);
-            if (lane == 0) results[warp * a.masks + m] = sum;
+        Four own = get4(a.x, (row * 4 + outer) * a.x.stride + inner * a.c + col, 4);
+        size_t high = ((static_cast<size_t>(a.image[prompt]) * 4 * a.h + y) * width + x) * a.high.stride + col;
+        Four add = get4(a.high, high, 4);
+        UNROLL for (int j = 0; j < 4; j++) u.v[j] = activate(GELU, own.v[j] + add.v[j]);
+    }
+    for (int m = 0; m < a.masks; m++) {
+        float sum = 0;
+        if (there) {
+            Four h = get4(a.hyper, (static_cast<size_t>(prompt) * a.masks + m) * a.hyper.stride + col, 4);
+            UNROLL for (int j = 0; j < 4; j++) sum = fmaf(u.v[j], h.v[j], sum);
         }
+        UNROLL for (int mask = 4; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+        if (col == 0) results[m * 32 + slot] = sum;
     }
     barrier();
-    int m = thread_x() / 8;
-    size_t j = static_cast<size_t>(block_x()) * 8 + thread_x() % 8;
-    if (m < a.masks && j < static_cast<size_t>(a.p) * pixels)
-        a.out[(j / pixels * a.masks + m) * pixels + j % pixels] = results[thread_x() % 8 * a.masks + m];
+    for (int j = thread_x(); j < a.masks * 32; j += 256) {
+        size_t at = first + j % 32;
+        if (at < all) a.out[(at / pixels * a.masks + j / 32) * pixels + at % pixels] = results[j];
+    }
 }

@@ -1,6 +1,6 @@
 //! Attention over maps and among tokens: `kernels/attention.cu`.
 
-use crate::device::Device;
+use crate::device::{Device, LEAST_SHARED};
 use crate::{Cuda, Kernel, View, blocks, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::Windows;
@@ -29,9 +29,9 @@ struct WindowArgs {
     key_slots: i32,
     query_slots: i32,
     tiles: i32,
+    stages: i32,
     scale: f32,
     fast: i32,
-    pad: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -48,43 +48,25 @@ struct TokenArgs {
     scale: f32,
 }
 
-/// Head widths that kernels are made for.
-const WIDTHS: [usize; 7] = [16, 32, 64, 80, 96, 128, 256];
-
-/// The kernel for a type and a head width, and the width it pads to.
-fn window_kernel(dtype: DType, d: usize) -> (Kernel, usize) {
+/// The kernel for a type, a head width and a number of queries, the width it pads to, and the queries of its blocks.
+fn window_kernel(dtype: DType, d: usize, queries: usize) -> (Kernel, usize, usize) {
     use Kernel::*;
-    let i = WIDTHS.iter().position(|&w| w >= d).unwrap_or_else(|| panic!("window_attention: heads {d} wide"));
-    let kernels = match dtype {
-        DType::F32 => [
-            window_attention_f32_16,
-            window_attention_f32_32,
-            window_attention_f32_64,
-            window_attention_f32_80,
-            window_attention_f32_96,
-            window_attention_f32_128,
-            window_attention_f32_256,
-        ],
-        DType::Bf16 => [
-            window_attention_bf16_16,
-            window_attention_bf16_32,
-            window_attention_bf16_64,
-            window_attention_bf16_80,
-            window_attention_bf16_96,
-            window_attention_bf16_128,
-            window_attention_bf16_256,
-        ],
-        _ => [
-            window_attention_f16_16,
-            window_attention_f16_32,
-            window_attention_f16_64,
-            window_attention_f16_80,
-            window_attention_f16_96,
-            window_attention_f16_128,
-            window_attention_f16_256,
-        ],
-    };
-    (kernels[i], WIDTHS[i])
+    let f32s = [window_attention_f32_32, window_attention_f32_96, window_attention_f32_256];
+    let halves = |bf16, f16| if dtype == DType::Bf16 { bf16 } else { f16 };
+    let tall = queries >= 128;
+    match d {
+        0..=32 if dtype == DType::F32 => (f32s[0], 32, 32),
+        33..=96 if dtype == DType::F32 => (f32s[1], 96, 32),
+        97..=256 if dtype == DType::F32 => (f32s[2], 256, 32),
+        0..=32 => (halves(window_attention_bf16_32, window_attention_f16_32), 32, 64),
+        33..=64 if tall => (halves(window_attention_bf16_64_tall, window_attention_f16_64_tall), 64, 128),
+        33..=64 => (halves(window_attention_bf16_64, window_attention_f16_64), 64, 64),
+        65..=80 if tall => (halves(window_attention_bf16_80_tall, window_attention_f16_80_tall), 80, 128),
+        65..=80 => (halves(window_attention_bf16_80, window_attention_f16_80), 80, 64),
+        81..=96 => (halves(window_attention_bf16_96, window_attention_f16_96), 96, 64),
+        97..=256 => (halves(window_attention_bf16_256, window_attention_f16_256), 256, 64),
+        _ => panic!("window_attention: heads {d} wide"),
+    }
 }
 
 impl<D: Device> Cuda<D> {
@@ -106,14 +88,15 @@ impl<D: Device> Cuda<D> {
         assert!([1, 2].contains(&pool) && (hq * pool, wq * pool) == (h, w), "window_attention: {out:?} from {k:?}");
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "window_attention: {out:?} {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
-        let (kernel, width) = window_kernel(out.dtype(), d);
         let (windows_x, windows_y) = if size == 0 { (1, 1) } else { (w.div_ceil(size), h.div_ceil(size)) };
         let (keys, queries) = if size == 0 { (h * w, hq * wq) } else { (size * size, (size / pool).pow(2)) };
+        let (kernel, width, rows) = window_kernel(out.dtype(), d, queries);
         let f32s = out.dtype() == DType::F32;
-        let rows = if f32s { 32 } else { 64 };
         let per_block = if f32s { 1 } else { (64 / keys.max(queries)).max(1) };
         let tiles = if per_block > 1 { 1 } else { queries.div_ceil(rows) };
         let groups = (windows_x * windows_y).div_ceil(per_block);
+        let shared_of = |stages: usize| (rows + stages * 2 * 64) * width * 2;
+        let stages = if per_block * keys > 64 && shared_of(2) <= LEAST_SHARED { 2 } else { 1 };
         let aligned =
             |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && d.is_multiple_of(8);
         let args = WindowArgs {
@@ -136,15 +119,15 @@ impl<D: Device> Cuda<D> {
             key_slots: keys as i32,
             query_slots: queries as i32,
             tiles: tiles as i32,
+            stages: stages as i32,
             scale: LOG2_E / (d as f32).sqrt(),
-            fast: (aligned(q) && aligned(k) && aligned(v)) as i32,
-            pad: 0,
+            fast: [out, q, k, v].into_iter().all(aligned) as i32,
         };
         let shared = if f32s {
             let keys = if width > 128 { 16 } else { 32 };
-            ((32 + 2 * keys) * (width + 4) + 32 * (keys + 1) + 3 * keys) * 4
+            ((32 + 2 * keys) * (width + 4) + 32 * (keys + 1)) * 4
         } else {
-            3 * 64 * width * 2 + 3 * 128 * 4
+            shared_of(stages)
         };
         let covered = if size == 0 { hq * wq * h * w } else { hq * wq * size * size };
         self.count(|c| c.matmul_flops += (4 * covered * d * heads) as u64);

@@ -1,6 +1,6 @@
 //! Products through cuBLASLt, where the library is installed.
 
-use crate::device::Gemm;
+use crate::device::{Gemm, LibraryActivation};
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use sam2_engine::tensor::DType;
@@ -16,6 +16,7 @@ const FUNCTIONS: &[&str] = &[
     "cublasLtDestroy",
     "cublasLtGetVersion",
     "cublasLtMatmul",
+    "cublasLtMatmulAlgoCheck",
     "cublasLtMatmulAlgoGetHeuristic",
     "cublasLtMatmulDescCreate",
     "cublasLtMatmulDescDestroy",
@@ -29,6 +30,9 @@ const FUNCTIONS: &[&str] = &[
 
 /// What operands are aligned to, in bytes.
 const ALIGN: u32 = 16;
+/// The rows that algorithms are chosen for, whatever a product's rows are: a row's result must not depend on how many
+/// others there are.
+const NOMINAL_ROWS: usize = 4096;
 /// The library's word for a transposed operand.
 const CUBLAS_OP_T: i32 = 1;
 
@@ -159,7 +163,8 @@ impl Plan {
     fn new(handle: sys::cublasLtHandle_t, g: &Gemm) -> Result<Option<Plan>> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
-        assert!(!(g.add && g.relu), "the library adds before it cuts off: {g:?}");
+        let plain = g.activation == LibraryActivation::None;
+        assert!(plain || !g.add, "the library adds before it applies a function: {g:?}");
         let kind = |dtype| match dtype {
             DType::F16 => sys::cudaDataType::CUDA_R_16F,
             DType::Bf16 => sys::cudaDataType::CUDA_R_16BF,
@@ -170,25 +175,31 @@ impl Plan {
                 .map_err(failed("a layout"))
         };
         let null = std::ptr::null_mut::<c_void>();
-        let mut plan = Plan {
+        let nothing = || Plan {
             desc: null.cast(),
             a: null.cast(),
             w: null.cast(),
             out: null.cast(),
             algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
         };
+        // Layouts of the nominal rows belong to a plan of their own, which is dropped in the end.
+        let (mut plan, mut nominal) = (nothing(), nothing());
         // Plain f32 is f32: no TF32.
         let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         plan.desc = result::create_matmul_desc(compute, kind(DType::F32)).map_err(failed("a product"))?;
         plan.w = layout(g.dtype, g.k, g.n, g.ldw)?;
         plan.a = layout(g.dtype, g.k, g.m, g.lda)?;
         plan.out = layout(g.out_dtype, g.n, g.m, g.ldo)?;
+        nominal.a = layout(g.dtype, g.k, NOMINAL_ROWS, g.lda)?;
+        nominal.out = layout(g.out_dtype, g.n, NOMINAL_ROWS, g.ldo)?;
         use sys::cublasLtEpilogue_t::*;
-        let epilogue = match (g.relu, g.bias != 0) {
-            (false, false) => CUBLASLT_EPILOGUE_DEFAULT,
-            (true, false) => CUBLASLT_EPILOGUE_RELU,
-            (false, true) => CUBLASLT_EPILOGUE_BIAS,
-            (true, true) => CUBLASLT_EPILOGUE_RELU_BIAS,
+        let epilogue = match (g.activation, g.bias != 0) {
+            (LibraryActivation::None, false) => CUBLASLT_EPILOGUE_DEFAULT,
+            (LibraryActivation::None, true) => CUBLASLT_EPILOGUE_BIAS,
+            (LibraryActivation::Relu, false) => CUBLASLT_EPILOGUE_RELU,
+            (LibraryActivation::Relu, true) => CUBLASLT_EPILOGUE_RELU_BIAS,
+            (LibraryActivation::TanhGelu, false) => CUBLASLT_EPILOGUE_GELU,
+            (LibraryActivation::TanhGelu, true) => CUBLASLT_EPILOGUE_GELU_BIAS,
         };
         let transpose = CUBLAS_OP_T;
         let preference = result::create_matmul_pref().map_err(failed("a preference"))?;
@@ -213,7 +224,7 @@ impl Plan {
                 found = found.and_then(|()| prefer(operand, (&raw const align).cast(), 4));
             }
             let algo = found.and_then(|()| {
-                let (w, a, out) = (plan.w, plan.a, plan.out);
+                let (w, a, out) = (plan.w, nominal.a, nominal.out);
                 result::get_matmul_algo_heuristic(handle, plan.desc, w, a, out, out, preference)
             });
             let _ = result::destroy_matmul_pref(preference);
@@ -222,7 +233,19 @@ impl Plan {
                 Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => return Ok(None),
                 Err(e) => return Err(failed("the choice of an algorithm")(e)),
             }
+            let mut checked = std::mem::zeroed();
+            let status = sys::cublasLtMatmulAlgoCheck(
+                handle,
+                plan.desc,
+                plan.w,
+                plan.a,
+                plan.out,
+                plan.out,
+                &plan.algo,
+                &mut checked,
+            );
+            let takes = status == sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS && checked.workspaceSize <= Blas::SCRATCH;
+            Ok(takes.then_some(plan))
         }
-        Ok(Some(plan))
     }
 }

@@ -11,7 +11,7 @@ use std::f32::consts::LOG2_E;
 /// Heads of the decoder's attention.
 const HEADS: usize = 8;
 /// Pixels that one block of `attend_image` reads. Fixed, so that results do not depend on the batch.
-const SPLIT: usize = 256;
+const SPLIT: usize = 128;
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
@@ -32,18 +32,6 @@ struct AttendArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct MergeArgs {
-    out: View,
-    sums: u64,
-    stats: u64,
-    n: i32,
-    c: i32,
-    splits: i32,
-    pad: i32,
-}
-
-#[derive(Clone, Copy, NoUninit)]
-#[repr(C)]
 struct UpdateArgs {
     out: View,
     keys: View,
@@ -51,7 +39,7 @@ struct UpdateArgs {
     pos: View,
     k: View,
     v: View,
-    score_bias: View,
+    score_bias: u64,
     lens: u64,
     bias: u64,
     gamma: u64,
@@ -144,6 +132,14 @@ fn wide_enough(kernels: [Kernel; 3], c: usize) -> (Kernel, usize) {
     (kernels[i], 64 << i)
 }
 
+/// The kernels read and write 16 bytes of a row at a time.
+fn check_rows(tensors: &[Tensor<'_>]) {
+    for t in tensors {
+        let row = t.stride() * t.dtype().bytes();
+        assert!(t.addr().is_multiple_of(16) && row.is_multiple_of(16) && t.cols().is_multiple_of(8), "rows of {t:?}");
+    }
+}
+
 impl<D: Device> Cuda<D> {
     pub(crate) fn attend_image(
         &self,
@@ -157,7 +153,11 @@ impl<D: Device> Cuda<D> {
         use Kernel::*;
         let (&[p, n, c], &[_, hw, _]) = (out.dims(), keys.dims()) else { panic!("attend_image: {out:?} {keys:?}") };
         assert!(
-            q.dims() == out.dims() && keys.cols() == c && source.len() == p && pos.dims() == [hw, c],
+            q.dims() == out.dims()
+                && keys.cols() == c
+                && source.len() == p
+                && pos.dims() == [hw, c]
+                && q.dtype() == keys.dtype(),
             "attend_image: {out:?} from {q:?} {keys:?} {pos:?}"
         );
         self.count_operands(&[out, q, pos]);
@@ -166,9 +166,6 @@ impl<D: Device> Cuda<D> {
             counters.matmul_flops += (4 * p * n * hw * c) as u64;
         });
         let splits = hw.div_ceil(SPLIT);
-        let stats = (p * splits * n * c * 4).next_multiple_of(256);
-        let Some(sums) = self.workspace(stats + p * splits * n * 8) else { return };
-        let stats = sums + stats as u64;
         let (kernel, width) = match keys.dtype() {
             DType::F32 => wide_enough([attend_image_f32_64, attend_image_f32_128, attend_image_f32_256], c),
             DType::Bf16 => wide_enough([attend_image_bf16_64, attend_image_bf16_128, attend_image_bf16_256], c),
@@ -178,13 +175,16 @@ impl<D: Device> Cuda<D> {
             DType::F32 => (32, (64 * (width + 4) + 32 * 17) * 4),
             _ => (64, 3 * 64 * width * 2),
         };
+        check_rows(&[q, keys, pos]);
+        let sums_width = if keys.dtype() == DType::F32 { c } else { width };
+        let Some(found) = self.splits(p, splits, n, sums_width) else { return };
         let args = AttendArgs {
             q: View::of(q),
             keys: View::of(keys),
             source: plain(source, DType::I32),
             pos: View::of(pos),
-            sums,
-            stats,
+            sums: found.sums,
+            stats: found.stats,
             n: n as i32,
             hw: hw as i32,
             c: c as i32,
@@ -193,9 +193,7 @@ impl<D: Device> Cuda<D> {
             scale: scale * LOG2_E,
         };
         self.launch(kernel, [n.div_ceil(rows), splits, p], shared, &args);
-        let args =
-            MergeArgs { out: View::of(out), sums, stats, n: n as i32, c: c as i32, splits: splits as i32, pad: 0 };
-        self.launch(attend_image_merge, [blocks(n, 8), p, 1], 0, &args);
+        self.merge(View::of(out), c, &found);
     }
 
     pub(crate) fn update_image(
@@ -218,6 +216,7 @@ impl<D: Device> Cuda<D> {
             "update_image: {out:?} from {keys:?} {source:?} {pos:?}"
         );
         assert!(bias.len() == c && norm.gamma.len() == c, "update_image: {bias:?} {:?}", norm.gamma);
+        check_rows(&[out, keys, pos, k, v]);
         self.count_operands(&[out, out, k, v]);
         self.count(|counters| counters.matmul_flops += (4 * p * hw * t * heads * c) as u64);
         let (kernel, pixels, shared) = match out.dtype() {
@@ -241,7 +240,7 @@ impl<D: Device> Cuda<D> {
             pos: View::of(pos),
             k: View::of(k),
             v: View::of(v),
-            score_bias: View::at(plain(score_bias, DType::F32), 1, DType::F32),
+            score_bias: plain(score_bias, DType::F32),
             lens: plain(lens, DType::I32),
             bias: plain(bias, DType::F32),
             gamma: plain(norm.gamma, DType::F32),
@@ -277,7 +276,8 @@ impl<D: Device> Cuda<D> {
             high1.dims()[1..] == [2 * h, 2 * w, c1] && high0.dims()[1..] == [4 * h, 4 * w, c0] && image.len() == p,
             "upscale_masks: {high1:?} {high0:?} {image:?}"
         );
-        assert!(c1 <= 64 && c0 <= 32 && norm.gamma.len() == c1 && m <= 32, "upscale_masks: {c1} and {c0} channels");
+        let channels = c1 <= 64 && c0 <= 32 && c1.is_multiple_of(8) && c0.is_multiple_of(4);
+        assert!(channels && norm.gamma.len() == c1, "upscale_masks: {c1} and {c0} channels");
         self.count_operands(&[out, keys]);
         let rows = p * h * w;
         let size = dc1.dtype.bytes();
@@ -302,7 +302,7 @@ impl<D: Device> Cuda<D> {
             c: c1 as i32,
             pad: 0,
         };
-        self.launch(Kernel::upscale_norm, [blocks(rows * 4, 8), 1, 1], 0, &args);
+        self.launch(Kernel::upscale_norm, [blocks(rows * 4, 32), 1, 1], 0, &args);
         let a = Prepared { addr: x1, stride: c1, group: c1 };
         self.product(View::at(x2, 4 * c0, dc2.dtype), rows * 4, a, dc2, Epilogue::NONE, 1);
         let args = Upscale2Args {
@@ -318,7 +318,7 @@ impl<D: Device> Cuda<D> {
             masks: m as i32,
             pad: 0,
         };
-        self.launch(Kernel::upscale_masks, [blocks(rows * 16, 8), 1, 1], 8 * m * 4, &args);
+        self.launch(Kernel::upscale_masks, [blocks(rows * 16, 32), 1, 1], 32 * m * 4, &args);
     }
 
     pub(crate) fn image_keys(

@@ -8,8 +8,10 @@ use sam2_engine::tensor::DType;
 
 /// The most bytes of a kernel's arguments.
 pub const MAX_ARGS: usize = 256;
+/// The most shared memory that a block may ask for on any card: Hopper's and Blackwell's data centre cards.
+pub const MAX_SHARED: usize = 227 << 10;
 /// The most shared memory that a block may ask for on every card there are kernels for.
-pub const MAX_SHARED: usize = 99 << 10;
+pub const LEAST_SHARED: usize = 99 << 10;
 
 /// A kernel about to run.
 #[derive(Clone, Copy)]
@@ -35,6 +37,17 @@ impl Launch {
         bytemuck::cast_slice_mut(&mut bytes)[..size_of::<A>()].copy_from_slice(bytemuck::bytes_of(args));
         Launch { kernel, grid: grid.map(|n| n as u32), shared, args: bytes, size: size_of::<A>() }
     }
+}
+
+/// What the device's own library does to a sum before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LibraryActivation {
+    /// Nothing.
+    None,
+    /// Negative sums become 0.
+    Relu,
+    /// GELU in its form with tanh (Hendrycks and Gimpel, arXiv:1606.08415): at most 4.8e-4 from the exact one.
+    TanhGelu,
 }
 
 /// A product for the device's own library: out (m, n) = act(a (m, k) w (n, k)^T + bias) + addend.
@@ -64,8 +77,8 @@ pub struct Gemm {
     pub dtype: DType,
     /// Type of `out` and `bias`.
     pub out_dtype: DType,
-    /// Negative sums become 0.
-    pub relu: bool,
+    /// What is done to sums; not with `add`.
+    pub activation: LibraryActivation,
     /// `out` is added to what it holds.
     pub add: bool,
 }
@@ -95,6 +108,8 @@ pub trait Device: Sized + Send + 'static {
     fn index(&self) -> usize;
     /// Bytes of its memory that nobody uses, and all of them.
     fn memory(&self) -> Result<[u64; 2]>;
+    /// Bytes of shared memory that a block may ask for: from [`LEAST_SHARED`] to [`MAX_SHARED`].
+    fn shared(&self) -> usize;
     /// Another queue on the same device.
     fn fork(&self) -> Result<Self>;
     /// Memory whose contents are undefined.

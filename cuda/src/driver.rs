@@ -4,18 +4,16 @@
 //! here. Every call makes it current and puts back what was current before.
 
 use crate::blas::Blas;
-use crate::device::{Device, Gemm, Launch, MAX_SHARED, Pinned};
+use crate::device::{Device, Gemm, Launch, Pinned};
 use crate::kernels::Kernel;
 use crate::probe::{Card, Unavailable, check, describe, fatbin, usable};
 use cudarc::driver::sys::{self, CUresult};
 use sam2_engine::backend::Memory;
 use sam2_engine::{Error, Result};
+use std::cell::OnceCell;
 use std::ffi::{CString, c_void};
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-
-/// The least work of a product that goes to the matrix library: a small one is limited by its launch.
-const LIBRARY_FLOPS: usize = 1 << 22;
 
 /// A card with its kernels loaded, shared by everything that runs on it.
 pub(crate) struct Context {
@@ -25,7 +23,8 @@ pub(crate) struct Context {
     module: sys::CUmodule,
     /// Loaded when first needed: most models use a few of each family.
     functions: Vec<OnceLock<Function>>,
-    blas: Option<Blas>,
+    /// Started when the first product asks for it: the library's files are large.
+    blas: OnceLock<Option<Blas>>,
 }
 
 #[derive(Clone, Copy)]
@@ -88,7 +87,7 @@ impl Context {
             other => other.map_err(|e| failed("cuDevicePrimaryCtxRetain", e))?,
         }
         let functions = Kernel::ALL.iter().map(|_| OnceLock::new()).collect();
-        let mut made = Context { card, device, context, module: null_mut(), functions, blas: None };
+        let mut made = Context { card, device, context, module: null_mut(), functions, blas: OnceLock::new() };
         let current = made.enter()?;
         let kernels = fatbin();
         match check(unsafe { sys::cuModuleLoadData(&mut made.module, kernels.as_ptr().cast()) }) {
@@ -105,7 +104,6 @@ impl Context {
             }
             other => other.map_err(|e| failed("cuModuleLoadData", e))?,
         }
-        made.blas = Blas::new();
         drop(current);
         Ok(made)
     }
@@ -128,7 +126,7 @@ impl Context {
         let (mut function, mut shared) = (null_mut(), 0);
         call!(cuModuleGetFunction(&mut function, self.module, name.as_ptr()))?;
         call!(cuFuncGetAttribute(&mut shared, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function))?;
-        let most = MAX_SHARED as i32 - shared;
+        let most = self.card.shared as i32 - shared;
         call!(cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, most))?;
         call!(cuFuncLoad(function))?;
         Ok(place.get_or_init(|| Function(function)).0)
@@ -138,7 +136,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Ok(_current) = self.enter() {
-            self.blas = None;
+            self.blas.take();
             // SAFETY: nothing uses the module any more: whatever could holds this context.
             unsafe { sys::cuModuleUnload(self.module) };
         }
@@ -228,9 +226,12 @@ pub struct Event {
 unsafe impl Send for Event {}
 
 impl Event {
-    fn new(context: &Arc<Context>) -> Result<Event> {
+    /// With `timed` it can be asked when it happened; without, waiting for it costs less.
+    fn new(context: &Arc<Context>, timed: bool) -> Result<Event> {
+        let flags =
+            if timed { sys::CUevent_flags::CU_EVENT_DEFAULT } else { sys::CUevent_flags::CU_EVENT_DISABLE_TIMING };
         let mut event = null_mut();
-        call!(cuEventCreate(&mut event, 0))?;
+        call!(cuEventCreate(&mut event, flags as u32))?;
         Ok(Event { context: context.clone(), event })
     }
 }
@@ -249,7 +250,7 @@ pub struct Driver {
     context: Arc<Context>,
     stream: sys::CUstream,
     /// For the matrix library.
-    scratch: Option<GpuMemory>,
+    scratch: OnceCell<GpuMemory>,
 }
 
 // SAFETY: used by one thread at a time.
@@ -267,15 +268,21 @@ impl Driver {
             let _current = context.enter()?;
             call!(cuStreamCreate(&mut stream, sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32))?;
         }
-        let mut driver = Driver { context, stream, scratch: None };
-        if driver.context.blas.is_some() {
-            driver.scratch = Some(driver.alloc(Blas::SCRATCH, "scratch of the matrix library")?);
-        }
-        Ok(driver)
+        Ok(Driver { context, stream, scratch: OnceCell::new() })
     }
 
-    /// Fails while somebody records on the caller's stream: the engine's own recordings and waits cannot be part of it.
-    fn not_recorded(&self, stream: sys::CUstream) -> Result<()> {
+    /// Fails where the caller's stream is of another context than the card's primary one, whose events it does not take;
+    /// and while somebody records on it: the engine's own recordings and waits cannot be part of that.
+    fn usable(&self, stream: sys::CUstream) -> Result<()> {
+        let mut of = null_mut();
+        // Streams 0, 1 and 2 are the driver's names of the current context's default streams.
+        if stream as usize > 2 {
+            call!(cuStreamGetCtx(stream, &mut of))?;
+            if of != self.context.context {
+                let what = "the stream given is of another CUDA context; give one of the card's primary context";
+                return Err(Error::Input(what.into()));
+            }
+        }
         let mut status = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
         call!(cuStreamIsCapturing(stream, &mut status))?;
         if status == sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
@@ -318,6 +325,10 @@ impl Device for Driver {
         Ok([free as u64, all as u64])
     }
 
+    fn shared(&self) -> usize {
+        self.context.card.shared
+    }
+
     fn fork(&self) -> Result<Driver> {
         Driver::on(self.context.clone())
     }
@@ -355,14 +366,13 @@ impl Device for Driver {
     }
 
     fn gemm(&self, gemm: &Gemm) -> Result<bool> {
-        if 2 * gemm.m * gemm.n * gemm.k < LIBRARY_FLOPS {
-            return Ok(false);
-        }
         let _current = self.context.enter()?;
-        match (&self.context.blas, &self.scratch) {
-            (Some(blas), Some(scratch)) => blas.multiply(gemm, scratch.addr(), self.stream),
-            _ => Ok(false),
+        let Some(blas) = self.context.blas.get_or_init(Blas::new) else { return Ok(false) };
+        if self.scratch.get().is_none() {
+            let _ = self.scratch.set(self.alloc(Blas::SCRATCH, "scratch of the matrix library")?);
         }
+        let scratch = self.scratch.get().map_or(0, |s| s.addr());
+        blas.multiply(gemm, scratch, self.stream)
     }
 
     fn copy_in(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
@@ -408,21 +418,22 @@ impl Device for Driver {
     fn follow(&self, stream: u64) -> Result<()> {
         let _current = self.context.enter()?;
         let stream = stream as sys::CUstream;
-        self.not_recorded(stream)?;
-        let event = Event::new(&self.context)?;
+        self.usable(stream)?;
+        let event = Event::new(&self.context, false)?;
         call!(cuEventRecord(event.event, stream))?;
         call!(cuStreamWaitEvent(self.stream, event.event, 0))
     }
 
     fn lead(&self, stream: u64) -> Result<()> {
         let _current = self.context.enter()?;
-        let event = self.mark()?;
+        let event = Event::new(&self.context, false)?;
+        call!(cuEventRecord(event.event, self.stream))?;
         call!(cuStreamWaitEvent(stream as sys::CUstream, event.event, 0))
     }
 
     fn mark(&self) -> Result<Event> {
         let _current = self.context.enter()?;
-        let event = Event::new(&self.context)?;
+        let event = Event::new(&self.context, true)?;
         call!(cuEventRecord(event.event, self.stream))?;
         Ok(event)
     }

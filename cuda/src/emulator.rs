@@ -4,7 +4,7 @@
 //! (`emulator/runtime.cpp`). Work waits in a queue and runs at some moment before `sync` returns, so that a host that
 //! reads or writes too early is found out. Everything random follows from a seed.
 
-use crate::device::{Device, Gemm, Launch, MAX_ARGS, Pinned};
+use crate::device::{Device, Gemm, LEAST_SHARED, Launch, LibraryActivation, MAX_ARGS, MAX_SHARED, Pinned};
 use crate::kernels::Kernel;
 use crate::linear::narrow;
 use sam2_engine::backend::Memory;
@@ -92,6 +92,8 @@ pub struct Emulator {
     random: Cell<u64>,
     /// Products are the device's own business, as with a matrix library.
     library: bool,
+    /// Bytes of shared memory that a block may ask for.
+    shared: usize,
     /// Allocations until one fails; negative: none does.
     until_failure: Arc<AtomicIsize>,
     /// Kernels until one fails, likewise.
@@ -115,6 +117,7 @@ impl Emulator {
             recording: RefCell::new(None),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             library: false,
+            shared: MAX_SHARED,
             until_failure: Arc::new(AtomicIsize::new(-1)),
             until_fault: Arc::new(AtomicIsize::new(-1)),
         }
@@ -123,6 +126,11 @@ impl Emulator {
     /// As `new`, with a library for products.
     pub fn with_library(seed: u64) -> Self {
         Emulator { library: true, ..Emulator::new(seed) }
+    }
+
+    /// As `new`, of a card whose blocks have the least shared memory.
+    pub fn with_little_shared_memory(seed: u64) -> Self {
+        Emulator { shared: LEAST_SHARED, ..Emulator::new(seed) }
     }
 
     /// The queue that a caller handed in.
@@ -223,7 +231,7 @@ impl Emulator {
         if done { Ok(()) } else { Err(Error::Device(message())) }
     }
 
-    /// Runs one of the kernels with a mistake (`emulator/faults.cu`): `out` and `in` of 64 floats, `n`.
+    /// Runs one of the kernels with a mistake (`emulator/faults.cu`): `out` and `in` of 64 floats (`in` of 128 for products), `n`.
     pub fn fault(&self, name: &str, out: u64, input: u64, n: i32) -> Result<()> {
         #[derive(Clone, Copy, bytemuck::NoUninit)]
         #[repr(C)]
@@ -233,8 +241,10 @@ impl Emulator {
             n: i32,
             pad: i32,
         }
-        let l = Launch::new(Kernel::add, [1; 3], 256, &FaultArgs { out, input, n, pad: 0 });
-        self.run_named(name, [1; 3], 64, 256, &l.args, l.size)
+        // A tile of 16x16 numbers takes 512 bytes.
+        let shared = if name.contains("product") || name.contains("lane") { 512 } else { 256 };
+        let l = Launch::new(Kernel::add, [1; 3], shared, &FaultArgs { out, input, n, pad: 0 });
+        self.run_named(name, [1; 3], 64, shared, &l.args, l.size)
     }
 }
 
@@ -265,9 +275,19 @@ impl Device for Emulator {
         Ok([1 << 33; 2])
     }
 
+    fn shared(&self) -> usize {
+        self.shared
+    }
+
     fn fork(&self) -> Result<Self> {
         let (until_failure, until_fault) = (self.until_failure.clone(), self.until_fault.clone());
-        Ok(Emulator { until_failure, until_fault, library: self.library, ..Emulator::new(self.next()) })
+        Ok(Emulator {
+            until_failure,
+            until_fault,
+            library: self.library,
+            shared: self.shared,
+            ..Emulator::new(self.next())
+        })
     }
 
     fn alloc(&self, bytes: usize, what: &'static str) -> Result<EmulatedMemory> {
@@ -289,6 +309,7 @@ impl Device for Emulator {
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
+        assert!(launch.shared <= self.shared, "{:?}: {} bytes of shared memory", launch.kernel, launch.shared);
         self.enqueue(Work::Launch(*launch))
     }
 
@@ -363,7 +384,7 @@ fn elements(addr: u64, dtype: DType, values: &mut [f32], write: bool) -> Result<
 /// What a matrix library does, in plain loops.
 fn multiply(g: &Gemm) -> Result<()> {
     let aligned = [g.a, g.w, g.out].iter().all(|addr| addr.is_multiple_of(16));
-    if !aligned || (g.add && g.relu) || ![DType::F32, g.dtype].contains(&g.out_dtype) {
+    if !aligned || (g.add && g.activation != LibraryActivation::None) || ![DType::F32, g.dtype].contains(&g.out_dtype) {
         return Err(Error::Internal(format!("no library takes {g:?}")));
     }
     let row = |addr: u64, dtype: DType, i: usize, stride: usize, n: usize| {
@@ -378,11 +399,19 @@ fn multiply(g: &Gemm) -> Result<()> {
         for (j, out) in out.iter_mut().enumerate() {
             let sum: f32 = a.iter().zip(&w[j * g.k..]).map(|(a, w)| a * w).sum();
             *out += sum + bias[j];
-            *out = if g.relu { out.max(0.0) } else { *out };
+            *out = match g.activation {
+                LibraryActivation::None => *out,
+                LibraryActivation::Relu => out.max(0.0),
+                LibraryActivation::TanhGelu => tanh_gelu(*out),
+            };
         }
         elements(g.out + (i * g.ldo * g.out_dtype.bytes()) as u64, g.out_dtype, &mut out, true)?;
     }
     Ok(())
+}
+
+fn tanh_gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + ((2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh())
 }
 
 /// Recorded work.

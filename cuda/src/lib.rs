@@ -17,6 +17,7 @@ mod masks;
 mod memory_attention;
 mod pixels;
 pub mod probe;
+mod splits;
 mod staging;
 mod tracking;
 mod view;

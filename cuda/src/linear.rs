@@ -1,12 +1,15 @@
 //! Products: `kernels/linear.cu`, `kernels/norm.cu`.
 
-use crate::device::{Device, Gemm};
+use crate::device::{Device, Gemm, LibraryActivation};
 use crate::{Cuda, Kernel, View, blocks, code, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::*;
 use sam2_engine::memory::try_with_capacity;
 use sam2_engine::tensor::{DType, Tensor, bf16, f16};
 use sam2_engine::{Error, Result};
+
+/// The least weights whose products go to the device's library: smaller ones are limited by memory or by the launch.
+const LIBRARY_WEIGHTS: usize = 1 << 10;
 
 /// Weights of a product on the device: (groups, n, row), rows padded with zeros to 16 bytes.
 pub struct Weights<M> {
@@ -20,6 +23,7 @@ pub struct Weights<M> {
     pub(crate) k: usize,
     row: usize,
     pub(crate) dtype: DType,
+    few_rows: bool,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -83,7 +87,7 @@ struct NormArgs {
     n: i32,
     padded: i32,
     activation: i32,
-    pad: i32,
+    fast: i32,
 }
 
 /// Where an operand in the form that the products take is: columns of a group, elements from row to row.
@@ -112,7 +116,7 @@ fn padded(k: usize, dtype: DType) -> usize {
 
 impl<D: Device> Cuda<D> {
     pub(crate) fn pack(&self, data: &LinearData<'_>) -> Result<Weights<D::Memory>> {
-        let LinearData { groups, n, k, dtype, .. } = *data;
+        let LinearData { groups, n, k, dtype, few_rows, .. } = *data;
         let row = padded(k, dtype);
         let too_many = Error::OutOfMemory { what: "weights", bytes: usize::MAX };
         let bytes = groups.checked_mul(n).and_then(|x| x.checked_mul(row * dtype.bytes())).ok_or(too_many)?;
@@ -137,7 +141,8 @@ impl<D: Device> Cuda<D> {
         };
         let bias = (!data.b.is_empty()).then(|| vector(DType::F32)).transpose()?;
         let narrow_bias = (!data.b.is_empty() && dtype != DType::F32).then(|| vector(dtype)).transpose()?;
-        Ok(Weights { w: memory, bias, narrow_bias, groups, n, k, row, dtype })
+        let few_rows = few_rows && dtype == DType::F32 && k.is_multiple_of(4);
+        Ok(Weights { w: memory, bias, narrow_bias, groups, n, k, row, dtype, few_rows })
     }
 
     /// `out` (m, groups * n) = epilogue(a W^T + b).
@@ -178,6 +183,10 @@ impl<D: Device> Cuda<D> {
             out_w: out_w as i32,
             pad: 0,
         };
+        if w.few_rows && addend_kind != 2 {
+            let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
+            return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
+        }
         // Small tiles where large ones would leave most of a GPU idle.
         let large = m.div_ceil(128) * w.n.div_ceil(128) * w.groups >= 64;
         let (kernel, side) = match (w.dtype, large) {
@@ -187,13 +196,16 @@ impl<D: Device> Cuda<D> {
             (DType::F16, false) => (Kernel::linear_small_f16, 64),
             _ => (Kernel::linear_f32, 64),
         };
-        // Four stages of both operands, or the tile of sums that follows them in the same memory.
-        let stage = if w.dtype == DType::F32 { 2 * side * 80 } else { 2 * side * 64 };
-        let shared = (4 * stage).max(side * (side + 4) * 4);
+        // Four or three stages of both operands, or the tile of sums that follows them in the same memory.
+        let stages = if w.dtype == DType::F32 { 4 * 2 * side * 80 } else { 3 * 2 * side * 128 };
+        let shared = stages.max(side * (side + 8) * 4);
         self.launch(kernel, [m.div_ceil(side), w.n.div_ceil(side), w.groups], shared, &args);
     }
 
-    /// The product as the device's library can make it: it has no exact GELU, and adds only to what the output holds.
+    /// The product as the device's library can make it: it adds only to what the output holds, and its GELU is the form
+    /// with tanh, whose error is an eighth of what rounding a result of 1 to bf16 makes, but several times f16's.
+    /// Which products it makes depends on the weights and not on the rows: else a prompt's result would depend on how
+    /// many others share its pass.
     fn as_gemm(&self, out: View, m: usize, a: Prepared, w: &Weights<D::Memory>, e: Epilogue<'_>) -> Option<Gemm> {
         let out_dtype = if out.dtype == code(w.dtype) { w.dtype } else { DType::F32 };
         let add = match e.addend {
@@ -207,15 +219,18 @@ impl<D: Device> Cuda<D> {
             }
             Addend::Upsampled(_) => return None,
         };
-        let relu = match e.activation {
-            Activation::None => false,
-            Activation::Relu if !add => true,
+        let activation = match e.activation {
+            Activation::None => LibraryActivation::None,
+            Activation::Relu if !add => LibraryActivation::Relu,
+            Activation::Gelu if !add && w.dtype == DType::Bf16 && out_dtype == DType::Bf16 => {
+                LibraryActivation::TanhGelu
+            }
             _ => return None,
         };
         let aligned = out.addr.is_multiple_of(16) && (out.stride as usize * out_dtype.bytes()).is_multiple_of(16);
         let bias = if out_dtype == w.dtype && w.dtype != DType::F32 { &w.narrow_bias } else { &w.bias };
         let known = out.dtype == code(out_dtype);
-        (known && aligned && w.groups == 1).then(|| Gemm {
+        (known && aligned && w.groups == 1 && !w.few_rows && w.n * w.k >= LIBRARY_WEIGHTS).then(|| Gemm {
             a: a.addr,
             w: w.w.addr(),
             bias: bias.as_ref().map_or(0, |b| b.addr()),
@@ -228,7 +243,7 @@ impl<D: Device> Cuda<D> {
             ldo: out.stride as usize,
             dtype: w.dtype,
             out_dtype,
-            relu,
+            activation,
             add,
         })
     }
@@ -332,9 +347,21 @@ impl<D: Device> Cuda<D> {
             n: x.cols() as i32,
             padded: padded as i32,
             activation: activation_code(activation),
-            pad: 0,
+            fast: (x.addr().is_multiple_of(16)
+                && (x.stride() * x.dtype().bytes()).is_multiple_of(16)
+                && x.cols().is_multiple_of(4)) as i32,
         };
-        self.launch(Kernel::layer_norm, [blocks(x.rows(), 8), 1, 1], 0, &args);
+        use Kernel::*;
+        let (kernel, lanes) = match padded {
+            0..=4 => (layer_norm_4, 1),
+            5..=16 => (layer_norm_16, 4),
+            17..=64 => (layer_norm_64, 16),
+            65..=128 => (layer_norm_128, 32),
+            129..=384 => (layer_norm_384, 32),
+            385..=1152 => (layer_norm_1152, 32),
+            _ => (layer_norm_wide, 32),
+        };
+        self.launch(kernel, [blocks(x.rows(), 256 / lanes), 1, 1], 0, &args);
     }
 
     pub(crate) fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {

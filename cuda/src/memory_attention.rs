@@ -14,6 +14,8 @@ struct MemoryArgs {
     k: View,
     v: View,
     lens: u64,
+    sums: u64,
+    stats: u64,
     n: i32,
     m: i32,
     d: i32,
@@ -36,18 +38,51 @@ struct RotateArgs {
     pad: i32,
 }
 
-/// The kernel that is wide enough, and its widths.
-fn kernel_for(dtype: DType, d: usize, dv: usize) -> (Kernel, usize, usize) {
-    use Kernel::*;
-    let widths = [(64, 64), (256, 64), (256, 256)];
-    let i = widths.iter().position(|&(a, b)| d <= a && dv <= b);
-    let i = i.unwrap_or_else(|| panic!("memory_attention: {d} and {dv} wide"));
-    let kernels = match dtype {
-        DType::F32 => [memory_attention_f32_64_64, memory_attention_f32_256_64, memory_attention_f32_256_256],
-        DType::Bf16 => [memory_attention_bf16_64_64, memory_attention_bf16_256_64, memory_attention_bf16_256_256],
-        _ => [memory_attention_f16_64_64, memory_attention_f16_256_64, memory_attention_f16_256_256],
-    };
-    (kernels[i], widths[i].0, widths[i].1)
+/// Parts that the keys are split in, as in the kernels. Fixed, so that results do not depend on the number of objects.
+const SPLITS: usize = 4;
+/// Workspace that one launch fills at most: objects beyond it get a launch of their own.
+const MOST_SUMS: usize = 64 << 20;
+
+/// A kernel and what it is made for.
+struct Shape {
+    kernel: Kernel,
+    /// Width of queries and keys, and of values.
+    widths: (usize, usize),
+    /// Queries of a block.
+    queries: usize,
+    /// Bytes of shared memory.
+    shared: usize,
+}
+
+impl Shape {
+    /// The first kernel that is wide enough and whose blocks get the shared memory they need.
+    fn of(dtype: DType, d: usize, dv: usize, most_shared: usize) -> Shape {
+        use Kernel::*;
+        let f32s = |kernel, (a, b): (usize, usize)| {
+            let shared = ((32 + 16) * (a + 4) + 16 * (b + 4) + 32 * 17) * 4;
+            Shape { kernel, widths: (a, b), queries: 32, shared }
+        };
+        let halves = |bf16, f16, (a, b): (usize, usize), queries: usize, stages: usize| {
+            let kernel = if dtype == DType::Bf16 { bf16 } else { f16 };
+            Shape { kernel, widths: (a, b), queries, shared: (queries * a + stages * 64 * (a + b)) * 2 }
+        };
+        let shapes = match dtype {
+            DType::F32 => vec![
+                f32s(memory_attention_f32_64_64, (64, 64)),
+                f32s(memory_attention_f32_256_64, (256, 64)),
+                f32s(memory_attention_f32_256_256, (256, 256)),
+            ],
+            _ => vec![
+                halves(memory_attention_bf16_64_64, memory_attention_f16_64_64, (64, 64), 128, 2),
+                halves(memory_attention_bf16_256_64, memory_attention_f16_256_64, (256, 64), 128, 2),
+                halves(memory_attention_bf16_256_64_small, memory_attention_f16_256_64_small, (256, 64), 64, 1),
+                halves(memory_attention_bf16_256_256, memory_attention_f16_256_256, (256, 256), 128, 2),
+                halves(memory_attention_bf16_256_256_small, memory_attention_f16_256_256_small, (256, 256), 64, 1),
+            ],
+        };
+        let fits = |s: &Shape| d <= s.widths.0 && dv <= s.widths.1 && s.shared <= most_shared;
+        shapes.into_iter().find(fits).unwrap_or_else(|| panic!("memory_attention: {d} and {dv} wide"))
+    }
 }
 
 impl<D: Device> Cuda<D> {
@@ -67,27 +102,40 @@ impl<D: Device> Cuda<D> {
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "memory_attention: {out:?} {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
         self.count(|c| c.matmul_flops += (2 * p * n * m * (d + dv)) as u64);
-        let (kernel, wide, wide_v) = kernel_for(out.dtype(), d, dv);
-        let (rows, shared) = match out.dtype() {
-            DType::F32 => (32, ((32 + 16) * (wide + 4) + 16 * (wide_v + 4) + 32 * 17) * 4),
-            _ => (64, 64 * (2 * wide + wide_v) * 2),
-        };
+        let Shape { kernel, widths, queries, shared } = Shape::of(out.dtype(), d, dv, self.device.shared());
         let aligned =
             |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && t.cols().is_multiple_of(8);
-        let args = MemoryArgs {
-            out: View::of(out),
-            q: View::of(q),
-            k: View::of(k),
-            v: View::of(v),
-            lens: plain(lens, DType::I32),
-            n: n as i32,
-            m: m as i32,
-            d: d as i32,
-            dv: dv as i32,
-            scale: LOG2_E / (d as f32).sqrt(),
-            fast: (aligned(q) && aligned(k) && aligned(v)) as i32,
+        let fast = aligned(q) && aligned(k) && aligned(v);
+        let lens_at = plain(lens, DType::I32);
+        let run = |first: usize, p: usize, sums: u64, stats: u64, splits: usize| {
+            let part = |t: Tensor<'_>| View::of(t.slice(first, p));
+            let args = MemoryArgs {
+                out: part(out),
+                q: part(q),
+                k: part(k),
+                v: part(v),
+                lens: lens_at + (first * 4) as u64,
+                sums,
+                stats,
+                n: n as i32,
+                m: m as i32,
+                d: d as i32,
+                dv: dv as i32,
+                scale: LOG2_E / (d as f32).sqrt(),
+                fast: fast as i32,
+            };
+            self.launch(kernel, [n.div_ceil(queries), splits, p], shared, &args);
         };
-        self.launch(kernel, [n.div_ceil(rows), p, 1], shared, &args);
+        if out.dtype() == DType::F32 {
+            return run(0, p, 0, 0, 1);
+        }
+        let at_once = (MOST_SUMS / (SPLITS * n * widths.1 * 4)).clamp(1, p);
+        let Some(splits) = self.splits(at_once, SPLITS, n, widths.1) else { return };
+        for first in (0..p).step_by(at_once) {
+            let here = at_once.min(p - first);
+            run(first, here, splits.sums, splits.stats, SPLITS);
+            self.merge(View::of(out.slice(first, here)), dv, &splits.of(here));
+        }
     }
 
     pub(crate) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {

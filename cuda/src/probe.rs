@@ -113,6 +113,8 @@ pub struct Card {
     pub memory: usize,
     /// Multiprocessors.
     pub multiprocessors: usize,
+    /// Bytes of shared memory that a block may ask for.
+    pub shared: usize,
 }
 
 /// What the engine calls of the driver.
@@ -149,6 +151,7 @@ const FUNCTIONS: &[&str] = &[
     "cuStreamDestroy_v2",
     "cuStreamSynchronize",
     "cuStreamWaitEvent",
+    "cuStreamGetCtx",
     "cuStreamIsCapturing",
     "cuStreamBeginCapture_v2",
     "cuStreamEndCapture",
@@ -253,6 +256,7 @@ unsafe fn card(index: i32) -> Result<Card, CUresult> {
         ),
         memory,
         multiprocessors: attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device)? as usize,
+        shared: attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device)? as usize,
     })
 }
 

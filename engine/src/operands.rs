@@ -17,6 +17,8 @@ pub struct LinearData<'a> {
     pub k: usize,
     /// What the device multiplies in.
     pub dtype: DType,
+    /// The input has few rows, such as the tokens of prompts: how a device makes the product may depend on it.
+    pub few_rows: bool,
 }
 
 /// y = gamma * (x - mean) / sqrt(variance + eps) + beta over the last dimension (Ba et al., arXiv:1607.06450).

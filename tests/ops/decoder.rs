@@ -16,8 +16,12 @@ pub fn upscale_masks<B: Backend>(b: &B, numbers: Numbers) {
         let (gamma, beta) = (r.floats(c1), r.floats(c1));
         round(dtype, &mut w1);
         round(dtype, &mut w2);
-        let dc1 = b.linear_weights(LinearData { w: &w1, b: &b1, groups: 1, n: 4 * c1, k: c, dtype }).unwrap();
-        let dc2 = b.linear_weights(LinearData { w: &w2, b: &b2, groups: 1, n: 4 * c0, k: c1, dtype }).unwrap();
+        let dc1 = b
+            .linear_weights(LinearData { w: &w1, b: &b1, groups: 1, n: 4 * c1, k: c, dtype, few_rows: false })
+            .unwrap();
+        let dc2 = b
+            .linear_weights(LinearData { w: &w2, b: &b2, groups: 1, n: 4 * c0, k: c1, dtype, few_rows: false })
+            .unwrap();
         let (tk, th) = (Owned::of(b, dtype, &[p, h, w, c], &mut keys), Owned::new(b, &[p, m, c0], &hyper));
         let t1 = Owned::of(b, dtype, &[images, 2 * h, 2 * w, c1], &mut high1);
         let t0 = Owned::of(b, dtype, &[images, 4 * h, 4 * w, c0], &mut high0);

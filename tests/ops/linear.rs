@@ -13,12 +13,16 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
         (50, 100, 147, 1),
         (257, 96, 24, 1),
         (8, 64, 300, 1),
+        (14, 64, 300, 1),
+        (14, 3, 5, 2),
         (9, 17, 4, 8),
         (5, 1, 16, 3),
     ] {
         let (mut w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
         round(dtype, &mut w);
-        let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k, dtype }).unwrap();
+        // Both ways of a device, as far as it has two.
+        let few_rows = m < 14;
+        let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k, dtype, few_rows }).unwrap();
         let (x, y, add) = (r.floats(m * groups * k), r.floats(m * groups * k), r.floats(m * groups * n));
         let (gamma, beta) = (r.floats(k), r.floats(k));
         let (tx, ty) = (Owned::new(b, &[m, groups * k], &x), Owned::new(b, &[m, groups * k], &y));
@@ -78,7 +82,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
     let (h, w, n, k) = (6, 10, 19, 11);
     let (mut weights, mut x, mut low) = (r.floats(n * k), r.floats(h * w * 3 * k), r.floats(h / 2 * (w / 2) * n));
     round(dtype, &mut weights);
-    let packed = b.linear_weights(LinearData { w: &weights, b: &[], groups: 1, n, k, dtype }).unwrap();
+    let packed = b.linear_weights(LinearData { w: &weights, b: &[], groups: 1, n, k, dtype, few_rows: false }).unwrap();
     let (tx, tl) = (Owned::of(b, dtype, &[h, w, 3 * k], &mut x), Owned::of(b, dtype, &[h / 2, w / 2, n], &mut low));
     let out = Owned::nan(b, &[h, w, n]);
     b.linear(out.at(), tx.at().columns(k, k).into(), &packed, Epilogue::add_upsampled(tl.at()));
@@ -108,7 +112,8 @@ pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
         let (mut weights, bias) = (r.floats(cout * kernel * kernel * cin), r.floats(cout));
         round(dtype, &mut weights);
         let (mut x, position) = (r.floats(images * h * w * cin), r.floats(images * oh * ow * cout));
-        let data = LinearData { w: &weights, b: &bias, groups: 1, n: cout, k: kernel * kernel * cin, dtype };
+        let data =
+            LinearData { w: &weights, b: &bias, groups: 1, n: cout, k: kernel * kernel * cin, dtype, few_rows: false };
         let conv = Conv { weights: b.linear_weights(data).unwrap(), kernel, stride, pad };
         let (tx, tp) =
             (Owned::of(b, dtype, &[images, h, w, cin], &mut x), Owned::new(b, &[images, oh, ow, cout], &position));
@@ -133,7 +138,7 @@ pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
 
 pub fn norms_and_pools<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(3);
-    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (7, 1152)] {
+    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (9, 300), (7, 1152), (3, 1153)] {
         let (x, gamma, beta) = (r.floats(rows * c), r.floats(c), r.floats(c));
         let (tx, tg, tb) = (Owned::new(b, &[rows, c], &x), Owned::new(b, &[c], &gamma), Owned::new(b, &[c], &beta));
         let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-5 };

@@ -67,6 +67,16 @@ fn cuda_f16() {
     check_all(&Cuda::on(Emulator::new(3)), Numbers { dtype: DType::F16, device: true });
 }
 
+/// Blocks of less shared memory, as cards for games and workstations have.
+#[test]
+fn cuda_with_little_shared_memory() {
+    for dtype in [DType::Bf16, DType::F16] {
+        let (b, numbers) = (&Cuda::on(Emulator::with_little_shared_memory(6)), Numbers { dtype, device: true });
+        attention::window_attention(b, numbers);
+        memory::memory_attention(b, numbers);
+    }
+}
+
 /// Products by the device's library, where it takes them.
 #[test]
 fn cuda_with_a_library() {

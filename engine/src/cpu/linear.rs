@@ -40,7 +40,7 @@ impl Packed {
     }
 
     fn of<W: Word>(pool: &Pool, isa: Isa, data: &LinearData<'_>, round: fn(f32) -> W::Value) -> Result<Self> {
-        let LinearData { w, b, groups, n, k, dtype } = *data;
+        let LinearData { w, b, groups, n, k, dtype, .. } = *data;
         assert!(w.len() == groups * n * k, "linear: {} weights for {groups}x{n}x{k}", w.len());
         assert!(b.is_empty() || b.len() == groups * n, "linear: {} biases for {groups}x{n}", b.len());
         let (panel, words) = (isa.panel(), k.div_ceil(W::DEPTH));

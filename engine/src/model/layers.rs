@@ -76,17 +76,24 @@ pub struct Loader<'a, B> {
     source: &'a Source<'a>,
     /// What products multiply in.
     dtype: DType,
+    /// Their inputs have few rows.
+    few_rows: bool,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
     /// Reads from `source`; products multiply in `dtype`.
     pub fn new(b: &'a B, source: &'a Source<'a>, dtype: DType) -> Self {
-        Loader { b, source, dtype }
+        Loader { b, source, dtype, few_rows: false }
     }
 
     /// As this one, for products that multiply in f32 whatever the precision.
     pub fn in_f32(&self) -> Self {
         Loader { dtype: DType::F32, ..*self }
+    }
+
+    /// As [`Loader::in_f32`], for products whose input are the tokens of prompts: few rows.
+    pub fn of_tokens(&self) -> Self {
+        Loader { few_rows: true, ..self.in_f32() }
     }
 
     /// A tensor's values; empty when there is no checkpoint, so use them through [`Loader::derive`] alone.
@@ -126,7 +133,7 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Lays out `groups` products (n, k) for the matrix kernel; `bias` may be empty.
     pub fn linear_of(&self, w: &[f32], b: &[f32], groups: usize, n: usize, k: usize) -> Result<B::Linear> {
-        self.b.linear_weights(LinearData { w, b, groups, n, k, dtype: self.dtype })
+        self.b.linear_weights(LinearData { w, b, groups, n, k, dtype: self.dtype, few_rows: self.few_rows })
     }
 
     /// A parameter as it is in the checkpoint; `dims` may drop dimensions of 1 from `shape`.

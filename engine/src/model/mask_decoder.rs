@@ -216,7 +216,7 @@ impl<B: Backend> MaskDecoder<B> {
     /// What is on the tokens' side is small and decides what a mask is of: it multiplies in f32. The image's side
     /// follows the precision.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
-        let (d, image, l) = (config.d_model, l, &l.in_f32());
+        let (d, image, l) = (config.d_model, l, &l.of_tokens());
         let name = |leaf: &str| format!("sam_mask_decoder.{leaf}");
         let part = |leaf: &str| name(&format!("transformer.{leaf}"));
         let tokens = join(vec![

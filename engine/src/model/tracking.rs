@@ -40,7 +40,7 @@ impl<B: Backend> Tracking<B> {
     /// Takes the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let (d, m, side) = (config.d_model, &config.memory, config.embed_side());
-        let f32s = &l.in_f32();
+        let (f32s, tokens) = (&l.in_f32(), &l.of_tokens());
         let space = l.derive(|| sine_position(m.mem_dim, side))?;
         // In the published models but read by none of their ways.
         l.values("no_mem_pos_enc", &[1, 1, d])?;
@@ -53,12 +53,12 @@ impl<B: Backend> Tracking<B> {
             attention: MemoryAttention::load(l, config)?,
             encoder: MemoryEncoder::load(l, config)?,
             pointer: if m.use_mlp_for_obj_ptr_proj {
-                PointerProjection::Mlp(Mlp3::load(f32s, &["obj_ptr_proj".into()], d, d, d)?)
+                PointerProjection::Mlp(Mlp3::load(tokens, &["obj_ptr_proj".into()], d, d, d)?)
             } else {
-                PointerProjection::Linear(f32s.linear("obj_ptr_proj", d, d)?)
+                PointerProjection::Linear(tokens.linear("obj_ptr_proj", d, d)?)
             },
             pointer_time: if m.add_tpos_enc_to_obj_ptrs && m.proj_tpos_enc_in_obj_ptrs {
-                Some(f32s.linear("obj_ptr_tpos_proj", m.mem_dim, d)?)
+                Some(tokens.linear("obj_ptr_tpos_proj", m.mem_dim, d)?)
             } else {
                 None
             },

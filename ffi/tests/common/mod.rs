@@ -4,6 +4,7 @@
 pub mod header;
 
 use libtest_mimic::Trial;
+use sam2_cuda::emulator::{HAS_KERNELS, LIBRARIES};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -21,6 +22,14 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A command that builds, with the CUDA kernels of this test: to compile them again takes minutes.
+fn with_kernels(command: &mut Command) -> &mut Command {
+    if HAS_KERNELS {
+        command.env("SAM2_KERNELS_FATBIN", Path::new(LIBRARIES).join("kernels.fatbin"));
+    }
+    command
+}
+
 /// The folder with libsam2, built as this test was.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -29,7 +38,7 @@ pub fn library() -> &'static Path {
         if !cfg!(debug_assertions) {
             args.push("--release");
         }
-        let out = Command::new(env!("CARGO")).args(&args).current_dir(root()).output().unwrap();
+        let out = with_kernels(Command::new(env!("CARGO")).args(&args).current_dir(root())).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let lines = String::from_utf8(out.stdout).unwrap();
         let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -109,7 +118,7 @@ pub fn folder(name: &str) -> PathBuf {
 pub fn installed(name: &str) -> PathBuf {
     let folder = folder(name);
     let tarball = folder.join("sam2.tar.gz");
-    succeed(Command::new("ffi/install").arg("--tarball").arg(&tarball).current_dir(root()));
+    succeed(with_kernels(Command::new("ffi/install").arg("--tarball").arg(&tarball).current_dir(root())));
     succeed(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(&folder));
     folder
 }

@@ -1,0 +1,40 @@
+// Joins what attention to parts of the keys gave: see store_split of flash.cuh. Not yet measured on a GPU.
+
+#include "flash.cuh"
+
+struct MergeArgs {
+    View out;            // (p, n, c)
+    const float* sums;   // (p, splits, n, width): not yet divided
+    const float* stats;  // (p, splits, n, 2): maximum and total
+    int n, c, splits, width;  // width: c or more, a multiple of 4, at most 256
+};
+
+// A warp per query. Grid: (n by 8, p).
+KERNEL(merge_splits, MergeArgs, 256) {
+    int query = block_x() * 8 + thread_x() / 32, batch = block_y(), lane = thread_x() % 32;
+    if (query >= a.n) return;
+    auto at = [&](int split) { return (static_cast<size_t>(batch) * a.splits + split) * a.n + query; };
+    float most = NEVER, total = 0;
+    for (int i = 0; i < a.splits; i++) most = fmaxf(most, a.stats[at(i) * 2]);
+    constexpr int QUADS = 2;  // of a lane, 128 columns apart
+    float sums[QUADS][4] = {};
+    View from = {const_cast<float*>(a.sums), 0, F32};
+    for (int i = 0; i < a.splits; i++) {
+        float weight = exp2_fast(a.stats[at(i) * 2] - most);
+        total += weight * a.stats[at(i) * 2 + 1];
+        UNROLL for (int j = 0; j < QUADS; j++) {
+            int col = (lane + j * 32) * 4;
+            if (col >= a.c) continue;
+            Four x = get4(from, at(i) * a.width + col, 4);
+            UNROLL for (int k = 0; k < 4; k++) sums[j][k] = fmaf(weight, x.v[k], sums[j][k]);
+        }
+    }
+    size_t out = (static_cast<size_t>(batch) * a.n + query) * a.out.stride;
+    UNROLL for (int j = 0; j < QUADS; j++) {
+        int col = (lane + j * 32) * 4;
+        if (col >= a.c) continue;
+        Four y;
+        UNROLL for (int k = 0; k < 4; k++) y.v[k] = sums[j][k] / total;
+        put4(a.out, out + col, y, min(4, a.c - col));
+    }
+}
