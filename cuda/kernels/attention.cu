@@ -229,6 +229,7 @@ WINDOWS(96, 96, 1)
 WINDOWS(256, 256, 1)
 WINDOWS(64_tall, 64, 2)
 WINDOWS(80_tall, 80, 2)
+WINDOWS(96_tall, 96, 2)
 KERNEL(window_attention_f32_32, WindowArgs, 128) { windows32<32>(a); }
 KERNEL(window_attention_f32_96, WindowArgs, 128) { windows32<96>(a); }
 KERNEL(window_attention_f32_256, WindowArgs, 128) { windows32<256>(a); }

@@ -20,6 +20,7 @@ struct LinearArgs {
     int a_group;        // elements from a group's columns of A to the next's
     int activation, addend_kind;
     int out_w;          // w of an upsampled addend
+    View x, y;          // of few rows: A is x + y, (m, groups * k) each; y may be none
 };
 
 // Rows and columns from (row0, col0) of a tile of sums in shared memory, `stride` floats a row.
@@ -173,26 +174,37 @@ DEVICE void linear32(const LinearArgs& a) {
 
 // Few rows, such as the tokens of prompts, in f32: W, which is most of what is read, is read once for eight rows of A. A
 // warp makes two columns of the result; its lanes share out k, a multiple of 4. Grid: (n by 16, m by 8, groups).
-KERNEL(linear_few_rows_f32, LinearArgs, 256) {
+KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
     constexpr int ROWS = 8, COLS = 2;
     int row0 = block_y() * ROWS, col0 = block_x() * 16 + thread_x() / 32 * COLS, lane = thread_x() % 32;
     if (col0 >= a.n) return;
     int group = block_z();
-    const float* x = static_cast<const float*>(a.a) + static_cast<size_t>(group) * a.a_group;
     const float* w = static_cast<const float*>(a.w) + static_cast<size_t>(group) * a.n * a.ldw;
     float sums[ROWS][COLS] = {};
-    KEEP_LOOP for (int k = lane * 4; k < a.k; k += 128) {
-        uint4 columns[COLS], rows[ROWS];
-        UNROLL for (int j = 0; j < COLS; j++)
-            columns[j] = load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k);
-        UNROLL for (int i = 0; i < ROWS; i++)
-            rows[i] = load16(x + static_cast<size_t>(min(row0 + i, a.m - 1)) * a.lda + k);
-        UNROLL for (int i = 0; i < ROWS; i++)
-            UNROLL for (int j = 0; j < COLS; j++) {
-                Four l = four(rows[i]), r = four(columns[j]);
-                UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(l.v[c], r.v[c], sums[i][j]);
+    auto row_of = [&](View x, int i) {
+        return address(x, static_cast<size_t>(min(row0 + i, a.m - 1)) * x.stride + group * a.k);
+    };
+    auto multiply = [&](bool sum) {
+        KEEP_LOOP for (int k = lane * 4; k < a.k; k += 128) {
+            Four columns[COLS], rows[ROWS];
+            UNROLL for (int j = 0; j < COLS; j++)
+                columns[j] = four(load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k));
+            UNROLL for (int i = 0; i < ROWS; i++) rows[i] = four(load16(row_of(a.x, i) + k * 4));
+            if (sum) {
+                UNROLL for (int i = 0; i < ROWS; i++) {
+                    Four more = four(load16(row_of(a.y, i) + k * 4));
+                    UNROLL for (int c = 0; c < 4; c++) rows[i].v[c] += more.v[c];
+                }
             }
-    }
+            UNROLL for (int i = 0; i < ROWS; i++)
+                UNROLL for (int j = 0; j < COLS; j++)
+                    UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(rows[i].v[c], columns[j].v[c], sums[i][j]);
+        }
+    };
+    if (a.y.p)
+        multiply(true);
+    else
+        multiply(false);
     // Sixteen sums over the warp, one to every two lanes: at each step a lane gives away half of what it has.
     float part[ROWS * COLS];
     UNROLL for (int i = 0; i < ROWS * COLS; i++) part[i] = sums[i / COLS][i % COLS];
@@ -260,11 +272,70 @@ KERNEL(prepare_patches, PatchesArgs, 256) {
     int row = static_cast<int>(i / quads), col = static_cast<int>(i % quads) * 4;
     int image = row / (a.out_h * a.out_w), at = row % (a.out_h * a.out_w);
     int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
+    int c = col % a.c, kx = col / a.c % a.kernel, ky = col / a.c / a.kernel;
+    const size_t first = static_cast<size_t>(image) * a.h * a.w;
     Four v;
     UNROLL for (int j = 0; j < 4; j++) {
-        int k = col + j, c = k % a.c, y = y0 + k / a.c / a.kernel, x = x0 + k / a.c % a.kernel;
-        bool inside = k < a.kernel * a.kernel * a.c && y >= 0 && y < a.h && x >= 0 && x < a.w;
-        v.v[j] = inside ? get(a.x, ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride + c) : 0.0f;
+        int y = y0 + ky, x = x0 + kx;
+        bool inside = ky < a.kernel && y >= 0 && y < a.h && x >= 0 && x < a.w;
+        v.v[j] = inside ? get(a.x, (first + y * a.w + x) * a.x.stride + c) : 0.0f;
+        if (++c == a.c) {
+            c = 0;
+            if (++kx == a.kernel) kx = 0, ky++;
+        }
     }
     put4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, 4);
 }
+
+struct ConvArgs {
+    View out;     // (images, out_h, out_w, n)
+    View x;       // (images, h, w, c)
+    View weights; // (n, kernel, kernel, c)
+    View addend;  // as out, or none
+    const float* bias;  // (n), or null
+    int h, w, c, out_h, out_w, n;
+    int kernel, stride, pad, activation;
+};
+
+// A convolution of few channels, up to N, as the masks' downsampling begins with: a thread makes a pixel of the result, in
+// f32. `shared`: weights (kernel, kernel, c, N). Grid: (pixels by 256, images).
+template <int N> DEVICE void conv_few(const ConvArgs& a) {
+    float* weights = reinterpret_cast<float*>(shared_memory());
+    for (int i = thread_x(); i < a.kernel * a.kernel * a.c * N; i += 256)
+        weights[i] = i % N < a.n ? get(a.weights, static_cast<size_t>(i % N) * a.weights.stride + i / N) : 0.0f;
+    barrier();
+    int at = block_x() * 256 + thread_x(), image = block_y();
+    if (at >= a.out_h * a.out_w) return;
+    int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
+    float sums[N];
+    UNROLL for (int j = 0; j < N; j++) sums[j] = a.bias && j < a.n ? a.bias[j] : 0.0f;
+    KEEP_LOOP for (int i = 0; i < a.kernel * a.kernel; i++) {
+        int y = y0 + i / a.kernel, x = x0 + i % a.kernel;
+        if (y < 0 || y >= a.h || x < 0 || x >= a.w) continue;
+        size_t from = ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride;
+        KEEP_LOOP for (int c = 0; c < a.c; c += 4) {
+            Four v = get4(a.x, from + c, min(4, a.c - c));
+            UNROLL for (int k = 0; k < 4; k++) {
+                if (c + k >= a.c) continue;
+                UNROLL for (int j = 0; j < N; j += 4) {
+                    Four w = four(load16(weights + (i * a.c + c + k) * N + j));
+                    UNROLL for (int r = 0; r < 4; r++) sums[j + r] = fmaf(v.v[k], w.v[r], sums[j + r]);
+                }
+            }
+        }
+    }
+    size_t pixel = static_cast<size_t>(image) * a.out_h * a.out_w + at;
+    UNROLL for (int j = 0; j < N; j += 4) {
+        int n = min(4, a.n - j);
+        if (n <= 0) continue;
+        Four y;
+        UNROLL for (int r = 0; r < 4; r++) y.v[r] = activate(a.activation, sums[j + r]);
+        if (a.addend.p) {
+            Four add = get4(a.addend, pixel * a.addend.stride + j, n);
+            UNROLL for (int r = 0; r < 4; r++) y.v[r] += add.v[r];
+        }
+        put4(a.out, pixel * a.out.stride + j, y, n);
+    }
+}
+KERNEL(conv_few_4, ConvArgs, 256) { conv_few<4>(a); }
+KERNEL(conv_few_16, ConvArgs, 256) { conv_few<16>(a); }

@@ -58,18 +58,28 @@ struct RotateArgs {
     int p, n, c, m, d;
 };
 
-// Pairs of columns turned, in place. Grid: pairs by 256.
+// Pairs of columns turned, in place, eight columns to a thread. Grid: (n times groups of columns by 256, p).
 KERNEL(rope2d, RotateArgs, 256) {
-    int pairs = a.c / 2;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), row = i / pairs;
-    if (row >= static_cast<size_t>(a.p) * a.n) return;
-    int col = static_cast<int>(i % pairs) * 2, within = static_cast<int>(row % a.n);
-    if (a.lens && within >= a.lens[row / a.n]) return;
-    const float* turn = a.table + within % a.m * a.d + col % a.d;
-    size_t at = row * a.x.stride + col;
-    float x = get(a.x, at), y = get(a.x, at + 1);
-    put(a.x, at, x * turn[0] - y * turn[1]);
-    put(a.x, at + 1, x * turn[1] + y * turn[0]);
+    int groups = (a.c + 7) / 8, i = block_x() * 256 + thread_x(), within = i / groups, object = block_y();
+    if (within >= a.n || (a.lens && within >= a.lens[object])) return;
+    size_t row = (static_cast<size_t>(object) * a.n + within) * a.x.stride;
+    View table = {const_cast<float*>(a.table) + within % a.m * a.d, 0, F32};
+    UNROLL for (int part = 0; part < 8; part += 4) {
+        int col = i % groups * 8 + part, n = min(4, a.c - col);
+        if (n <= 0) continue;
+        Four x = get4(a.x, row + col, n), turn;
+        if (a.d % 4 == 0) {
+            turn = get4(table, col % a.d, 4);
+        } else {
+            UNROLL for (int j = 0; j < 4; j++) turn.v[j] = get(table, (col + j) % a.d);
+        }
+        Four y;
+        UNROLL for (int j = 0; j < 4; j += 2) {
+            y.v[j] = x.v[j] * turn.v[j] - x.v[j + 1] * turn.v[j + 1];
+            y.v[j + 1] = x.v[j] * turn.v[j + 1] + x.v[j + 1] * turn.v[j];
+        }
+        put4(a.x, row + col, y, n);
+    }
 }
 
 struct PointsArgs {

@@ -15,17 +15,18 @@ KERNEL(merge_splits, MergeArgs, 256) {
     if (query >= a.n) return;
     auto at = [&](int split) { return (static_cast<size_t>(batch) * a.splits + split) * a.n + query; };
     float most = NEVER, total = 0;
-    for (int i = 0; i < a.splits; i++) most = fmaxf(most, a.stats[at(i) * 2]);
+    for (int i = lane; i < a.splits; i += 32) most = fmaxf(most, a.stats[at(i) * 2]);
+    UNROLL for (int mask = 16; mask > 0; mask /= 2) most = fmaxf(most, shuffle_xor(most, mask));
     constexpr int QUADS = 2;  // of a lane, 128 columns apart
     float sums[QUADS][4] = {};
     View from = {const_cast<float*>(a.sums), 0, F32};
-    for (int i = 0; i < a.splits; i++) {
+    UNROLL_4 for (int i = 0; i < a.splits; i++) {
         float weight = exp2_fast(a.stats[at(i) * 2] - most);
         total += weight * a.stats[at(i) * 2 + 1];
         UNROLL for (int j = 0; j < QUADS; j++) {
             int col = (lane + j * 32) * 4;
-            if (col >= a.c) continue;
-            Four x = get4(from, at(i) * a.width + col, 4);
+            Four x = {};
+            if (col < a.c) x = four(load16(address(from, at(i) * a.width + col)));
             UNROLL for (int k = 0; k < 4; k++) sums[j][k] = fmaf(weight, x.v[k], sums[j][k]);
         }
     }

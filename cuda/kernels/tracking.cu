@@ -123,23 +123,46 @@ struct DepthwiseArgs {
     int p, h, w, c;
 };
 
-// Four channels of a pixel to a thread. Grid: quads of channels by 256.
+// A block takes 16 x 8 pixels of 32 channels, whose surroundings and weights lie in shared memory; a thread four pixels of
+// a row and four channels. Grid: (w by 16, h by 8, p times c by 32).
 KERNEL(depthwise_conv7x7, DepthwiseArgs, 256) {
-    int quads = (a.c + 3) / 4;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), pixel = i / quads;
-    if (pixel >= static_cast<size_t>(a.p) * a.h * a.w) return;
-    int col = static_cast<int>(i % quads) * 4, n = min(4, a.c - col);
-    int y = static_cast<int>(pixel / a.w % a.h), x = static_cast<int>(pixel % a.w);
-    View weights = {const_cast<float*>(a.weights), 0, F32}, bias = {const_cast<float*>(a.bias), 0, F32};
-    Four sum = get4(bias, col, n);
-    for (int dy = -3; dy <= 3; dy++) {
-        if (y + dy < 0 || y + dy >= a.h) continue;
-        for (int dx = -3; dx <= 3; dx++) {
-            if (x + dx < 0 || x + dx >= a.w) continue;
-            Four v = get4(a.x, (pixel + dy * a.w + dx) * a.x.stride + col, n);
-            Four w = get4(weights, static_cast<size_t>((dy + 3) * 7 + dx + 3) * a.c + col, n);
-            UNROLL for (int j = 0; j < 4; j++) sum.v[j] = fmaf(v.v[j], w.v[j], sum.v[j]);
+    constexpr int W = 16, H = 8, QUADS = 8, ROW = W + 6, PIXELS = ROW * (H + 6);
+    int parts = (a.c + 31) / 32, image = block_z() / parts, channel0 = block_z() % parts * 32;
+    int x0 = block_x() * W, y0 = block_y() * H;
+    float* shared = reinterpret_cast<float*>(shared_memory());
+    View tile = {shared, 0, F32}, weights = {shared + PIXELS * 32, 0, F32};
+    View from_weights = {const_cast<float*>(a.weights), 0, F32}, bias = {const_cast<float*>(a.bias), 0, F32};
+    for (int i = thread_x(); i < PIXELS * QUADS; i += 256) {
+        int at = i / QUADS, y = y0 + at / ROW - 3, x = x0 + at % ROW - 3, col = channel0 + i % QUADS * 4;
+        Four v = {{0, 0, 0, 0}};
+        if (y >= 0 && y < a.h && x >= 0 && x < a.w && col < a.c)
+            v = get4(a.x, ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride + col, min(4, a.c - col));
+        put4(tile, i * 4, v, 4);
+    }
+    for (int i = thread_x(); i < 49 * QUADS; i += 256) {
+        int col = channel0 + i % QUADS * 4;
+        Four v = {{0, 0, 0, 0}};
+        if (col < a.c) v = get4(from_weights, static_cast<size_t>(i / QUADS) * a.c + col, min(4, a.c - col));
+        put4(weights, i * 4, v, 4);
+    }
+    barrier();
+    int quad = thread_x() % QUADS, col = channel0 + quad * 4, n = min(4, a.c - col);
+    int x = thread_x() / QUADS % (W / 4) * 4, y = thread_x() / QUADS / (W / 4);
+    if (n <= 0 || y0 + y >= a.h) return;
+    Four sums[4];
+    UNROLL for (int i = 0; i < 4; i++) sums[i] = get4(bias, col, n);
+    KEEP_LOOP for (int dy = 0; dy < 7; dy++) {
+        Four row[10];
+        UNROLL for (int i = 0; i < 10; i++) row[i] = four(load16(shared + (((y + dy) * ROW + x + i) * QUADS + quad) * 4));
+        UNROLL for (int dx = 0; dx < 7; dx++) {
+            Four w = four(load16(shared + PIXELS * 32 + ((dy * 7 + dx) * QUADS + quad) * 4));
+            UNROLL for (int i = 0; i < 4; i++)
+                UNROLL for (int j = 0; j < 4; j++) sums[i].v[j] = fmaf(row[dx + i].v[j], w.v[j], sums[i].v[j]);
         }
     }
-    put4(a.out, pixel * a.out.stride + col, sum, n);
+    UNROLL for (int i = 0; i < 4; i++) {
+        if (x0 + x + i >= a.w) continue;
+        size_t pixel = (static_cast<size_t>(image) * a.h + y0 + y) * a.w + x0 + x + i;
+        put4(a.out, pixel * a.out.stride + col, sums[i], n);
+    }
 }

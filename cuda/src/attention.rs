@@ -63,6 +63,7 @@ fn window_kernel(dtype: DType, d: usize, queries: usize) -> (Kernel, usize, usiz
         33..=64 => (halves(window_attention_bf16_64, window_attention_f16_64), 64, 64),
         65..=80 if tall => (halves(window_attention_bf16_80_tall, window_attention_f16_80_tall), 80, 128),
         65..=80 => (halves(window_attention_bf16_80, window_attention_f16_80), 80, 64),
+        81..=96 if tall => (halves(window_attention_bf16_96_tall, window_attention_f16_96_tall), 96, 128),
         81..=96 => (halves(window_attention_bf16_96, window_attention_f16_96), 96, 64),
         97..=256 => (halves(window_attention_bf16_256, window_attention_f16_256), 256, 64),
         _ => panic!("window_attention: heads {d} wide"),

@@ -287,7 +287,7 @@ impl<D: Device> Cuda<D> {
         assert!(ready, "upscale_masks: {keys:?} is not what the products take");
         let Some(x1) = self.workspace(first + second) else { return };
         let x2 = x1 + first as u64;
-        let a = Prepared { addr: keys.addr(), stride: keys.stride(), group: c };
+        let a = Prepared { addr: keys.addr(), stride: keys.stride(), group: c, add: View::NONE };
         self.product(View::at(x1, 4 * c1, dc1.dtype), rows, a, dc1, Epilogue::NONE, 1);
         let args = Upscale1Args {
             x: View::at(x1, 4 * c1, dc1.dtype),
@@ -303,7 +303,7 @@ impl<D: Device> Cuda<D> {
             pad: 0,
         };
         self.launch(Kernel::upscale_norm, [blocks(rows * 4, 32), 1, 1], 0, &args);
-        let a = Prepared { addr: x1, stride: c1, group: c1 };
+        let a = Prepared { addr: x1, stride: c1, group: c1, add: View::NONE };
         self.product(View::at(x2, 4 * c0, dc2.dtype), rows * 4, a, dc2, Epilogue::NONE, 1);
         let args = Upscale2Args {
             out: plain(out, DType::F32),

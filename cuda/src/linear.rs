@@ -44,6 +44,8 @@ struct LinearArgs {
     addend_kind: i32,
     out_w: i32,
     pad: i32,
+    x: View,
+    y: View,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -90,12 +92,37 @@ struct NormArgs {
     fast: i32,
 }
 
+#[derive(Clone, Copy, NoUninit)]
+#[repr(C)]
+struct ConvArgs {
+    out: View,
+    x: View,
+    weights: View,
+    addend: View,
+    bias: u64,
+    h: i32,
+    w: i32,
+    c: i32,
+    out_h: i32,
+    out_w: i32,
+    n: i32,
+    kernel: i32,
+    stride: i32,
+    pad: i32,
+    activation: i32,
+}
+
+/// The most weights of a convolution that a block keeps in shared memory.
+const FEW_WEIGHTS: usize = 1 << 10;
+
 /// Where an operand in the form that the products take is: columns of a group, elements from row to row.
 #[derive(Clone, Copy)]
 pub(crate) struct Prepared {
     pub addr: u64,
     pub stride: usize,
     pub group: usize,
+    /// What is added to it, where the product's kernel does so.
+    pub add: View,
 }
 
 /// Appends values in a type.
@@ -182,13 +209,15 @@ impl<D: Device> Cuda<D> {
             addend_kind,
             out_w: out_w as i32,
             pad: 0,
+            x: View::at(a.addr, a.stride, w.dtype),
+            y: a.add,
         };
         if w.few_rows && addend_kind != 2 {
             let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
             return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
         }
         // Small tiles where large ones would leave most of a GPU idle.
-        let large = m.div_ceil(128) * w.n.div_ceil(128) * w.groups >= 64;
+        let large = w.n > 64 && m.div_ceil(128) * w.n.div_ceil(128) * w.groups >= 64;
         let (kernel, side) = match (w.dtype, large) {
             (DType::Bf16, true) => (Kernel::linear_bf16, 128),
             (DType::Bf16, false) => (Kernel::linear_small_bf16, 64),
@@ -258,7 +287,16 @@ impl<D: Device> Cuda<D> {
             && (aligned(x.x.stride()) || rows == 1)
             && (w.groups == 1 || aligned(w.k))
         {
-            return Some(Prepared { addr: x.x.addr(), stride: x.x.stride(), group: w.k });
+            return Some(Prepared { addr: x.x.addr(), stride: x.x.stride(), group: w.k, add: View::NONE });
+        }
+        let plain =
+            |t: Tensor<'_>| t.dtype() == DType::F32 && t.addr().is_multiple_of(16) && t.stride().is_multiple_of(4);
+        if let Prologue::Add(y) = x.prologue
+            && w.few_rows
+            && plain(x.x)
+            && plain(y)
+        {
+            return Some(Prepared { addr: x.x.addr(), stride: x.x.stride(), group: w.k, add: View::of(y) });
         }
         let group = padded(w.k, w.dtype);
         let stride = w.groups * group;
@@ -283,7 +321,7 @@ impl<D: Device> Cuda<D> {
                 self.launch(Kernel::prepare_rows, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
             }
         }
-        Some(Prepared { addr, stride, group })
+        Some(Prepared { addr, stride, group, add: View::NONE })
     }
 
     pub(crate) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Weights<D::Memory>, epilogue: Epilogue<'_>) {
@@ -314,6 +352,37 @@ impl<D: Device> Cuda<D> {
         );
         assert!(out.rows() / (out_h * out_w) == x.rows() / (h * width), "conv2d: {out:?} from {x:?}");
         self.count_operands(&[out, x]);
+        let addend = match epilogue.addend {
+            Addend::None => Some(View::NONE),
+            Addend::Tensor(t) => Some(View::of(t)),
+            Addend::Upsampled(_) => None,
+        };
+        if let Some(addend) = addend
+            && w.n <= 16
+            && w.n * w.k <= FEW_WEIGHTS
+        {
+            self.count(|counters| counters.matmul_flops += (2 * out.rows() * w.n * w.k) as u64);
+            let args = ConvArgs {
+                out: View::of(out),
+                x: View::of(x),
+                weights: View::at(w.w.addr(), w.row, w.dtype),
+                addend,
+                bias: w.bias.as_ref().map_or(0, |b| b.addr()),
+                h: h as i32,
+                w: width as i32,
+                c: c as i32,
+                out_h: out_h as i32,
+                out_w: out_w as i32,
+                n: w.n as i32,
+                kernel: conv.kernel as i32,
+                stride: conv.stride as i32,
+                pad: conv.pad as i32,
+                activation: activation_code(epilogue.activation),
+            };
+            let (kernel, wide) = if w.n <= 4 { (Kernel::conv_few_4, 4) } else { (Kernel::conv_few_16, 16) };
+            let grid = [blocks(out_h * out_w, 256), out.rows() / (out_h * out_w), 1];
+            return self.launch(kernel, grid, w.k * wide * 4, &args);
+        }
         let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
         let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
         let args = PatchesArgs {
@@ -331,7 +400,14 @@ impl<D: Device> Cuda<D> {
             padded: stride as i32,
         };
         self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
-        self.product(View::of(out), rows, Prepared { addr, stride, group: stride }, w, epilogue, out_w);
+        self.product(
+            View::of(out),
+            rows,
+            Prepared { addr, stride, group: stride, add: View::NONE },
+            w,
+            epilogue,
+            out_w,
+        );
     }
 
     /// `out` (rows, padded) = activation(norm(x)), zeros beyond x's columns.

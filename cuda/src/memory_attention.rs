@@ -154,6 +154,6 @@ impl<D: Device> Cuda<D> {
             d: d as i32,
             pad: 0,
         };
-        self.launch(Kernel::rope2d, [blocks(x.rows() * c / 2, 256), 1, 1], 0, &args);
+        self.launch(Kernel::rope2d, [blocks(n * c.div_ceil(8), 256), p, 1], 0, &args);
     }
 }

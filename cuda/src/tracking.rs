@@ -222,6 +222,7 @@ impl<D: Device> Cuda<D> {
             w: w as i32,
             c: c as i32,
         };
-        self.launch(Kernel::depthwise_conv7x7, [blocks(p * h * w * c.div_ceil(4), 256), 1, 1], 0, &args);
+        let grid = [w.div_ceil(16), h.div_ceil(8), p * c.div_ceil(32)];
+        self.launch(Kernel::depthwise_conv7x7, grid, (22 * 14 + 49) * 32 * 4, &args);
     }
 }
