@@ -46,6 +46,7 @@ fn main() {
     let fatbin = out.join("kernels.fatbin");
     println!("cargo::rustc-env=SAM2_PTXAS_LOG=");
     println!("cargo::rustc-env=SAM2_NVCC=");
+    println!("cargo::rustc-env=SAM2_NVCC_FOLDER=");
     let made = match var_os("SAM2_KERNELS_FATBIN") {
         Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
         None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
@@ -124,6 +125,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     std::fs::write(out.join("ptxas.log"), logs?.concat()).map_err(|e| e.to_string())?;
     println!("cargo::rustc-cfg=sam2_assembled");
     println!("cargo::rustc-env=SAM2_NVCC={version}");
+    println!("cargo::rustc-env=SAM2_NVCC_FOLDER={}", nvcc.parent().unwrap_or(Path::new("")).display());
     let committed = std::fs::read_to_string(kernels.join("usage.txt")).unwrap_or_default();
     if committed.starts_with(&format!("nvcc {version}:")) {
         println!("cargo::rustc-cfg=sam2_assembled_as_committed");

@@ -1,47 +1,14 @@
 //! The program beside stand-ins for NVIDIA's libraries: what it says where something is missing, and everything that it
 //! asks of the driver, with kernels run by the emulator.
 
+#[path = "common/stand_ins.rs"]
+mod stand_ins;
+
 use libtest_mimic::{Arguments, Trial};
-use sam2_cuda::emulator::{HAS_KERNELS, LIBRARIES, SOURCES};
-use std::path::{Path, PathBuf};
+use sam2_cuda::emulator::HAS_KERNELS;
+use stand_ins::stand_ins;
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
-
-/// Folders with a stand-in: the driver's and cuBLASLt's, the driver's alone, and one of a driver that lacks nearly all.
-struct StandIns {
-    both: PathBuf,
-    driver: PathBuf,
-    empty: PathBuf,
-}
-
-fn stand_ins() -> &'static StandIns {
-    static MADE: OnceLock<StandIns> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stand-ins");
-        let [both, driver, empty] = ["both", "driver", "empty"].map(|name| top.join(name));
-        [&both, &driver, &empty].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
-        let compile = |out: PathBuf, args: &[&str]| {
-            let name = out.file_name().unwrap().to_str().unwrap();
-            let mut command = Command::new(std::env::var("CXX").unwrap_or("c++".into()));
-            command.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-o"]).arg(&out);
-            command.arg(format!("-Wl,-soname,{name}"));
-            let done = command.args(args).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        };
-        let library = |name: &str| format!("{LIBRARIES}/lib{name}.a");
-        let source = |name: &str| format!("{SOURCES}/{name}");
-        let (kernels, runtime) = (library("sam2_emulated_kernels"), library("sam2_emulator"));
-        let whole = ["-Wl,--whole-archive", &kernels, &runtime, "-Wl,--no-whole-archive"];
-        compile(driver.join("libcuda.so.1"), &[&[source("driver.cpp").as_str()], &whole[..]].concat());
-        std::fs::copy(driver.join("libcuda.so.1"), both.join("libcuda.so.1")).unwrap();
-        let beside = format!("-L{}", both.display());
-        compile(both.join("libcublasLt.so.13"), &[&source("cublaslt.cpp"), &beside, "-l:libcuda.so.1"]);
-        std::fs::write(empty.join("empty.c"), "int cuDriverGetVersion(int* v) { return *v = 13000, 0; }").unwrap();
-        let text = empty.join("empty.c").display().to_string();
-        compile(empty.join("libcuda.so.1"), &["-xc", "-std=c17", &text]);
-        StandIns { both, driver, empty }
-    })
-}
 
 /// Runs the program beside the libraries of a folder.
 fn sam2(libraries: &Path, mode: &str, args: &[&str]) -> Output {

@@ -24,6 +24,11 @@ pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/emulator");
 /// Kernels for NVIDIA's cards were compiled too.
 pub const HAS_KERNELS: bool = cfg!(sam2_kernels);
 
+/// Where nvcc and the tools beside it are, and its version; empty where the build ran none.
+pub const NVCC: (&str, &str) = (env!("SAM2_NVCC_FOLDER"), env!("SAM2_NVCC"));
+/// The machine code of an H200 that this build made, if it did.
+pub const CUBIN: &str = concat!(env!("SAM2_EMULATOR_LIBRARIES"), "/kernels.90a.cubin");
+
 unsafe extern "C" {
     fn sam2_emulator_kernel(name: *const c_char, args: *mut c_int, threads: *mut c_int) -> c_int;
     fn sam2_emulator_alloc(bytes: usize) -> *mut c_void;

@@ -434,7 +434,8 @@ impl<D: Device> Cuda<D> {
             17..=64 => (layer_norm_64, 16),
             65..=128 => (layer_norm_128, 32),
             129..=384 => (layer_norm_384, 32),
-            385..=1152 => (layer_norm_1152, 32),
+            385..=640 => (layer_norm_640, 32),
+            641..=1152 => (layer_norm_1152, 32),
             _ => (layer_norm_wide, 32),
         };
         self.launch(kernel, [blocks(x.rows(), 256 / lanes), 1, 1], 0, &args);

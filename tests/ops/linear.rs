@@ -138,7 +138,7 @@ pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
 
 pub fn norms_and_pools<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(3);
-    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (9, 300), (7, 1152), (3, 1153)] {
+    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (9, 300), (9, 600), (7, 1152), (3, 1153)] {
         let (x, gamma, beta) = (r.floats(rows * c), r.floats(c), r.floats(c));
         let (tx, tg, tb) = (Owned::new(b, &[rows, c], &x), Owned::new(b, &[c], &gamma), Owned::new(b, &[c], &beta));
         let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-5 };

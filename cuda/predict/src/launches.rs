@@ -1,6 +1,7 @@
 //! The list of launches: a JSON object a line.
 
-use sam2_predict::predict::Launch;
+use crate::library::Product;
+use crate::predict::Launch;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ fn bytes(hex: &Value) -> Result<Vec<u8>, String> {
     (0..hex.len()).step_by(2).map(digits).collect()
 }
 
+/// A number, or one in hexadecimal digits as a string.
 pub fn number(value: &Value) -> Result<u64, String> {
     let hex = |s: &str| u64::from_str_radix(s.strip_prefix("0x")?, 16).ok();
     value.as_u64().or_else(|| hex(value.as_str()?)).ok_or(format!("{value}: a number expected"))
@@ -48,6 +50,32 @@ fn three(value: &Value, key: &str) -> Result<[u32; 3], String> {
         *r = u32::try_from(number(v)?).map_err(|e| format!("{key}: {e}"))?;
     }
     Ok(r)
+}
+
+/// A line of the list.
+pub enum Entry {
+    /// A launch of a kernel, how often it is made, and its stage.
+    Launch(Launch, f64, String),
+    /// A product of the library, how often it is made, and its stage.
+    Product(Product, f64, String),
+    /// The host waits.
+    Wait,
+}
+
+/// Reads a line: `{"wait": true}`, a product (`"kernel": "cublasLtMatmul"` with m, n, k, bytes, out_bytes and add), or a
+/// launch.
+pub fn entry(line: &str) -> Result<Entry, String> {
+    let v: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    if v["wait"].as_bool() == Some(true) {
+        return Ok(Entry::Wait);
+    }
+    if v["kernel"].as_str() != Some("cublasLtMatmul") {
+        return launch(line).map(|(launch, count, stage)| Entry::Launch(launch, count, stage));
+    }
+    let of = |key: &str| number(&v[key]).map_err(|e| format!("{key}: {e}"));
+    let (bytes, out_bytes) = (of("bytes")?, of("out_bytes")?);
+    let product = Product { m: of("m")?, n: of("n")?, k: of("k")?, bytes, out_bytes, add: of("add")? != 0 };
+    Ok(Entry::Product(product, v["count"].as_f64().unwrap_or(1.0), v["stage"].as_str().unwrap_or("").to_string()))
 }
 
 /// Reads a launch, how often it is made, and its stage.
@@ -95,6 +123,17 @@ mod tests {
         for wrong in [LINE.replace("\"f\"", "1"), LINE.replace("0500", "050"), LINE.replace("[2, 1, 1]", "[2, 1]")] {
             assert!(launch(&wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn reads_a_product_and_a_wait() {
+        assert!(matches!(entry(r#"{"wait": true}"#), Ok(Entry::Wait)));
+        let line =
+            r#"{"kernel": "cublasLtMatmul", "m": 5, "n": 6, "k": 7, "bytes": 2, "out_bytes": 4, "add": 1, "count": 2}"#;
+        let Ok(Entry::Product(p, count, _)) = entry(line) else { panic!("{line}") };
+        assert_eq!((p, count), (Product { m: 5, n: 6, k: 7, bytes: 2, out_bytes: 4, add: true }, 2.0));
+        assert!(entry(&line.replace("\"k\"", "\"j\"")).is_err());
+        assert!(matches!(entry(LINE), Ok(Entry::Launch(..))));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub mod extrapolate;
 mod integer;
 pub mod interpreter;
 pub mod lanes;
+pub mod launches;
+pub mod library;
 pub mod loops;
 pub mod machine;
 pub mod memory;

@@ -26,6 +26,14 @@ pub const DEVICE_MEMORY: f64 = 3.3e12;
 /// third. \[estimate\]
 pub const L2: f64 = 5.5e12;
 
+/// Floating-point operations a second that cuBLAS reaches on 16-bit operands where tiles fill the SMs: 762e12 on an H100, from
+/// waynehacking8/blackwell-tensorcore-kernels, `results/reference/summary.md`.
+pub const LIBRARY_FLOPS: f64 = 762e12;
+/// The same on f32 operands: 128 fused multiply-adds a cycle and SM \[guide\], of which 80% are reached. \[estimate\]
+pub const LIBRARY_F32_FLOPS: f64 = 0.8 * 2.0 * 128.0 * SMS as f64 * CLOCK;
+/// Seconds of a product of cuBLAS before its first tile is multiplied and after its last. \[estimate\]
+pub const LIBRARY_START: f64 = 2e-6;
+
 /// Registers of an SM. \[guide\]
 pub const REGISTERS: u32 = 65536;
 /// Bytes of an SM that shared memory and the L1 cache divide. \[paper\]

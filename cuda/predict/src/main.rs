@@ -1,17 +1,13 @@
 //! Predicts a list of launches: see `--help`.
 
-mod launches;
 mod report;
 
-use launches::{launch, number, without_addresses};
 use report::{Line, report};
-use sam2_predict::cubin;
-use sam2_predict::predict::{Launch, Prediction, predict};
-use sam2_predict::sass::{self, Function};
+use sam2_predict::launches::{Entry, entry, number, without_addresses};
+use sam2_predict::predict::predict_all;
+use sam2_predict::{cubin, sass};
 use std::collections::HashMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 const HELP: &str = "\
 Predicts how long launches of CUDA kernels take on an H200. Nothing is run on a GPU.
@@ -23,7 +19,9 @@ Usage: sam2-predict --sass FILE [--cubin FILE] [--addresses FROM-TO]... LAUNCHES
   --addresses FROM-TO
                  where device memory lies, as 0x7f0000000000-0x7f8000000000: launches whose parameters differ only in
                  addresses there are predicted once
-  LAUNCHES       files of one JSON object a line:
+  LAUNCHES       files of one JSON object a line, as the stand-in of the driver writes them with STAND_IN=list:
+                 {\"wait\": true}, which is passed over; products of cuBLASLt, with \"kernel\": \"cublasLtMatmul\", m, n, k,
+                 bytes, out_bytes and add; and launches:
                    kernel   name
                    grid     [x, y, z] blocks
                    block    [x, y, z] threads
@@ -81,10 +79,17 @@ fn run(args: &[String]) -> Result<bool, String> {
     if let Some(path) = binary {
         cubin::add_tables(&read(path)?, &mut functions).map_err(|e| format!("{path}: {e}"))?;
     }
-    let (mut lines, mut distinct, mut index) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut lines, mut products, mut distinct, mut index) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
     for list in lists {
         for (n, line) in text(list)?.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let (launch, count, stage) = launch(line).map_err(|e| format!("{list}:{}: {e}", n + 1))?;
+            let (launch, count, stage) = match entry(line).map_err(|e| format!("{list}:{}: {e}", n + 1))? {
+                Entry::Wait => continue,
+                Entry::Product(product, count, stage) => {
+                    products.push((product, count, stage));
+                    continue;
+                }
+                Entry::Launch(launch, count, stage) => (launch, count, stage),
+            };
             let next = distinct.len();
             let same = *index.entry(without_addresses(&launch, &addresses)).or_insert(next);
             if same == next {
@@ -98,26 +103,5 @@ fn run(args: &[String]) -> Result<bool, String> {
         .into_iter()
         .map(|(launch, count, stage, same)| Line { launch, count, stage, prediction: predictions[same].clone() })
         .collect();
-    Ok(report(&lines))
-}
-
-/// Predicts launches on all processors.
-fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -> Vec<Result<Prediction, String>> {
-    let next = AtomicUsize::new(0);
-    let one = |launch: &Launch| {
-        let function = functions.get(&launch.kernel).ok_or(format!("{}: no such kernel", launch.kernel))?;
-        predict(function, launch)
-    };
-    let results: Vec<Mutex<Option<Result<Prediction, String>>>> = launches.iter().map(|_| Mutex::new(None)).collect();
-    let worker = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(launch) = launches.get(i) else { break };
-            *results[i].lock().expect("no thread panics with the lock") = Some(one(launch));
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
-    let taken = results.into_iter().map(|r| r.into_inner().ok().flatten().unwrap_or(Err("a thread failed".into())));
-    taken.collect()
+    Ok(report(&lines, &products))
 }

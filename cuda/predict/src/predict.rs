@@ -21,7 +21,9 @@ use crate::sass::Function;
 use crate::setting::Setting;
 use crate::sm::{Outcome, Sm};
 use crate::trace::BlockTrace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Instructions that are simulated of blocks that follow each other.
 pub const MAX_ISSUES: usize = 1_500_000;
@@ -105,6 +107,27 @@ pub fn resident(function: &Function, threads: u32, dynamic_shared: u32) -> u32 {
 fn coordinates(grid: [u32; 3], number: u64) -> [u32; 3] {
     let [x, y] = [grid[0] as u64, grid[1] as u64];
     [(number % x) as u32, (number / x % y) as u32, (number / x / y) as u32]
+}
+
+/// Predicts launches on all processors.
+pub fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -> Vec<Result<Prediction, String>> {
+    let next = AtomicUsize::new(0);
+    let one = |launch: &Launch| {
+        let function = functions.get(&launch.kernel).ok_or(format!("{}: no such kernel", launch.kernel))?;
+        predict(function, launch)
+    };
+    let results: Vec<Mutex<Option<Result<Prediction, String>>>> = launches.iter().map(|_| Mutex::new(None)).collect();
+    let worker = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(launch) = launches.get(i) else { break };
+            *results[i].lock().expect("no thread panics with the lock") = Some(one(launch));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+    let taken = results.into_iter().map(|r| r.into_inner().ok().flatten().unwrap_or(Err("a thread failed".into())));
+    taken.collect()
 }
 
 /// Predicts a launch.

@@ -1,5 +1,6 @@
 //! The table of predictions.
 
+use sam2_predict::library::Product;
 use sam2_predict::machine;
 use sam2_predict::predict::{Launch, Prediction};
 use std::collections::BTreeMap;
@@ -12,9 +13,9 @@ pub struct Line {
     pub prediction: Result<Prediction, String>,
 }
 
-/// Prints a line per stage and kernel, what to know about the prediction, and the sums. Returns whether every launch
-/// was predicted.
-pub fn report(lines: &[Line]) -> bool {
+/// Prints a line per stage and kernel, what to know about the prediction, and the sums; products of the library as one
+/// line. Returns whether every launch was predicted.
+pub fn report(lines: &[Line], products: &[(Product, f64, String)]) -> bool {
     #[derive(Default)]
     struct Row<'a> {
         count: f64,
@@ -78,6 +79,12 @@ pub fn report(lines: &[Line]) -> bool {
                 p.limit
             );
         }
+    }
+    if !products.is_empty() {
+        let count: f64 = products.iter().map(|(_, count, _)| count).sum();
+        let seconds: f64 = products.iter().map(|(p, count, _)| p.seconds() * count).sum();
+        println!("{:34} {:>8} {:>10.1}", "products of cuBLASLt", count, seconds * 1e6);
+        sum = (sum.0 + count, sum.1 + seconds);
     }
     println!(
         "{:34} {:>8} {:>10.1}  of these {:.1} between launches",

@@ -1,0 +1,59 @@
+//! Products of cuBLASLt, whose code is not at hand: tiles of a few shapes in waves, at the rate that was measured of it.
+
+use crate::machine;
+
+/// A product: (m, k) by (k, n).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Rows.
+    pub m: u64,
+    /// Columns of the result.
+    pub n: u64,
+    /// Columns of the first operand.
+    pub k: u64,
+    /// Bytes of an element of the operands: 2 or 4.
+    pub bytes: u64,
+    /// Bytes of an element of the result.
+    pub out_bytes: u64,
+    /// The result is added to what is there.
+    pub add: bool,
+}
+
+/// Tiles that the library may take, and the part of its rate that they reach. \[estimate\]
+const TILES: [(u64, u64, f64); 4] = [(128, 256, 1.0), (128, 128, 0.85), (128, 64, 0.6), (64, 64, 0.5)];
+
+impl Product {
+    /// Floating-point operations.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.m as f64 * self.n as f64 * self.k as f64
+    }
+
+    /// Seconds on the device, the gap before the next launch of a graph included.
+    pub fn seconds(&self) -> f64 {
+        let rate = if self.bytes == 2 { machine::LIBRARY_FLOPS } else { machine::LIBRARY_F32_FLOPS };
+        let sms = machine::SMS as u64;
+        let with_tile = |&(rows, columns, part): &(u64, u64, f64)| {
+            let waves = (self.m.div_ceil(rows) * self.n.div_ceil(columns)).div_ceil(sms);
+            (waves * sms * rows * columns) as f64 * 2.0 * self.k as f64 / (rate * part)
+        };
+        let work = TILES.iter().map(with_tile).fold(f64::MAX, f64::min);
+        let out = self.m * self.n * self.out_bytes * if self.add { 2 } else { 1 };
+        let traffic = (self.m + self.n) * self.k * self.bytes + out;
+        work.max(traffic as f64 / machine::DEVICE_MEMORY) + machine::LIBRARY_START + machine::LAUNCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_product_reaches_the_measured_rate_and_a_small_one_its_start() {
+        let square = |n| Product { m: n, n, k: n, bytes: 2, out_bytes: 2, add: false };
+        let rate = square(8192).flops() / square(8192).seconds();
+        assert!((0.9..=1.0).contains(&(rate / machine::LIBRARY_FLOPS)), "{rate:e}");
+        assert!((3.2e-6..4e-6).contains(&square(64).seconds()), "{:e}", square(64).seconds());
+        let f32s = Product { bytes: 4, out_bytes: 4, ..square(4096) };
+        assert!(f32s.seconds() > 10.0 * square(4096).seconds());
+    }
+}
