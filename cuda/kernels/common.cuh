@@ -77,6 +77,12 @@ DEVICE Four four(uint2 u, int dtype) {
     return {{low(u.x & 0xffff, dtype), low(u.x >> 16, dtype), low(u.y & 0xffff, dtype), low(u.y >> 16, dtype)}};
 }
 
+// Elements i..i+4, at a multiple of their size.
+DEVICE Four get4_aligned(View v, size_t i) {
+    const char* p = address(v, i);
+    return v.dtype == F32 ? four(load16(p)) : four(load8(p), v.dtype);
+}
+
 // Elements i..i+4, of which the first n (1 to 4) exist; the others are 0.
 DEVICE Four get4(View v, size_t i, int n) {
     const char* p = address(v, i);

@@ -1,5 +1,5 @@
 // The decoder's upscaling around its two products (transposed convolutions whose four output pixels stand side by side).
-// Not yet measured on a GPU.
+// Rows are aligned: channels are a multiple of 4 or 8. Not yet measured on a GPU.
 
 #include "common.cuh"
 
@@ -12,20 +12,19 @@ struct Upscale1Args {
     int p, h, w, c;
 };
 
-// x = gelu(norm(x + high)). Eight threads to an output pixel, each with eight channels. Grid: p * 4 h w by 32.
+// x = gelu(norm(x + high)). Eight threads to an output pixel, each with eight channels. Grid: (4 h w by 32, p).
 KERNEL(upscale_norm, Upscale1Args, 256) {
-    size_t i = static_cast<size_t>(block_x()) * 32 + thread_x() / 8;
-    int col = thread_x() % 8 * 8, hw = a.h * a.w;
-    bool there = i < static_cast<size_t>(a.p) * hw * 4 && col < a.c;  // c is a multiple of 8 and at most 64
+    int i = block_x() * 32 + thread_x() / 8, col = thread_x() % 8 * 8, hw = a.h * a.w, prompt = block_y();
+    bool there = i < hw * 4 && col < a.c;  // c is a multiple of 8 and at most 64
     size_t from = 0;
     float v[8] = {}, sum = 0;
     if (there) {
-        int prompt = static_cast<int>(i / (hw * 4)), pixel = static_cast<int>(i / 4 % hw), corner = static_cast<int>(i % 4);
+        int pixel = i / 4, corner = i % 4;
         int y = pixel / a.w * 2 + corner / 2, x = pixel % a.w * 2 + corner % 2;
-        from = i / 4 * a.x.stride + corner * a.c + col;
+        from = (static_cast<size_t>(prompt) * hw + pixel) * a.x.stride + corner * a.c + col;
         size_t high = ((static_cast<size_t>(a.image[prompt]) * 2 * a.h + y) * 2 * a.w + x) * a.high.stride + col;
         UNROLL for (int j = 0; j < 8; j += 4) {
-            Four own = get4(a.x, from + j, 4), add = get4(a.high, high + j, 4);
+            Four own = get4_aligned(a.x, from + j), add = get4_aligned(a.high, high + j);
             UNROLL for (int k = 0; k < 4; k++) sum += v[j + k] = own.v[k] + add.v[k];
         }
     }
@@ -50,33 +49,32 @@ struct Upscale2Args {
     float* out;  // (p, masks, 4h, 4w)
     View x;      // (p, h, w, 2, 2, 2, 2, c): the second product
     View high;   // (images, 4h, 4w, c)
-    View hyper;  // (p, masks, c)
+    const float* hyper;  // (p, masks, c)
     const int* image;  // (p)
     int p, h, w, c, masks;
 };
 
 // out = hyper . gelu(x + high). Eight threads to an output pixel, each with four channels; a block's 32 pixels of a mask
-// are stored together. Grid: p * 16 h w by 32.
+// are stored together. Grid: (16 h w by 32, p).
 KERNEL(upscale_masks, Upscale2Args, 256) {
     float* results = reinterpret_cast<float*>(shared_memory());  // (masks, 32)
     int col = thread_x() % 8 * 4, slot = thread_x() / 8, width = 4 * a.w, pixels = 16 * a.h * a.w;
-    size_t first = static_cast<size_t>(block_x()) * 32, i = first + slot, all = static_cast<size_t>(a.p) * pixels;
-    bool there = i < all && col < a.c;  // c is a multiple of 4 and at most 32
-    int prompt = static_cast<int>(min(i, all - 1) / pixels);
+    int first = block_x() * 32, at = first + slot, prompt = block_y();
+    bool there = at < pixels && col < a.c;  // c is a multiple of 4 and at most 32
     Four u = {};
     if (there) {
-        int at = static_cast<int>(i % pixels), y = at / width, x = at % width;
+        int y = at / width, x = at % width;
         size_t row = (static_cast<size_t>(prompt) * a.h + y / 4) * a.w + x / 4;
         int outer = y / 2 % 2 * 2 + x / 2 % 2, inner = y % 2 * 2 + x % 2;
-        Four own = get4(a.x, (row * 4 + outer) * a.x.stride + inner * a.c + col, 4);
+        Four own = get4_aligned(a.x, (row * 4 + outer) * a.x.stride + inner * a.c + col);
         size_t high = ((static_cast<size_t>(a.image[prompt]) * 4 * a.h + y) * width + x) * a.high.stride + col;
-        Four add = get4(a.high, high, 4);
+        Four add = get4_aligned(a.high, high);
         UNROLL for (int j = 0; j < 4; j++) u.v[j] = activate(GELU, own.v[j] + add.v[j]);
     }
     for (int m = 0; m < a.masks; m++) {
         float sum = 0;
         if (there) {
-            Four h = get4(a.hyper, (static_cast<size_t>(prompt) * a.masks + m) * a.hyper.stride + col, 4);
+            Four h = four(load16(a.hyper + (static_cast<size_t>(prompt) * a.masks + m) * a.c + col));
             UNROLL for (int j = 0; j < 4; j++) sum = fmaf(u.v[j], h.v[j], sum);
         }
         UNROLL for (int mask = 4; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
@@ -84,7 +82,7 @@ KERNEL(upscale_masks, Upscale2Args, 256) {
     }
     barrier();
     for (int j = thread_x(); j < a.masks * 32; j += 256) {
-        size_t at = first + j % 32;
-        if (at < all) a.out[(at / pixels * a.masks + j / 32) * pixels + at % pixels] = results[j];
+        int pixel = first + j % 32;
+        if (pixel < pixels) a.out[(static_cast<size_t>(prompt) * a.masks + j / 32) * pixels + pixel] = results[j];
     }
 }

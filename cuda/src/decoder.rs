@@ -11,7 +11,7 @@ use std::f32::consts::LOG2_E;
 /// Heads of the decoder's attention.
 const HEADS: usize = 8;
 /// Pixels that one block of `attend_image` reads. Fixed, so that results do not depend on the batch.
-const SPLIT: usize = 128;
+const SPLIT: usize = 256;
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
@@ -74,7 +74,7 @@ struct Upscale2Args {
     out: u64,
     x: View,
     high: View,
-    hyper: View,
+    hyper: u64,
     image: u64,
     p: i32,
     h: i32,
@@ -278,6 +278,10 @@ impl<D: Device> Cuda<D> {
         );
         let channels = c1 <= 64 && c0 <= 32 && c1.is_multiple_of(8) && c0.is_multiple_of(4);
         assert!(channels && norm.gamma.len() == c1, "upscale_masks: {c1} and {c0} channels");
+        for (high, channels) in [(high1, c1), (high0, c0)] {
+            let whole = channels.min(8) * high.dtype().bytes();
+            assert!(high.addr().is_multiple_of(16) && (high.stride() * high.dtype().bytes()).is_multiple_of(whole));
+        }
         self.count_operands(&[out, keys]);
         let rows = p * h * w;
         let size = dc1.dtype.bytes();
@@ -302,14 +306,14 @@ impl<D: Device> Cuda<D> {
             c: c1 as i32,
             pad: 0,
         };
-        self.launch(Kernel::upscale_norm, [blocks(rows * 4, 32), 1, 1], 0, &args);
+        self.launch(Kernel::upscale_norm, [blocks(h * w * 4, 32), p, 1], 0, &args);
         let a = Prepared { addr: x1, stride: c1, group: c1, add: View::NONE };
         self.product(View::at(x2, 4 * c0, dc2.dtype), rows * 4, a, dc2, Epilogue::NONE, 1);
         let args = Upscale2Args {
             out: plain(out, DType::F32),
             x: View::at(x2, 4 * c0, dc2.dtype),
             high: View::of(high0),
-            hyper: View::of(hyper.view(&[p * m, c0])),
+            hyper: plain(hyper, DType::F32),
             image: plain(image, DType::I32),
             p: p as i32,
             h: h as i32,
@@ -318,7 +322,7 @@ impl<D: Device> Cuda<D> {
             masks: m as i32,
             pad: 0,
         };
-        self.launch(Kernel::upscale_masks, [blocks(rows * 16, 32), 1, 1], 32 * m * 4, &args);
+        self.launch(Kernel::upscale_masks, [blocks(h * w * 16, 32), p, 1], 32 * m * 4, &args);
     }
 
     pub(crate) fn image_keys(
