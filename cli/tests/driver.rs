@@ -108,6 +108,35 @@ fn tracking_through_the_driver() {
     assert_eq!(masks(&gpu), masks(&cpu));
 }
 
+/// A prompt's logits are the same bits alone and with others in its pass: what makes a product
+/// does not depend on the rows. The stand-in of the library sums in an order that depends on the rows it is told of.
+fn company_changes_no_bit() {
+    let s = stand_ins();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("company");
+    std::fs::create_dir_all(&folder).unwrap();
+    let logits = |prompts: usize| -> Vec<u8> {
+        let all: Vec<_> =
+            (0..prompts).map(|i| serde_json::json!({"points": [[40 + i * 3, 64]], "labels": [1]})).collect();
+        let (file, raw) = (folder.join("prompts.json"), folder.join("raw.safetensors"));
+        std::fs::write(&file, serde_json::to_vec(&all).unwrap()).unwrap();
+        let args = ["segment", PICTURE, "--model", "demo", "--image-size", "64", "--device", "cuda", "--prompts"];
+        let files = [file.to_str().unwrap(), "--raw", raw.to_str().unwrap()];
+        let out = sam2(&s.both, "counts", &[&args[..], &files].concat());
+        let err = text(&out.stderr);
+        assert!(out.status.success() && !err.contains("stand-in:") && err.contains(" products"), "{err}");
+        let bytes = std::fs::read(raw).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let masks = tensors.tensor("low_res_masks").unwrap();
+        assert_eq!(masks.shape().iter().product::<usize>(), prompts * 3 * 16 * 16, "{:?}", masks.shape());
+        masks.data()[..masks.data().len() / prompts].to_vec()
+    };
+    let alone = logits(1);
+    for prompts in [2, 3] {
+        assert!(logits(prompts) == alone, "{prompts} prompts");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn a_failing_device_is_an_error() {
     let s = stand_ins();
     let cuda = segment(&["--device", "cuda"]);
@@ -143,6 +172,7 @@ fn main() {
         trial("what_is_missing_is_said", what_is_missing_is_said, false),
         trial("the_whole_path_through_the_driver", the_whole_path_through_the_driver, true),
         trial("tracking_through_the_driver", tracking_through_the_driver, true),
+        trial("company_changes_no_bit", company_changes_no_bit, true),
         trial("a_failing_device_is_an_error", a_failing_device_is_an_error, true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

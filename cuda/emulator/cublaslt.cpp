@@ -114,14 +114,15 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(void*, Desc* d, Layout* a, Layout* b, 
     if (!fits || p->scratch == 0) return INVALID_VALUE;
     // As the library may, without a way for some.
     *number = out->rows % 8 == 0 ? 1 : 0;
-    *found = Heuristic{{42}, 1024, 0, 1, {}};
+    // As the library's choice, this one depends on how many rows it is told of.
+    *found = Heuristic{{42, b->columns}, 1024, 0, 1, {}};
     return 0;
 }
 EXPORT int cublasLtMatmulAlgoCheck(void*, Desc*, Layout* a, Layout* b, Layout*, Layout* out, const uint64_t* algo,
                                    Heuristic* found) {
     if (algo[0] != 42 || a->rows != b->rows || a->columns != out->rows || b->columns != out->columns)
         return NOT_SUPPORTED;
-    *found = Heuristic{{42}, 1024, 0, 1, {}};
+    *found = Heuristic{{42, algo[1]}, 1024, 0, 1, {}};
     return 0;
 }
 EXPORT int cublasLtMatmul(void*, Desc* desc, const float* alpha, uint64_t a, Layout* la, uint64_t b, Layout* lb,
@@ -130,6 +131,8 @@ EXPORT int cublasLtMatmul(void*, Desc* desc, const float* alpha, uint64_t a, Lay
     if (*alpha != 1 || c != out || !scratch || scratch_bytes < 1024 || algo[0] != 42) return INVALID_VALUE;
     if ((a | b | out) % 16 != 0) return INVALID_VALUE;
     products++;
+    // The order of summation is the algorithm's.
+    size_t parts = 1 + algo[1] % 3;
     Desc d = *desc;
     Layout l[3] = {*la, *lb, *lo};
     float add = *beta;
@@ -155,7 +158,11 @@ EXPORT int cublasLtMatmul(void*, Desc* desc, const float* alpha, uint64_t a, Lay
             if (add != 0) y = column(to, l[2].type, m, &good);
             for (size_t i = 0; i < m; i++) {
                 float sum = 0;
-                for (size_t t = 0; t < k; t++) sum += w[i][t] * x[t];
+                for (size_t part = 0; part < parts; part++) {
+                    float of_part = 0;
+                    for (size_t t = part; t < k; t += parts) of_part += w[i][t] * x[t];
+                    sum += of_part;
+                }
                 y[i] = sum + bias[i] + add * y[i];
                 if (d.epilogue & 2) y[i] = std::fmax(y[i], 0.0f);
                 if (d.epilogue & 32)

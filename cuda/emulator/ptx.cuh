@@ -9,6 +9,7 @@
 
 #define DEVICE inline __attribute__((always_inline))
 #define UNROLL
+#define UNROLL_2
 #define UNROLL_4
 #define KEEP_LOOP
 
@@ -86,6 +87,13 @@ template <class T> DEVICE uint32_t pack(float low, float high) {
     return from_float<T>(low).bits | uint32_t(from_float<T>(high).bits) << 16;
 }
 DEVICE float exp2_fast(float x) { return exp2f(x); }
+
+DEVICE float reciprocal_fast(float x) { return 1 / x; }
+
+DEVICE int64_t nanoseconds() {
+    static thread_local int64_t now = 0;
+    return now += 1000;
+}
 
 #define barrier() emulator::barrier(__FILE__, __LINE__)
 #define warp_barrier() emulator::meet_warp(__FILE__, __LINE__)

@@ -132,9 +132,22 @@ DEVICE float warp_sum(float x) {
     return x;
 }
 
+// x times the share of a normal distribution below x, by 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical
+// Functions: the error function within 1.5e-7, with neither branches nor divisions.
+DEVICE float gelu(float x) {
+    float z = fabsf(x) * 0.70710678f, t = reciprocal_fast(fmaf(0.3275911f, z, 1.0f));
+    float p = fmaf(1.061405429f, t, -1.453152027f);
+    p = fmaf(p, t, 1.421413741f);
+    p = fmaf(p, t, -0.284496736f);
+    p = fmaf(p, t, 0.254829592f) * t;
+    // 1 - erf(z), of which the half is the share beyond |x|.
+    float beyond = 0.5f * p * exp2_fast(z * z * -1.44269504f);
+    return x > 0 ? x - x * beyond : x * beyond;
+}
+
 DEVICE float activate(int activation, float x) {
     if (activation == RELU) return fmaxf(x, 0.0f);
-    if (activation == GELU) return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    if (activation == GELU) return gelu(x);
     if (activation == SIGMOID) return 1.0f / (1.0f + expf(-x));
     return x;
 }

@@ -23,29 +23,66 @@ struct LinearArgs {
     View x, y;          // of few rows: A is x + y, (m, groups * k) each; y may be none
 };
 
-// Rows and columns from (row0, col0) of a tile of sums in shared memory, `stride` floats a row.
+// Rows and columns from (row0, col0) of a tile of sums in shared memory, `stride` floats a row. A thread keeps four columns
+// and takes two rows at a time.
 template <int ROWS, int COLS, int THREADS>
 DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0, int col0) {
-    int group = block_z() * a.n;
-    constexpr int QUADS = COLS / 4;
-    for (int i = thread_x(); i < ROWS * QUADS; i += THREADS) {
-        int row = row0 + i / QUADS, col = col0 + i % QUADS * 4;
-        int n = min(4, a.n - col);
-        if (row >= a.m || n <= 0) continue;
-        const float* sum = sums + i / QUADS * stride + i % QUADS * 4;
-        Four y;
-        UNROLL for (int j = 0; j < 4; j++) {
-            float bias = a.bias && j < n ? a.bias[group + col + j] : 0.0f;
-            y.v[j] = activate(a.activation, sum[j] + bias);
+    constexpr int QUADS = COLS / 4, PASS = THREADS / QUADS, TOGETHER = 2;
+    static_assert(THREADS % QUADS == 0 && ROWS % (PASS * TOGETHER) == 0, "whole passes");
+    int quad = thread_x() % QUADS, within = block_z() * a.n + col0 + quad * 4, n = min(4, a.n - col0 - quad * 4);
+    if (n <= 0) return;
+    float bias[4];
+    UNROLL for (int j = 0; j < 4; j++) bias[j] = a.bias && j < n ? a.bias[within + j] : 0.0f;
+    auto addend_at = [&](int row) {
+        size_t from = row;
+        if (a.addend_kind == UPSAMPLED)
+            from = static_cast<size_t>(row / a.out_w / 2) * (a.out_w / 2) + row % a.out_w / 2;
+        return from * a.addend.stride + within;
+    };
+    auto whole = [&](View v) { return aligned(address(v, within), 4 * bytes_of(v.dtype)) && v.stride % 4 == 0; };
+    bool fast = n == 4 && whole(a.out) && (a.addend_kind == NO_ADDEND || whole(a.addend));
+    KEEP_LOOP for (int start = thread_x() / QUADS; start < ROWS; start += PASS * TOGETHER) {
+        uint4 words[TOGETHER] = {};
+        if (fast && a.addend_kind != NO_ADDEND) {
+            UNROLL for (int i = 0; i < TOGETHER; i++) {
+                int row = row0 + start + i * PASS;
+                if (row >= a.m) continue;
+                const char* p = address(a.addend, addend_at(row));
+                if (a.addend.dtype == F32) {
+                    words[i] = load16(p);
+                } else {
+                    uint2 half = load8(p);
+                    words[i].x = half.x, words[i].y = half.y;
+                }
+            }
         }
-        if (a.addend_kind != NO_ADDEND) {
-            size_t from = row;
-            if (a.addend_kind == UPSAMPLED)
-                from = static_cast<size_t>(row / a.out_w / 2) * (a.out_w / 2) + row % a.out_w / 2;
-            Four add = get4(a.addend, from * a.addend.stride + group + col, n);
-            UNROLL for (int j = 0; j < 4; j++) y.v[j] += add.v[j];
+        Four y[TOGETHER];
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            y[i] = four(load16(sums + (start + i * PASS) * stride + quad * 4));
+            UNROLL for (int j = 0; j < 4; j++) y[i].v[j] += bias[j];
         }
-        put4(a.out, static_cast<size_t>(row) * a.out.stride + group + col, y, n);
+        if (a.activation == GELU) {
+            UNROLL for (int i = 0; i < TOGETHER; i++)
+                UNROLL for (int j = 0; j < 4; j++) y[i].v[j] = activate(GELU, y[i].v[j]);
+        } else if (a.activation != NO_ACTIVATION) {
+            UNROLL for (int i = 0; i < TOGETHER; i++)
+                UNROLL for (int j = 0; j < 4; j++) y[i].v[j] = activate(a.activation, y[i].v[j]);
+        }
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            int row = row0 + start + i * PASS;
+            if (row >= a.m) continue;
+            if (a.addend_kind != NO_ADDEND) {
+                Four add;
+                if (!fast)
+                    add = get4(a.addend, addend_at(row), n);
+                else if (a.addend.dtype == F32)
+                    add = four(words[i]);
+                else
+                    add = four(uint2{words[i].x, words[i].y}, a.addend.dtype);
+                UNROLL for (int j = 0; j < 4; j++) y[i].v[j] += add.v[j];
+            }
+            put4(a.out, static_cast<size_t>(row) * a.out.stride + within, y[i], n);
+        }
     }
 }
 
@@ -110,7 +147,7 @@ template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const Li
         barrier();
         fetch_step();
         Operand x = {shared + step % STAGES * STAGE}, y = {x.base + BM * ROW};
-        UNROLL for (int c = 0; c < 8; c += 2) {
+        UNROLL_2 for (int c = 0; c < 8; c += 2) {  // wholly, it takes a register too many on sm_80
             Fragment left[M][4], right[N][2];
             UNROLL for (int i = 0; i < M; i++) load_a(left[i], x, wm + i * 16, c);
             load_b(right, y, wn, c);
@@ -225,8 +262,8 @@ KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
 }
 
 KERNEL(linear_f32, LinearArgs, 256) { linear32(a); }
-KERNEL_SHARING(linear_bf16, LinearArgs, 256, 2) { linear16<bf16, 128, 128, 2, 4>(a); }
-KERNEL_SHARING(linear_f16, LinearArgs, 256, 2) { linear16<f16, 128, 128, 2, 4>(a); }
+KERNEL_SHARING(linear_bf16, LinearArgs, 256, 3) { linear16<bf16, 128, 64, 4, 2>(a); }
+KERNEL_SHARING(linear_f16, LinearArgs, 256, 3) { linear16<f16, 128, 64, 4, 2>(a); }
 KERNEL(linear_small_bf16, LinearArgs, 128) { linear16<bf16, 64, 64, 2, 2>(a); }
 KERNEL(linear_small_f16, LinearArgs, 128) { linear16<f16, 64, 64, 2, 2>(a); }
 

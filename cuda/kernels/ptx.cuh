@@ -8,6 +8,7 @@
 
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
+#define UNROLL_2 _Pragma("unroll 2")
 #define UNROLL_4 _Pragma("unroll 4")
 #define KEEP_LOOP _Pragma("unroll 1")  // where unrolling would cost registers that are not there
 
@@ -57,6 +58,20 @@ DEVICE float exp2_fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
+}
+
+// 1 / x within one unit in the last place, for normal numbers.
+DEVICE float reciprocal_fast(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// Nanoseconds of the device's clock.
+DEVICE int64_t nanoseconds() {
+    int64_t now;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+    return now;
 }
 
 // All threads of the block, all lanes of the warp.

@@ -28,6 +28,7 @@ pub use linear::Weights;
 
 use bytemuck::NoUninit;
 use device::{Device, Gemm, Launch};
+use linear::NormedRows;
 use sam2_engine::backend::*;
 use sam2_engine::operations;
 use sam2_engine::tensor::Tensor;
@@ -42,6 +43,9 @@ fn close((a, bytes): (u64, usize), (b, _): (u64, usize)) -> bool {
     let end = a + bytes as u64;
     (end..end + 256).contains(&b)
 }
+
+/// Nanoseconds for which the device is held back before kernels are timed: longer than the host takes to enqueue a stage.
+const HOLD_BACK: i64 = 20_000_000;
 
 fn lost() -> Error {
     Error::Device("failed in an earlier call; this predictor is of no more use".into())
@@ -58,6 +62,8 @@ pub struct Cuda<D: Device> {
     device: D,
     /// What an operation needs for itself; the next operation may have it.
     workspace: RefCell<Option<D::Memory>>,
+    /// The normalised rows that the workspace holds, until somebody asks for it.
+    normed: Cell<Option<NormedRows>>,
     /// Workspaces that were outgrown: recorded work still names them.
     outgrown: RefCell<Vec<D::Memory>>,
     /// While operations are only measured: the largest workspace any needs.
@@ -72,6 +78,8 @@ pub struct Cuda<D: Device> {
     probe: RefCell<Option<Probe>>,
     /// What was launched, from when to when, while kernels are timed.
     profile: RefCell<Option<Vec<(&'static str, D::Event, D::Event)>>>,
+    /// While kernels are timed: the device has nothing to do, so the next kernel's time would be the host's.
+    idle: Cell<bool>,
     /// A sum over everything launched: two runs of a stage must leave the same.
     trail: Cell<u64>,
 }
@@ -82,6 +90,7 @@ impl<D: Device> Cuda<D> {
         Cuda {
             device,
             workspace: RefCell::new(None),
+            normed: Cell::new(None),
             outgrown: RefCell::new(Vec::new()),
             measuring: Cell::new(None),
             edge: RefCell::new(None),
@@ -91,6 +100,7 @@ impl<D: Device> Cuda<D> {
             counters: Cell::new(Counters::default()),
             probe: RefCell::new(None),
             profile: RefCell::new(None),
+            idle: Cell::new(false),
             trail: Cell::new(0),
         }
     }
@@ -139,6 +149,9 @@ impl<D: Device> Cuda<D> {
         match &mut *self.profile.borrow_mut() {
             None => work(),
             Some(times) => {
+                if self.idle.replace(false) {
+                    self.device.launch(&Launch::new(Kernel::hold_back, [1; 3], 0, &HOLD_BACK))?;
+                }
                 let from = self.device.mark()?;
                 let done = work()?;
                 times.push((name, from, self.device.mark()?));
@@ -156,6 +169,7 @@ impl<D: Device> Cuda<D> {
 
     /// Memory for the operation at hand, at a multiple of 256; none after a failure.
     fn workspace(&self, bytes: usize) -> Option<u64> {
+        self.normed.set(None);
         if let Some(most) = self.measuring.get() {
             self.measuring.set(Some(most.max(bytes)));
             return Some(0);
@@ -206,6 +220,7 @@ impl<D: Device> Cuda<D> {
     fn wait(&self) -> Result<()> {
         self.count(|c| c.waits += 1);
         let result = self.device.sync();
+        self.idle.set(true);
         let mut staging = self.staging.borrow_mut();
         if result.is_ok() {
             staging.landed()
@@ -344,6 +359,7 @@ impl<D: Device> Backend for Cuda<D> {
     }
 
     fn profile(&self, on: bool) -> Vec<KernelTime> {
+        self.idle.set(on);
         let times = std::mem::replace(&mut *self.profile.borrow_mut(), on.then(Vec::new)).unwrap_or_default();
         let mut kernels: Vec<KernelTime> = Vec::new();
         for (name, from, to) in &times {

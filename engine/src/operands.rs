@@ -50,23 +50,30 @@ pub struct Input<'a> {
     pub x: Tensor<'a>,
     /// Applied to each row on the way in.
     pub prologue: Prologue<'a>,
+    /// The operand of the product before, unchanged since: a device that kept its rows need not make them again.
+    pub again: bool,
 }
 
 impl<'a> From<Tensor<'a>> for Input<'a> {
     fn from(x: Tensor<'a>) -> Self {
-        Input { x, prologue: Prologue::None }
+        Input { x, prologue: Prologue::None, again: false }
     }
 }
 
 impl<'a> Input<'a> {
     /// `x` normalised.
     pub fn norm(x: Tensor<'a>, norm: Norm<'a>) -> Self {
-        Input { x, prologue: Prologue::Norm(norm) }
+        Input { x, prologue: Prologue::Norm(norm), again: false }
+    }
+
+    /// The same, which was the operand of the product before and has not changed since.
+    pub fn again(self) -> Self {
+        Input { again: true, ..self }
     }
 
     /// `x + y`.
     pub fn sum(x: Tensor<'a>, y: Tensor<'a>) -> Self {
-        Input { x, prologue: Prologue::Add(y) }
+        Input { x, prologue: Prologue::Add(y), again: false }
     }
 }
 

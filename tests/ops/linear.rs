@@ -57,6 +57,17 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
                     3e-6,
                 );
             }
+            // Whether the device kept the operand of the product before, or something came between.
+            let first = Owned::nan(b, &[m, groups * n]);
+            b.linear(first.at(), input, &weights, Epilogue::NONE);
+            for between in [false, true] {
+                let again = Owned::nan(b, &[m, groups * n]);
+                if between {
+                    b.linear(again.at(), Input::sum(ty.at(), tx.at()), &weights, Epilogue::NONE);
+                }
+                b.linear(again.at(), input.again(), &weights, Epilogue::NONE);
+                assert_eq!(again.floats(), first.floats(), "linear {m}x{n}x{k}x{groups} {name} again, {between}");
+            }
             // The residual connection: the addend is the output.
             let out = Owned::new(b, &[m, groups * n], &add);
             b.linear(out.at(), input, &weights, Epilogue::add(out.at()));
@@ -138,7 +149,8 @@ pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
 
 pub fn norms_and_pools<B: Backend>(b: &B, numbers: Numbers) {
     let mut r = Random(3);
-    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (9, 300), (9, 600), (7, 1152), (3, 1153)] {
+    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (5, 150), (9, 300), (9, 600), (7, 1152), (3, 1153)]
+    {
         let (x, gamma, beta) = (r.floats(rows * c), r.floats(c), r.floats(c));
         let (tx, tg, tb) = (Owned::new(b, &[rows, c], &x), Owned::new(b, &[c], &gamma), Owned::new(b, &[c], &beta));
         let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-5 };

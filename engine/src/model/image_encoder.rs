@@ -206,7 +206,7 @@ impl<B: Backend> Block<B> {
     fn run<'a>(&self, b: &B, a: &Acts<'a>, x: Tensor<'a>, next: Tensor<'a>) -> Tensor<'a> {
         let BlockConfig { dim_out: c, heads, window, q_pool, .. } = self.config;
         let (h, w) = (x.dim(0), x.dim(1));
-        let normed = Input::norm(x, self.norm1.at());
+        let mut normed = Input::norm(x, self.norm1.at());
         let bias = self.qkv_bias.at();
         let windows = Windows { size: window, pad: (bias.columns(c, c), bias.columns(2 * c, c)) };
 
@@ -214,6 +214,7 @@ impl<B: Backend> Block<B> {
         if let Some(shortcut) = &self.shortcut {
             let wide = a.wide.prefix(&[h, w, c]);
             b.linear(wide, normed, shortcut, Epilogue::NONE);
+            normed = normed.again();
             y = next.prefix(&[h / 2, w / 2, c]);
             b.max_pool2x2(y, wide);
         }
