@@ -120,9 +120,9 @@ EXPORT int cuDeviceGetUuid_v2(uint8_t* u, int) {
     return OK;
 }
 EXPORT int cuDeviceTotalMem_v2(size_t* n, int) { return *n = size_t(8) << 30, OK; }
-static int most_shared() { return (is("small card") ? 99 : 227) << 10; }
+enum { MOST_SHARED = 227 << 10 };
 EXPORT int cuDeviceGetAttribute(int* v, int which, int) {
-    *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : which == 97 ? most_shared() : 1;
+    *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : which == 97 ? MOST_SHARED : 1;
     return OK;
 }
 EXPORT int cuDevicePrimaryCtxRetain(int** c, int) { return *c = &context, OK; }
@@ -165,7 +165,7 @@ EXPORT int cuModuleGetFunction(Function** f, int*, const char* name) {
 EXPORT int cuFuncGetAttribute(int* v, int which, Function*) { return *v = 0, which == 1 ? OK : INVALID_VALUE; }
 EXPORT int cuFuncSetAttribute(Function* f, int which, int v) {
     ENTERED;
-    if (which != 8 || v > most_shared()) return complain(INVALID_VALUE, "an attribute of a function");
+    if (which != 8 || v > MOST_SHARED) return complain(INVALID_VALUE, "an attribute of a function");
     return f->most_shared = v, OK;
 }
 EXPORT int cuFuncLoad(Function* f) {
@@ -272,7 +272,7 @@ EXPORT int cuStreamSynchronize(Stream*) {
     if (listing()) stand_in_list("{\"wait\": true}");
     return OK;
 }
-EXPORT int cuStreamGetCtx(Stream*, int** c) { return *c = is("other context") ? nullptr : &context, OK; }
+EXPORT int cuStreamGetCtx(Stream*, int** c) { return *c = &context, OK; }
 EXPORT int cuStreamIsCapturing(Stream* s, int* v) { return *v = s && s->capturing, OK; }
 EXPORT int cuStreamBeginCapture_v2(Stream* s, int mode) {
     ENTERED;

@@ -3,7 +3,8 @@
 // A is (m, k) and W is (n, k), both 16 bytes aligned row by row; the preparing kernels at the end bring other operands
 // into that form. Tiles of A and W pass through shared memory in stages of cp.async; sums are f32 in registers.
 // The finished tile goes through shared memory once more, so that the epilogue reads and writes whole sectors.
-// Grid: (tiles of m, tiles of n, groups). Not yet measured on a GPU.
+// Grid: (tiles of m, tiles of n, groups). On an H200 the tensor cores are predicted to be at 13 to 21% of their peak with tiles
+// of 128 x 64, 64 of k, three stages, 72 KB, three blocks on a multiprocessor. Not yet measured on a GPU.
 
 #include "common.cuh"
 
