@@ -14,7 +14,7 @@
 
 // A kernel takes one struct of plain data, the same that Rust fills; `a` names it.
 #define KERNEL(name, Args, threads) KERNEL_SHARING(name, Args, threads, 1)
-// One that leaves registers for so many blocks of it on a multiprocessor.
+// As KERNEL, with so few registers that `blocks` blocks fit on a multiprocessor.
 #define KERNEL_SHARING(name, Args, threads, blocks) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args a)
 

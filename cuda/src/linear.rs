@@ -224,7 +224,9 @@ impl<D: Device> Cuda<D> {
             x: View::at(a.addr, a.stride, w.dtype),
             y: a.add,
         };
-        if w.few_rows && addend_kind != 2 {
+        if w.few_rows {
+            // The kernel adds `a.add`, which the others do not, and takes no addend of half the size.
+            assert!(addend_kind != 2, "linear: an upsampled addend to few rows");
             let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
             return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
         }

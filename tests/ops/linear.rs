@@ -6,6 +6,11 @@ use sam2::engine::backend::*;
 pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
     let dtype = numbers.dtype;
     let mut r = Random(1);
+    // A convolution that needs memory of its own on the way.
+    let mut own = Random(9);
+    let data = LinearData { w: &own.floats(17 * 4 * 3), b: &[], groups: 1, n: 17, k: 4 * 3, dtype, few_rows: false };
+    let other = Conv { weights: b.linear_weights(data).unwrap(), kernel: 2, stride: 1, pad: 0 };
+    let (picture, patch) = (Owned::new(b, &[9, 9, 3], &own.floats(9 * 9 * 3)), Owned::nan(b, &[8, 8, 17]));
     for (m, n, k, groups) in [
         (1, 1, 1, 1),
         (3, 5, 7, 1),
@@ -63,7 +68,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
             for between in [false, true] {
                 let again = Owned::nan(b, &[m, groups * n]);
                 if between {
-                    b.linear(again.at(), Input::sum(ty.at(), tx.at()), &weights, Epilogue::NONE);
+                    b.conv2d(patch.at(), picture.at(), &other, Epilogue::NONE);
                 }
                 b.linear(again.at(), input.again(), &weights, Epilogue::NONE);
                 assert_eq!(again.floats(), first.floats(), "linear {m}x{n}x{k}x{groups} {name} again, {between}");
