@@ -37,6 +37,9 @@ pub struct Args {
     /// Objects tracked together through frames of the picture moving, for each of these numbers
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     track: Vec<usize>,
+    /// Also find everything in the picture, as `sam2 auto` does
+    #[arg(long)]
+    auto: bool,
     /// Frames tracked before those that count: with 7 an object's memories are as many as they get
     #[arg(long, value_name = "N", default_value_t = 7)]
     track_warmup: usize,
@@ -141,6 +144,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })?);
     }
     drop(predictor);
+    if args.auto {
+        rows.push(automatic(args, &model, &frame)?);
+    }
     for &n in &args.track {
         rows.extend(track(args, &model, n, (&pixels, width, height))?);
     }
@@ -213,6 +219,29 @@ fn measure(
     }
     bar.finish_and_clear();
     Ok(Row { stage: stage.into(), seconds, work, kernels })
+}
+
+/// Latency of finding everything in the picture with a grid of 32 x 32 points.
+fn automatic(args: &Args, model: &Model, frame: &Frame<'_>) -> Result<Row, Failure> {
+    let (bar, name) = (progress("automatic masks"), "automatic masks");
+    args.begin_turn()?;
+    let mut generator = model.automatic_mask_generator(Default::default())?;
+    for _ in 0..args.warmup {
+        generator.generate(frame)?;
+    }
+    args.end_turn(&[])?;
+    let mut seconds = Vec::new();
+    for _ in 0..args.repeat {
+        args.begin_turn()?;
+        let start = Instant::now();
+        generator.generate(frame)?;
+        let taken = start.elapsed().as_secs_f64();
+        args.end_turn(&[(name, taken)])?;
+        seconds.push(taken);
+    }
+    seconds.sort_by(f64::total_cmp);
+    bar.finish_and_clear();
+    Ok(Row { stage: name.into(), seconds, work: Counters::default(), kernels: Vec::new() })
 }
 
 /// Latency of a frame with `n` tracked objects, and of its stages: the picture, shifted by a few pixels from frame to frame.

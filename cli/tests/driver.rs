@@ -6,6 +6,7 @@ mod stand_ins;
 
 use libtest_mimic::{Arguments, Trial};
 use sam2_cuda::emulator::HAS_KERNELS;
+use sam2_cuda::probe::architectures;
 use stand_ins::stand_ins;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -160,7 +161,49 @@ fn a_failing_device_is_an_error() {
 
 /// What needs kernels for NVIDIA's cards is skipped, and counted so, where the build has none; in CI it fails. Stand-ins
 /// are made for Linux's loader alone.
+/// A card newer than all machine code of the build runs the kernels from PTX, and the program says so.
+fn a_new_card_compiles() {
+    let s = stand_ins();
+    let out = sam2(&s.driver, "new card", &segment(&["--device", "cuda"]));
+    let err = text(&out.stderr);
+    let says = "has compute capability 13.0, and this build has machine code for";
+    // A build from a fatbin made elsewhere does not know its architectures.
+    assert!(out.status.success() && err.contains(says) == architectures().is_some(), "{err}");
+}
+
+/// The test binary runs itself beside the stand-in with this in its environment.
+const GIVES_A_STREAM: &str = "SAM2_TEST_GIVES_A_STREAM";
+
+fn a_stream_of_another_context_is_an_error() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let out = command.env(GIVES_A_STREAM, "1").env("LD_LIBRARY_PATH", &stand_ins().driver).output().unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+fn give_a_stream() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let options = sam2::LoadOptions { device: sam2::Device::Cuda(0), ..Default::default() };
+    let model = sam2::load(root.join("demo/sam2.1_hiera_demo.safetensors"), &options).unwrap();
+    let mut predictor = model.image_predictor(Default::default()).unwrap();
+    let pixels = [0u8; 64 * 64 * 3];
+    let mut set = |stream: usize| {
+        // SAFETY: the stand-in's device memory is the host's; a stream that is not its own is not looked into.
+        let slice =
+            unsafe { sam2::DeviceSlice::new(pixels.as_ptr() as u64, pixels.len(), std::ptr::without_provenance_mut(stream)) };
+        let frame = sam2::Frame::device(sam2::PixelFormat::Rgb8, slice, 64, 64, 192).unwrap();
+        predictor.set_image(&frame).and_then(|()| predictor.synchronize())
+    };
+    let error = set(0x1000).unwrap_err();
+    let says = "the stream given is of another CUDA context";
+    assert!(matches!(&error, sam2::Error::Input(what) if what.contains(says)), "{error:?}");
+    // Nothing is lost: the default stream is taken after it.
+    set(0).unwrap();
+}
+
 fn main() {
+    if std::env::var_os(GIVES_A_STREAM).is_some() {
+        return give_a_stream();
+    }
     let (linux, ci) = (cfg!(target_os = "linux"), std::env::var_os("CI").is_some());
     let trial = |name: &str, test: fn(), needs_kernels: bool| {
         let run = move || {
@@ -175,6 +218,8 @@ fn main() {
         trial("tracking_through_the_driver", tracking_through_the_driver, true),
         trial("company_changes_no_bit", company_changes_no_bit, true),
         trial("a_failing_device_is_an_error", a_failing_device_is_an_error, true),
+        trial("a_new_card_compiles", a_new_card_compiles, true),
+        trial("a_stream_of_another_context_is_an_error", a_stream_of_another_context_is_an_error, true),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

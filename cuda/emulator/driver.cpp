@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,8 @@ int fault = OK;  // stays, as a real one does
 int alive = 0;   // everything made and not yet destroyed
 long launches = 0, replays = 0, allocations = 0;
 std::vector<Function*> functions;
+std::set<Stream*> streams;
+int other_context;  // that of every stream not made here
 
 #define ENTERED                                                       \
     if (contexts.empty()) return complain(INVALID_CONTEXT, __func__); \
@@ -122,7 +125,7 @@ EXPORT int cuDeviceGetUuid_v2(uint8_t* u, int) {
 EXPORT int cuDeviceTotalMem_v2(size_t* n, int) { return *n = size_t(8) << 30, OK; }
 enum { MOST_SHARED = 227 << 10 };
 EXPORT int cuDeviceGetAttribute(int* v, int which, int) {
-    *v = which == 75 ? (is("old card") ? 7 : 9) : which == 76 ? 0 : which == 97 ? MOST_SHARED : 1;
+    *v = which == 75 ? (is("old card") ? 7 : is("new card") ? 13 : 9) : which == 76 ? 0 : which == 97 ? MOST_SHARED : 1;
     return OK;
 }
 EXPORT int cuDevicePrimaryCtxRetain(int** c, int) { return *c = &context, OK; }
@@ -260,11 +263,11 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t n, Stream* s) {
 
 EXPORT int cuStreamCreate(Stream** s, unsigned) {
     ENTERED;
-    return *s = new Stream, alive++, OK;
+    return *s = new Stream, streams.insert(*s), alive++, OK;
 }
 EXPORT int cuStreamDestroy_v2(Stream* s) {
     ENTERED;
-    return delete s, alive--, OK;
+    return streams.erase(s), delete s, alive--, OK;
 }
 EXPORT int cuStreamSynchronize(Stream*) {
     ENTERED;
@@ -272,7 +275,9 @@ EXPORT int cuStreamSynchronize(Stream*) {
     if (listing()) stand_in_list("{\"wait\": true}");
     return OK;
 }
-EXPORT int cuStreamGetCtx(Stream*, int** c) { return *c = &context, OK; }
+EXPORT int cuStreamGetCtx(Stream* s, int** c) {
+    return *c = streams.count(s) ? &context : &other_context, OK;
+}
 EXPORT int cuStreamIsCapturing(Stream* s, int* v) { return *v = s && s->capturing, OK; }
 EXPORT int cuStreamBeginCapture_v2(Stream* s, int mode) {
     ENTERED;

@@ -240,6 +240,10 @@ template <class F> void meet(int kind, const char* file, int line, void* slot, F
     }
 }
 
+struct ShuffleSlot {
+    uint32_t* value;
+    int from;
+};
 struct MmaSlot {
     float* d;
     const Fragment *a, *b;
@@ -407,11 +411,16 @@ void meet_warp(const char* file, int line) {
     meet(0, file, line, nullptr, [](Warp* w) { w->epoch++; });
 }
 
-void shuffle(const char* file, int line, uint32_t* value, int mask) {
-    meet(1, file, line, value, [mask](Warp* w) {
+void shuffle(const char* file, int line, uint32_t* value, int from) {
+    ShuffleSlot slot{value, from};
+    meet(1, file, line, &slot, [](Warp* w) {
         uint32_t all[WARP];
-        for (int i = 0; i < WARP; i++) all[i] = *static_cast<uint32_t*>(w->slots[i]);
-        for (int i = 0; i < WARP; i++) *static_cast<uint32_t*>(w->slots[i]) = all[i ^ mask];
+        for (int i = 0; i < WARP; i++) all[i] = *static_cast<ShuffleSlot*>(w->slots[i])->value;
+        for (int i = 0; i < WARP; i++) {
+            const ShuffleSlot* s = static_cast<ShuffleSlot*>(w->slots[i]);
+            if (s->from < 0 || s->from >= WARP) fail("a shuffle from lane %d", s->from);
+            *s->value = all[s->from];
+        }
     });
 }
 

@@ -7,8 +7,9 @@
 // 64 M queries of one head (16 M a warp), and the keys of their windows 64 at a time, the next keys and values fetched
 // while these are used where two stages fit. Windows of fewer keys share a block; scores between windows are masked.
 // Keys that pad a window to its size are all the same one, which stands in the softmax as often as they are many: one
-// key more, with log2(count) added to its score. f32 numbers take plain loops. On an H200 the tensor cores are predicted to be
-// at 19 to 23% of their peak in the tall kernels (M = 2). Not yet measured on a GPU.
+// key more, with log2(count) added to its score. The result leaves through the tile of the queries, so that whole chunks are
+// stored. f32 numbers take plain loops. On an H200 the tensor cores of the tall kernels (M = 2) are predicted to be at 28% of
+// their peak over a whole map, at 9 to 19% in windows. Not yet measured on a GPU.
 
 #include "flash.cuh"
 
@@ -28,6 +29,8 @@ struct WindowArgs {
     int stages;              // 1 or 2
     float scale;             // log2(e) / sqrt(d)
     int fast;                // rows are 16 bytes aligned
+    int uneven;              // some windows have padding
+    int unused;
 };
 
 // Where a window lies and how much of it is on the map.
@@ -63,25 +66,51 @@ DEVICE int query_token(const WindowArgs& a, int first_window, int i) {
     return j < p.h * p.w ? (p.y + j / p.w) * a.wq + p.x + j % p.w : -1;
 }
 
-// The head's part of a token to a row of a tile, zeros beyond its width: every fourth chunk, four threads to a row.
-template <class T, int BYTES>
-DEVICE void fetch_token(Tile<BYTES> to, int row, View from, const float* pad, int token, int head, int d, int fast) {
-    constexpr int CHUNKS = BYTES / 16;
-    int part = thread_x() % 4;
-    const T* p = static_cast<const T*>(from.p) + static_cast<int64_t>(token) * from.stride + head * d;
-    if (fast && token != PAD) {
-        UNROLL for (int i = 0; i < CHUNKS; i += 4) {
-            int c = part + i, n = min(max(d - c * 8, 0), 8);
-            if (CHUNKS % 4 == 0 || c < CHUNKS) copy_async16(to.at(row, c), p + c * 8, token < 0 ? 0 : n * 2);
-        }
-        return;
+// What a warp does with 16 rows of CHUNKS chunks, so that lanes take chunks that lie together: f(row, chunk) for each.
+template <int CHUNKS, class F> DEVICE void for_chunks(F f) {
+    // After so many passes the same chunks come again, further down.
+    constexpr int PASSES = CHUNKS % 3 == 0 ? 3 : CHUNKS % 5 == 0 ? 5 : 1, ROWS = 32 * PASSES / CHUNKS;
+    static_assert(ROWS * CHUNKS == 32 * PASSES && 16 % ROWS == 0, "whole passes");
+    int lane = CHUNKS == 12 ? computed_again(thread_x() % 32) : thread_x() % 32;
+    UNROLL for (int i = 0; i < PASSES; i++) {
+        int place = lane + i * 32;
+        UNROLL for (int j = 0; j < 16; j += ROWS) f(place / CHUNKS + j, place % CHUNKS);
     }
-    KEEP_LOOP for (int c = part; c < CHUNKS; c += 4) {
-        T* numbers = reinterpret_cast<T*>(to.at(row, c));
-        KEEP_LOOP for (int i = c * 8; i < c * 8 + 8; i++) {
-            bool there = i < d && token != -1;
-            numbers[i - c * 8] = !there ? from_float<T>(0.0f) : token == PAD ? from_float<T>(pad[head * d + i]) : p[i];
+}
+
+// The head's parts of tokens to 16 rows of a tile, zeros beyond their width: lanes 0 to 15 have the tokens. `pad` is the
+// padding's, null where no token is PAD. Of a whole map, tokens follow each other up to `whole_map`; otherwise it is 0.
+template <class T, int BYTES>
+DEVICE void fetch_tokens(Tile<BYTES> to, int row0, View from, const float* pad, int token, int head, int d, int fast,
+                         int whole_map) {
+    const T* first = static_cast<const T*>(from.p) + head * d;
+    int at = token < 0 ? token : token * from.stride, lane = thread_x() % 32;
+    auto number = [&](int row, int i) { return reinterpret_cast<T*>(to.at(row0 + row, i / 8)) + i % 8; };
+    if (fast && whole_map) {
+        int of_first = shuffle_from(token, 0), many = of_first < 0 ? 0 : whole_map - of_first;
+        const T* p = first + of_first * from.stride;
+        for_chunks<BYTES / 16>([&](int row, int c) {
+            copy_async16(to.at(row0 + row, c), p + (row * from.stride + c * 8), row >= many || c * 8 >= d ? 0 : 16);
+        });
+    } else if (fast) {
+        for_chunks<BYTES / 16>([&](int row, int c) {
+            int of_row = shuffle_from(at, row);
+            if (of_row != PAD)
+                copy_async16(to.at(row0 + row, c), first + (of_row + c * 8), of_row < 0 || c * 8 >= d ? 0 : 16);
+        });
+    } else {
+        KEEP_LOOP for (int row = 0; row < 16; row++) {
+            int of_row = shuffle_from(at, row);
+            if (of_row == PAD) continue;
+            KEEP_LOOP for (int i = lane; i < BYTES / 2; i += 32)
+                *number(row, i) = of_row < 0 || i >= d ? from_float<T>(0.0f) : first[of_row + i];
         }
+    }
+    if (!pad) return;
+    KEEP_LOOP for (int row = 0; row < 16; row++) {
+        if (shuffle_from(at, row) != PAD) continue;
+        KEEP_LOOP for (int i = lane; i < BYTES / 2; i += 32)
+            *number(row, i) = from_float<T>(i < d ? pad[head * d + i] : 0.0f);
     }
 }
 
@@ -127,17 +156,21 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
         count = min(count, whole + 1);
     }
     int steps = (count + 63) / 64;
+    int whole_map = a.size == 0 ? a.h * a.w : 0;
+    bool padded = a.uneven && whole < a.size * a.size;
+    const float *pad_k = padded ? a.pad_k : nullptr, *pad_v = padded ? a.pad_v : nullptr;
 
     auto fetch = [&](int step) {
-        KEEP_LOOP for (int row = thread_x() / 4; row < 64; row += 32) {
-            int token = key_token(a, first_window, step * 64 + row);
-            fetch_token<T>(keys(step), row, a.k, a.pad_k, token, head, a.d, a.fast);
-            fetch_token<T>(values(step), row, a.v, a.pad_v, token, head, a.d, a.fast);
-        }
+        int row = warp * 16, token = key_token(a, first_window, step * 64 + row + lane % 16);
+        fetch_tokens<T>(keys(step), row, a.k, pad_k, token, head, a.d, a.fast, whole_map);
+        fetch_tokens<T>(values(step), row, a.v, pad_v, token, head, a.d, a.fast, whole_map);
         copy_commit();
     };
-    KEEP_LOOP for (int row = thread_x() / 4; row < QUERIES; row += 32)
-        fetch_token<T>(q, row, a.q, nullptr, query_token(a, first_window, tile * QUERIES + row), head, a.d, a.fast);
+    // A warp fetches its own queries.
+    int own = warp * 16 * M;
+    auto own_token = [&](int m) { return query_token(a, first_window, tile * QUERIES + own + m * 16 + lane % 16); };
+    UNROLL for (int m = 0; m < M; m++)
+        fetch_tokens<T>(q, own + m * 16, a.q, nullptr, own_token(m), head, a.d, a.fast, 0);
     fetch(0);
     Softmax<T, M, D> softmax;
     KEEP_LOOP for (int step = 0; step < steps; step++) {
@@ -145,11 +178,11 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
         barrier();
         if (a.stages == 2 && step + 1 < steps) fetch(step + 1);
         float s[M][8][4];
-        scores<T>(s, q, warp * 16 * M, keys(step));
+        scores<T>(s, q, own, keys(step));
         if ((step + 1) * 64 > whole) {
             UNROLL for (int m = 0; m < M; m++)
                 UNROLL for (int i = 0; i < 2; i++)
-                    mask_window(s[m], i, a, first_window, (warp * M + m) * 16 + lane / 4 + i * 8, step * 64);
+                    mask_window(s[m], i, a, first_window, own + m * 16 + lane / 4 + i * 8, step * 64);
         }
         softmax.add(s, a.scale, values(step));
         if (a.stages == 1) {
@@ -159,23 +192,30 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
     }
     copy_wait<0>();
     softmax.finish();
+    // Through the warp's own rows of queries, which it has read, so that whole chunks are stored.
+    warp_barrier();
     UNROLL for (int m = 0; m < M; m++)
         UNROLL for (int i = 0; i < 2; i++) {
-            int token = query_token(a, first_window, tile * QUERIES + (warp * M + m) * 16 + lane / 4 + i * 8);
-            if (token < 0) continue;
+            int row = own + m * 16 + lane / 4 + i * 8;
             float inverse = 1.0f / softmax.total[m][i];
-            T* out = static_cast<T*>(a.out.p) + static_cast<size_t>(token) * a.out.stride + head * a.d;
-            UNROLL for (int j = 0; j < D / 8; j++) {
-                int col = j * 8 + lane % 4 * 2;
-                float x = softmax.sums[m][j][i * 2] * inverse, y = softmax.sums[m][j][i * 2 + 1] * inverse;
-                if (a.fast) {
-                    if (col < a.d) put_pair(out + col, x, y);
-                } else {
-                    if (col < a.d) out[col] = from_float<T>(x);
-                    if (col + 1 < a.d) out[col + 1] = from_float<T>(y);
-                }
-            }
+            UNROLL for (int j = 0; j < D / 8; j++)
+                put_pair(reinterpret_cast<T*>(q.at(row, j)) + lane % 4 * 2, softmax.sums[m][j][i * 2] * inverse,
+                         softmax.sums[m][j][i * 2 + 1] * inverse);
         }
+    warp_barrier();
+    UNROLL for (int m = 0; m < M; m++) {
+        int token = own_token(m);
+        for_chunks<D / 8>([&](int row, int c) {
+            int of_row = shuffle_from(token, row), n = of_row < 0 ? 0 : min(a.d - c * 8, 8);
+            T* out = static_cast<T*>(a.out.p) + static_cast<int64_t>(of_row) * a.out.stride + head * a.d + c * 8;
+            const char* chunk = q.at(own + m * 16 + row, c);
+            if (a.fast) {
+                if (n > 0) store16(out, load16(chunk));
+            } else {
+                KEEP_LOOP for (int j = 0; j < n; j++) out[j] = reinterpret_cast<const T*>(chunk)[j];
+            }
+        });
+    }
 }
 
 // As above in f32: 32 queries, a quarter of a row's columns and keys to each of four threads.
@@ -220,17 +260,17 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
     softmax.put(a.out, static_cast<size_t>(token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
 }
 
-#define WINDOWS(name, D, M)                                                                    \
-    KERNEL(window_attention_bf16_##name, WindowArgs, 128) { windows16<bf16, D, M>(a); }        \
-    KERNEL(window_attention_f16_##name, WindowArgs, 128) { windows16<f16, D, M>(a); }
-WINDOWS(32, 32, 1)
-WINDOWS(64, 64, 1)
-WINDOWS(80, 80, 1)
-WINDOWS(96, 96, 1)
-WINDOWS(256, 256, 1)
-WINDOWS(64_tall, 64, 2)
-WINDOWS(80_tall, 80, 2)
-WINDOWS(96_tall, 96, 2)
+#define WINDOWS(name, D, M, BLOCKS)                                                                           \
+    KERNEL_SHARING(window_attention_bf16_##name, WindowArgs, 128, BLOCKS) { windows16<bf16, D, M>(a); }       \
+    KERNEL_SHARING(window_attention_f16_##name, WindowArgs, 128, BLOCKS) { windows16<f16, D, M>(a); }
+WINDOWS(32, 32, 1, 4)
+WINDOWS(64, 64, 1, 3)
+WINDOWS(80, 80, 1, 3)
+WINDOWS(96, 96, 1, 3)
+WINDOWS(256, 256, 1, 2)
+WINDOWS(64_tall, 64, 2, 2)
+WINDOWS(80_tall, 80, 2, 2)
+WINDOWS(96_tall, 96, 2, 2)
 KERNEL(window_attention_f32_32, WindowArgs, 128) { windows32<32>(a); }
 KERNEL(window_attention_f32_96, WindowArgs, 128) { windows32<96>(a); }
 KERNEL(window_attention_f32_256, WindowArgs, 128) { windows32<256>(a); }

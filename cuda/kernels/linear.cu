@@ -1,4 +1,4 @@
-// Products: out = activation(A W^T + bias) + addend, group by group.
+// Products: out = rotation(activation(A W^T + bias)) + addend, group by group.
 //
 // A is (m, k) and W is (n, k), both 16 bytes aligned row by row; the preparing kernels at the end bring other operands
 // into that form. Tiles of A and W pass through shared memory in stages of cp.async; sums are f32 in registers.
@@ -20,8 +20,40 @@ struct LinearArgs {
     int lda, ldw;       // elements
     int a_group;        // elements from a group's columns of A to the next's
     int activation, addend_kind;
-    int out_w;          // w of an upsampled addend
+    int out_w;          // rows of an entry of out: w of an upsampled addend
     View x, y;          // of few rows: A is x + y, (m, groups * k) each; y may be none
+    // Rotary position embedding of the first `turned` columns.
+    const float* turns;  // (turn_rows, turn_columns): cosine and sine of each pair of columns, or null
+    const int* lens;     // (entries): rows that turn, or null: all
+    int turned, turn_rows, turn_columns;
+};
+
+// Cosine and sine for two pairs of columns of one row after another, from `row` on and STEP apart.
+template <int STEP> struct Turns {
+    int col, entry = 0, within = 0, from = 0;  // `from`: row of the table
+
+    DEVICE Turns(const LinearArgs& a, int row, int col) : col(col) {
+        if (!turn(a)) return;
+        entry = row / a.out_w, within = row % a.out_w, from = within % a.turn_rows;
+    }
+    DEVICE bool turn(const LinearArgs& a) const { return a.turns && col < a.turned; }
+    // Of a row that does not turn, and of columns that do not: 1 and 0.
+    DEVICE uint4 next(const LinearArgs& a) {
+        const uint32_t one = 0x3f800000;
+        uint4 turns = {one, 0, one, 0};
+        if (!a.lens || within < a.lens[entry]) {
+            const float* row = a.turns + from * a.turn_columns;
+            uint2 pair = load8(row + col % a.turn_columns);
+            turns.x = pair.x, turns.y = pair.y;
+            if (col + 2 < a.turned) pair = load8(row + (col + 2) % a.turn_columns), turns.z = pair.x, turns.w = pair.y;
+        }
+        within += STEP, from += STEP;
+        if (within >= a.out_w) {
+            entry += within / a.out_w, within %= a.out_w, from = within;
+        }
+        if (from >= a.turn_rows) from %= a.turn_rows;
+        return turns;
+    }
 };
 
 // Rows and columns from (row0, col0) of a tile of sums in shared memory, `stride` floats a row. A thread keeps four columns
@@ -42,6 +74,8 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
     };
     auto whole = [&](View v) { return aligned(address(v, within), 4 * bytes_of(v.dtype)) && v.stride % 4 == 0; };
     bool fast = n == 4 && whole(a.out) && (a.addend_kind == NO_ADDEND || whole(a.addend));
+    Turns<PASS> turns(a, row0 + thread_x() / QUADS, within);
+    bool turn = turns.turn(a);
     KEEP_LOOP for (int start = thread_x() / QUADS; start < ROWS; start += PASS * TOGETHER) {
         uint4 words[TOGETHER] = {};
         if (fast && a.addend_kind != NO_ADDEND) {
@@ -57,6 +91,10 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
                 }
             }
         }
+        if (turn) {  // there is no addend then
+            UNROLL for (int i = 0; i < TOGETHER; i++)
+                if (row0 + start + i * PASS < a.m) words[i] = turns.next(a);
+        }
         Four y[TOGETHER];
         UNROLL for (int i = 0; i < TOGETHER; i++) {
             y[i] = four(load16(sums + (start + i * PASS) * stride + quad * 4));
@@ -68,6 +106,16 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
         } else if (a.activation != NO_ACTIVATION) {
             UNROLL for (int i = 0; i < TOGETHER; i++)
                 UNROLL for (int j = 0; j < 4; j++) y[i].v[j] = activate(a.activation, y[i].v[j]);
+        }
+        if (turn) {
+            UNROLL for (int i = 0; i < TOGETHER; i++) {
+                Four t = four(words[i]);
+                UNROLL for (int j = 0; j < 4; j += 2) {
+                    float first = y[i].v[j], second = y[i].v[j + 1];
+                    y[i].v[j] = first * t.v[j] - second * t.v[j + 1];
+                    y[i].v[j + 1] = first * t.v[j + 1] + second * t.v[j];
+                }
+            }
         }
         UNROLL for (int i = 0; i < TOGETHER; i++) {
             int row = row0 + start + i * PASS;

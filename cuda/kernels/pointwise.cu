@@ -51,37 +51,6 @@ KERNEL(max_pool2x2, PoolArgs, 256) {
     put4(a.out, static_cast<size_t>(row) * a.out.stride + col, best, n);
 }
 
-struct RotateArgs {
-    View x;              // (p, n, c)
-    const float* table;  // (m, d): cosine and sine of each pair of columns
-    const int* lens;     // (p): rows that turn, or null: all
-    int p, n, c, m, d;
-};
-
-// Pairs of columns turned, in place, eight columns to a thread. Grid: (n times groups of columns by 256, p).
-KERNEL(rope2d, RotateArgs, 256) {
-    int groups = (a.c + 7) / 8, i = block_x() * 256 + thread_x(), within = i / groups, object = block_y();
-    if (within >= a.n || (a.lens && within >= a.lens[object])) return;
-    size_t row = (static_cast<size_t>(object) * a.n + within) * a.x.stride;
-    View table = {const_cast<float*>(a.table) + within % a.m * a.d, 0, F32};
-    UNROLL for (int part = 0; part < 8; part += 4) {
-        int col = i % groups * 8 + part, n = min(4, a.c - col);
-        if (n <= 0) continue;
-        Four x = get4(a.x, row + col, n), turn;
-        if (a.d % 4 == 0) {
-            turn = get4(table, col % a.d, 4);
-        } else {
-            UNROLL for (int j = 0; j < 4; j++) turn.v[j] = get(table, (col + j) % a.d);
-        }
-        Four y;
-        UNROLL for (int j = 0; j < 4; j += 2) {
-            y.v[j] = x.v[j] * turn.v[j] - x.v[j + 1] * turn.v[j + 1];
-            y.v[j + 1] = x.v[j] * turn.v[j + 1] + x.v[j + 1] * turn.v[j];
-        }
-        put4(a.x, row + col, y, n);
-    }
-}
-
 struct PointsArgs {
     View out;             // (p, t, c)
     const float* points;  // (p, t - outputs, 2)

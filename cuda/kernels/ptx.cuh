@@ -28,6 +28,13 @@ DEVICE int block_z() { return blockIdx.z; }
 DEVICE int grid_x() { return gridDim.x; }
 DEVICE int block_threads() { return blockDim.x; }
 
+// x, of which the compiler knows nothing: what depends on it is computed again in every turn of a loop and not kept in a
+// register meanwhile.
+DEVICE int computed_again(int x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 // The block's dynamic shared memory, aligned to 128 bytes.
 DEVICE char* shared_memory() {
     extern __shared__ __align__(128) char shared[];
@@ -79,6 +86,8 @@ DEVICE void barrier() { __syncthreads(); }
 DEVICE void warp_barrier() { __syncwarp(); }
 DEVICE float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 DEVICE int shuffle_xor(int x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+// The value of a lane.
+DEVICE int shuffle_from(int x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
 
 DEVICE int atomic_add(int* p, int v) { return atomicAdd(p, v); }
 DEVICE int atomic_min(int* p, int v) { return atomicMin(p, v); }

@@ -32,6 +32,8 @@ struct WindowArgs {
     stages: i32,
     scale: f32,
     fast: i32,
+    uneven: i32,
+    unused: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -88,6 +90,8 @@ impl<D: Device> Cuda<D> {
         );
         assert!([1, 2].contains(&pool) && (hq * pool, wq * pool) == (h, w), "window_attention: {out:?} from {k:?}");
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "window_attention: {out:?} {q:?} {k:?} {v:?}");
+        // The kernels count elements in 32 bits.
+        assert!([out, q, k, v].iter().all(|t| t.rows() * t.stride() < 1 << 31), "window_attention: {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
         let (windows_x, windows_y) = if size == 0 { (1, 1) } else { (w.div_ceil(size), h.div_ceil(size)) };
         let (keys, queries) = if size == 0 { (h * w, hq * wq) } else { (size * size, (size / pool).pow(2)) };
@@ -123,6 +127,8 @@ impl<D: Device> Cuda<D> {
             stages: stages as i32,
             scale: LOG2_E / (d as f32).sqrt(),
             fast: [out, q, k, v].into_iter().all(aligned) as i32,
+            uneven: (size > 0 && (h % size > 0 || w % size > 0)) as i32,
+            unused: 0,
         };
         let shared = if f32s {
             let keys = if width > 128 { 16 } else { 32 };

@@ -90,6 +90,12 @@ impl Context {
         let mut made = Context { card, device, context, module: null_mut(), functions, blas: OnceLock::new() };
         let current = made.enter()?;
         let kernels = fatbin();
+        if let (Card { name, capability: (major, minor), .. }, Some(names)) = (&made.card, made.card.compiles()) {
+            log::warn!(
+                "{name} has compute capability {major}.{minor}, and this build has machine code for {names}: the driver \
+                 compiles the kernels now. SAM2_CUDA_ARCHS says what a build is for"
+            );
+        }
         match check(unsafe { sys::cuModuleLoadData(&mut made.module, kernels.as_ptr().cast()) }) {
             Err(
                 CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU

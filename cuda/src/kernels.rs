@@ -30,7 +30,7 @@ kernels! {
     prepare_rows 256 prepare_patches 256 conv_few_4 256 conv_few_16 256
     layer_norm_4 256 layer_norm_16 256 layer_norm_64 256 layer_norm_128 256 layer_norm_192 256 layer_norm_384 256 layer_norm_640 256 layer_norm_1152 256
     layer_norm_wide 256
-    add 256 max_pool2x2 256 embed_points 128 rope2d 256 hold_back 32
+    add 256 max_pool2x2 256 embed_points 128 hold_back 32
     window_attention_f32_32 128 window_attention_f32_96 128 window_attention_f32_256 128
     window_attention_bf16_32 128 window_attention_bf16_64 128 window_attention_bf16_80 128 window_attention_bf16_96 128
     window_attention_bf16_256 128 window_attention_bf16_64_tall 128 window_attention_bf16_80_tall 128 window_attention_bf16_96_tall 128

@@ -70,6 +70,8 @@ pub struct Cuda<D: Device> {
     measuring: Cell<Option<usize>>,
     /// A picture and its lines on the way in; masks on the way out.
     edge: RefCell<Option<D::Memory>>,
+    /// Weights of the bicubic filter, as long as pictures have the same size.
+    filters: RefCell<Option<pixels::Filters<D::Memory>>>,
     staging: RefCell<Staging<D>>,
     failure: RefCell<Option<Error>>,
     /// After a fault nothing on this queue can be trusted.
@@ -94,6 +96,7 @@ impl<D: Device> Cuda<D> {
             outgrown: RefCell::new(Vec::new()),
             measuring: Cell::new(None),
             edge: RefCell::new(None),
+            filters: RefCell::new(None),
             staging: RefCell::new(Staging::new()),
             failure: RefCell::new(None),
             lost: Cell::new(false),

@@ -46,6 +46,12 @@ struct LinearArgs {
     pad: i32,
     x: View,
     y: View,
+    turns: u64,
+    lens: u64,
+    turned: i32,
+    turn_rows: i32,
+    turn_columns: i32,
+    unused: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -223,10 +229,22 @@ impl<D: Device> Cuda<D> {
             pad: 0,
             x: View::at(a.addr, a.stride, w.dtype),
             y: a.add,
+            turns: e.rotation.map_or(0, |r| plain(r.table, DType::F32)),
+            lens: e.rotation.and_then(|r| r.lens).map_or(0, |lens| plain(lens, DType::I32)),
+            turned: e.rotation.map_or(0, |r| r.columns as i32),
+            turn_rows: e.rotation.map_or(1, |r| r.table.rows() as i32),
+            turn_columns: e.rotation.map_or(1, |r| r.table.cols() as i32),
+            unused: 0,
         };
+        if let Some(Rotation { table, columns, .. }) = e.rotation {
+            let d = table.cols();
+            let fits = w.groups == 1 && columns <= w.n && columns.is_multiple_of(d) && d.is_multiple_of(2);
+            assert!(fits && table.is_contiguous(), "linear: {columns} of {} columns turned by {table:?}", w.n);
+        }
         if w.few_rows {
-            // The kernel adds `a.add`, which the others do not, and takes no addend of half the size.
-            assert!(addend_kind != 2, "linear: an upsampled addend to few rows");
+            // The kernel adds `a.add`, which the others do not; it takes no addend of half the size and no rotation.
+            let possible = addend_kind != 2 && e.rotation.is_none();
+            assert!(possible, "linear: an upsampled addend to few rows, or a rotation of them");
             let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
             return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
         }
@@ -272,7 +290,7 @@ impl<D: Device> Cuda<D> {
         };
         let aligned = out.addr.is_multiple_of(16) && (out.stride as usize * out_dtype.bytes()).is_multiple_of(16);
         let bias = if out_dtype == w.dtype && w.dtype != DType::F32 { &w.narrow_bias } else { &w.bias };
-        let known = out.dtype == code(out_dtype);
+        let known = out.dtype == code(out_dtype) && e.rotation.is_none();
         (known && aligned && w.groups == 1 && !w.few_rows && w.n * w.k >= LIBRARY_WEIGHTS).then(|| Gemm {
             a: a.addr,
             w: w.w.addr(),
@@ -363,6 +381,9 @@ impl<D: Device> Cuda<D> {
         );
         self.count_operands(&[out, x.x]);
         let out_w = if out.dims().len() > 2 { out.dim(out.dims().len() - 2) } else { 1 };
+        let lens = epilogue.rotation.and_then(|r| r.lens);
+        assert!(epilogue.rotation.is_none() || out.dims().len() == 3, "linear: rotates {out:?}");
+        assert!(lens.is_none_or(|lens| lens.len() == out.dim(0)), "linear: {out:?} rotated as long as {lens:?}");
         if let Some(a) = self.prepare(x, w) {
             self.product(View::of(out), m, a, w, epilogue, out_w);
         }
@@ -378,6 +399,7 @@ impl<D: Device> Cuda<D> {
             "conv2d: {out:?} from {x:?}"
         );
         assert!(out.rows() / (out_h * out_w) == x.rows() / (h * width), "conv2d: {out:?} from {x:?}");
+        assert!(epilogue.rotation.is_none(), "conv2d: a rotation");
         self.count_operands(&[out, x]);
         let addend = match epilogue.addend {
             Addend::None => Some(View::NONE),

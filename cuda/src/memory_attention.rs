@@ -1,7 +1,7 @@
 //! Attention to memories, and the rotation of its operands: `kernels/memory_attention.cu`, `kernels/pointwise.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, View, blocks, plain};
+use crate::{Cuda, Kernel, View, plain};
 use bytemuck::NoUninit;
 use sam2_engine::tensor::{DType, Tensor};
 use std::f32::consts::LOG2_E;
@@ -22,20 +22,6 @@ struct MemoryArgs {
     dv: i32,
     scale: f32,
     fast: i32,
-}
-
-#[derive(Clone, Copy, NoUninit)]
-#[repr(C)]
-struct RotateArgs {
-    x: View,
-    table: u64,
-    lens: u64,
-    p: i32,
-    n: i32,
-    c: i32,
-    m: i32,
-    d: i32,
-    pad: i32,
 }
 
 /// Parts that the keys are split in, as in the kernels. Fixed, so that results do not depend on the number of objects.
@@ -136,24 +122,5 @@ impl<D: Device> Cuda<D> {
             run(first, here, splits.sums, splits.stats, SPLITS);
             self.merge(View::of(out.slice(first, here)), dv, &splits.of(here));
         }
-    }
-
-    pub(crate) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
-        let (&[p, n, c], m, d) = (x.dims(), table.rows(), table.cols()) else { panic!("rope2d: {x:?}") };
-        assert!(lens.is_none_or(|lens| lens.len() == p), "rope2d: {x:?}, lengths {lens:?}");
-        assert!(c.is_multiple_of(d) && d.is_multiple_of(2), "rope2d: {x:?} by {table:?}");
-        self.count_operands(&[x, x]);
-        let args = RotateArgs {
-            x: View::of(x),
-            table: plain(table, DType::F32),
-            lens: lens.map_or(0, |lens| plain(lens, DType::I32)),
-            p: p as i32,
-            n: n as i32,
-            c: c as i32,
-            m: m as i32,
-            d: d as i32,
-            pad: 0,
-        };
-        self.launch(Kernel::rope2d, [blocks(n * c.div_ceil(8), 256), p, 1], 0, &args);
     }
 }

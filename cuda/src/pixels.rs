@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, blocks};
 use bytemuck::{NoUninit, Pod, Zeroable};
-use sam2_engine::backend::Filter;
+use sam2_engine::backend::{Filter, Memory};
 use sam2_engine::resample::{bicubic as bicubic_filter, bicubic_taps};
 use sam2_engine::tensor::Tensor;
 use sam2_engine::{Frame, PixelValue, Pixels, YuvNumbers};
@@ -39,7 +39,46 @@ struct PictureArgs {
     yuv: YuvNumbers,
 }
 
+/// Weights of the bicubic filter: for each column, then each row, of the result, the first pixel, how many, and a weight
+/// of each.
+pub(crate) struct Filters<M> {
+    /// Width and height of the picture, and the side of the result.
+    of: (usize, usize, usize),
+    memory: M,
+}
+
 impl<D: Device> Cuda<D> {
+    /// Where the weights are for pictures of this size; none after a failure.
+    fn filters(&self, width: usize, height: usize, side: usize) -> Option<u64> {
+        let (of, taps) = ((width, height, side), bicubic_taps(width.max(height), side));
+        let mut filters = self.filters.borrow_mut();
+        if filters.as_ref().is_none_or(|f| f.of != of) {
+            let bytes = 2 * side * (taps + 2) * 4;
+            // What is enqueued may still use the old ones.
+            let made = self.wait().and_then(|()| {
+                *filters = None;
+                let memory = self.device.alloc(bytes, "the weights of a filter")?;
+                self.staging.borrow_mut().up(&self.device, memory.addr(), bytes, |bytes| {
+                    for (i, entry) in bytemuck::cast_slice_mut::<u8, i32>(bytes).chunks_mut(taps + 2).enumerate() {
+                        let (place, rest) = entry.split_at_mut(2);
+                        let from = if i < side { width } else { height };
+                        let (first, count) = bicubic_filter(i % side, from, side, rest);
+                        place.copy_from_slice(&[first as i32, count as i32]);
+                    }
+                })?;
+                Ok(Filters { of, memory })
+            });
+            match made {
+                Ok(made) => *filters = Some(made),
+                Err(e) => {
+                    self.keep(Err(e));
+                    return None;
+                }
+            }
+        }
+        filters.as_ref().map(|f| f.memory.addr())
+    }
+
     pub(crate) fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
         let side = out.dim(0);
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
@@ -50,12 +89,13 @@ impl<D: Device> Cuda<D> {
             return;
         }
         let picture = if frame.is_device() { 0 } else { frame.bytes().next_multiple_of(256) };
-        // Lines: of `Bilinear` (side, width, 3) f32, of `Bicubic` (height, side, 3) bytes and the filters' weights.
+        // Lines: of `Bilinear` (side, width, 3) f32, of `Bicubic` (height, side, 3) bytes.
         let bicubic = filter == Filter::Bicubic && !format.is_float();
         let taps = bicubic_taps(width.max(height), side);
-        let lines = if bicubic { (height * side * 3).next_multiple_of(256) } else { side * width * 12 };
-        let tables = if bicubic { 2 * side * (taps + 2) * 4 } else { 0 };
-        let Some(edge) = self.edge(picture + lines + tables, "a picture") else { return };
+        let lines = if bicubic { height * side * 3 } else { side * width * 12 };
+        let Some(edge) = self.edge(picture + lines, "a picture") else { return };
+        let weights = if bicubic { self.filters(width, height, side) } else { Some(0) };
+        let Some(weights) = weights else { return };
         // Where each plane is, and its stride.
         let (mut planes, mut at) = ([(0, 0); 3], edge);
         for (i, plane) in frame.memory().iter().enumerate() {
@@ -79,16 +119,6 @@ impl<D: Device> Cuda<D> {
         };
         if let Some(stream) = stream {
             self.keep(self.device.follow(stream));
-        }
-        let weights = edge + (picture + lines) as u64;
-        if bicubic {
-            self.keep(self.staging.borrow_mut().up(&self.device, weights, tables, |bytes| {
-                for (i, entry) in bytemuck::cast_slice_mut::<u8, i32>(bytes).chunks_mut(taps + 2).enumerate() {
-                    let (place, rest) = entry.split_at_mut(2);
-                    let (first, count) = bicubic_filter(i % side, if i < side { width } else { height }, side, rest);
-                    place.copy_from_slice(&[first as i32, count as i32]);
-                }
-            }));
         }
         let size = format.value_bytes();
         let args = PictureArgs {

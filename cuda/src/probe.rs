@@ -265,6 +265,23 @@ pub fn architectures() -> Option<&'static str> {
     option_env!("SAM2_ARCHS").filter(|_| cfg!(sam2_kernels))
 }
 
+/// Whether one of these architectures, such as "80, 90a", runs on a card without being compiled anew: code for a compute
+/// capability runs on later ones of the same major number, and code of a name with "a" on no other.
+fn covers(architectures: &str, (major, minor): (i32, i32)) -> bool {
+    architectures.split(", ").any(|name| {
+        let (number, alone) = name.strip_suffix('a').map_or((name, false), |number| (number, true));
+        let number: i32 = number.parse().unwrap_or(0);
+        number / 10 == major && if alone { number % 10 == minor } else { number % 10 <= minor }
+    })
+}
+
+impl Card {
+    /// The architectures of this build, if it has none for this card: the driver then compiles the kernels' PTX.
+    pub fn compiles(&self) -> Option<&'static str> {
+        architectures().filter(|names| !covers(names, self.capability))
+    }
+}
+
 /// A card that kernels may run on.
 pub fn usable(index: usize) -> Result<Card, Unavailable> {
     let cards = cards()?;
@@ -280,4 +297,16 @@ pub fn usable(index: usize) -> Result<Card, Unavailable> {
         return Err(Unavailable::NoKernels);
     }
     Ok(card)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn machine_code_runs_within_a_major_number() {
+        let of = |capability| covers("80, 89, 90a, 120", capability);
+        assert!([(8, 0), (8, 6), (8, 9), (9, 0), (12, 0), (12, 1)].iter().all(|&c| of(c)));
+        assert!([(7, 5), (9, 1), (10, 0), (11, 0), (13, 0)].iter().all(|&c| !of(c)));
+    }
 }

@@ -188,10 +188,6 @@ pub trait Backend: Sized + Send + 'static {
     /// `out` (p, n, dv) = softmax(q k^T / sqrt(d)) v per object over the first `lens` (p) keys, at least one: q (p, n, d),
     /// k (p, m, d), v (p, m, dv).
     fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>);
-    /// `x` (p, n, heads * d), in place: in the first `lens` (p) rows of each, or in all, the pairs (a, b) of neighbouring
-    /// columns become (a cos - b sin, a sin + b cos), with cos and sin at the same place of row `row % m` of `table`
-    /// (m, d), the same for every head (Su et al., arXiv:2104.09864).
-    fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>);
     /// What objects remember, one memory after another: `values` (p, m, c) from the `bank`, and `keys` (p, m, c), which
     /// are the values with their places in space and time. Rows beyond an object's are zeros.
     fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>);
@@ -320,7 +316,6 @@ macro_rules! operations {
             window_attention(out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, heads: usize, windows: Windows<'_>);
             token_attention(out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, heads: usize, lens: Tensor<'_>);
             memory_attention(out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>);
-            rope2d(x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>);
             gather_memories(keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>);
             remember(bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, scores: Tensor<'_>, absent: Absent<'_>);
             pick_rows(out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>);

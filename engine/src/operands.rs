@@ -90,13 +90,27 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// What happens to a product before it is stored: out = activation(y) + addend.
+/// What happens to a product before it is stored: out = rotation(activation(y)) + addend.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
     /// Applied first.
     pub activation: Activation,
+    /// Rotates columns; there is no addend then.
+    pub rotation: Option<Rotation<'a>>,
     /// Added after.
     pub addend: Addend<'a>,
+}
+
+/// Rotary position embedding of the first columns of `out` (p, n, c): pairs (a, b) of neighbouring columns become
+/// (a cos - b sin, a sin + b cos) (Su et al., arXiv:2104.09864).
+#[derive(Clone, Copy)]
+pub struct Rotation<'a> {
+    /// (m, d): cos and sin of every pair, at the same place of row `row % m`; the same for every d columns.
+    pub table: Tensor<'a>,
+    /// The columns that are rotated, a multiple of d.
+    pub columns: usize,
+    /// (p) i32: the first so many rows of each entry are rotated. All where there is none.
+    pub lens: Option<Tensor<'a>>,
 }
 
 /// The addend of an [`Epilogue`].
@@ -120,17 +134,22 @@ impl<'a> Epilogue<'a> {
 
     /// An activation alone.
     pub const fn activation(activation: Activation) -> Self {
-        Epilogue { activation, addend: Addend::None }
+        Epilogue { activation, rotation: None, addend: Addend::None }
     }
 
     /// A sum alone: the residual connection where `x` is the output.
     pub const fn add(x: Tensor<'a>) -> Self {
-        Epilogue { activation: Activation::None, addend: Addend::Tensor(x) }
+        Epilogue { addend: Addend::Tensor(x), ..Epilogue::NONE }
+    }
+
+    /// A rotation alone.
+    pub const fn rotate(rotation: Rotation<'a>) -> Self {
+        Epilogue { rotation: Some(rotation), ..Epilogue::NONE }
     }
 
     /// A sum with a map of half the size, enlarged by repetition.
     pub const fn add_upsampled(x: Tensor<'a>) -> Self {
-        Epilogue { activation: Activation::None, addend: Addend::Upsampled(x) }
+        Epilogue { addend: Addend::Upsampled(x), ..Epilogue::NONE }
     }
 }
 

@@ -1,8 +1,8 @@
 """PyTorch's side of tests/gpu/run, one command a process; results are one line of JSON, the last of stdout.
 
-  pytorch.py versions | rate | picture FILE | weights SIZE | measure SIZE | agree SIZE
+  pytorch.py versions | rate | picture | weights SIZE | measure SIZE | track SIZE | agree SIZE | agree_tracked SIZE
 
-Files lie in --folder: picture.png, sam2.1_SIZE.safetensors, reference_SIZE.npz. --site is a folder of packages that
+Files lie in --folder: picture.png, frames, sam2.1_SIZE.safetensors, reference_SIZE.npz, reference_tracked_SIZE.npz. --site is a folder of packages that
 go before this Python's own. SIZE is t, s, b+ or l.
 """
 import argparse, importlib, json, os, sys, time
@@ -42,18 +42,24 @@ def versions(a):
 
 
 def rate(a):
-    """TFLOP/s of a large bf16 product on random data, the mean of ten after three."""
+    """TFLOP/s of a large bf16 product on random data, and TB/s read and written by a copy, the mean of ten after three."""
     import torch
     n = 8192 if a.device == "cuda" else 1024
     x, y = (torch.randn(n, n, device=a.device).bfloat16() for _ in range(2))
     sync = torch.cuda.synchronize if a.device == "cuda" else lambda: None
-    for i in range(13):
-        if i == 3:
-            sync()
-            start = time.perf_counter()
-        x @ y
-    sync()
-    return {"tflop_per_s": 2 * n**3 * 10 / (time.perf_counter() - start) / 1e12, "side": n}
+    from_, to = (torch.zeros(1 << (29 if a.device == "cuda" else 24), device=a.device) for _ in range(2))
+
+    def seconds(work):
+        for i in range(13):
+            if i == 3:
+                sync()
+                start = time.perf_counter()
+            work()
+        sync()
+        return (time.perf_counter() - start) / 10
+
+    copied = 2 * from_.nbytes / seconds(lambda: to.copy_(from_))
+    return {"tflop_per_s": 2 * n**3 / seconds(lambda: x @ y) / 1e12, "side": n, "copy_tb_per_s": copied / 1e12}
 
 
 def picture(a):
@@ -166,8 +172,10 @@ def track(a):
             for i, xy in enumerate(clicks(n)):
                 m.add_new_points_or_box(state, frame_idx=0, obj_id=i, points=np.float32([xy]), labels=np.int32([1]))
             frames = m.propagate_in_video(state)
-            for _ in range(FULL + 1):
-                next(frames)
+            first = [next(frames)[2] for _ in range(FULL + 1)]
+            if n == 1 and a.mode == "eager":
+                masks = np.stack([logits[0, 0].float().cpu().numpy() > 0 for logits in first[:9]])
+                np.savez(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"), masks=masks)
             out[f"track {n}"] = timed(a, lambda: next(frames), 0, a.repeat)
     return out
 
@@ -191,9 +199,23 @@ def agree(a):
     return out
 
 
+def agree_tracked(a):
+    """IoU, a frame after another, of the masks in tracked_PRECISION_SIZE.safetensors with the reference's in bf16."""
+    import numpy as np
+    from safetensors.numpy import load_file
+    ref, out = np.load(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"))["masks"], {}
+    for precision in ("f32", "bf16", "f16"):
+        file = os.path.join(a.folder, f"tracked_{precision}_{a.size}.safetensors")
+        if os.path.exists(file):
+            ours = load_file(file)
+            masks = [ours[f"{i:05d}/obj_1/logits"] > 0 for i in range(len(ref))]
+            out[precision] = [iou(m, r) for m, r in zip(masks, ref)]
+    return {**out, "areas": [int(m.sum()) for m in ref]}
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["versions", "rate", "picture", "weights", "measure", "track", "agree"])
+    ap.add_argument("what", choices=["versions", "rate", "picture", "weights", "measure", "track", "agree", "agree_tracked"])
     ap.add_argument("size", nargs="?", default="t")
     ap.add_argument("--folder", default=".")
     ap.add_argument("--site")

@@ -1,5 +1,5 @@
 """The report of tests/gpu/run: commands under a time limit, steps with a status, the table of speeds."""
-import datetime, json, os, signal, subprocess, tempfile, time
+import datetime, json, os, re, signal, subprocess, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZES = ["t", "s", "b+", "l"]
@@ -24,8 +24,13 @@ class Failed(Exception):
 class Done:
     """What a command did: exit status (None past its time limit), stdout, all that it printed, seconds."""
 
+    until = float("inf")  # when the whole visit ends, of time.monotonic()
+
     def __init__(self, command, limit, env=None):
-        start, self.limit = time.monotonic(), limit
+        start = time.monotonic()
+        self.limit = limit = round(min(limit, Done.until - start), 1)
+        if limit < 3:
+            raise Skip("no time left")
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
                 p = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
@@ -101,6 +106,8 @@ class Report:
         entry["seconds"] = round(time.monotonic() - start, 3)
         self.write()
         print(f" {entry['status']}, {entry['seconds']:.1f} s" + (f", {entry['why']}" if "why" in entry else ""), flush=True)
+        for line in brief(entry.get("result")):
+            print(f"    {line}", flush=True)
         return entry.get("result")
 
     def result(self, name):
@@ -133,6 +140,51 @@ class Report:
         os.replace(self.path + ".new", self.path)
 
 
+def brief(result):
+    """What a step found, in lines: printed at once, since a visit may end before the table."""
+    if not isinstance(result, dict):
+        return []
+    stages = result.get("stages", result)
+    lines = [f"{name}: {v['p50_ms']:.3f} ms, p90 {v['p90_ms']:.3f}" for name, v in stages.items() if isinstance(v, dict) and "p50_ms" in v]
+    lines += [f"{name}: {v:.4g}" for name, v in result.items() if isinstance(v, float)]
+    lines += [f"{name}: {', '.join(f'{x:.4f}' for x in v)}" for name, v in result.items()
+              if isinstance(v, list) and v and all(isinstance(x, float) for x in v)]
+    return lines + result.get("lines", [])
+
+
+STAGES = {"encode": "encode", "1 click": "clicks 1", "64 clicks": "clicks 64", "automatic masks": "automatic masks",
+          **{f"track {n}": f"frame, objects {n}" for n in (1, 4, 16)}}  # as the predictions call them
+PREDICTED_SIZES = {"t": "tiny", "l": "large"}
+
+
+def predictions():
+    """cuda/kernels/predicted.txt: milliseconds of {task: {kernel: (launches, ms)}}, "" for the whole task."""
+    tasks, task = {}, None
+    with open(os.path.join(ROOT, "cuda", "kernels", "predicted.txt")) as f:
+        for line in f.read().splitlines()[2:]:
+            found = re.match(r"(\s*)(\S.*?)\s+(\d+)\s+([\d.]+)(?:\s+\d+%)?$", line)
+            if found and not found[1]:
+                task = tasks.setdefault(found[2], {})
+            if found and task is not None:
+                task[found[2] if found[1] else ""] = (int(found[3]), float(found[4]) / 1e3)
+    return tasks
+
+
+def predicted(size, stage, library=True):
+    """Kernels of a stage as predicted, or nothing."""
+    name = f"{PREDICTED_SIZES.get(size)} {'with' if library else 'without'} cuBLASLt, {STAGES.get(stage)}"
+    return predictions().get(name, {})
+
+
+def stages_of(report, size, name):
+    """The stages of the engine, which several steps have measured."""
+    found = {}
+    for step in report.steps:
+        if re.fullmatch(re.escape(f"bench {size} sam2 {name}") + r"(,.*)?", step["name"]):
+            found.update((step.get("result") or {}).get("stages", {}))
+    return found
+
+
 def table(report):
     """A row for each size and way to compute it, of the steps that passed."""
     rows, rate = [], (report.result("bench rate") or {}).get("tflop_per_s")
@@ -145,23 +197,25 @@ def table(report):
         state = "unchecked" if agreed is None else "void" if agreed < LEAST_IOU else "ok"
         floor = GFLOP[size] / rate if rate else None
         common = lambda what, stages: {
-            "size": size, "what": what, "encode_p50_ms": p50(stages, "encode"), "encode_p90_ms": stages["encode"]["p90_ms"],
+            "size": size, "what": what, "encode_p50_ms": p50(stages, "encode"), "encode_p90_ms": stages.get("encode", {}).get("p90_ms"),
             "click_p50_ms": p50(stages, "1 click"), "clicks64_p50_ms": p50(stages, "64 clicks"),
-            "track1_p50_ms": p50(stages, "track 1"), "track16_p50_ms": p50(stages, "track 16")}
+            "track1_p50_ms": p50(stages, "track 1"), "track16_p50_ms": p50(stages, "track 16"),
+            "automatic_p50_ms": p50(stages, "automatic masks")}
         theirs = {}
         for name, track in (("eager", "tracking"), ("compiled", "tracking compiled")):
-            if result(f"PyTorch {name}"):
-                theirs[name] = {**result(f"PyTorch {name}"), **(result(f"PyTorch {track}") or {})}
+            stages = {**(result(f"PyTorch {name}") or {}), **(result(f"PyTorch {track}") or {})}
+            if stages:
+                theirs[name] = stages
         for name, stages in theirs.items():
             bare = p50(stages, "forward_image")
             rows.append({**common(f"PyTorch {name} bf16", stages), "forward_image_p50_ms": bare, "floor_ms": floor,
-                         "share_of_floor": floor and floor / bare, "least_iou": least(stages.get("mask_iou_of_bf16"))})
+                         "share_of_floor": floor and bare and floor / bare, "least_iou": least(stages.get("mask_iou_of_bf16"))})
         for name in ("bf16", "f16", "f32", "bf16 without cuBLASLt"):
-            if not result(f"sam2 {name}"):
+            ours, precision = stages_of(report, size, name), name.split()[0]
+            if not ours:
                 continue
-            ours, precision = result(f"sam2 {name}")["stages"], name.split()[0]
             row = {**common(f"sam2 {name}", ours), "speeds": state, "least_iou": least(ious.get(precision))}
-            if precision != "f32":  # the rate is that of 16 bits
+            if precision != "f32" and "encode" in ours:  # the rate is that of 16 bits
                 row.update(floor_ms=floor, share_of_floor=floor and floor / row["encode_p50_ms"])
                 if "H200" in report.data.get("card", ""):
                     row["share_of_h200_floor"] = H200_FLOOR_MS[size] / row["encode_p50_ms"]
@@ -171,6 +225,11 @@ def table(report):
                                      ("track 1", "track 1"), ("track 16", "track 16"))
                 if key in stages and against in ours}
             rows.append(row)
+            library = name == "bf16"
+            foreseen = {stage: predicted(size, stage, library) for stage in STAGES} if precision == "bf16" else {}
+            foreseen = {stage: {"p50_ms": kernels[""][1]} for stage, kernels in foreseen.items() if kernels}
+            if foreseen:
+                rows.append(common("  predicted for an H200", foreseen))
     return rows
 
 
@@ -182,18 +241,18 @@ def show(report):
     number = lambda v, form="{:.2f}": "-" if v is None else form.format(v)
     rows = table(report)
     if rows:
-        print(f"\n{'ms, medians':33}{'encode':>9}{'p90':>9}{'bare':>9}{'of floor':>9}{'click':>9}{'64':>9}{'track':>9}{'16':>9}{'IoU':>9}")
+        print(f"\n{'ms, medians':33}{'encode':>9}{'p90':>9}{'bare':>9}{'of floor':>9}{'click':>9}{'64':>9}{'track':>9}{'16':>9}{'auto':>9}{'IoU':>9}")
     for r in rows:
         cells = [number(r["encode_p50_ms"]), number(r["encode_p90_ms"]), number(r.get("forward_image_p50_ms")), number(r.get("share_of_floor"), "{:.0%}"),
                  number(r["click_p50_ms"]), number(r["clicks64_p50_ms"]),
-                 number(r["track1_p50_ms"]), number(r["track16_p50_ms"]), number(r["least_iou"], "{:.4f}")]
+                 number(r["track1_p50_ms"]), number(r["track16_p50_ms"]), number(r["automatic_p50_ms"]), number(r.get("least_iou"), "{:.4f}")]
         mark = {"void": "  VOID: masks do not agree", "unchecked": "  masks unchecked"}.get(r.get("speeds"), "")
         print(f"{r['size']:3}{r['what']:30}" + "".join(f"{c:>9}" for c in cells) + mark)
     if rows:
         print("encode: a picture of 1280x720, from the host; bare: the encoder alone on a ready tensor; of floor: of the product's rate")
         print("IoU: the least of a click's three masks, with the reference's in float32")
     for r in rows:
-        if r["what"] == "sam2 bf16" and r["times_faster_than"] and r["speeds"] != "void":
+        if r["what"] == "sam2 bf16" and r.get("times_faster_than") and r["speeds"] != "void":
             print(f"{r['size']:3}faster than " + ", ".join(f"{k} {v:.2f}x" for k, v in r["times_faster_than"].items()))
     first = report.result("bench t first mask")
     if first:

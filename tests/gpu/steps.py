@@ -1,9 +1,9 @@
 """What tests/gpu/run does: tests, sanitizers, benchmarks, each a step of the report."""
-import glob, os, re, shutil, statistics, time
-from report import LEAST_IOU, Done, Failed, Skip
+import glob, os, re, shutil, signal, statistics, subprocess, time
+from report import LEAST_IOU, ROOT, Done, Failed, Skip, predicted
 
 SUITES = ["ops", "image_parity", "cuda", "cuda_video", "video_parity"]
-TRACKED = {"cuda": "1,4,16", "cpu": "1"}  # objects
+TRACKED = {"cuda": ["1", "16"], "cpu": ["1"]}  # objects
 SANITIZERS = ["memcheck", "racecheck", "initcheck", "synccheck"]
 X, Y = 4001 / 10007 * 1280, (7919 + 4001) % 10007 / 10007 * 720  # the first click of `sam2 bench`
 
@@ -70,8 +70,8 @@ def sanitizers(m, r, a):
     tool = find_sanitizer(m)
     demo = ["segment", "demo/samples/images/image1.png", "--model", "demo", "--point", "64,64", "--device", "cuda"]
     jobs = {"ops": ["--ignored", "gpu_bf16", "--test-threads", "1"], "sam2": demo}
-    for check in SANITIZERS:
-        for binary, args in jobs.items():
+    for check in SANITIZERS if a.thorough else SANITIZERS[:2]:
+        for binary, args in jobs.items() if a.thorough else [("ops", jobs["ops"])]:
             r.step(f"sanitizer {check} {binary}", lambda: sanitize(m, tool, check, binary, args, a.sanitizer_limit))
 
 
@@ -118,43 +118,92 @@ def bench(m, r, a):
         Bench(m, r, a, size).run()
 
 
+class Compilation:
+    """`vos_optimized` of the tiny model, compiled by PyTorch while the tests run; what it compiled is kept for a later visit."""
+
+    def __init__(self, m, r, a):
+        self.m, self.r, self.process = m, r, None
+        size = Bench(m, r, a, "t")
+
+        def start():
+            m.needs_reference()
+            m.torch("picture", limit=120).check()
+            size.make_weights()
+            self.process = subprocess.Popen(
+                m.torch_command("track", "t", "--mode", "vos_optimized", "--objects", "1", "--repeat", "1"), cwd=ROOT,
+                env={**os.environ, **m.cache_env()}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True)
+
+        r.step("compilation starts", start)
+
+    def finish(self):
+        def keep():
+            if not self.process:
+                raise Skip("not started")
+            try:
+                self.process.wait(max(Done.until - time.monotonic() - 25, 1))
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+                raise Skip("not finished in this visit; what was compiled is kept" if self.m.keep_cache() else "nothing was compiled") from None
+            if self.process.returncode:
+                raise Failed(f"exit status {self.process.returncode}")
+            return {"bytes": self.m.keep_cache()}
+
+        self.r.step("compilation is kept", keep)
+
+
 class Bench:
-    """Everything of one size. The GPU does one thing at a time, so that timings do not overlap."""
+    """Everything of one size, what matters most first. The GPU does one thing at a time, so that timings do not overlap."""
 
     def __init__(self, m, r, a, size):
         self.m, self.r, self.a, self.size = m, r, a, size
         self.picture = os.path.join(m.tmp, "picture.png")
         self.weights = os.path.join(m.tmp, f"sam2.1_{size}.safetensors")
-        self.precisions = ["bf16", "f16", "f32"] if a.device == "cuda" else ["f32"]
+        self.precisions = ["bf16", "f32"] if a.device == "cuda" else ["f32"]
 
     def run(self):
         step = lambda what, work: self.r.step(f"bench {self.size} {what}", work)
-        compiled = "default" if self.a.quick else "max-autotune"
         if step("weights", self.make_weights) is None:
             return
-        for precision in self.precisions:
-            step(f"sam2 {precision}", lambda: self.engine(precision, self.m.env))
+        first, n = self.precisions[0], self.a.repeat
+        step(f"sam2 {first}", lambda: self.engine(first, ["--clicks", "1,64"], n * 2))
+        for objects in TRACKED[self.a.device]:
+            step(f"sam2 {first}, track {objects}", lambda: self.engine(first, ["--track", objects, "--clicks", "1"], min(n, 30 if objects == "1" else 10)))
         if self.a.device == "cuda":
-            step("sam2 bf16 without cuBLASLt", self.engine_without_library)
-            step("sam2 bf16 kernels", lambda: self.engine("bf16", self.m.env, profile=True))
+            step(f"sam2 {first}, automatic masks", lambda: self.engine(first, ["--auto", "--clicks", "1"], min(n, 5)))
         eager = step("PyTorch eager", lambda: self.reference("eager", self.a.eager_limit))
         step("masks", lambda: self.masks(eager))
-        if self.size == "t":
-            step("first mask", lambda: self.first_mask(eager))
-        step("PyTorch tracking", lambda: self.tracking("eager", self.a.eager_limit))
-        step("PyTorch compiled", lambda: self.reference(compiled, self.a.compile_limit))
+        if step("PyTorch tracking", lambda: self.tracking("eager", self.a.eager_limit)):
+            step("tracked masks", self.tracked_masks)
         step("PyTorch tracking compiled", lambda: self.tracking("vos_optimized", self.a.compile_limit))
+        if self.a.device == "cuda":
+            step("kernels", self.kernels)
+            step("ncu", self.ncu)
+        if self.a.thorough:
+            self.rest(step, eager)
         if os.path.exists(self.weights):
             os.remove(self.weights)  # a size at a time on the disk
 
+    def rest(self, step, eager):
+        """What a short visit has no time for."""
+        for precision in ("f16", "f32") if self.a.device == "cuda" else ():
+            step(f"sam2 {precision}", lambda: self.engine(precision, ["--clicks", "1,64", "--track", "1,16"], self.a.repeat))
+        if self.a.device == "cuda":
+            step("sam2 bf16 without cuBLASLt", self.engine_without_library)
+        if self.size == "t":
+            step("first mask", lambda: self.first_mask(eager))
+        step("PyTorch compiled", lambda: self.reference("default" if self.a.quick else "max-autotune", self.a.compile_limit))
+
     def make_weights(self):
+        if os.path.exists(self.weights):
+            return {"bytes": os.path.getsize(self.weights)}
         return self.m.torch("weights", self.size, limit=300).check().json()
 
-    def engine(self, precision, env, profile=False):
-        n = 2 * self.a.repeat
-        runs = ["--warmup", "2", "--repeat", "1", "--profile"] if profile else ["--warmup", str(max(n // 10, 1)), "--repeat", str(n)]
-        said = self.m.sam2("bench", self.picture, "--model", self.weights, "--device", self.a.device, "--precision", precision,
-                           "--clicks", "1,64", "--track", TRACKED[self.a.device], "--track-warmup", "16", "--json", *runs, limit=self.a.engine_limit, env=env).json()
+    def engine(self, precision, what, n, env=None):
+        said = self.m.sam2("bench", self.picture, "--model", self.weights, "--device", self.a.device, "--precision", precision, *what,
+                           "--track-warmup", "16", "--json", "--warmup", str(max(n // 10, 1)), "--repeat", str(n),
+                           limit=self.a.engine_limit, env=self.m.env if env is None else env).json()
         on_gpu = said["threads"] is None  # threads are a CPU's
         if said["precision"] != precision or on_gpu != (self.a.device == "cuda"):
             raise Failed(f"ran on {said['device']} in {said['precision']}")
@@ -164,7 +213,34 @@ class Bench:
     def engine_without_library(self):
         if not self.m.env:
             raise Skip("cuBLASLt is installed for every program, or not found")
-        return self.engine("bf16", {})
+        return self.engine("bf16", ["--clicks", "1,64", "--track", "1"], self.a.repeat, env={})
+
+    def kernels(self):
+        """Milliseconds of each kernel beside what was predicted, slowest first."""
+        found = {}
+        for stage, what in (("encode", ["--clicks", "1"]), ("64 clicks", ["--clicks", "64"])):
+            said = self.engine("bf16", [*what, "--profile"], 2)["stages"][stage].get("kernels_ms", {})
+            foreseen = predicted(self.size, stage)
+            found[stage] = {k: {"ms": ms, "predicted_ms": foreseen[k][1] if k in foreseen else None} for k, ms in said.items()}
+        lines = []
+        for stage, kernels in found.items():
+            slowest = sorted(kernels.items(), key=lambda kv: -kv[1]["ms"])[:8]
+            lines += [f"{stage}, {k}: {v['ms']:.3f} ms" + (f", predicted {v['predicted_ms']:.3f}" if v["predicted_ms"] else "") for k, v in slowest]
+        return {"stages": {}, "kernels": found, "lines": lines}
+
+    def ncu(self):
+        tool = shutil.which("ncu") or next(iter(sorted(glob.glob("/usr/local/cuda*/bin/ncu") + glob.glob("/opt/nvidia/nsight-compute/*/ncu"))), None)
+        if not tool:
+            raise Skip("ncu is not found")
+        command = [tool, "--set", "full", "--clock-control", "none", "--csv", "--page", "details", "-c", "12", "-k",
+                   "regex:window_attention|linear|attend_image|update_image", self.m.binary("sam2"), *self.click("bf16")]
+        done = Done(command, 60, self.m.env)
+        if done.rc is None or "ERR_NVGPUCTRPERM" in done.text:
+            raise Skip("counters of the GPU are not open to this user" if done.rc is not None else done.why())
+        done.check()
+        with open(os.path.join(self.a.out_folder, f"ncu-{self.size}.csv"), "w") as f:
+            f.write(done.out)
+        return {"bytes": len(done.out)}
 
     def reference(self, mode, limit):
         self.m.needs_reference()
@@ -176,7 +252,8 @@ class Bench:
 
     def tracking(self, mode, limit):
         self.m.needs_reference()
-        done = self.m.torch("track", self.size, "--mode", mode, "--objects", TRACKED[self.a.device], limit=limit)
+        objects = ",".join(TRACKED[self.a.device]) if mode == "eager" else "1"
+        done = self.m.torch("track", self.size, "--mode", mode, "--objects", objects, "--repeat", str(min(self.a.repeat, 20)), limit=limit)
         if done.rc is None and mode != "eager":
             raise Skip(f"{mode}: {done.why()}")
         return done.check().json()
@@ -195,6 +272,14 @@ class Bench:
         if not any(found["areas"]):
             raise Failed("all masks are empty: agreement means nothing")
         return found
+
+    def tracked_masks(self):
+        """IoU of one tracked object's masks with the reference's, a frame after another."""
+        for precision in self.precisions:
+            raw = os.path.join(self.m.tmp, f"tracked_{precision}_{self.size}.safetensors")
+            self.m.sam2("track", os.path.join(self.m.tmp, "frames"), "--model", self.weights, "--device", self.a.device, "--precision", precision,
+                        "--point", f"0:1:{X},{Y}", "--max-frames", "8", "--raw", raw, env=self.m.env)
+        return self.m.torch("agree_tracked", self.size, limit=120).check().json()
 
     def click(self, precision):
         return ["segment", self.picture, "--model", self.weights, "--device", self.a.device, "--precision", precision, "--point", f"{X},{Y}"]

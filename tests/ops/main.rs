@@ -35,7 +35,7 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
     edges::preprocess(b, numbers);
     formats::formats(b, numbers, None);
     memory::memory_attention(b, numbers);
-    memory::rope2d(b, numbers);
+    memory::rotation(b, numbers);
     memory::bicubic(b, numbers);
     tracking::memories(b, numbers);
     tracking::keeping(b);

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use sam2::Frame;
-use sam2::engine::backend::{Backend, Filter};
+use sam2::engine::backend::{Backend, Epilogue, Filter, LinearData, Rotation};
 
 pub fn memory_attention<B: Backend>(b: &B, numbers: Numbers) {
     let dtype = numbers.dtype;
@@ -38,30 +38,41 @@ pub fn memory_attention<B: Backend>(b: &B, numbers: Numbers) {
     }
 }
 
-pub fn rope2d<B: Backend>(b: &B, numbers: Numbers) {
+pub fn rotation<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
     let mut r = Random(22);
-    for (p, n, c, m, d, lens) in [
-        (1, 1, 2, 1, 2, None),
-        (1, 37, 24, 10, 12, None),
-        (2, 30, 12, 10, 12, Some(&[20, 0][..])),
-        (1, 130, 256, 64, 256, Some(&[128])),
+    for (p, n, k, c, columns, m, d, lens) in [
+        (1, 1, 4, 2, 2, 1, 2, None),
+        (1, 37, 9, 30, 24, 10, 12, None),
+        (2, 30, 5, 12, 12, 10, 12, Some(&[20, 0][..])),
+        (1, 130, 64, 256, 256, 64, 256, Some(&[128])),
+        (3, 70, 32, 200, 128, 70, 64, None),
     ] {
-        let (mut x, table) = (r.floats(p * n * c), r.floats(m * d));
-        let (tx, tt) = (Owned::of(b, numbers.dtype, &[p, n, c], &mut x), Owned::new(b, &[m, d], &table));
-        let lens_tensor = lens.map(|lens| Owned::ints(b, lens));
-        b.rope2d(tx.at(), tt.at(), lens_tensor.as_ref().map(|l| l.at()));
+        let (mut x, mut w) = (r.floats(p * n * k), r.floats(c * k));
+        round(dtype, &mut w);
+        let (bias, table) = (r.floats(c), r.floats(m * d));
+        let data = LinearData { w: &w, b: &bias, groups: 1, n: c, k, dtype, few_rows: false };
+        let weights = b.linear_weights(data).unwrap();
+        let (tx, tt) = (Owned::of(b, dtype, &[p * n, k], &mut x), Owned::new(b, &[m, d], &table));
+        let (out, lens_tensor) = (Owned::nan_of(b, dtype, &[p, n, c]), lens.map(|lens| Owned::ints(b, lens)));
+        let rotation = Rotation { table: tt.at(), columns, lens: lens_tensor.as_ref().map(|l| l.at()) };
+        b.linear(out.at(), tx.at().into(), &weights, Epilogue::rotate(rotation));
+        let product = |i: usize| {
+            let (x, w) = (&x[i / c * k..][..k], &w[i % c * k..][..k]);
+            x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>() + f64::from(bias[i % c])
+        };
         let want: Vec<f64> = (0..p * n * c)
             .map(|i| {
                 let (row, col) = (i / c % n, i % c);
-                if lens.is_some_and(|lens| row >= lens[i / c / n] as usize) {
-                    return f64::from(x[i]);
+                if col >= columns || lens.is_some_and(|lens| row >= lens[i / c / n] as usize) {
+                    return product(i);
                 }
                 let turn = |k: usize| f64::from(table[row % m * d + col % d / 2 * 2 + k]);
-                let (a, b) = (f64::from(x[i & !1]), f64::from(x[i | 1]));
+                let (a, b) = (product(i & !1), product(i | 1));
                 if col % 2 == 0 { a * turn(0) - b * turn(1) } else { a * turn(1) + b * turn(0) }
             })
             .collect();
-        numbers.check(&format!("rope2d {p}x{n}x{c}"), &tx.floats(), &want, 2e-7);
+        numbers.check(&format!("rotation of {columns} of {p}x{n}x{c}"), &out.floats(), &want, 3e-6);
     }
 }
 

@@ -94,6 +94,17 @@ pub enum Combine {
     Xor,
 }
 
+/// Which lane a shuffle takes a value from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shuffle {
+    /// `SHFL.BFLY`: the lane's own number, XOR the operand.
+    Xor,
+    /// `SHFL.IDX`: the operand.
+    Lane,
+    /// Another rule.
+    Other,
+}
+
 /// An instruction, ready to be executed.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -127,8 +138,8 @@ pub struct Step {
     pub wrap: bool,
     /// `MUFU.RCP`.
     pub reciprocal: bool,
-    /// `SHFL.BFLY`.
-    pub butterfly: bool,
+    /// Where a shuffle takes a lane's value from.
+    pub shuffle: Shuffle,
     /// How operands are compared.
     pub compare: Compare,
     /// How the comparison is combined with the predicate source.
@@ -314,7 +325,11 @@ impl Step {
             left: i.has("L"),
             wrap: i.has("W"),
             reciprocal: i.has("RCP"),
-            butterfly: i.has("BFLY"),
+            shuffle: match () {
+                _ if i.has("BFLY") => Shuffle::Xor,
+                _ if i.has("IDX") => Shuffle::Lane,
+                _ => Shuffle::Other,
+            },
             compare: compare.unwrap_or(Compare::Never),
             combine,
             width: if op == Op::LoadMatrix { matrices(i) } else { i.width() },

@@ -2,7 +2,7 @@
 //!
 //! Numbers that come from floating-point arithmetic or from memory are unknown, and so is what is computed from them.
 
-use crate::decode::{Combine, Compare, Op, Step};
+use crate::decode::{Combine, Compare, Op, Shuffle, Step};
 use crate::lanes::{ALL, Flags, Lanes};
 use crate::registers::{Place, Registers};
 use crate::sass::{Operand, Predicate};
@@ -353,12 +353,12 @@ impl Registers {
         let src = |i: usize| self.source(s, step.srcs.get(i).unwrap_or(&zero), 0);
         let (value, other) = (src(0), src(1));
         let mut r = Lanes::UNKNOWN;
-        // Only the exchange of lanes across the whole warp.
-        if !step.butterfly {
-            return r;
-        }
         for lane in 0..32 {
-            let from = (lane ^ other.values[lane] as usize) & 31;
+            let from = match step.shuffle {
+                Shuffle::Xor => (lane ^ other.values[lane] as usize) & 31,
+                Shuffle::Lane => other.values[lane] as usize & 31,
+                Shuffle::Other => return r,
+            };
             if other.known >> lane & 1 == 1 && exec >> from & 1 == 1 {
                 r.values[lane] = value.values[from];
                 r.known |= (value.known >> from & 1) << lane;

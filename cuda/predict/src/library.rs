@@ -19,8 +19,24 @@ pub struct Product {
     pub add: bool,
 }
 
-/// Tiles that the library may take, and the part of its rate that they reach. \[estimate\]
-const TILES: [(u64, u64, f64); 4] = [(128, 256, 1.0), (128, 128, 0.85), (128, 64, 0.6), (64, 64, 0.5)];
+/// Tiles that the library may take, and the part of its rate that they reach. The shapes are some of those of
+/// `cublasLtMatmulTile_t` in the cuBLAS documentation; 192x192, 256x128 and 320x128 are in published profiles of H100s
+/// (`nvjet_tst_192x192_64x4_2x1_v_bz_coopB_TNN`). The parts are interpolated by width. \[estimate\]
+const TILES: [(u64, u64, f64); 13] = [
+    (320, 128, 1.0),
+    (192, 192, 1.0),
+    (128, 256, 1.0),
+    (256, 128, 1.0),
+    (128, 192, 0.925),
+    (192, 128, 0.925),
+    (128, 160, 0.89),
+    (160, 128, 0.89),
+    (128, 128, 0.85),
+    (128, 96, 0.725),
+    (128, 64, 0.6),
+    (64, 96, 0.55),
+    (64, 64, 0.5),
+];
 
 impl Product {
     /// Floating-point operations.

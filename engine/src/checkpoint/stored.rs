@@ -6,7 +6,7 @@ use crate::tensor::DType;
 use std::ops::Range;
 
 /// What tensors that are copied may take beyond the size of the files: a view may repeat its elements.
-const MAX_REPEATED: usize = 64 << 20;
+const MAX_REPEATED: usize = 16 << 20;
 
 /// An element type that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -289,9 +289,13 @@ impl Cpu {
         };
         self.count_operand(x.x);
         self.product(out, rows, w, epilogue);
+        if let Some(rotation) = epilogue.rotation {
+            self.rotate(out, rotation);
+        }
     }
 
     pub(super) fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Cpu>, epilogue: Epilogue<'_>) {
+        assert!(epilogue.rotation.is_none(), "conv2d: a rotation");
         let dims = |t: Tensor<'_>| {
             let d = t.dims();
             assert!(d.len() >= 3 && t.is_contiguous(), "conv2d: a map has 3 or 4 dimensions, got {t:?}");

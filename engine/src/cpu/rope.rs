@@ -3,6 +3,7 @@
 use super::floats::{Floats, Read, Write};
 use super::simd::{Kernel, Simd};
 use super::{Cpu, F32, I32};
+use crate::backend::Rotation;
 use crate::tensor::Tensor;
 
 /// 0 and 1 in turn.
@@ -43,11 +44,12 @@ impl Kernel for Rotate {
 }
 
 impl Cpu {
-    pub(super) fn rope2d(&self, x: Tensor<'_>, table: Tensor<'_>, lens: Option<Tensor<'_>>) {
-        let (&[p, n, c], m, d) = (x.dims(), table.rows(), table.cols()) else { panic!("rope2d: {x:?}") };
-        assert!(c.is_multiple_of(d) && d.is_multiple_of(2) && table.is_contiguous(), "rope2d: {x:?} by {table:?}");
-        assert!(lens.is_none_or(|lens| lens.len() == p), "rope2d: {x:?}, lengths {lens:?}");
-        self.count(&[x, x]);
+    pub(super) fn rotate(&self, x: Tensor<'_>, rotation: Rotation<'_>) {
+        let Rotation { table, columns: c, lens } = rotation;
+        let (&[p, n, _], m, d) = (x.dims(), table.rows(), table.cols()) else { panic!("rotation: {x:?}") };
+        assert!(c.is_multiple_of(d) && d.is_multiple_of(2) && table.is_contiguous(), "rotation: {x:?} by {table:?}");
+        assert!(c <= x.cols() && lens.is_none_or(|lens| lens.len() == p), "rotation: {x:?}, lengths {lens:?}");
+        self.count(&[x.columns(0, c), x.columns(0, c)]);
         let (pointer, stride, table, lens) = (Floats::of(x), x.stride(), F32::of(table), lens.map(I32::of));
         const ROWS: usize = 64;
         let blocks = n.div_ceil(ROWS);

@@ -7,7 +7,7 @@
 use super::layers::{LayerNorm, Loader, Param, TRANSFORMER_EPS, join};
 use super::position::{rotation, sine_position};
 use crate::arena::Carver;
-use crate::backend::{Activation, Backend, Bank, BankIndex, Epilogue, Input};
+use crate::backend::{Activation, Backend, Bank, BankIndex, Epilogue, Input, Rotation};
 use crate::config::Config;
 use crate::error::Result;
 use crate::memory::try_zeros;
@@ -217,15 +217,13 @@ impl<B: Backend> Layer<B> {
 
     fn run(&self, b: &B, a: &Acts<'_>, rotation: Tensor<'_>) {
         let d = a.x.cols();
-        b.linear(a.qkv, Input::norm(a.x, self.norm1.at()), &self.qkv, Epilogue::NONE);
-        b.rope2d(a.qkv.columns(0, 2 * d), rotation, None);
+        let rotate = |columns, lens| Epilogue::rotate(Rotation { table: rotation, columns, lens });
+        b.linear(a.qkv, Input::norm(a.x, self.norm1.at()), &self.qkv, rotate(2 * d, None));
         b.memory_attention(a.attended, a.qkv.columns(0, d), a.qkv.columns(d, d), a.qkv.columns(2 * d, d), a.all);
         b.linear(a.x, a.attended.into(), &self.self_out, Epilogue::add(a.x));
 
-        b.linear(a.q, Input::norm(a.x, self.norm2.at()), &self.q, Epilogue::NONE);
-        b.rope2d(a.q, rotation, None);
-        b.linear(a.k, a.keys.into(), &self.k, Epilogue::NONE);
-        b.rope2d(a.k, rotation, Some(a.spatial));
+        b.linear(a.q, Input::norm(a.x, self.norm2.at()), &self.q, rotate(d, None));
+        b.linear(a.k, a.keys.into(), &self.k, rotate(d, Some(a.spatial)));
         b.memory_attention(a.narrow, a.q, a.k, a.values, a.lens);
         b.linear(a.x, a.narrow.into(), &self.out, Epilogue::add(a.x));
 

@@ -1,4 +1,4 @@
-//! Runs every input of the committed corpora once: `.ci/sanitize` builds it with a sanitizer.
+//! Runs every input of the committed corpora once, or of those that are named: `.ci/sanitize` builds it with a sanitizer.
 
 extern crate sam2 as engine;
 #[path = "../../../ffi/tests/common/calls.rs"]
@@ -30,6 +30,12 @@ fn main() {
     let mut targets: Vec<(&str, fn(&[u8]))> =
         vec![("calls", |data| drop(calls::calls(data))), ("dlpack", dlpack::dlpack)];
     targets.extend(fuzzing::TARGETS);
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(name) = named.iter().find(|&name| targets.iter().all(|(target, _)| target != name)) {
+        eprintln!("replay: no target {name}");
+        std::process::exit(2);
+    }
+    targets.retain(|(target, _)| named.is_empty() || named.iter().any(|name| name == target));
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(&(name, target)) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
