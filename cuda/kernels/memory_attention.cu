@@ -2,22 +2,21 @@
 //
 //   out = softmax(q k^T / sqrt(d)) v  over the first `len` keys
 //
-// Flash attention (Dao, arXiv:2307.08691) with the keys split in SPLITS, whose results `merge_splits` joins, so that one
-// object fills a GPU. A block takes 16 M queries a warp of one object and one split, 64 keys at a time. With two stages
-// the next keys and values are fetched while these are used; with one, values are fetched while scores are computed, and
-// keys while values are weighed, for cards whose blocks may have 99 KB. On an H200 the tensor cores are predicted to be at
-// 35% of their peak in 256_64 and at 28% in 256_256. Not yet measured on a GPU.
+// Flash attention (Dao, arXiv:2307.08691) with the keys in splits, whose results `merge_splits` joins, so that one object
+// fills a GPU. A block takes 16 M queries a warp of one object and one split, 64 keys at a time. With two stages the next
+// keys and values are fetched while values are weighed; with one, values are fetched while scores are computed, and keys
+// while values are weighed. A card takes the first kernel whose shared memory its blocks may have. On an H200 the tensor
+// cores are predicted to be at 43% of their peak in 256_64 and at 28% in 256_256. Not yet measured on a GPU.
 //
-//   kernel          queries  warps  M  stages  KB shared
-//   64_64               128      4  2       2         48
-//   256_64              128      4  2       2        144
-//   256_64_small         64      4  1       1         72
-//   256_256             128      8  1       2        192
-//   256_256_small        64      4  1       1         96
+//   kernel          queries  warps  M  stages  splits  KB shared
+//   64_64               128      4  2       2       4         48
+//   256_64              256      8  2       2       8        208
+//   256_64_medium       128      4  2       2       4        144
+//   256_64_small         64      4  1       1       4         72
+//   256_256             128      8  1       2       4        192
+//   256_256_small        64      4  1       1       4         96
 
 #include "flash.cuh"
-
-constexpr int SPLITS = 4;
 
 struct MemoryArgs {
     View out;         // (p, n, dv), of f32 kernels
@@ -25,14 +24,14 @@ struct MemoryArgs {
     View k;           // (p, m, d)
     View v;           // (p, m, dv)
     const int* lens;  // (p)
-    float* sums;      // (p, SPLITS, n, DV), of 16-bit kernels: see store_split
-    float* stats;     // (p, SPLITS, n, 2)
+    float* sums;      // (p, splits, n, DV), of 16-bit kernels: see store_split
+    float* stats;     // (p, splits, n, 2)
     int n, m, d, dv;
     float scale;  // log2(e) / sqrt(d)
     int fast;     // rows are 16 bytes aligned, widths multiples of 8
 };
 
-template <class T, int D, int DV, int M, int WARPS, int STAGES> DEVICE void memory16(const MemoryArgs& a) {
+template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVICE void memory16(const MemoryArgs& a) {
     constexpr int QUERIES = 16 * M * WARPS, THREADS = 32 * WARPS, KEYS = 64 * D * 2, VALUES = 64 * DV * 2;
     char* shared = shared_memory();
     Tile<D * 2> q = {shared};
@@ -66,15 +65,15 @@ template <class T, int D, int DV, int M, int WARPS, int STAGES> DEVICE void memo
     KEEP_LOOP for (int step = 0; step < steps; step++) {
         copy_wait<0>();
         barrier();
-        if (STAGES == 2) fetch_keys(step + 1);
-        fetch_values(STAGES == 2 ? step + 1 : step);
+        if (STAGES == 1) fetch_values(step);
         float s[M][8][4];
         scores<T>(s, q, warp * 16 * M, keys(step));
         if (STAGES == 1) {
             copy_wait<0>();
             barrier();
-            fetch_keys(step + 1);
         }
+        fetch_keys(step + 1);
+        if (STAGES == 2) fetch_values(step + 1);
         int left = count - step * 64;
         if (left < 64) {
             UNROLL for (int m = 0; m < M; m++)
@@ -124,14 +123,19 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     softmax.put(a.out, (static_cast<size_t>(object) * a.n + first + row) * a.out.stride, a.dv, 1.0f / softmax.total);
 }
 
-#define MEMORY(name, D, DV, M, WARPS, STAGES)                                                                   \
-    KERNEL(memory_attention_bf16_##name, MemoryArgs, 32 * WARPS) { memory16<bf16, D, DV, M, WARPS, STAGES>(a); } \
-    KERNEL(memory_attention_f16_##name, MemoryArgs, 32 * WARPS) { memory16<f16, D, DV, M, WARPS, STAGES>(a); }
-MEMORY(64_64, 64, 64, 2, 4, 2)
-MEMORY(256_64, 256, 64, 2, 4, 2)
-MEMORY(256_64_small, 256, 64, 1, 4, 1)
-MEMORY(256_256, 256, 256, 1, 8, 2)
-MEMORY(256_256_small, 256, 256, 1, 4, 1)
+#define MEMORY(name, D, DV, M, WARPS, STAGES, SPLITS)                             \
+    KERNEL(memory_attention_bf16_##name, MemoryArgs, 32 * WARPS) {                \
+        memory16<bf16, D, DV, M, WARPS, STAGES, SPLITS>(a);                       \
+    }                                                                             \
+    KERNEL(memory_attention_f16_##name, MemoryArgs, 32 * WARPS) {                 \
+        memory16<f16, D, DV, M, WARPS, STAGES, SPLITS>(a);                        \
+    }
+MEMORY(64_64, 64, 64, 2, 4, 2, 4)
+MEMORY(256_64, 256, 64, 2, 8, 2, 8)
+MEMORY(256_64_medium, 256, 64, 2, 4, 2, 4)
+MEMORY(256_64_small, 256, 64, 1, 4, 1, 4)
+MEMORY(256_256, 256, 256, 1, 8, 2, 4)
+MEMORY(256_256_small, 256, 256, 1, 4, 1, 4)
 KERNEL(memory_attention_f32_64_64, MemoryArgs, 128) { memory32<64, 64>(a); }
 KERNEL(memory_attention_f32_256_64, MemoryArgs, 128) { memory32<256, 64>(a); }
 KERNEL(memory_attention_f32_256_256, MemoryArgs, 128) { memory32<256, 256>(a); }

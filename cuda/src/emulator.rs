@@ -4,7 +4,7 @@
 //! (`emulator/runtime.cpp`). Work waits in a queue and runs at some moment before `sync` returns, so that a host that
 //! reads or writes too early is found out. Everything random follows from a seed.
 
-use crate::device::{Device, Gemm, LEAST_SHARED, Launch, LibraryActivation, MAX_ARGS, MAX_SHARED, Pinned};
+use crate::device::{Device, Gemm, Launch, LibraryActivation, MAX_ARGS, MAX_SHARED, Pinned};
 use crate::kernels::Kernel;
 use crate::linear::narrow;
 use sam2_engine::backend::Memory;
@@ -133,9 +133,9 @@ impl Emulator {
         Emulator { library: true, ..Emulator::new(seed) }
     }
 
-    /// As `new`, of a card whose blocks have the least shared memory.
-    pub fn with_little_shared_memory(seed: u64) -> Self {
-        Emulator { shared: LEAST_SHARED, ..Emulator::new(seed) }
+    /// As `new`, of a card whose blocks have no more shared memory than this.
+    pub fn with_shared_memory(seed: u64, bytes: usize) -> Self {
+        Emulator { shared: bytes, ..Emulator::new(seed) }
     }
 
     /// The queue that a caller handed in.

@@ -38,9 +38,11 @@ kernels! {
     window_attention_f16_256 128 window_attention_f16_64_tall 128 window_attention_f16_80_tall 128 window_attention_f16_96_tall 128
     token_attention 256
     memory_attention_f32_64_64 128 memory_attention_f32_256_64 128 memory_attention_f32_256_256 128
-    memory_attention_bf16_64_64 128 memory_attention_bf16_256_64 128 memory_attention_bf16_256_64_small 128
+    memory_attention_bf16_64_64 128 memory_attention_bf16_256_64 256 memory_attention_bf16_256_64_medium 128
+    memory_attention_bf16_256_64_small 128
     memory_attention_bf16_256_256 256 memory_attention_bf16_256_256_small 128
-    memory_attention_f16_64_64 128 memory_attention_f16_256_64 128 memory_attention_f16_256_64_small 128
+    memory_attention_f16_64_64 128 memory_attention_f16_256_64 256 memory_attention_f16_256_64_medium 128
+    memory_attention_f16_256_64_small 128
     memory_attention_f16_256_256 256 memory_attention_f16_256_256_small 128
     merge_splits 256
     attend_image_f32_64 128 attend_image_f32_128 128 attend_image_f32_256 128

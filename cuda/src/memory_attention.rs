@@ -1,4 +1,4 @@
-//! Attention to memories, and the rotation of its operands: `kernels/memory_attention.cu`, `kernels/pointwise.cu`.
+//! Attention to memories: `kernels/memory_attention.cu`.
 
 use crate::device::Device;
 use crate::{Cuda, Kernel, View, plain};
@@ -24,10 +24,8 @@ struct MemoryArgs {
     fast: i32,
 }
 
-/// Parts that the keys are split in, as in the kernels. Fixed, so that results do not depend on the number of objects.
-const SPLITS: usize = 4;
 /// Workspace that one launch fills at most: objects beyond it get a launch of their own.
-const MOST_SUMS: usize = 64 << 20;
+const MOST_SUMS: usize = 128 << 20;
 
 /// A kernel and what it is made for.
 struct Shape {
@@ -36,6 +34,8 @@ struct Shape {
     widths: (usize, usize),
     /// Queries of a block.
     queries: usize,
+    /// Parts that the keys are split in, as in the kernel. Fixed, so that results do not depend on the number of objects.
+    splits: usize,
     /// Bytes of shared memory.
     shared: usize,
 }
@@ -46,11 +46,11 @@ impl Shape {
         use Kernel::*;
         let f32s = |kernel, (a, b): (usize, usize)| {
             let shared = ((32 + 16) * (a + 4) + 16 * (b + 4) + 32 * 17) * 4;
-            Shape { kernel, widths: (a, b), queries: 32, shared }
+            Shape { kernel, widths: (a, b), queries: 32, splits: 1, shared }
         };
-        let halves = |bf16, f16, (a, b): (usize, usize), queries: usize, stages: usize| {
+        let halves = |bf16, f16, (a, b): (usize, usize), queries: usize, stages: usize, splits: usize| {
             let kernel = if dtype == DType::Bf16 { bf16 } else { f16 };
-            Shape { kernel, widths: (a, b), queries, shared: (queries * a + stages * 64 * (a + b)) * 2 }
+            Shape { kernel, widths: (a, b), queries, splits, shared: (queries * a + stages * 64 * (a + b)) * 2 }
         };
         let shapes = match dtype {
             DType::F32 => vec![
@@ -59,11 +59,12 @@ impl Shape {
                 f32s(memory_attention_f32_256_256, (256, 256)),
             ],
             _ => vec![
-                halves(memory_attention_bf16_64_64, memory_attention_f16_64_64, (64, 64), 128, 2),
-                halves(memory_attention_bf16_256_64, memory_attention_f16_256_64, (256, 64), 128, 2),
-                halves(memory_attention_bf16_256_64_small, memory_attention_f16_256_64_small, (256, 64), 64, 1),
-                halves(memory_attention_bf16_256_256, memory_attention_f16_256_256, (256, 256), 128, 2),
-                halves(memory_attention_bf16_256_256_small, memory_attention_f16_256_256_small, (256, 256), 64, 1),
+                halves(memory_attention_bf16_64_64, memory_attention_f16_64_64, (64, 64), 128, 2, 4),
+                halves(memory_attention_bf16_256_64, memory_attention_f16_256_64, (256, 64), 256, 2, 8),
+                halves(memory_attention_bf16_256_64_medium, memory_attention_f16_256_64_medium, (256, 64), 128, 2, 4),
+                halves(memory_attention_bf16_256_64_small, memory_attention_f16_256_64_small, (256, 64), 64, 1, 4),
+                halves(memory_attention_bf16_256_256, memory_attention_f16_256_256, (256, 256), 128, 2, 4),
+                halves(memory_attention_bf16_256_256_small, memory_attention_f16_256_256_small, (256, 256), 64, 1, 4),
             ],
         };
         let fits = |s: &Shape| d <= s.widths.0 && dv <= s.widths.1 && s.shared <= most_shared;
@@ -88,12 +89,12 @@ impl<D: Device> Cuda<D> {
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "memory_attention: {out:?} {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
         self.count(|c| c.matmul_flops += (2 * p * n * m * (d + dv)) as u64);
-        let Shape { kernel, widths, queries, shared } = Shape::of(out.dtype(), d, dv, self.device.shared());
+        let Shape { kernel, widths, queries, splits: parts, shared } = Shape::of(out.dtype(), d, dv, self.device.shared());
         let aligned =
             |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && t.cols().is_multiple_of(8);
         let fast = aligned(q) && aligned(k) && aligned(v);
         let lens_at = plain(lens, DType::I32);
-        let run = |first: usize, p: usize, sums: u64, stats: u64, splits: usize| {
+        let run = |first: usize, p: usize, sums: u64, stats: u64| {
             let part = |t: Tensor<'_>| View::of(t.slice(first, p));
             let args = MemoryArgs {
                 out: part(out),
@@ -110,16 +111,16 @@ impl<D: Device> Cuda<D> {
                 scale: LOG2_E / (d as f32).sqrt(),
                 fast: fast as i32,
             };
-            self.launch(kernel, [n.div_ceil(queries), splits, p], shared, &args);
+            self.launch(kernel, [n.div_ceil(queries), parts, p], shared, &args);
         };
         if out.dtype() == DType::F32 {
-            return run(0, p, 0, 0, 1);
+            return run(0, p, 0, 0);
         }
-        let at_once = (MOST_SUMS / (SPLITS * n * widths.1 * 4)).clamp(1, p);
-        let Some(splits) = self.splits(at_once, SPLITS, n, widths.1) else { return };
+        let at_once = (MOST_SUMS / (parts * n * widths.1 * 4)).clamp(1, p);
+        let Some(splits) = self.splits(at_once, parts, n, widths.1) else { return };
         for first in (0..p).step_by(at_once) {
             let here = at_once.min(p - first);
-            run(first, here, splits.sums, splits.stats, SPLITS);
+            run(first, here, splits.sums, splits.stats);
             self.merge(View::of(out.slice(first, here)), dv, &splits.of(here));
         }
     }

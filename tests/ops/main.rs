@@ -67,11 +67,11 @@ fn cuda_f16() {
     check_all(&Cuda::on(Emulator::new(3)), Numbers { dtype: DType::F16, device: true });
 }
 
-/// Blocks of less shared memory, as cards for games and workstations have.
+/// Blocks of less shared memory: as on an A100, and as on cards for games and workstations.
 #[test]
-fn cuda_with_little_shared_memory() {
-    for dtype in [DType::Bf16, DType::F16] {
-        let (b, numbers) = (&Cuda::on(Emulator::with_little_shared_memory(6)), Numbers { dtype, device: true });
+fn cuda_with_less_shared_memory() {
+    for (shared, dtype) in [(163 << 10, DType::Bf16), (99 << 10, DType::Bf16), (99 << 10, DType::F16)] {
+        let (b, numbers) = (&Cuda::on(Emulator::with_shared_memory(6, shared)), Numbers { dtype, device: true });
         attention::window_attention(b, numbers);
         memory::memory_attention(b, numbers);
     }

@@ -229,6 +229,7 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "Miri does not know on which CPU a thread is")]
     #[test]
     fn threads_are_bound() {
         // SAFETY: asks for a number.
