@@ -296,20 +296,33 @@ KERNEL(token_attention, TokenArgs, 256) {
         int col = lane + i * 32;
         q[i] = col < a.d ? get(a.q, at(a.q, token) + col) * a.scale : 0.0f;
     }
+    constexpr int TOGETHER = 4;  // keys whose numbers are fetched at once
     float most = NEVER, total = 0;
-    for (int key = 0; key < a.lens[prompt]; key++) {
-        float s = 0;
-        UNROLL for (int i = 0; i < MOST; i++) {
-            int col = lane + i * 32;
-            if (col < a.d) s += q[i] * get(a.k, at(a.k, key) + col);
+    int len = a.lens[prompt];
+    for (int first = 0; first < len; first += TOGETHER) {
+        float s[TOGETHER] = {}, values[TOGETHER][MOST];
+        UNROLL for (int j = 0; j < TOGETHER; j++)
+            UNROLL for (int i = 0; i < MOST; i++) {
+                int col = lane + i * 32, key = min(first + j, len - 1);
+                values[j][i] = 0;
+                if (col >= a.d) continue;
+                s[j] += q[i] * get(a.k, at(a.k, key) + col);
+                values[j][i] = get(a.v, at(a.v, key) + col);
+            }
+        float next = most;
+        UNROLL for (int j = 0; j < TOGETHER; j++) {
+            s[j] = warp_sum(s[j]);
+            if (first + j >= len) s[j] = NEVER;
+            next = fmaxf(next, s[j]);
         }
-        s = warp_sum(s);
-        float next = fmaxf(most, s), shrink = exp2_fast(most - next), w = exp2_fast(s - next);
+        float shrink = exp2_fast(most - next);
         most = next;
-        total = total * shrink + w;
-        UNROLL for (int i = 0; i < MOST; i++) {
-            int col = lane + i * 32;
-            if (col < a.d) sums[i] = sums[i] * shrink + w * get(a.v, at(a.v, key) + col);
+        total *= shrink;
+        UNROLL for (int i = 0; i < MOST; i++) sums[i] *= shrink;
+        UNROLL for (int j = 0; j < TOGETHER; j++) {
+            float w = first + j < len ? exp2_fast(s[j] - next) : 0.0f;
+            total += w;
+            UNROLL for (int i = 0; i < MOST; i++) sums[i] += w * values[j][i];
         }
     }
     UNROLL for (int i = 0; i < MOST; i++) {

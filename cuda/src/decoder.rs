@@ -11,7 +11,7 @@ use std::f32::consts::LOG2_E;
 /// Heads of the decoder's attention.
 const HEADS: usize = 8;
 /// Pixels that one block of `attend_image` reads. Fixed, so that results do not depend on the batch.
-const SPLIT: usize = 256;
+const SPLIT: usize = 128;
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]

@@ -9,7 +9,7 @@ use crate::backend::{Backend, Cleaning, Counters, Filter, Measure, Probe, Select
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::mask_out::{Extent, MaskFormat, MaskOut};
-use crate::memory::{try_from_fn, try_zeros};
+use crate::memory::try_zeros;
 use crate::model::Network;
 use crate::model::image_encoder::{self, Features};
 use crate::model::mask_decoder::{Batch, FIRST_MASK_TOKEN, OUTPUT_TOKENS};
@@ -246,7 +246,7 @@ impl<B: Backend> Tracker<B> {
         &mut self,
         steps: &[Step<'_>],
         how: How,
-        low_res: &mut [f32],
+        low_res: &mut [Vec<f32>],
         scores: &mut [f32],
         shown: Option<(usize, ShownSize)>,
     ) -> Result<()> {
@@ -360,7 +360,9 @@ impl<B: Backend> Tracker<B> {
             }
         }
         b.download(bytemuck::cast_slice_mut(scores), a.decoder.scores);
-        b.download(bytemuck::cast_slice_mut(low_res), a.low);
+        for (i, mask) in low_res.iter_mut().enumerate() {
+            b.download(bytemuck::cast_slice_mut(mask), a.low.slice(i, 1));
+        }
         if let Some((first, size)) = shown {
             let acts = ShownActs::carve(&mut self.shown.carve(), config, size);
             let pixels = config.mask_side() * config.mask_side();
@@ -379,12 +381,12 @@ impl<B: Backend> Tracker<B> {
         steps: &[Step<'_>],
         how: How,
         show: &mut Show<'_, '_>,
-        low_res: &mut [f32],
+        low_res: &mut [Vec<f32>],
         scores: &mut [f32],
         measures: &mut [i32],
     ) -> Result<()> {
         let net = self.net.clone();
-        let (config, low) = (&net.config, net.config.mask_side() * net.config.mask_side());
+        let config = &net.config;
         let known = show.masks.iter().filter(|mask| matches!(mask, Shown::Known(_))).count();
         let size = ShownSize { planes: steps.len() + known, shown: show.masks.len() };
         let showing = !show.outs.is_empty();
@@ -397,7 +399,7 @@ impl<B: Backend> Tracker<B> {
         let per = self.b.objects_per_pass(steps.first().map_or(0, |step| self.bytes_of(step, how)));
         for (i, steps) in steps.chunks(per).enumerate() {
             let (first, n) = (i * per, steps.len());
-            let (low_res, scores) = (&mut low_res[first * low..][..n * low], &mut scores[first..][..n]);
+            let (low_res, scores) = (&mut low_res[first..][..n], &mut scores[first..][..n]);
             self.pass(steps, how, low_res, scores, showing.then_some((first, size)))?;
         }
         if showing {
@@ -518,15 +520,16 @@ impl<B: Backend> VideoWorker for Tracker<B> {
                 step.memory = Some(self.bank.take(&self.b, &net.config, Kind::Map)?);
             }
         }
-        let (mut low_res, mut scores) = (try_zeros::<f32>(steps.len() * low, "masks")?, vec![0.0; steps.len()]);
+        let mut low_res = steps.iter().map(|_| try_zeros::<f32>(low, "a mask")).collect::<Result<Vec<_>>>()?;
+        let mut scores = vec![0.0; steps.len()];
         let mut measures = try_zeros::<i32>(show.masks.len() * 7, "masks")?;
         let enqueued = self.enqueue(steps, how, &mut show, &mut low_res, &mut scores, &mut measures);
         // Also after a failure: what was enqueued goes to memory that is borrowed here.
         let waited = self.b.sync();
         enqueued?;
         waited?;
-        for ((step, low_res), score) in steps.iter_mut().zip(low_res.chunks(low)).zip(scores) {
-            (step.low_res, step.score) = (Arc::new(try_from_fn(low, "a mask", |i| low_res[i])?), score);
+        for ((step, low_res), score) in steps.iter_mut().zip(low_res).zip(scores) {
+            (step.low_res, step.score) = (Arc::new(low_res), score);
         }
         Ok(measures.chunks(7).map(Extent::of).collect())
     }
