@@ -327,10 +327,10 @@ struct RowsArgs {
 // out = x + y, each group's columns padded with zeros to a multiple of 4. Grid: quads of elements by 256.
 KERNEL(prepare_rows, RowsArgs, 256) {
     int quads = a.groups * a.padded / 4;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x();
-    if (i >= static_cast<size_t>(a.rows) * quads) return;
-    size_t row = i / quads;
-    int col = static_cast<int>(i % quads) * 4, group = col / a.padded, within = col % a.padded;
+    int i = block_x() * 256 + thread_x(), at = i / quads;
+    if (at >= a.rows) return;
+    size_t row = at;
+    int col = i % quads * 4, group = col / a.padded, within = col % a.padded;
     int n = min(4, a.k - within);
     Four v = {{0, 0, 0, 0}};
     if (n > 0) {
@@ -353,9 +353,8 @@ struct PatchesArgs {
 // Rows of patches, (kernel, kernel, c), zeros beyond the map and beyond k. Grid: quads of elements by 256.
 KERNEL(prepare_patches, PatchesArgs, 256) {
     int quads = a.padded / 4;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x();
-    if (i >= static_cast<size_t>(a.rows) * quads) return;
-    int row = static_cast<int>(i / quads), col = static_cast<int>(i % quads) * 4;
+    int i = block_x() * 256 + thread_x(), row = i / quads, col = i % quads * 4;
+    if (row >= a.rows) return;
     int image = row / (a.out_h * a.out_w), at = row % (a.out_h * a.out_w);
     int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
     int c = col % a.c, kx = col / a.c % a.kernel, ky = col / a.c / a.kernel;

@@ -102,20 +102,25 @@ KERNEL(preprocess_columns, PictureArgs, 256) {
     for (int c = 0; c < 3; c++) a.lines[(static_cast<size_t>(y) * a.width + x) * 3 + c] = sum[c] / total;
 }
 
-// Grid: (side by 256, side).
+// Four rows to a thread, which share the weights. Grid: (side by 256, side by 4).
 KERNEL(preprocess_rows, PictureArgs, 256) {
-    int x = block_x() * 256 + thread_x(), y = block_y();
+    constexpr int ROWS = 4;
+    int x = block_x() * 256 + thread_x(), y = block_y() * ROWS, rows = min(ROWS, a.side - y);
     if (x >= a.side) return;
     Filter f = filter(x, a.width, a.side);
-    float sum[3] = {0, 0, 0}, total = 0;
+    float sum[ROWS][3] = {}, total = 0;
     for (int j = 0; j < f.count; j++) {
         float weight = f.height(j);
-        const float* pixel = a.lines + (static_cast<size_t>(y) * a.width + f.first + j) * 3;
-        for (int c = 0; c < 3; c++) sum[c] += weight * pixel[c];
+        UNROLL for (int i = 0; i < ROWS; i++) {
+            const float* pixel = a.lines + (static_cast<size_t>(y + min(i, rows - 1)) * a.width + f.first + j) * 3;
+            UNROLL for (int c = 0; c < 3; c++) sum[i][c] += weight * pixel[c];
+        }
         total += weight;
     }
-    for (int c = 0; c < 3; c++)
-        put(a.out, (static_cast<size_t>(y) * a.side + x) * 3 + c, normalised(sum[c] / total, c));
+    UNROLL for (int i = 0; i < ROWS; i++)
+        if (i < rows)
+            for (int c = 0; c < 3; c++)
+                put(a.out, (static_cast<size_t>(y + i) * a.side + x) * 3 + c, normalised(sum[i][c] / total, c));
 }
 
 // A sum of bytes times weights, in units of 2^-22, as a byte.

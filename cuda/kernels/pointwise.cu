@@ -13,10 +13,9 @@ struct AddArgs {
 
 // out = x + y. Grid: quads of columns by 256.
 KERNEL(add, AddArgs, 256) {
-    int quads = (a.c + 3) / 4;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), row = i / quads;
-    if (row >= static_cast<size_t>(a.entries) * a.rows) return;
-    int entry = static_cast<int>(row / a.rows), col = static_cast<int>(i % quads) * 4, n = min(4, a.c - col);
+    int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads;
+    if (row >= a.entries * a.rows) return;
+    int entry = row / a.rows, col = i % quads * 4, n = min(4, a.c - col);
     size_t within = row % a.rows;
     size_t x = (a.x_of ? static_cast<size_t>(a.x_of[entry]) : entry) * a.rows + within;
     int other = a.y_of ? a.y_of[entry] : -1;
@@ -26,7 +25,7 @@ KERNEL(add, AddArgs, 256) {
     else
         w = get4(a.vector, col, n);
     UNROLL for (int j = 0; j < 4; j++) v.v[j] += w.v[j];
-    put4(a.out, row * a.out.stride + col, v, n);
+    put4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, n);
 }
 
 struct PoolArgs {
@@ -38,8 +37,7 @@ struct PoolArgs {
 // The largest of each 2x2 block. Grid: quads of columns by 256.
 KERNEL(max_pool2x2, PoolArgs, 256) {
     int quads = (a.c + 3) / 4;
-    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x();
-    int row = static_cast<int>(i / quads), col = static_cast<int>(i % quads) * 4, n = min(4, a.c - col);
+    int i = block_x() * 256 + thread_x(), row = i / quads, col = i % quads * 4, n = min(4, a.c - col);
     if (row >= a.h * a.w) return;
     int y = row / a.w * 2, x = row % a.w * 2;
     Four best = get4(a.x, (static_cast<size_t>(y) * a.w * 2 + x) * a.x.stride + col, n);

@@ -149,7 +149,7 @@ impl<D: Device> Cuda<D> {
             self.launch(Kernel::bicubic_columns, [blocks(side, 256), side, 1], 0, &args);
         } else {
             self.launch(Kernel::preprocess_columns, [blocks(width, 256), side, 1], 0, &args);
-            self.launch(Kernel::preprocess_rows, [blocks(side, 256), side, 1], 0, &args);
+            self.launch(Kernel::preprocess_rows, [blocks(side, 256), side.div_ceil(4), 1], 0, &args);
         }
         if let Some(stream) = stream
             && !self.failed()

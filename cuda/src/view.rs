@@ -41,7 +41,8 @@ pub(crate) fn plain(t: Tensor<'_>, dtype: DType) -> u64 {
     t.addr()
 }
 
-/// Blocks of `threads` that cover `items`.
+/// Blocks of `threads` that cover `items`, which kernels count in 32 bits.
 pub(crate) fn blocks(items: usize, threads: usize) -> usize {
+    assert!(items < 1 << 31, "{items} items of one launch");
     items.div_ceil(threads).max(1)
 }
