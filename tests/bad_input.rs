@@ -40,7 +40,7 @@ fn refused_checkpoint(what: &str, bytes: Vec<u8>) -> String {
 #[test]
 fn every_prefix_of_a_header_and_256_cuts_of_each_file() {
     for name in ["mini21.safetensors", "mini21.pt", "mini21_hf.safetensors"] {
-        let whole = std::fs::read(file(&format!("tests/data/weights/{name}"))).unwrap();
+        let whole = std::fs::read(weights(name)).unwrap();
         let cuts = (0..4096).chain((0..256).map(|i| whole.len() * i / 256)).chain([whole.len() - 1]);
         for cut in cuts {
             refused_checkpoint(&format!("{name} cut at {cut}"), whole[..cut].to_vec());
@@ -415,7 +415,7 @@ proptest! {
         changes in prop::collection::vec((Just(0u8), 0usize..60_000, any::<u8>()), 1..4),
     ) {
         let name = ["mini21.safetensors", "mini21.pt", "mini21_hf.safetensors"][form];
-        let bytes = std::fs::read(file(&format!("tests/data/weights/{name}"))).unwrap();
+        let bytes = std::fs::read(weights(name)).unwrap();
         if let Ok(checkpoint) = Checkpoint::from_bytes(name, damage(bytes, &changes)) {
             let yaml = std::fs::read_to_string(file("tests/reference/configs/mini21.yaml")).unwrap();
             let options = LoadOptions { threads: 1, ..options() };

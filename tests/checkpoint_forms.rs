@@ -83,7 +83,7 @@ fn prefixes_of_wrappers_are_taken_off() {
     });
     assert_same("parts", &Checkpoint::from_bytes("parts", pt_file(&dict(renamed), &storages)).unwrap(), &mini);
     // Hugging Face's names behind a prefix.
-    let hf = std::fs::read(file("tests/data/weights/mini21_hf.safetensors")).unwrap();
+    let hf = std::fs::read(weights("mini21_hf.safetensors")).unwrap();
     let hf = safetensors::SafeTensors::deserialize(&hf).unwrap();
     let views = hf.iter().map(|(name, view)| (format!("module.{name}"), view.shape().to_vec(), view.data()));
     assert_same("hf", &Checkpoint::from_bytes("hf", safetensors_file(views)).unwrap(), &mini);
@@ -442,7 +442,7 @@ fn an_index_names_files_beside_it() {
 #[test]
 fn a_folder_has_one_checkpoint_of_any_ending() {
     let folder = Folder::new("endings");
-    let from = std::fs::read(file("tests/data/weights/mini21.pt")).unwrap();
+    let from = std::fs::read(weights("mini21.pt")).unwrap();
     for name in ["a.pt", "a.pth", "a.bin", "a.ckpt", "A.PT", "pytorch_model.bin"] {
         let path = folder.write(name, &from);
         folder.write(".hidden.pt", b"");
@@ -463,8 +463,8 @@ fn a_folder_has_one_checkpoint_of_any_ending() {
 
 #[test]
 fn what_is_no_checkpoint_is_called_by_its_name() {
-    let weights = |name: &str| std::fs::read(file(&format!("tests/data/weights/{name}"))).unwrap();
-    let (st, pt) = (weights("mini21.safetensors"), weights("mini21.pt"));
+    let read = |name: &str| std::fs::read(weights(name)).unwrap();
+    let (st, pt) = (read("mini21.safetensors"), read("mini21.pt"));
     let zip_of = |names: &[&str]| {
         use std::io::Write;
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

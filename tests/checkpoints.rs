@@ -7,9 +7,9 @@ use sam2::{Checkpoint, Config, Error, Frame, LoadOptions, PredictOptions, Predic
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom};
 
-fn predict(path: &str, options: LoadOptions) -> Prediction {
+fn predict(name: &str, options: LoadOptions) -> Prediction {
     let config = Some(file("tests/reference/configs/mini21.yaml"));
-    let model = sam2::load(file(path), &LoadOptions { config, ..options }).unwrap();
+    let model = sam2::load(weights(name), &LoadOptions { config, ..options }).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let picture = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
     predictor.set_image(&picture.frame().unwrap()).unwrap();
@@ -19,16 +19,16 @@ fn predict(path: &str, options: LoadOptions) -> Prediction {
 
 #[test]
 fn every_form_gives_the_same_bits() {
-    let want = predict("tests/data/weights/mini21.safetensors", options());
-    assert_eq!(predict("tests/data/weights/mini21.pt", options()), want);
-    assert_eq!(predict("tests/data/weights/mini21_hf.safetensors", options()), want);
+    let want = predict("mini21.safetensors", options());
+    assert_eq!(predict("mini21.pt", options()), want);
+    assert_eq!(predict("mini21_hf.safetensors", options()), want);
     let read = LoadOptions { mmap: false, ..options() };
-    assert_eq!(predict("tests/data/weights/mini21.pt", read), want);
+    assert_eq!(predict("mini21.pt", read), want);
 }
 
 #[test]
 fn forms_hold_the_same_tensors() {
-    let open = |form: &str| Checkpoint::open(file(&format!("tests/data/weights/mini21{form}"))).unwrap();
+    let open = |form: &str| Checkpoint::open(weights(&format!("mini21{form}"))).unwrap();
     let want = open(".safetensors");
     for form in [".pt", "_hf.safetensors"] {
         let got = open(form);
@@ -178,14 +178,14 @@ fn a_folder_is_opened_by_what_it_holds() {
     let folder = std::env::temp_dir().join(format!("sam2-folder-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     assert!(matches!(Checkpoint::open(&folder), Err(Error::Checkpoint { .. })), "empty");
-    let from = file("tests/data/weights/mini21.pt");
+    let from = weights("mini21.pt");
     std::fs::copy(&from, folder.join("any.pt")).unwrap();
     std::fs::copy(file("tests/reference/configs/mini21.yaml"), folder.join("mini21.yaml")).unwrap();
     let model = sam2::load(&folder, &options()).unwrap();
     assert_eq!(model.config().image_size, 128);
     std::fs::copy(&from, folder.join("second.pt")).unwrap();
     assert!(matches!(Checkpoint::open(&folder), Err(Error::Checkpoint { .. })), "two");
-    std::fs::copy(file("tests/data/weights/mini21_hf.safetensors"), folder.join("model.safetensors")).unwrap();
+    std::fs::copy(weights("mini21_hf.safetensors"), folder.join("model.safetensors")).unwrap();
     assert!(Checkpoint::open(&folder).unwrap().name().ends_with("model.safetensors"));
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -43,7 +43,6 @@ impl Drop for Folder {
 
 const DEMO: &str = "demo/sam2.1_hiera_demo.safetensors";
 const MINI: &str = "tests/data/weights/mini21.safetensors";
-const MINI_HF: &str = "tests/data/weights/mini21_hf.safetensors";
 
 fn config_of(path: &Path, options: &LoadOptions) -> sam2::Result<(Config, String)> {
     sam2::config(path, &sam2::open(path, options)?, options)
@@ -201,7 +200,7 @@ fn a_yaml_beside_a_checkpoint_is_honoured() {
 #[test]
 fn hugging_faces_configuration_is_honoured() {
     let folder = Folder::new("hf");
-    let checkpoint = folder.copy(MINI_HF, "model.safetensors");
+    let checkpoint = folder.copy(&weights("mini21_hf.safetensors").to_string_lossy(), "model.safetensors");
     let write = |json: &Value| folder.write("config.json", json.to_string());
     let json = write(&mini_json());
     let want = Config::parse(&yaml("mini21"), &[], true).unwrap();

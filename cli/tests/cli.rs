@@ -313,7 +313,7 @@ fn checkpoints_are_converted() {
     let want = open("tests/data/weights/mini21.safetensors");
     for from in ["mini21.pt", "mini21_hf.safetensors"] {
         let out = folder.file("same.safetensors");
-        stdout(&["convert", &format!("tests/data/weights/{from}"), &out]);
+        stdout(&["convert", &weights(from).to_string_lossy(), &out]);
         let got = open(&out);
         assert!(got.names().eq(want.names()), "{from}");
         for name in want.names() {

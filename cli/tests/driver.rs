@@ -188,8 +188,9 @@ fn give_a_stream() {
     let pixels = [0u8; 64 * 64 * 3];
     let mut set = |stream: usize| {
         // SAFETY: the stand-in's device memory is the host's; a stream that is not its own is not looked into.
-        let slice =
-            unsafe { sam2::DeviceSlice::new(pixels.as_ptr() as u64, pixels.len(), std::ptr::without_provenance_mut(stream)) };
+        let slice = unsafe {
+            sam2::DeviceSlice::new(pixels.as_ptr() as u64, pixels.len(), std::ptr::without_provenance_mut(stream))
+        };
         let frame = sam2::Frame::device(sam2::PixelFormat::Rgb8, slice, 64, 64, 192).unwrap();
         predictor.set_image(&frame).and_then(|()| predictor.synchronize())
     };

@@ -82,7 +82,7 @@ fn checkpoints_in_several_files_are_shown_and_converted() {
 #[test]
 fn what_is_no_checkpoint_is_called_by_its_name() {
     let folder = Folder::new("foreign");
-    let weights = std::fs::read(root().join("tests/data/weights/mini21.pt")).unwrap();
+    let weights = std::fs::read(weights("mini21.pt")).unwrap();
     let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 155906050\n";
     for (name, bytes, text) in [
         ("pointer.pt", &lfs[..], "git lfs pull"),

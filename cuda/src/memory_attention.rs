@@ -89,7 +89,8 @@ impl<D: Device> Cuda<D> {
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "memory_attention: {out:?} {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
         self.count(|c| c.matmul_flops += (2 * p * n * m * (d + dv)) as u64);
-        let Shape { kernel, widths, queries, splits: parts, shared } = Shape::of(out.dtype(), d, dv, self.device.shared());
+        let Shape { kernel, widths, queries, splits: parts, shared } =
+            Shape::of(out.dtype(), d, dv, self.device.shared());
         let aligned =
             |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && t.cols().is_multiple_of(8);
         let fast = aligned(q) && aligned(k) && aligned(v);

@@ -4,6 +4,7 @@
 pub mod masks;
 pub mod parity;
 pub mod samples;
+mod weights;
 
 use sam2::engine::backend::Backend;
 use sam2::picture::Picture;
@@ -15,6 +16,11 @@ use std::sync::{Arc, Mutex};
 /// A file of the repository, at whose top tests run: also where they were not built.
 pub fn file(path: &str) -> PathBuf {
     PathBuf::from(path)
+}
+
+/// A file of `tests/data/weights`.
+pub fn weights(name: &str) -> PathBuf {
+    weights::weights(&file("."), name)
 }
 
 /// The tensors of a golden file by name: shape and values, whatever their type, as f32.

@@ -5,7 +5,7 @@
   fixtures.py jpegs DIR             JPEGs of every kind, and beside them the pixels Pillow reads from them
   fixtures.py forms MINI21 DIR      MINI21 as .pt and under Hugging Face's names; a trainer's checkpoint of two tensors
 """
-import os, sys
+import os, subprocess, sys
 import torch
 from PIL import Image
 
@@ -70,6 +70,8 @@ def forms(mini21, out):
     sd = load_file(mini21)
     torch.save({"model": sd}, f"{out}/mini21.pt")
     save_file({k: v.clone() for k, v in to_hf(sd).items()}, f"{out}/mini21_hf.safetensors", metadata={"format": "pt"})
+    forms = [f"{out}/mini21.pt", f"{out}/mini21_hf.safetensors"]
+    subprocess.run([sys.executable, f"{os.path.dirname(os.path.abspath(__file__))}/patches.py", mini21, *forms], check=True)
 
     # As the reference's trainer saves: much beside the model, of classes that no reader needs.
     g = torch.Generator().manual_seed(0)

@@ -1,8 +1,16 @@
 //! What tests of the program need: to run it, and a place for its files.
 #![allow(dead_code)] // each test takes a part of it
 
+#[path = "../../../tests/common/weights.rs"]
+mod weights;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// A file of `tests/data/weights`.
+pub fn weights(name: &str) -> PathBuf {
+    weights::weights(&root(), name)
+}
 
 /// The top of the repository.
 pub fn root() -> PathBuf {
