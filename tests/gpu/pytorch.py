@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NEEDED = ["torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "omegaconf", "hydra", "iopath", "tqdm", "sam2"]
 CLICKS = 64
+TRACKED = 8  # frames after the first whose masks are compared
 FULL = 16  # frames until an object's memories and pointers are as many as they get
 
 
@@ -154,7 +155,7 @@ def track(a):
     """Latency of a frame of the reference with tracked objects, memories full: the picture, shifted as `sam2 bench` does.
 
     In bf16 autocast, eagerly or with everything compiled (the reference's `vos_optimized`); as its own harness does, from
-    frames that are decoded and on the device.
+    frames that are decoded and on the device. Eagerly, also an object's masks in f32.
     """
     import numpy as np, torch
     from common import build
@@ -166,16 +167,22 @@ def track(a):
         Image.fromarray(np.roll(im, (-2 * i, -4 * i), (0, 1))).save(f"{folder}/{i:05d}.jpg", quality=95)
     extra = {} if a.mode == "eager" else {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictorVOS", "compile_image_encoder": True}
     m = build(f"sam2.1_{a.size}", os.path.join(a.folder, f"sam2.1_{a.size}.safetensors"), **extra).to(a.device)
+    if a.mode == "eager":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # f32 is to mean f32
+        with torch.inference_mode():
+            state = m.init_state(folder)
+            m.add_new_points_or_box(state, frame_idx=0, obj_id=1, points=np.float32(clicks(1)), labels=np.int32([1]))
+            frames = m.propagate_in_video(state, max_frame_num_to_track=TRACKED)
+            masks = np.stack([logits[0, 0].float().cpu().numpy() > 0 for _, _, logits in frames])
+        np.savez(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"), masks=masks)
     for n in map(int, a.objects.split(",")):
         with torch.inference_mode(), torch.autocast(a.device, torch.bfloat16):
             state = m.init_state(folder)
             for i, xy in enumerate(clicks(n)):
                 m.add_new_points_or_box(state, frame_idx=0, obj_id=i, points=np.float32([xy]), labels=np.int32([1]))
             frames = m.propagate_in_video(state)
-            first = [next(frames)[2] for _ in range(FULL + 1)]
-            if n == 1 and a.mode == "eager":
-                masks = np.stack([logits[0, 0].float().cpu().numpy() > 0 for logits in first[:9]])
-                np.savez(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"), masks=masks)
+            for _ in range(FULL + 1):
+                next(frames)
             out[f"track {n}"] = timed(a, lambda: next(frames), 0, a.repeat)
     return out
 
@@ -200,7 +207,7 @@ def agree(a):
 
 
 def agree_tracked(a):
-    """IoU, a frame after another, of the masks in tracked_PRECISION_SIZE.safetensors with the reference's in bf16."""
+    """IoU, a frame after another, of the masks in tracked_PRECISION_SIZE.safetensors with the reference's in f32."""
     import numpy as np
     from safetensors.numpy import load_file
     ref, out = np.load(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"))["masks"], {}
