@@ -1,6 +1,7 @@
 //! The floating-point state that calls compute in, whatever their caller's: round to nearest, nothing flushed to zero, no
 //! traps. Results are the same bits on every thread.
 
+#[cfg(not(miri))]
 use std::arch::asm;
 
 /// The standard state; dropped, it gives the caller theirs back.
@@ -30,7 +31,7 @@ const STANDARD: u64 = 0x1f80;
 #[cfg(not(target_arch = "x86_64"))]
 const STANDARD: u64 = 0;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 fn get() -> u64 {
     let mut state = 0u32;
     // SAFETY: stores the register.
@@ -38,14 +39,14 @@ fn get() -> u64 {
     u64::from(state & !0x3f)
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 fn put(state: u64) {
     let state = state as u32;
     // SAFETY: a state that is standard, or that the register had.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &state, options(nostack, preserves_flags)) };
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(miri)))]
 fn get() -> u64 {
     let state: u64;
     // SAFETY: reads the register.
@@ -53,8 +54,17 @@ fn get() -> u64 {
     state
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(miri)))]
 fn put(state: u64) {
     // SAFETY: a state that is standard, or that the register had.
     unsafe { asm!("msr fpcr, {}", in(reg) state, options(nomem, nostack, preserves_flags)) };
 }
+
+/// Miri has no such register.
+#[cfg(miri)]
+fn get() -> u64 {
+    STANDARD
+}
+
+#[cfg(miri)]
+fn put(_: u64) {}
