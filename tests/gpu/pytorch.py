@@ -166,15 +166,19 @@ def track(a):
     for i in range(count + 1):
         Image.fromarray(np.roll(im, (-2 * i, -4 * i), (0, 1))).save(f"{folder}/{i:05d}.jpg", quality=95)
     extra = {} if a.mode == "eager" else {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictorVOS", "compile_image_encoder": True}
-    m = build(f"sam2.1_{a.size}", os.path.join(a.folder, f"sam2.1_{a.size}.safetensors"), **extra).to(a.device)
+    weights = os.path.join(a.folder, f"sam2.1_{a.size}.safetensors")
     if a.mode == "eager":
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # f32 is to mean f32
+        # Without what follows the model: the reference fills holes by an extension that is not built here.
+        plain = build(f"sam2.1_{a.size}", weights, postprocess=False).to(a.device)
         with torch.inference_mode():
-            state = m.init_state(folder)
-            m.add_new_points_or_box(state, frame_idx=0, obj_id=1, points=np.float32(clicks(1)), labels=np.int32([1]))
-            frames = m.propagate_in_video(state, max_frame_num_to_track=TRACKED)
+            state = plain.init_state(folder)
+            plain.add_new_points_or_box(state, frame_idx=0, obj_id=1, points=np.float32(clicks(1)), labels=np.int32([1]))
+            frames = plain.propagate_in_video(state, max_frame_num_to_track=TRACKED)
             masks = np.stack([logits[0, 0].float().cpu().numpy() > 0 for _, _, logits in frames])
         np.savez(os.path.join(a.folder, f"reference_tracked_{a.size}.npz"), masks=masks)
+        del plain, state, frames
+    m = build(f"sam2.1_{a.size}", weights, **extra).to(a.device)
     for n in map(int, a.objects.split(",")):
         with torch.inference_mode(), torch.autocast(a.device, torch.bfloat16):
             state = m.init_state(folder)

@@ -6,6 +6,7 @@ SIZES = ["t", "s", "b+", "l"]
 GFLOP = {"t": 292, "s": 360, "b+": 647, "l": 1823}  # of an encoding at 1024x1024
 H200_FLOOR_MS = {"t": 0.39, "s": 0.48, "b+": 0.84, "l": 2.33}  # of the same, at 790 TFLOP/s and 4.3 TB/s
 LEAST_IOU = 0.99
+LEAST_TRACKED_IOU = 0.97  # after eight frames: rounding noise grows from frame to frame
 TAIL = 4000  # characters of output that a failure keeps
 
 

@@ -1,6 +1,6 @@
 """What tests/gpu/run does: tests, sanitizers, benchmarks, each a step of the report."""
 import glob, os, re, shutil, signal, statistics, subprocess, time
-from report import LEAST_IOU, ROOT, Done, Failed, Skip, predicted
+from report import LEAST_IOU, LEAST_TRACKED_IOU, ROOT, Done, Failed, Skip, predicted
 
 SUITES = ["ops", "image_parity", "cuda", "cuda_video", "video_parity"]
 TRACKED = {"cuda": ["1", "16"], "cpu": ["1"]}  # objects
@@ -278,8 +278,11 @@ class Bench:
         for precision in self.precisions:
             raw = os.path.join(self.m.tmp, f"tracked_{precision}_{self.size}.safetensors")
             self.m.sam2("track", os.path.join(self.m.tmp, "frames"), "--model", self.weights, "--device", self.a.device, "--precision", precision,
-                        "--point", f"0:1:{X},{Y}", "--max-frames", "8", "--raw", raw, env=self.m.env)
-        return self.m.torch("agree_tracked", self.size, limit=120).check().json()
+                        "--point", f"0:1:{X},{Y}", "--max-frames", "8", "--no-postprocessing", "--raw", raw, env=self.m.env)
+        found = self.m.torch("agree_tracked", self.size, limit=120).check().json()
+        if min(found["f32"]) < LEAST_TRACKED_IOU:
+            raise Failed(f"IoU {min(found['f32']):.4f} in f32", result=found)
+        return found
 
     def click(self, precision):
         return ["segment", self.picture, "--model", self.weights, "--device", self.a.device, "--precision", precision, "--point", f"{X},{Y}"]
