@@ -185,6 +185,26 @@ impl Machine {
     }
 }
 
+/// Seconds of the runs that count, after those that do not, sorted.
+fn timed(args: &Args, stage: &str, mut call: impl FnMut() -> sam2::Result<()>) -> Result<Vec<f64>, Failure> {
+    args.begin_turn()?;
+    for _ in 0..args.warmup {
+        call()?;
+    }
+    args.end_turn(&[])?;
+    let mut seconds = Vec::new();
+    for _ in 0..args.repeat {
+        args.begin_turn()?;
+        let start = Instant::now();
+        call()?;
+        let taken = start.elapsed().as_secs_f64();
+        args.end_turn(&[(stage, taken)])?;
+        seconds.push(taken);
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds)
+}
+
 fn measure(
     args: &Args,
     predictor: &mut ImagePredictor,
@@ -192,22 +212,13 @@ fn measure(
     mut call: impl FnMut(&mut ImagePredictor) -> sam2::Result<()>,
 ) -> Result<Row, Failure> {
     let bar = progress(stage);
-    args.begin_turn()?;
-    for _ in 0..args.warmup {
+    let mut work = Counters::default();
+    let seconds = timed(args, stage, || {
+        let before = predictor.counters();
         call(predictor)?;
-    }
-    args.end_turn(&[])?;
-    let (mut seconds, mut work) = (Vec::new(), Counters::default());
-    for _ in 0..args.repeat {
-        args.begin_turn()?;
-        let (before, start) = (predictor.counters(), Instant::now());
-        call(predictor)?;
-        let taken = start.elapsed().as_secs_f64();
         work = predictor.counters() - before;
-        args.end_turn(&[(stage, taken)])?;
-        seconds.push(taken);
-    }
-    seconds.sort_by(f64::total_cmp);
+        Ok(())
+    })?;
     let mut kernels = Vec::new();
     if args.profile {
         args.begin_turn()?;
@@ -224,22 +235,8 @@ fn measure(
 /// Latency of finding everything in the picture with a grid of 32 x 32 points.
 fn automatic(args: &Args, model: &Model, frame: &Frame<'_>) -> Result<Row, Failure> {
     let (bar, name) = (progress("automatic masks"), "automatic masks");
-    args.begin_turn()?;
     let mut generator = model.automatic_mask_generator(Default::default())?;
-    for _ in 0..args.warmup {
-        generator.generate(frame)?;
-    }
-    args.end_turn(&[])?;
-    let mut seconds = Vec::new();
-    for _ in 0..args.repeat {
-        args.begin_turn()?;
-        let start = Instant::now();
-        generator.generate(frame)?;
-        let taken = start.elapsed().as_secs_f64();
-        args.end_turn(&[(name, taken)])?;
-        seconds.push(taken);
-    }
-    seconds.sort_by(f64::total_cmp);
+    let seconds = timed(args, name, || generator.generate(frame).map(|_| ()))?;
     bar.finish_and_clear();
     Ok(Row { stage: name.into(), seconds, work: Counters::default(), kernels: Vec::new() })
 }

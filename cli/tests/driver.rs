@@ -159,8 +159,6 @@ fn a_failing_device_is_an_error() {
     }
 }
 
-/// What needs kernels for NVIDIA's cards is skipped, and counted so, where the build has none; in CI it fails. Stand-ins
-/// are made for Linux's loader alone.
 /// A card newer than all machine code of the build runs the kernels from PTX, and the program says so.
 fn a_new_card_compiles() {
     let s = stand_ins();
@@ -200,6 +198,8 @@ fn give_a_stream() {
     predictor.synchronize().unwrap();
 }
 
+/// What needs kernels for NVIDIA's cards is skipped, and counted so, where the build has none; in CI it fails. Stand-ins
+/// are made for Linux's loader alone.
 fn main() {
     if std::env::var_os(GIVES_A_STREAM).is_some() {
         return give_a_stream();

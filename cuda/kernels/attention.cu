@@ -68,7 +68,7 @@ DEVICE int query_token(const WindowArgs& a, int first_window, int i) {
 
 // What a warp does with 16 rows of CHUNKS chunks, so that lanes take chunks that lie together: f(row, chunk) for each.
 template <int CHUNKS, class F> DEVICE void for_chunks(F f) {
-    // After so many passes the same chunks come again, further down.
+    // After PASSES passes a lane takes the same chunk again, ROWS rows further on.
     constexpr int PASSES = CHUNKS % 3 == 0 ? 3 : CHUNKS % 5 == 0 ? 5 : 1, ROWS = 32 * PASSES / CHUNKS;
     static_assert(ROWS * CHUNKS == 32 * PASSES && 16 % ROWS == 0, "whole passes");
     int lane = CHUNKS == 12 ? computed_again(thread_x() % 32) : thread_x() % 32;

@@ -22,37 +22,37 @@ struct LinearArgs {
     int activation, addend_kind;
     int out_w;          // rows of an entry of out: w of an upsampled addend
     View x, y;          // of few rows: A is x + y, (m, groups * k) each; y may be none
-    // Rotary position embedding of the first `turned` columns.
-    const float* turns;  // (turn_rows, turn_columns): cosine and sine of each pair of columns, or null
-    const int* lens;     // (entries): rows that turn, or null: all
-    int turned, turn_rows, turn_columns;
+    // Rotary position embedding of the first `rotated` columns; there is no addend then.
+    const float* rotation;  // (rotation_rows, rotation_columns): cosine and sine of each pair of columns, or null
+    const int* lens;        // (entries): how many rows are rotated, or null: all
+    int rotated, rotation_rows, rotation_columns;
 };
 
 // Cosine and sine for two pairs of columns of one row after another, from `row` on and STEP apart.
-template <int STEP> struct Turns {
+template <int STEP> struct Rotations {
     int col, entry = 0, within = 0, from = 0;  // `from`: row of the table
 
-    DEVICE Turns(const LinearArgs& a, int row, int col) : col(col) {
-        if (!turn(a)) return;
-        entry = row / a.out_w, within = row % a.out_w, from = within % a.turn_rows;
+    DEVICE Rotations(const LinearArgs& a, int row, int col) : col(col) {
+        if (!any(a)) return;
+        entry = row / a.out_w, within = row % a.out_w, from = within % a.rotation_rows;
     }
-    DEVICE bool turn(const LinearArgs& a) const { return a.turns && col < a.turned; }
-    // Of a row that does not turn, and of columns that do not: 1 and 0.
+    DEVICE bool any(const LinearArgs& a) const { return a.rotation && col < a.rotated; }
+    // 1 and 0 for a row or columns that are not rotated.
     DEVICE uint4 next(const LinearArgs& a) {
         const uint32_t one = 0x3f800000;
-        uint4 turns = {one, 0, one, 0};
+        uint4 next = {one, 0, one, 0};
         if (!a.lens || within < a.lens[entry]) {
-            const float* row = a.turns + from * a.turn_columns;
-            uint2 pair = load8(row + col % a.turn_columns);
-            turns.x = pair.x, turns.y = pair.y;
-            if (col + 2 < a.turned) pair = load8(row + (col + 2) % a.turn_columns), turns.z = pair.x, turns.w = pair.y;
+            const float* row = a.rotation + from * a.rotation_columns;
+            uint2 pair = load8(row + col % a.rotation_columns);
+            next.x = pair.x, next.y = pair.y;
+            if (col + 2 < a.rotated) pair = load8(row + (col + 2) % a.rotation_columns), next.z = pair.x, next.w = pair.y;
         }
         within += STEP, from += STEP;
         if (within >= a.out_w) {
             entry += within / a.out_w, within %= a.out_w, from = within;
         }
-        if (from >= a.turn_rows) from %= a.turn_rows;
-        return turns;
+        if (from >= a.rotation_rows) from %= a.rotation_rows;
+        return next;
     }
 };
 
@@ -74,8 +74,8 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
     };
     auto whole = [&](View v) { return aligned(address(v, within), 4 * bytes_of(v.dtype)) && v.stride % 4 == 0; };
     bool fast = n == 4 && whole(a.out) && (a.addend_kind == NO_ADDEND || whole(a.addend));
-    Turns<PASS> turns(a, row0 + thread_x() / QUADS, within);
-    bool turn = turns.turn(a);
+    Rotations<PASS> rotations(a, row0 + thread_x() / QUADS, within);
+    bool rotate = rotations.any(a);
     KEEP_LOOP for (int start = thread_x() / QUADS; start < ROWS; start += PASS * TOGETHER) {
         uint4 words[TOGETHER] = {};
         if (fast && a.addend_kind != NO_ADDEND) {
@@ -91,9 +91,9 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
                 }
             }
         }
-        if (turn) {  // there is no addend then
+        if (rotate) {
             UNROLL for (int i = 0; i < TOGETHER; i++)
-                if (row0 + start + i * PASS < a.m) words[i] = turns.next(a);
+                if (row0 + start + i * PASS < a.m) words[i] = rotations.next(a);
         }
         Four y[TOGETHER];
         UNROLL for (int i = 0; i < TOGETHER; i++) {
@@ -107,7 +107,7 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
             UNROLL for (int i = 0; i < TOGETHER; i++)
                 UNROLL for (int j = 0; j < 4; j++) y[i].v[j] = activate(a.activation, y[i].v[j]);
         }
-        if (turn) {
+        if (rotate) {
             UNROLL for (int i = 0; i < TOGETHER; i++) {
                 Four t = four(words[i]);
                 UNROLL for (int j = 0; j < 4; j += 2) {

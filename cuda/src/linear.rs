@@ -46,11 +46,11 @@ struct LinearArgs {
     pad: i32,
     x: View,
     y: View,
-    turns: u64,
+    rotation: u64,
     lens: u64,
-    turned: i32,
-    turn_rows: i32,
-    turn_columns: i32,
+    rotated: i32,
+    rotation_rows: i32,
+    rotation_columns: i32,
     unused: i32,
 }
 
@@ -229,17 +229,18 @@ impl<D: Device> Cuda<D> {
             pad: 0,
             x: View::at(a.addr, a.stride, w.dtype),
             y: a.add,
-            turns: e.rotation.map_or(0, |r| plain(r.table, DType::F32)),
+            rotation: e.rotation.map_or(0, |r| plain(r.table, DType::F32)),
             lens: e.rotation.and_then(|r| r.lens).map_or(0, |lens| plain(lens, DType::I32)),
-            turned: e.rotation.map_or(0, |r| r.columns as i32),
-            turn_rows: e.rotation.map_or(1, |r| r.table.rows() as i32),
-            turn_columns: e.rotation.map_or(1, |r| r.table.cols() as i32),
+            rotated: e.rotation.map_or(0, |r| r.columns as i32),
+            rotation_rows: e.rotation.map_or(1, |r| r.table.rows() as i32),
+            rotation_columns: e.rotation.map_or(1, |r| r.table.cols() as i32),
             unused: 0,
         };
         if let Some(Rotation { table, columns, .. }) = e.rotation {
             let d = table.cols();
             let fits = w.groups == 1 && columns <= w.n && columns.is_multiple_of(d) && d.is_multiple_of(2);
-            assert!(fits && table.is_contiguous(), "linear: {columns} of {} columns turned by {table:?}", w.n);
+            assert!(fits && table.is_contiguous(), "linear: {columns} of {} columns rotated by {table:?}", w.n);
+            assert!(addend_kind == 0, "linear: a rotation and an addend");
         }
         if w.few_rows {
             // The kernel adds `a.add`, which the others do not; it takes no addend of half the size and no rotation.

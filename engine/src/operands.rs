@@ -109,7 +109,7 @@ pub struct Rotation<'a> {
     pub table: Tensor<'a>,
     /// The columns that are rotated, a multiple of d.
     pub columns: usize,
-    /// (p) i32: the first so many rows of each entry are rotated. All where there is none.
+    /// (p) i32: how many rows of each entry are rotated, from the first on; none: all rows.
     pub lens: Option<Tensor<'a>>,
 }
 

@@ -227,10 +227,10 @@ def table(report):
                 if key in stages and against in ours}
             rows.append(row)
             library = name == "bf16"
-            foreseen = {stage: predicted(size, stage, library) for stage in STAGES} if precision == "bf16" else {}
-            foreseen = {stage: {"p50_ms": kernels[""][1]} for stage, kernels in foreseen.items() if kernels}
-            if foreseen:
-                rows.append(common("  predicted for an H200", foreseen))
+            expected = {stage: predicted(size, stage, library) for stage in STAGES} if precision == "bf16" else {}
+            expected = {stage: {"p50_ms": kernels[""][1]} for stage, kernels in expected.items() if kernels}
+            if expected:
+                rows.append(common("  predicted for an H200", expected))
     return rows
 
 

@@ -220,8 +220,8 @@ class Bench:
         found = {}
         for stage, what in (("encode", ["--clicks", "1"]), ("64 clicks", ["--clicks", "64"])):
             said = self.engine("bf16", [*what, "--profile"], 2)["stages"][stage].get("kernels_ms", {})
-            foreseen = predicted(self.size, stage)
-            found[stage] = {k: {"ms": ms, "predicted_ms": foreseen[k][1] if k in foreseen else None} for k, ms in said.items()}
+            expected = predicted(self.size, stage)
+            found[stage] = {k: {"ms": ms, "predicted_ms": expected[k][1] if k in expected else None} for k, ms in said.items()}
         lines = []
         for stage, kernels in found.items():
             slowest = sorted(kernels.items(), key=lambda kv: -kv[1]["ms"])[:8]

@@ -290,6 +290,7 @@ impl Cpu {
         self.count_operand(x.x);
         self.product(out, rows, w, epilogue);
         if let Some(rotation) = epilogue.rotation {
+            assert!(matches!(epilogue.addend, Addend::None), "linear: a rotation and an addend");
             self.rotate(out, rotation);
         }
     }
