@@ -1,19 +1,20 @@
-"""The tiny model through `sam2 bench` and through other engines on the same cores of a CPU, in turn. For Linux.
+"""Measures the tiny model with `sam2 bench` and with other engines on the same cores of a CPU, in turn. For Linux.
 
   python3 benches/against_engines.py [--threads 1] [--rounds 5] [--precision f32,bf16] [--json FILE.json]
   python3 benches/against_engines.py --size sam2.1_l --encode-only
 
-The others are the reference on PyTorch, and its parts exported to ONNX in ONNX Runtime and OpenVINO ("tuned": with
-SNIPPETS_MODE=DISABLE, an internal key). The first run installs them into target/pytorch and makes random weights and
-exports there; nothing of it is needed to build, run or test the engine.
+The other engines are the reference on PyTorch, and its parts exported to ONNX in ONNX Runtime and OpenVINO ("tuned":
+with SNIPPETS_MODE=DISABLE, an internal key). The first run installs them into target/pytorch and makes random weights
+and exports there. The engine does not need them to be built, run or tested.
 
-Every engine is a process of its own, bound to as many CPUs as it has threads, and waits while others run; a round asks each
-once. The table has medians and, after ±, half of what lies between least and most. Of the others the network alone is
-timed; of ours resizing the picture as well and, in a tracked frame, showing the masks. A frame has an object whose memories
-are as many as they get; of the others it is the sum of encoder, memory attention, a click and memory encoder, and "best of
-others" takes each from whoever is fastest at it. The limit of a stage is its arithmetic at what our matrix kernel does on
-operands in the first-level cache. Memory is the most that a process had. The masks of one click are compared with those of
-PyTorch in float32: a speed without agreement would mean nothing.
+Every engine is a process of its own, bound to as many CPUs as it has threads. It waits while others run, and a round
+asks each once. The table has medians and, after ±, half of the distance between the least and the largest value. For
+the other engines the network alone is timed. For this engine, the time includes the resizing of the image and, in a
+tracked frame, the output of the masks. A frame has one object with the most memories. For the other engines its time is
+the sum of the encoder, memory attention, a click and the memory encoder. "best of others" takes each part from the
+fastest engine. The limit of a stage is its arithmetic at the rate of this engine's matrix kernel on operands in the
+first-level cache. Memory is the peak of the process. The masks of one click are compared with those of PyTorch in
+float32, since a speed without agreement means nothing.
 """
 import argparse, os, statistics, subprocess, sys
 import engines, parts, shared
@@ -34,7 +35,7 @@ class Engine(shared.Child):
             self.ms.setdefault(part, []).append(ms)
 
     def note_memory(self, what):
-        """The most memory it had until now, in MiB."""
+        """Returns its peak memory so far, in MiB."""
         self.memory[what] = shared.peak_memory(self.process.pid)
 
     def medians(self):
@@ -47,7 +48,7 @@ class Engine(shared.Child):
 
 
 class Ours(Engine):
-    """`sam2 bench`, which takes its stages in an order of its own."""
+    """`sam2 bench`, which has its own order of stages."""
 
     def __init__(self, a, precision):
         wanted = ["--clicks", "1"] if a.encode_only else ["--clicks", f"1,{shared.CLICKS}", "--track", "1", "--track-warmup", "15"]
@@ -63,7 +64,7 @@ class Ours(Engine):
         return load_file(raw)["low_res_masks"] > 0
 
     def limits(self):
-        """Milliseconds by part that its arithmetic takes at the rate of the matrix kernel."""
+        """Returns for each part the milliseconds of its arithmetic at the rate of the matrix kernel."""
         named = lambda stage: stage["stage"].removeprefix("- ")
         return {named(s): s["gflop"] / self.report["peak_gflop_per_s"] * 1e3 for s in self.report["stages"]}
 
@@ -79,21 +80,21 @@ class Other(Engine):
 
 
 def with_frame(ms):
-    """A tracked frame as the sum of its parts, where all are there."""
+    """Returns a tracked frame as the sum of its parts, if all parts are there."""
     needed = [ENCODE, ATTENTION, CLICK, ENCODER]
     return {**ms, TRACK: sum(ms[part] for part in needed)} if all(part in ms for part in needed) else ms
 
 
 def measure(a):
-    """Asks everyone for everything, `a.rounds` times in turn."""
+    """Asks every engine for every part, `a.rounds` times in turn."""
     ours, others = [Ours(a, p) for p in a.precision], [Other(a, name) for name in a.engines]
     for part in [ENCODE, CLICK] if a.encode_only else [ENCODE, CLICK, CLICKS, TRACK, ATTENTION, ENCODER]:
         print(part, file=sys.stderr)
-        # What our stages of a frame take comes in one answer, of frames after those of TRACK.
+        # `sam2 bench` answers with all stages of a frame at once, for frames after those of TRACK.
         own = ours if part != ENCODER else []
         asked = own + (others if part != TRACK else [])
         for engine in asked if part != ATTENTION else others:
-            engine.ask(part)  # to be ready
+            engine.ask(part)  # warms up
         for _ in range(a.rounds):
             for engine in asked:
                 engine.time(part)
@@ -109,7 +110,7 @@ def measure(a):
 
 
 def table(rows, width):
-    """Prints rows of a name and cells; the first are heads."""
+    """Prints rows of a name and cells. The first row has the headings."""
     for name, *cells in rows:
         print(f"{name:28}" + "".join(f"{cell:>{width}}" for cell in cells))
 

@@ -1,29 +1,29 @@
-"""The same pictures and clicks through PyTorch and through `sam2 bench`, on the same cores, in turn.
+"""Measures the same images and clicks with PyTorch and with `sam2 bench`, on the same cores, in turn.
 
   python3 benches/against_pytorch.py [--size sam2.1_t] [--threads 2] [--rounds 5] [--track 1] [--json FILE.json]
   python3 benches/against_pytorch.py --auto [--precision f32,bf16]
 
-Installs PyTorch and the reference (PyPI `sam2` 1.1.0) into target/pytorch on its first run and makes random weights
-there; nothing of it is needed to build, run or test the engine. Every round runs PyTorch, then the engine, each in a
-process of its own; the table has the medians over rounds and the least and largest ratio of a round.
-The masks of both are compared: a speed without agreement would mean nothing. With --track N, also the latency of a frame
-with N tracked objects whose memories are as many as they get.
+The first run installs PyTorch and the reference (PyPI `sam2` 1.1.0) into target/pytorch and makes random weights there.
+The engine does not need them to be built, run or tested. Every round runs PyTorch, then the engine, each in a process
+of its own. The table has the medians over rounds, and the least and the largest ratio of a round. The masks of both are
+compared, since a speed without agreement means nothing. With --track N, the latency of a frame with N tracked objects
+that have the most memories is measured too.
 
-With --auto, automatic masks instead, on Linux: the demo model and the one of --size beside the reference's
-SAM2AutomaticMaskGenerator, in processes of Python that stay and take turns, bound to as many CPUs as there are threads; ours
-through the Python package. Times are from a picture in memory to records with COCO's run lengths, encoding included, without
-the first of a process; memory is the most that a process had by the end of the first. An IoU is the mean over the masks of
-another engine of the best of this one.
+With --auto, automatic masks are measured instead, on Linux. The demo model and the model of --size are compared with
+the reference's SAM2AutomaticMaskGenerator. Each engine is a Python process that stays and takes turns, bound to as many
+CPUs as there are threads. This engine runs through the Python package. Times are from an image in memory to records
+with COCO's run lengths, encoding included, without the first run of a process. Memory is the peak of a process by the
+end of its first run. An IoU is the mean, over the masks of the other engine, of the best IoU with a mask of this one.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, time
 import auto
 from shared import CLICKS, HOME, bind, clicks, enter, iou, picture, program, weights, write_json
 
-TRACKED = (7, 3)  # frames before those that count, and those
+TRACKED = (7, 3)  # frames that are not measured, and frames that are
 
 
 def track(a, im):
-    """Milliseconds of a frame of the reference with `a.track` tracked objects: the picture, shifted as `sam2 bench` does."""
+    """Returns the ms of a frame of the reference with `a.track` objects: the image, shifted as in `sam2 bench`."""
     import numpy as np, torch
     from common import build
     from PIL import Image
@@ -45,7 +45,7 @@ def track(a, im):
 
 
 def pytorch(a):
-    """One process of the reference: latencies in ms, peak memory, and the masks of one click."""
+    """Runs one process of the reference. Returns latencies in ms, peak memory, and the masks of one click."""
     import numpy as np, torch
     from common import build, image_predictor
     from PIL import Image
@@ -90,7 +90,7 @@ def engine(a):
 
 
 def agreement(a):
-    """IoU of the two engines' masks of one click."""
+    """Returns the IoU of the two engines' masks of one click."""
     import numpy as np
     from safetensors.numpy import load_file
     x, y = clicks(1)[0]

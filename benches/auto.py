@@ -1,10 +1,10 @@
-"""Automatic masks of the reference and of ours: what `against_pytorch.py --auto` measures, and the processes that it asks.
+"""Automatic masks of the reference and of this engine: the tasks and the processes of `against_pytorch.py --auto`.
 
   auto.py NAME THREADS TASK
 
-A process loads the engine and the model of TASK, JSON, and answers lines. The first time the task is done once, and the answer
-has the masks and the most memory that the process has had; from then on it is done and timed, from a picture in memory to
-records with COCO's run lengths, and the answer is the seconds that took.
+A process loads the engine and the model of TASK, which is JSON, and answers lines. For the first line the task is done
+once, and the answer has the masks and the peak memory of the process. For later lines the task is timed, from an image
+in memory to records with COCO's run lengths, and the answer is the seconds.
 """
 import json, os, statistics, sys, time
 import shared

@@ -2,8 +2,8 @@
 
   engines.py NAME FOLDER SIZE THREADS
 
-A line names a part; the answer is a line of JSON. The first time the part is loaded, run once and its results kept; from
-then on it is run and timed, and the answer says how many milliseconds that took. `FOLDER` has the exports, and takes the
+A line names a part, and the answer is a line of JSON. The first time, the part is loaded and run once, and its results
+are kept. Later the part is run and timed, and the answer has the milliseconds. `FOLDER` has the exports, and gets the
 masks of one click.
 """
 import json, os, sys, time
@@ -73,7 +73,7 @@ ENGINES = {
 
 
 def masks_of_click(folder, size, name):
-    """The file that an engine writes the masks of one click to, bytes (3, 256, 256)."""
+    """The file to which an engine writes the masks of one click, bytes (3, 256, 256)."""
     return os.path.join(folder, f"{size} {name}.npy")
 
 

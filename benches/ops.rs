@@ -1,13 +1,14 @@
-//! Every hot operation at the sizes of the tiny model, and some of the large one's, at 1024 pixels, and whole calls of the demo model.
+//! Times every hot operation at the sizes of the tiny model, and some at those of the large one, at 1024 pixels. Also
+//! times whole calls of the demo model.
 //!
-//! `cargo bench` reports the time and, for products and attention, the arithmetic per second.
+//! `cargo bench -p sam2` reports the time and, for products and attention, the arithmetic per second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sam2::engine::backend::*;
 use sam2::engine::cpu::Cpu;
 use sam2::engine::tensor::{DType, Tensor, bf16};
 use sam2::engine::{MaskBuffer, MaskOut};
-use sam2::{Frame, LoadOptions, PixelFormat, Plane, PredictOptions, Prompt, Yuv, YuvMatrix, YuvRange};
+use sam2::{Frame, LoadOptions, PixelFormat, Plane, PredictOptions, Prompt, Size, Yuv, YuvMatrix, YuvRange};
 use std::hint::black_box;
 
 /// Tensors that live as long as the benchmark.
@@ -18,7 +19,7 @@ struct Rig {
 impl Rig {
     fn words(&self, dtype: DType, dims: &[usize], words: &[u32]) -> Tensor<'static> {
         let memory: &'static _ = Box::leak(Box::new(self.b.alloc(words.len() * 4 + 256, "a benchmark").unwrap()));
-        // SAFETY: leaked, and of this size.
+        // SAFETY: the memory is leaked and has this size.
         let t = unsafe { Tensor::new(memory.addr(), dtype, dims) };
         self.b.upload(t, bytemuck::cast_slice(words));
         t
@@ -49,12 +50,12 @@ impl Rig {
         Norm { gamma: self.floats(&[n]), beta: self.floats(&[n]), eps: 1e-6 }
     }
 
-    fn linear(&self, dtype: DType, n: usize, k: usize) -> <Cpu as Backend>::Linear {
+    fn linear(&self, dtype: DType, n: usize, k: usize) -> <Cpu as LinearOps>::Linear {
         let (w, b) = (noise(n * k), noise(n));
         self.b.linear_weights(LinearData { w: &w, b: &b, groups: 1, n, k, dtype, few_rows: false }).unwrap()
     }
 
-    /// Times `run` and reports what it computes per second.
+    /// Times `run` and reports its operations per second.
     fn bench(&self, c: &mut Criterion, name: &str, run: impl Fn(&Cpu)) {
         let before = self.b.counters();
         run(&self.b);
@@ -152,7 +153,7 @@ fn operations(c: &mut Criterion) {
     let binary = std::cell::RefCell::new(&mut binary);
     rig.bench(c, "write_masks 8 masks of 1280x720", |b| {
         let mut binary = binary.borrow_mut();
-        let out = MaskOut::new(MaskBuffer::binary(&mut binary), 0.0, 720, 1280);
+        let out = MaskOut::new(MaskBuffer::binary(&mut binary), 0.0, Size::new(1280, 720));
         b.write_masks(out, masks, Some(selected))
     });
     let (measures, measure) =
@@ -162,7 +163,7 @@ fn operations(c: &mut Criterion) {
     let map = std::cell::RefCell::new(&mut map);
     rig.bench(c, "write_labels 8 masks of 1280x720", |b| {
         let mut map = map.borrow_mut();
-        let out = MaskOut::new(MaskBuffer::labels(&mut map), 0.0, 720, 1280);
+        let out = MaskOut::new(MaskBuffer::labels(&mut map), 0.0, Size::new(1280, 720));
         b.write_labels(out, masks, Some(selected))
     });
     let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
@@ -171,13 +172,13 @@ fn operations(c: &mut Criterion) {
     rig.bench(c, "clean_masks 8 masks", |b| b.clean_masks(cleaned, masks, selected, labels, areas, cleaning));
 
     let pixels = vec![120u8; 1920 * 1080 * 3];
-    let frame = Frame::rgb8(&pixels, 1920, 1080).unwrap();
+    let frame = Frame::rgb8(&pixels, Size::new(1920, 1080)).unwrap();
     let picture = rig.floats(&[1024, 1024, 3]);
     rig.bench(c, "preprocess 1920x1080 to 1024", |b| b.preprocess(picture, &frame, Filter::Bilinear));
     rig.bench(c, "preprocess 1920x1080 to 1024, of a video", |b| b.preprocess(picture, &frame, Filter::Bicubic));
     let nv12 = PixelFormat::Nv12(Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Limited });
     let planes = [Plane::new(&pixels, 1920), Plane::new(&pixels, 1920)];
-    let frame = Frame::planes(nv12, &planes, 1920, 1080).unwrap();
+    let frame = Frame::planes(nv12, &planes, Size::new(1920, 1080)).unwrap();
     rig.bench(c, "preprocess 1920x1080 of NV12 to 1024", |b| b.preprocess(picture, &frame, Filter::Bilinear));
     rig.bench(c, "preprocess 1920x1080 of NV12 to 1024, of a video", |b| {
         b.preprocess(picture, &frame, Filter::Bicubic)
@@ -191,7 +192,7 @@ fn calls(c: &mut Criterion) {
     let model = sam2::load(demo, &LoadOptions::default()).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let pixels = vec![120u8; 480 * 360 * 3];
-    let frame = Frame::rgb8(&pixels, 480, 360).unwrap();
+    let frame = Frame::rgb8(&pixels, Size::new(480, 360)).unwrap();
     group.bench_function("set_image", |bench| bench.iter(|| predictor.set_image(&frame).unwrap()));
     for n in [1, 64] {
         let prompts: Vec<Prompt<'_>> = (0..n).map(|i| Prompt::new().point(7.0 * i as f32, 5.0 * i as f32, 1)).collect();

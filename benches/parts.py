@@ -1,14 +1,15 @@
-"""The reference's network in parts that other engines can take, what they are given, and their exports.
+"""The reference's network in parts that other engines can run, the inputs of these parts, and their exports.
 
-A part takes and gives arrays of fixed shapes; weights and position encodings are constants within. As in the reference's
-predictors, but for what surrounds the network: pictures are resized before, masks enlarged after.
+A part has inputs and outputs of fixed shapes. Weights and position encodings are constants of the part. The parts equal
+the reference's predictors without the steps around the network: images are resized before, and masks enlarged
+afterwards.
 """
 import functools, os, subprocess, sys
 import shared
 
 PARTS = ["encode", "1 click", f"{shared.CLICKS} clicks", "memory attention", "memory encoder"]
 SIDE, TOKENS = 1024, 4096  # of the input, and of a frame's features
-MEMORIES, POINTER_TOKENS = 7, 16 * 4  # of an object followed for long
+MEMORIES, POINTER_TOKENS = 7, 16 * 4  # the most of a tracked object
 
 
 @functools.cache
@@ -80,7 +81,7 @@ def real_rope(self, q, k, v, num_k_exclude_rope=0):
 
 
 def given(part):
-    """What a part is given beside the features of the picture, which each engine's encoder makes for its clicks."""
+    """Inputs of a part other than the features of the image, which each engine's encoder computes for its clicks."""
     import numpy as np
     from PIL import Image
     from sam2.utils.transforms import SAM2Transforms
@@ -102,7 +103,7 @@ def path(folder, size, part, kind):
 
 
 def export(folder, size, part):
-    """Writes a part as ONNX, and what it is given as .npz, in a process of its own, unless they are there."""
+    """Writes a part as ONNX, and its inputs as .npz, in a process of its own, unless the files exist."""
     if not os.path.exists(path(folder, size, part, "onnx")):
         print(f"exporting {part}", file=sys.stderr)
         subprocess.run([sys.executable, os.path.abspath(__file__), folder, size, part], check=True)

@@ -1,4 +1,4 @@
-"""What the comparisons share: a Python with the other engines, processes in turn, weights, program, picture and clicks."""
+"""Shared by the comparisons: a Python with the other engines, processes in turn, weights, program, image and clicks."""
 import json, os, subprocess, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -10,7 +10,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "reference"), os.path.join(ROOT, "bi
 
 
 class Child:
-    """A process that does what a line says and answers with a line of JSON."""
+    """A process that executes a line and answers with a line of JSON."""
 
     def __init__(self, name, command):
         self.name = name
@@ -20,7 +20,7 @@ class Child:
         try:
             print(line, file=self.process.stdin, flush=True)
         except BrokenPipeError:
-            pass  # it said why
+            pass  # it printed the reason
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"{self.name} ended with {self.process.wait()}, asked for: {line}")
@@ -32,7 +32,7 @@ class Child:
 
 
 def enter(*packages):
-    """Goes on in the Python of `HOME`, which has PyTorch, the reference and `packages`; makes it first."""
+    """Continues in the Python of `HOME`, which has PyTorch, the reference and `packages`. Installs it if necessary."""
     python = os.path.join(HOME, "bin", "python")
     find = "import sys, importlib.metadata as m; list(map(m.version, sys.argv[1:]))"
     has = lambda *names: subprocess.run([python, "-c", find, *names], stderr=subprocess.DEVNULL).returncode == 0
@@ -56,14 +56,14 @@ def program():
 
 
 def library():
-    """The path of `libsam2.so`, built, which the Python package is told of in `SAM2_LIBRARY`."""
+    """The path of `libsam2.so`, built. `SAM2_LIBRARY` gives it to the Python package."""
     prefix = os.path.join(ROOT, "target", "benches")
     subprocess.run([os.path.join(ROOT, "ffi", "install"), prefix], check=True, stdout=sys.stderr)
     return os.path.join(prefix, "lib", "libsam2.so")
 
 
 def bind(threads):
-    """Binds this process and those that it starts to as many CPUs as there are threads."""
+    """Binds this process and its child processes to as many CPUs as there are threads."""
     cpus = sorted(os.sched_getaffinity(0))
     if not 1 <= threads <= len(cpus):
         sys.exit(f"--threads is 1 to {len(cpus)} here")
@@ -71,7 +71,7 @@ def bind(threads):
 
 
 def peak_memory(process):
-    """The most memory that a process has had, in MiB."""
+    """Returns the peak memory of a process, in MiB."""
     with open(f"/proc/{process}/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
@@ -106,7 +106,7 @@ def picture():
 
 
 def clicks(n):
-    """The clicks `sam2 bench` makes."""
+    """The clicks of `sam2 bench`."""
     at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
     return [[at(2 * i) * SIZE[0], at(2 * i + 1) * SIZE[1]] for i in range(n)]
 

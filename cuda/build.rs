@@ -1,7 +1,7 @@
-//! Compiles the kernels: with nvcc, where there is one, into a fatbin that the library carries; with the C++ compiler,
-//! for the emulator of the tests.
+//! Compiles the kernels. If there is an nvcc, it compiles them into a fatbin that the library contains. The C++
+//! compiler compiles them for the emulator of the tests.
 //!
-//! Read from the environment: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere), `NVCC`, `CUDA_HOME`, `CUDA_PATH`,
+//! Environment variables: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere), `NVCC`, `CUDA_HOME`, `CUDA_PATH`,
 //! `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`), `SAM2_REQUIRE_CUDA_KERNELS=1` (no nvcc is an error).
 
 use std::env::var_os;
@@ -19,11 +19,12 @@ const FAMILIES: &[&str] = &[
     "norm",
     "pixels",
     "pointwise",
+    "prompts",
     "splits",
     "tracking",
     "upscale",
 ];
-/// What an everyday build compiles for; a release names them all in `SAM2_CUDA_ARCHS`.
+/// The architectures of an everyday build. A release lists all of them in `SAM2_CUDA_ARCHS`.
 const ARCHS: &str = "80,90a";
 
 fn main() {
@@ -54,7 +55,7 @@ fn main() {
     match made {
         Ok(()) => println!("cargo::rustc-cfg=sam2_kernels"),
         Err(why) if var_os("SAM2_REQUIRE_CUDA_KERNELS").is_some_and(|v| v != "0") => println!("cargo::error={why}"),
-        // Nothing is wrong with a build for the CPU alone: who asks for CUDA at run time is told.
+        // A build for the CPU alone is valid. A user who asks for CUDA at run time gets an error.
         Err(_) => std::fs::write(&fatbin, []).expect("OUT_DIR is writable"),
     }
     #[cfg(feature = "emulator")]
@@ -77,8 +78,8 @@ fn find_nvcc() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// One file that includes every family, compiled to PTX for the oldest architecture, which is assembled for every other;
-/// the PTX goes along, for architectures to come.
+/// Writes one file that includes every family. It is compiled to PTX for the oldest architecture, and the PTX is
+/// assembled for every other. The PTX is included, for future architectures.
 fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let kernels = std::env::current_dir().map_err(|e| e.to_string())?.join("kernels");
     let all: String =
@@ -105,7 +106,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
         command.args(["-O3", "-lineinfo", "-v", "-Werror"]).arg(format!("-arch=sm_{arch}"));
         run(command.arg("-o").arg(file).arg(&ptx))
     };
-    // As many at a time as cargo allows.
+    // As many at a time as Cargo allows.
     let at_once = var_os("NUM_JOBS").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
@@ -119,7 +120,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
         let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a thread of the build failed".into()))).collect()
     });
-    // What the assembler says of registers and memory, which a test compares.
+    // The assembler's report of registers and memory, which a test compares.
     let version = run(Command::new(nvcc).arg("--version"))?;
     let version = version.split_whitespace().find(|w| w.starts_with('V')).unwrap_or("unknown").to_string();
     std::fs::write(out.join("ptxas.log"), logs?.concat()).map_err(|e| e.to_string())?;
@@ -139,7 +140,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
         .map(|_| ())
 }
 
-/// What a command prints. A compiler that fails is never passed over in silence.
+/// Returns what a command prints. A compiler that fails is always an error.
 fn run(command: &mut Command) -> Result<String, String> {
     let done = command.output().map_err(|e| format!("{}: {e}", command.get_program().display()))?;
     let text = [done.stdout, done.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
@@ -150,7 +151,7 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{} failed", command.get_program().display()))
 }
 
-/// Kernels are instrumented, the runtime that receives the instrumentation's calls is not.
+/// Kernels are instrumented. The runtime that receives the calls of the instrumentation is not.
 #[cfg(feature = "emulator")]
 fn emulator() {
     println!("cargo::rustc-env=SAM2_EMULATOR_LIBRARIES={}", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -158,7 +159,7 @@ fn emulator() {
         .cpp(true)
         .std("c++17")
         .opt_level(2)
-        .files(["emulator/runtime.cpp", "emulator/numbers.cpp"])
+        .files(["fibers", "launch", "memory", "numbers", "warp"].map(|name| format!("emulator/{name}.cpp")))
         .compile("sam2_emulator");
     let mut build = cc::Build::new();
     build

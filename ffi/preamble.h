@@ -1,54 +1,84 @@
-/* sam2: Meta's Segment Anything Model 2 (SAM 2 and 2.1) as an inference engine. Apache-2.0.
+/**
+ * @file
+ * C interface of sam2, an inference engine for Meta's Segment Anything Model 2 (SAM 2 and 2.1). License: Apache-2.0.
  *
- * Made by the project's tests from the Rust source; do not edit.
+ * This file is generated from the Rust source by a test of the project. Do not edit it.
  *
- * A whole program:
+ * A complete program:
  *
+ * @code{.c}
 @USAGE@
+ * @endcode
  *
- * Status. Functions return SAM2_OK (0) or another SAM2_ERROR_...; sam2_last_error() says it in words, to the thread that
- * made the call, and sam2_last_errno() why the system refused a file. A call that fails writes no result, and what was there
- * before still works. No panic, exception or abort of the library crosses this interface.
+ * @par Status
+ * Most functions return a ::sam2_status. After a failure, sam2_last_error() returns a message for the calling thread,
+ * and sam2_last_errno() the reason why the system refused a file. A failed call writes no results except where its
+ * documentation says so, and all existing objects remain usable. No panic or exception of the library crosses the
+ * interface. The common statuses, which most functions may return, are SAM2_ERROR_INVALID_ARGUMENT if a required
+ * pointer is NULL or a number is out of range, SAM2_ERROR_INVALID_HANDLE, SAM2_ERROR_OUT_OF_MEMORY and
+ * SAM2_ERROR_INTERNAL.
  *
- * Handles are looked up, never followed: one that is stale, null or of another kind is SAM2_ERROR_INVALID_HANDLE. Destroy
- * every handle once, in any order, on any thread; what another handle needs of it stays. A predictor that a call or a job uses
- * is not destroyed: SAM2_ERROR_BUSY.
+ * @par Ownership
+ * Functions with a parameter `out` or `job` that points to a handle return a handle that the caller owns. Each handle
+ * must be destroyed once, in any order and on any thread, unless a function takes it over: the functions that end in
+ * `_set_features` do. Handles are looked up and never
+ * dereferenced, so a handle that is NULL, destroyed or of another type is reported as SAM2_ERROR_INVALID_HANDLE.
+ * Objects that are destroyed remain alive inside the library as long as another object needs them. The library frees
+ * the memory that it allocates, and the caller frees the memory that it passes in. The library uses memory of the
+ * caller until the call returns, or until the job ends, unless the documentation of the pointer says otherwise.
  *
- * Threads. A model may be used by any number of threads at once. A predictor is for one at a time: a call on one that is in
- * use, by another thread or by a job, returns SAM2_ERROR_BUSY, and does not wait; sam2_video_predictor_cancel is the
- * exception. A video predictor and its forks take the device in turns.
+ * @par Pointers
+ * A pointer must not be NULL unless its documentation allows it. It must point to as many valid elements as documented.
+ * A shape such as (height, width) describes an array without gaps, the last dimension varying fastest. An array of
+ * structs has the stride that the `struct_size` of its elements gives.
  *
- * Callbacks. A callback ends by returning. It must not throw an exception, call longjmp, unwind through its caller in any
- * other way (a panic of Go or Rust), or end its thread: the library's frames cannot be unwound, and the process aborts. Keep
- * the exception, return the value that ends the call, and throw it again after the call, as sam2.hpp and the Go package do.
- * A callback may call the library, but no function on the handle whose call it belongs to, which is SAM2_ERROR_BUSY.
+ * @par Structs
+ * Structs that begin with `struct_size` grow at their end in later versions. Initialize them with their `_INIT` macro,
+ * and then set fields. Fields beyond `struct_size` have their default values.
  *
- * Jobs. Calls that end in _async find out what is wrong with their arguments, then go on on a thread of the library. A job
- * has ended when sam2_job_wait says so, or when its `done` was called. A predictor has one job at a time. `job` gets a handle,
- * before any callback of the job is called, to be given to sam2_job_destroy, also from such a callback. Where `job` is null
- * there is no handle, and the library lets go of the job when it ends.
+ * @par Constants
+ * A type such as ::sam2_device is an integer of fixed size. Its values are the constants of the enum with the same name
+ * and the suffix `_value`.
  *
- * Memory. The library frees what it allocates, and callers what they allocate. What a caller passes in is used for the
- * length of the call, or of the job, and not after. Sizes of buffers are said with each call.
+ * @par Strings
+ * Strings are NUL-terminated. Text is UTF-8. Paths are any bytes on Unix, as the system takes them, and UTF-8
+ * elsewhere.
  *
- * Out of memory. Where the system has no more memory, calls fail with SAM2_ERROR_OUT_OF_MEMORY, and what was there before still
- * works. Lists, names and messages of a call that is to fail come from a reserve of the library, of 16 MiB.
+ * @par Units
+ * Coordinates are pixels, and (0, 0) is the top left corner of the image, unless a flag selects the range from 0 to 1.
+ * Boxes are left, top, right and bottom. Images and masks are stored by rows from the top, unless `flip` is set. Logits
+ * above 0 are on the object.
  *
- * Stack. A call on the CPU needs at most 256 KiB of the calling thread's stack. Measured on x86-64 Linux: 56 KiB for models,
- * pictures, videos and automatic masks, 96 KiB for compressed TIFF files, and 192 KiB for checkpoints and configurations that
- * are nested as deeply as is read. CUDA's driver may need more.
+ * @par Threads
+ * Any number of threads may use a model at the same time. A predictor, a generator or a value of features serves one call or job at a time. A
+ * second call does not wait and returns SAM2_ERROR_BUSY. So does a call that destroys a predictor or generator in use,
+ * which remains valid. The exception is sam2_video_predictor_cancel(). Forks of a video predictor may be used by several
+ * threads and take turns on the device.
  *
- * Fork. A child of fork() that uses its parent's models works on the calling thread alone, and its jobs run on threads of its
- * own. A fork while another thread is inside the library is as with every library: the child may only call exec or _exit.
- * GPUs, and videos that ffmpeg decodes, cannot be shared with a child.
+ * @par Callbacks
+ * A callback must return to the library. It must not throw an exception, call longjmp, unwind its caller in any other
+ * way or end its thread, because the library's frames cannot be unwound and the process aborts. A callback may call the
+ * library, except with the handle of the call that runs it, which returns SAM2_ERROR_BUSY.
  *
- * CUDA. Pictures and masks may be in the memory of the GPU that the model runs on, in its primary context; a stream orders the
- * library's work with the caller's. The context that is current is so after each call.
+ * @par Jobs
+ * Functions that end in `_async` check their arguments, then continue on a thread of the library. The job has ended
+ * when sam2_job_wait() reports it, or when its `on_done` callback is called. A predictor runs one job at a time. The
+ * handle is written before the first callback of the job is called, and must be passed to sam2_job_destroy(), which the
+ * callbacks of the job may do. If the `job` pointer is NULL, there is no handle, and the library frees the job when it
+ * ends.
  *
- * Units. Coordinates are pixels, (0, 0) the top left corner, or 0..1 where a flag says so; boxes are left, top, right, bottom.
- * Masks and pictures are row by row from the top, where nothing else is said. Logits above 0 are on the object.
+ * @par Memory
+ * If the system has no memory left, calls fail with SAM2_ERROR_OUT_OF_MEMORY. The library keeps a reserve of 16 MiB to
+ * report such failures. A call on the CPU needs at most 256 KiB of stack. Measured on x86-64 Linux: 56 KiB for models,
+ * images, videos and automatic masks, 96 KiB for compressed TIFF files, and 192 KiB for checkpoints and configurations
+ * at the maximum nesting. The CUDA driver may need more.
  *
- * Texts end in 0 and are UTF-8. Paths end in 0 and are any bytes on Unix, as the system takes them, and UTF-8 elsewhere.
+ * @par Fork
+ * A child process of fork() may use the models of its parent. It works on the calling thread only, and starts its own
+ * threads for jobs. It cannot use GPUs of its parent or videos that ffmpeg decodes. If another thread is inside the
+ * library during fork(), the child may only call exec() or _exit().
  *
- * Structs that begin with struct_size grow in later versions: begin with SAM2_..._INIT and set what you need.
+ * @par CUDA
+ * Images and masks may be in the memory of the GPU that the model runs on, in its primary context. A stream orders the
+ * work of the library relative to the work of the caller. Every call restores the current context.
  */

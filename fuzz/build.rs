@@ -1,4 +1,4 @@
-//! Compiles libjpeg's side of the target `jpeg`, which the feature `libjpeg` turns on.
+//! Compiles libjpeg's side of the target `jpeg`, which needs the feature `libjpeg`.
 
 fn main() {
     println!("cargo:rerun-if-changed=libjpeg.c");

@@ -1,13 +1,13 @@
-//! Where models can run.
+//! Devices that models run on.
 
 use sam2_engine::{Error, Result};
 use std::fmt::Write;
 use std::str::FromStr;
 
-/// Where a model runs.
+/// The device that a model runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The first NVIDIA GPU where CUDA works, otherwise the CPU; [`Model::device`] says which, [`diagnose`] why.
+    /// NVIDIA GPU 0 if CUDA works there, otherwise the CPU. [`Model::device`] returns which. [`diagnose`] explains why.
     ///
     /// [`Model::device`]: crate::Model::device
     /// [`diagnose`]: crate::diagnose
@@ -15,16 +15,16 @@ pub enum Device {
     Auto,
     /// The CPU.
     Cpu,
-    /// An NVIDIA GPU, by its place in the driver's order.
+    /// An NVIDIA GPU by its index in the driver's order.
     Cuda(usize),
-    /// An NVIDIA GPU by the name that it keeps wherever it is plugged in, [`Gpu::uuid`].
+    /// An NVIDIA GPU by its UUID, [`Gpu::uuid`], which does not depend on the order.
     Uuid([u8; 16]),
 }
 
 impl FromStr for Device {
     type Err = String;
 
-    /// `auto`, `cpu`, `cuda`, `cuda:N` or `cuda:GPU-` and a UUID, as nvidia-smi prints it.
+    /// Parses `auto`, `cpu`, `cuda`, `cuda:N`, or `cuda:GPU-` with a UUID as nvidia-smi prints it.
     fn from_str(text: &str) -> Result<Device, String> {
         match text {
             "auto" => return Ok(Device::Auto),
@@ -40,7 +40,7 @@ impl FromStr for Device {
     }
 }
 
-/// A UUID of 32 hexadecimal digits, after `GPU-` or `MIG-`.
+/// Parses a UUID: `GPU-` or `MIG-`, then 32 hexadecimal digits. Dashes are ignored.
 fn uuid(text: &str) -> Option<[u8; 16]> {
     let text = text.strip_prefix("GPU-").or_else(|| text.strip_prefix("MIG-"))?;
     let digits: Vec<u8> =
@@ -51,28 +51,31 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
 
 /// An NVIDIA GPU of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gpu {
-    /// Its place in the driver's order.
+    /// The index in the driver's order.
     pub index: usize,
-    /// Its name.
+    /// The name of the product.
     pub name: String,
-    /// What it is called wherever it is plugged in; [`Gpu::uuid_text`] as nvidia-smi prints it.
+    /// The UUID, which does not depend on the order. [`Gpu::uuid_text`] formats it.
     pub uuid: [u8; 16],
-    /// Compute capability.
+    /// The compute capability: major and minor number.
     pub capability: (i32, i32),
-    /// Bytes of memory.
+    /// The size of its memory in bytes.
     pub memory: u64,
-    /// Why models cannot run on it, if so.
+    /// The reason why models cannot run on it. `None` if they can.
     pub refusal: Option<String>,
 }
 
 impl Gpu {
-    /// Its UUID as nvidia-smi prints it: `GPU-` and 32 digits in groups.
+    /// The UUID as nvidia-smi prints it: `GPU-`, then 32 digits in groups.
+    #[must_use]
     pub fn uuid_text(&self) -> String {
         text_of(&self.uuid)
     }
 }
 
+/// Formats a UUID as nvidia-smi does.
 fn text_of(uuid: &[u8; 16]) -> String {
     let mut text = String::from("GPU");
     for (i, byte) in uuid.iter().enumerate() {
@@ -84,7 +87,11 @@ fn text_of(uuid: &[u8; 16]) -> String {
     text
 }
 
-/// The NVIDIA GPUs of this machine; why there are none, where the driver is absent or does not start.
+/// Lists the NVIDIA GPUs of this machine.
+///
+/// # Errors
+///
+/// [`Error::Device`] if the driver is absent or does not start, or if the crate is built without the feature `cuda`.
 #[cfg(feature = "cuda")]
 pub fn gpus() -> Result<Vec<Gpu>> {
     let all = sam2_cuda::probe::cards()?.into_iter().map(|card| Gpu {
@@ -98,13 +105,19 @@ pub fn gpus() -> Result<Vec<Gpu>> {
     Ok(all.collect())
 }
 
-/// The NVIDIA GPUs of this machine, which a build without CUDA does not look for.
+/// Lists the NVIDIA GPUs of this machine.
+///
+/// # Errors
+///
+/// Always [`Error::Device`], since the crate is built without the feature `cuda`.
 #[cfg(not(feature = "cuda"))]
 pub fn gpus() -> Result<Vec<Gpu>> {
     Err(Error::Device("built without CUDA; build again with the feature `cuda`".into()))
 }
 
-/// The compute capabilities that CUDA kernels were compiled for, such as "80, 90a"; none in a build without them.
+/// The compute capabilities that CUDA kernels were compiled for, such as "80, 90a". `None` in a build without CUDA
+/// kernels.
+#[must_use]
 pub fn cuda_architectures() -> Option<&'static str> {
     #[cfg(feature = "cuda")]
     return sam2_cuda::probe::architectures();
@@ -112,11 +125,11 @@ pub fn cuda_architectures() -> Option<&'static str> {
     return None;
 }
 
-/// The place of a GPU by its UUID.
+/// The index of the GPU with this UUID.
 pub(crate) fn find(uuid: [u8; 16]) -> Result<usize> {
     let all = gpus()?;
     let names = || all.iter().map(Gpu::uuid_text).collect::<Vec<_>>().join(", ");
-    let missing = || Error::Device(format!("no GPU is {}; there are {}", text_of(&uuid), names()));
+    let missing = || Error::Device(format!("no GPU has the UUID {}; the GPUs are {}", text_of(&uuid), names()));
     all.iter().find(|gpu| gpu.uuid == uuid).map(|gpu| gpu.index).ok_or_else(missing)
 }
 

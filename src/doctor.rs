@@ -1,19 +1,21 @@
-//! What this machine offers, and how to mend what it lacks.
+//! Checks what models can use on this machine, and explains how to fix problems.
 
 use sam2_engine::cpu::simd::Isa;
 
-/// One thing that an engine can use.
+/// The result of checking one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
-    /// Which.
+    /// The resource, such as `CPU` or `ffmpeg`.
     pub what: String,
-    /// What was found, or what to do where it is missing.
+    /// What was found or, if the resource does not work, how to fix that.
     pub text: String,
-    /// It can be used.
+    /// Whether the resource can be used.
     pub works: bool,
 }
 
-/// Looks at the CPU, for everything that a GPU takes, and for what decodes videos.
+/// Checks the CPU, everything that a GPU needs, and the decoder of videos.
+#[must_use]
 pub fn diagnose() -> Vec<Finding> {
     let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
     let mut all = vec![finding("CPU", sets.join(", "), true)];
@@ -29,6 +31,7 @@ fn finding(what: impl Into<String>, text: impl Into<String>, works: bool) -> Fin
     Finding { what: what.into(), text: text.into(), works }
 }
 
+/// Checks the kernels, the driver, every GPU and cuBLASLt.
 #[cfg(feature = "cuda")]
 fn cuda(all: &mut Vec<Finding>) {
     use sam2_cuda::probe::{Unavailable, architectures, cards, driver, usable};
@@ -56,8 +59,8 @@ fn cuda(all: &mut Vec<Finding>) {
     all.push(match sam2_cuda::blas::version() {
         Some(v) => finding("cuBLASLt", format!("{}.{}", v / 10_000, v / 100 % 100), true),
         None => {
-            let text = "not found, so products are made by kernels of our own; to use it, put the folder of libcublasLt \
-                        on LD_LIBRARY_PATH";
+            let text = "not found; matrix products use the built-in kernels; to use it, add the folder of libcublasLt to \
+                        LD_LIBRARY_PATH";
             finding("cuBLASLt", text, false)
         }
     });

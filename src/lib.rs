@@ -1,9 +1,57 @@
-#![doc = include_str!("../README.md")]
+//! Segment Anything Model 2 (SAM 2 and 2.1) as an inference engine: masks of pictures and videos, on the CPU and on NVIDIA
+//! GPUs.
+//!
+//! [`load`] reads a checkpoint and returns a [`Model`]. A model makes predictors:
+//!
+//! | predictor | made by | finds |
+//! |---|---|---|
+//! | [`ImagePredictor`] | [`Model::image_predictor`] | the masks of prompts on a picture |
+//! | [`VideoPredictor`] | [`Model::video_predictor`] | objects in all frames of a video |
+//! | [`VideoPredictor`] | [`Model::video_stream`] | objects in frames that arrive one by one |
+//! | [`AutomaticMaskGenerator`] | [`Model::automatic_mask_generator`] | all objects of a picture |
+//!
+//! A [`Prompt`] is a set of points, a box or a mask. A [`Frame`] is a picture in memory, and [`picture::read`] decodes a
+//! picture file.
+//!
+//! ```no_run
+//! use sam2::{LoadOptions, PredictOptions, Prompt};
+//!
+//! # fn main() -> sam2::Result<()> {
+//! let model = sam2::load("sam2.1_hiera_tiny.pt", &LoadOptions::default())?;
+//! let mut predictor = model.image_predictor(Default::default())?;
+//!
+//! let picture = sam2::picture::read("photo.jpg")?;
+//! predictor.set_image(&picture.frame()?)?;
+//! let prompts = [Prompt::new().point(500.0, 375.0, 1)];
+//! let prediction = predictor.predict(&prompts, PredictOptions::default())?;
+//! println!("{:?}", prediction.iou_predictions);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `cuda` (on by default) adds the CUDA backend. The driver is loaded at run time, so that the same program runs on a
+//! machine without a GPU.
 
-/// What the engine has to say goes through this crate, to whichever logger the program has.
+/// Runs the programs of the README and of the guides as tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/images.md")]
+    struct Images;
+    #[doc = include_str!("../docs/video.md")]
+    struct Video;
+    #[doc = include_str!("../docs/automatic-masks.md")]
+    struct AutomaticMasks;
+}
+
+/// The library logs through this crate, to the logger that the program installs.
 pub use log;
-/// The engine underneath, for the project's own tests, benchmarks and program: operations trust their operands, so what is safe to call
-/// there keeps memory safe only with tensors and indices that fit.
+/// The engine, for the tests and benchmarks of this project only. Its operations trust their operands: a safe call is
+/// sound only if shapes and indices fit.
+#[cfg(feature = "internals")]
 #[doc(hidden)]
 pub use sam2_engine as engine;
 pub use sam2_engine::backend::Memory;
@@ -12,99 +60,68 @@ pub use sam2_engine::cpu::simd::Isa;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
-    Checkpoint, Config, Counters, DeviceSlice, Error, Feature, Frame, FrameMasks, Frames, FramesOptions,
-    ImagePredictor, ImagePredictorOptions, KernelTime, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat,
-    MaskMemory, Masks, Model, PixelFormat, PixelValue, Pixels, Plane, Point, Precision, PredictOptions, Prediction,
-    PredictionBuffers, Probe, Progress, Prompt, Result, Retention, StageTime, Until, VARIANTS, Variant, VideoPredictor,
-    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, check, checkpoint, ffmpeg, is_hidden, labels, manifest,
-    mask_logits, natural_order, parse_prompts, picture, rle,
+    Checkpoint, Config, Counters, DeviceMemory, DeviceSlice, Direction, Error, Feature, FeatureMap, Frame, FrameMasks,
+    Frames, FramesOptions, GenerateControl, ImageFeatures, ImagePredictor, ImagePredictorOptions, KernelTime,
+    MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks, MemoryUse, Model, PixelFormat,
+    PixelValue, Pixels, Plane, Point, PointOptions, Precision, PredictOptions, Prediction, PredictionBuffers, ProbeFn,
+    Progress, Prompt, ReserveOptions, Result, Retention, Size, StageTime, VARIANTS, Variant, VideoPredictor,
+    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, checkpoint, ffmpeg, is_hidden, labels, mask_logits,
+    memory, natural_order, parse_prompts, picture, rle,
 };
 
 mod configuration;
+mod cpu;
 mod devices;
 mod doctor;
+mod options;
 
-pub use configuration::config;
+pub use configuration::FoundConfig;
+pub use cpu::Cpu;
 pub use devices::{Device, Gpu, cuda_architectures, gpus};
 pub use doctor::{Finding, diagnose};
+pub use options::LoadOptions;
 
-use sam2_engine::cpu;
+use std::path::Path;
 
-use std::path::{Path, PathBuf};
-
-/// How to load a model.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Where the model runs.
-    pub device: Device,
-    /// What it computes in.
-    pub precision: Precision,
-    /// Threads of the CPU; 0: as many as the machine offers, or one for each of `cpus`.
-    pub threads: usize,
-    /// CPUs that the engine's threads are bound to, in turn, as the system numbers them; none: wherever the system puts them.
-    /// The thread that makes a call works too, and stays where it is: see [`bind_thread`]. Linux alone.
-    pub cpus: Vec<usize>,
-    /// The CPU's instruction set; none: the best it has. One that it lacks is an error.
-    pub instructions: Option<Isa>,
-    /// A configuration: a file, or the reference's name of a published one (`configs/sam2.1/sam2.1_hiera_t.yaml`, with or
-    /// without folders and ending). None: [`config`] finds it.
-    pub config: Option<PathBuf>,
-    /// `key=value` as Hydra takes them; they win over the configuration.
-    pub overrides: Vec<String>,
-    /// Side of the model's square input instead of the configuration's, a multiple of 32.
-    pub image_size: Option<usize>,
-    /// The reference's `apply_postprocessing`: choose single masks by stability.
-    pub postprocessing: bool,
-    /// Map the checkpoint instead of reading it. Whoever shortens the file meanwhile crashes the process.
-    pub mmap: bool,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        LoadOptions {
-            device: Device::Auto,
-            precision: Precision::Auto,
-            threads: 0,
-            cpus: Vec::new(),
-            instructions: None,
-            config: None,
-            overrides: Vec::new(),
-            image_size: None,
-            postprocessing: true,
-            mmap: true,
-        }
-    }
-}
-
-/// Loads a checkpoint, whatever form [`Checkpoint::open`] takes, under the configuration that [`config`] finds.
+/// Loads a model from any checkpoint that [`Checkpoint::open`] accepts, with the configuration that
+/// [`LoadOptions::find_config`] finds.
+///
+/// # Errors
+///
+/// The errors of [`LoadOptions::open_checkpoint`], [`LoadOptions::find_config`] and [`load_config`].
 pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model> {
-    let checkpoint = open(path.as_ref(), options)?;
-    let (config, _) = config(path, &checkpoint, options)?;
-    load_config(&checkpoint, &config, options)
+    let checkpoint = options.open_checkpoint(path.as_ref())?;
+    let found = options.find_config(path, &checkpoint)?;
+    load_config(&checkpoint, &found.config, options)
 }
 
-/// Opens a checkpoint as `options` say.
-pub fn open(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Checkpoint> {
-    if options.mmap { Checkpoint::open(path) } else { Checkpoint::read(path) }
+/// Loads a model from an open checkpoint. `yaml` is the text of its configuration and replaces `options.config`. If
+/// both are `None`, the configuration is the one of the published model with the same tensors.
+///
+/// # Errors
+///
+/// The errors of [`LoadOptions::find_config`] and [`load_config`].
+pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: Option<&str>, options: &LoadOptions) -> Result<Model> {
+    let found = configuration::given(checkpoint, yaml, options)?;
+    load_config(checkpoint, &found.config, options)
 }
 
-/// Loads an open checkpoint; `yaml` is its configuration's text, if one is given, in place of `options.config`.
-pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: &Option<String>, options: &LoadOptions) -> Result<Model> {
-    let (config, _) = configuration::given(checkpoint, yaml.as_deref(), options)?;
-    load_config(checkpoint, &config, options)
-}
-
-/// Loads an open checkpoint under a configuration; of `options` the device, precision, threads, CPUs and instruction set count.
+/// Loads a model from an open checkpoint and a configuration. Of `options` only `device`, `precision`, `threads`,
+/// `cpus` and `isa` are used.
+///
+/// # Errors
+///
+/// - [`Error::Device`] if the device is absent, fails, or lacks the precision or the instruction set,
+/// - [`Error::Input`] if `threads` is above 1024,
+/// - [`Error::Checkpoint`] if the configuration contradicts the tensors,
+/// - [`Error::OutOfMemory`] if host or device memory is exhausted.
 pub fn load_config(checkpoint: &Checkpoint, config: &Config, options: &LoadOptions) -> Result<Model> {
-    let load_cpu = || {
-        let cpu = cpu::Cpu::on_cpus(options.threads, &options.cpus, options.instructions)?;
-        Model::load(cpu, checkpoint, config, options.precision)
-    };
+    let load_cpu = || Model::load(Cpu::new(options)?.0, checkpoint, config, options.precision);
     match options.device {
         Device::Auto => match gpu(0) {
             Ok(gpu) => Model::load(gpu, checkpoint, config, options.precision),
             Err(why) => {
-                log::info!("on the CPU: {why}");
+                log::info!("running on the CPU: {why}");
                 load_cpu()
             }
         },
@@ -114,13 +131,13 @@ pub fn load_config(checkpoint: &Checkpoint, config: &Config, options: &LoadOptio
     }
 }
 
-/// A queue on an NVIDIA GPU.
+/// Opens a queue on an NVIDIA GPU.
 #[cfg(feature = "cuda")]
 fn gpu(index: usize) -> Result<sam2_cuda::Cuda<sam2_cuda::Driver>> {
     Ok(sam2_cuda::Cuda::on(sam2_cuda::Driver::new(index)?))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn gpu(_: usize) -> Result<cpu::Cpu> {
+fn gpu(_: usize) -> Result<sam2_engine::cpu::Cpu> {
     Err(Error::Device("built without CUDA; build again with the feature `cuda`".into()))
 }

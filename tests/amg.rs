@@ -1,12 +1,12 @@
-//! Automatic masks against the reference, in every setting; and what the reference does not have.
+//! Automatic masks against the reference, in every setting, and features that the reference does not have.
 
 mod common;
 
 use common::*;
 use sam2::picture::Picture;
 use sam2::{
-    AutomaticMask, AutomaticMaskGeneratorOptions, Error, Frame, Model, PixelFormat, Plane, Progress, Until, Yuv,
-    YuvMatrix, YuvRange, rle::Rle,
+    AutomaticMask, AutomaticMaskGeneratorOptions, Error, Frame, GenerateControl, Model, PixelFormat, Plane, Progress,
+    Size, Yuv, YuvMatrix, YuvRange, rle::Rle,
 };
 use sam2_cuda::Cuda;
 use sam2_cuda::emulator::Emulator;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const CASES: [&str; 8] = ["grid8_zero", "grid8", "crops", "crops_downscale", "single", "m2m", "no_filter", "min_area"];
 
-/// A case of the reference's: its options, and what it found.
+/// A case of the reference: its options, and its results.
 fn golden(case: &str) -> (AutomaticMaskGeneratorOptions, Vec<Value>) {
     let text = std::fs::read_to_string(file(&format!("tests/data/golden/mini21/amg_{case}.json"))).unwrap();
     let Value::Object(mut all) = serde_json::from_str(&text.replace(": NaN", ": null")).unwrap() else { panic!() };
@@ -53,7 +53,7 @@ fn iou(a: &Rle, b: &Rle) -> f64 {
     if union == 0.0 { 1.0 } else { count(|a, b| a * b > 0) / union }
 }
 
-/// The same records in the same order, but for the order of those whose scores are closer than rounding.
+/// The same records in the same order, except that records with scores closer than rounding may be exchanged.
 fn agree(case: &str, got: &[AutomaticMask], want: &[Value]) {
     let boxes = |r: &AutomaticMask| (r.bbox, r.predicted_iou);
     assert_eq!(got.len(), want.len(), "{case}: {:?}", got.iter().map(boxes).collect::<Vec<_>>());
@@ -90,9 +90,9 @@ fn every_setting_agrees_with_the_reference() {
         let (options, want) = golden(case);
         let got = find(&mini.model, &options, &picture.frame().unwrap());
         agree(case, &got, &want);
-        // However many points at once.
+        // For any number of points at once.
         let few = AutomaticMaskGeneratorOptions { points_per_batch: 5, ..options };
-        // As text: some scores are not a number.
+        // Compared as text, since some scores are not a number.
         let text = |masks: &[AutomaticMask]| format!("{masks:?}");
         assert_eq!(text(&find(&mini.model, &few, &picture.frame().unwrap())), text(&got), "{case}");
     }
@@ -106,7 +106,7 @@ fn on_the_emulator() {
     agree("no_filter", &find(&mini.model, &options, &picture.frame().unwrap()), &want);
 }
 
-/// Two pictures of different sizes, and what is in them with few points.
+/// Two images of different sizes, and their masks with few points.
 fn two_pictures(model: &Model, crop_n_layers: usize) -> ([Picture; 2], AutomaticMaskGeneratorOptions, [String; 2]) {
     let coffee = sam2::picture::read(file("tests/data/inputs/coffee.png")).unwrap();
     let pixels = (0..97 * 60).map(|i| (i % 97 * 2 + i / 97) as u8).collect();
@@ -118,13 +118,13 @@ fn two_pictures(model: &Model, crop_n_layers: usize) -> ([Picture; 2], Automatic
         stability_score_thresh: 0.0,
         ..Default::default()
     };
-    // As text: some scores are not a number.
+    // Compared as text, since some scores are not a number.
     let alone = [&coffee, &gray].map(|p| format!("{:?}", find(model, &options, &p.frame().unwrap())));
     assert!(alone.iter().all(|text| text.contains("segmentation")), "{alone:?}");
     ([coffee, gray], options, alone)
 }
 
-/// Pictures one after another are what they are alone, whatever is between them.
+/// Images of a batch give the same masks as alone, whatever is between them.
 #[test]
 fn pictures_one_after_another() {
     let mini = Mini::load("mini21");
@@ -134,10 +134,10 @@ fn pictures_one_after_another() {
     let pictures = [Ok(&coffee), bad(), Ok(&gray), Ok(&gray), bad(), Ok(&coffee), Ok(&gray)];
     let mut batch = generator.generate_batch(pictures);
     let mut seen = Vec::new();
-    // The fourth ends before its crops are looked at.
+    // The fourth ends before its crops are processed.
     for i in 0.. {
         let mut go_on = |_| i != 3;
-        let Some(found) = batch.next_until(Until { progress: &mut go_on, budget: None }) else { break };
+        let Some(found) = batch.next_with(GenerateControl { progress: &mut go_on, budget: None }) else { break };
         seen.push(found.map(|(picture, found)| (picture.width, found.complete, format!("{:?}", found.masks))));
     }
     assert!(batch.next().is_none() && seen.len() == 7 && seen[1].is_err() && seen[4].is_err());
@@ -147,18 +147,18 @@ fn pictures_one_after_another() {
     }
     let (width, complete, masks) = seen[3].as_ref().unwrap();
     assert!(*width == 97 && !complete && masks != &alone[1]);
-    // A budget is of the whole call, the taking of the picture included.
+    // A budget is for the whole call, including the time to take the image.
     let slow = [Ok(&gray)].into_iter().inspect(|_| std::thread::sleep(Duration::from_millis(500)));
-    let short = Until { progress: &mut |_| true, budget: Some(Duration::from_millis(500)) };
-    assert!(!generator.generate_batch(slow).next_until(short).unwrap().unwrap().1.complete);
-    // The CPU begins nothing ahead.
+    let short = GenerateControl { progress: &mut |_| true, budget: Some(Duration::from_millis(500)) };
+    assert!(!generator.generate_batch(slow).next_with(short).unwrap().unwrap().1.complete);
+    // The CPU starts nothing ahead.
     let mut taken = 0;
     let mut batch = generator.generate_batch([Ok(&gray), Ok(&gray)].into_iter().inspect(|_| taken += 1));
     batch.next().unwrap().unwrap();
     assert_eq!(taken, 1);
 }
 
-/// A device that works by itself begins the next picture before the masks of one come back.
+/// A device that works by itself starts the next image before the masks of the current one are returned.
 #[test]
 fn pictures_one_after_another_on_the_emulator() {
     let mini = Mini::on("mini21", Cuda::on(Emulator::new(3)));
@@ -174,7 +174,7 @@ fn pictures_one_after_another_on_the_emulator() {
     assert!(batch.next().unwrap().is_err() && batch.next().is_none());
 }
 
-/// Crops of a picture are the same however it is stored.
+/// Crops of an image are the same in every pixel format.
 #[test]
 fn crops_of_every_format() {
     let mini = Mini::load("mini21");
@@ -182,21 +182,21 @@ fn crops_of_every_format() {
     let (w, h) = (61usize, 47usize);
     let gray: Vec<u8> = (0..w * h).map(|i| (i % w * 3 + i / w * 2 + i * i / 37 % 50) as u8).collect();
     let rgb: Vec<u8> = gray.iter().flat_map(|&v| [v; 3]).collect();
-    let want = find(&mini.model, &options, &Frame::rgb8(&rgb, w, h).unwrap());
+    let want = find(&mini.model, &options, &Frame::rgb8(&rgb, Size::new(w, h)).unwrap());
     assert!(want.iter().any(|m| m.crop_box[2] < w as f32), "{want:?}");
     let upside: Vec<u8> = rgb.chunks(w * 3).rev().flatten().copied().collect();
     let (chroma, yuv) = (vec![128u8; h.div_ceil(2) * (w + 1)], Yuv { matrix: YuvMatrix::Bt709, range: YuvRange::Full });
     let nv12 = [Plane::new(&gray, w), Plane::new(&chroma, w + 1)];
     for frame in [
-        Frame::rgb8(&upside, w, h).map(Frame::flipped),
-        Frame::new(PixelFormat::Gray8, &gray, w, h, w),
-        Frame::planes(PixelFormat::Nv12(yuv), &nv12, w, h),
+        Frame::rgb8(&upside, Size::new(w, h)).map(Frame::flipped),
+        Frame::new(PixelFormat::Gray8, &gray, Size::new(w, h), w),
+        Frame::planes(PixelFormat::Nv12(yuv), &nv12, Size::new(w, h)),
     ] {
         assert_eq!(find(&mini.model, &options, &frame.unwrap()), want);
     }
 }
 
-/// What is looked at can be bounded; what was found so far comes back.
+/// The search can be limited, and returns the masks so far.
 #[test]
 fn a_search_ends_when_it_should() {
     let mini = Mini::load("mini21");
@@ -209,23 +209,24 @@ fn a_search_ends_when_it_should() {
         seen.push(p);
         true
     };
-    let whole =
-        generator.generate_until(&frame, Until { progress: &mut progress, budget: Some(Duration::MAX) }).unwrap();
+    let whole = generator
+        .generate_with(&frame, GenerateControl { progress: &mut progress, budget: Some(Duration::MAX) })
+        .unwrap();
     assert_eq!((whole.masks, whole.complete), (all.clone(), true));
     assert_eq!(seen.iter().map(|p| (p.points, p.of)).collect::<Vec<_>>(), [(24, 64), (48, 64), (64, 64)]);
     assert!(seen[2].masks >= all.len());
 
     let mut first = |p: Progress| p.points < 24;
-    let part = generator.generate_until(&frame, Until { progress: &mut first, budget: None }).unwrap();
+    let part = generator.generate_with(&frame, GenerateControl { progress: &mut first, budget: None }).unwrap();
     assert!(
         !part.complete && !part.masks.is_empty() && part.masks.iter().all(|m| m.point_coords[1] < 131.0 * 3.0 / 8.0)
     );
-    let none = Until { progress: &mut |_| true, budget: Some(Duration::ZERO) };
-    assert_eq!(generator.generate_until(&frame, none).unwrap(), part, "one batch at least");
+    let none = GenerateControl { progress: &mut |_| true, budget: Some(Duration::ZERO) };
+    assert_eq!(generator.generate_with(&frame, none).unwrap(), part, "one batch at least");
     assert_eq!(generator.generate(&frame).unwrap(), all, "and afterwards as before");
 }
 
-/// Crops without pixels are left out; with the others everything is as ever.
+/// Crops without pixels are left out, and the other crops are unaffected.
 #[test]
 fn crops_of_tiny_pictures() {
     let mini = Mini::load("mini21");
@@ -243,7 +244,7 @@ fn crops_of_tiny_pictures() {
                 min_mask_region_area: usize::MAX,
                 ..Default::default()
             };
-            let frame = Frame::rgb8(&pixels[..3 * width * height], width, height).unwrap();
+            let frame = Frame::rgb8(&pixels[..3 * width * height], Size::new(width, height)).unwrap();
             for m in find(&mini.model, &options, &frame) {
                 let [left, top, w, h] = m.crop_box;
                 assert!(w >= 1.0 && h >= 1.0 && left + w <= width as f32 && top + h <= height as f32, "{m:?}");

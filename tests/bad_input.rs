@@ -1,4 +1,4 @@
-//! Damaged and hostile input: a typed error that says what, quickly, without a large allocation.
+//! Damaged and hostile input gives a typed error that names the problem, quickly and without a large allocation.
 
 mod common;
 #[path = "common/allocator.rs"]
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use sam2::engine::cpu::{Cpu, simd::Isa};
 use sam2::{
     Checkpoint, Config, Device, Error, Frame, ImagePredictorOptions, LoadOptions, MaskBuffer, PixelFormat, Precision,
-    PredictOptions, PredictionBuffers, Prompt, VARIANTS, picture,
+    PredictOptions, PredictionBuffers, Prompt, ReserveOptions, Size, VARIANTS, picture,
 };
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,7 @@ fn headers_that_lie() {
 #[test]
 fn pickles_that_attack() {
     let many = |op: &[u8], n: usize| [b"\x80\x02".to_vec(), op.repeat(n), b".".to_vec()].concat();
-    // A storage whose key is a long text, named a million times over; and a class, likewise.
+    // A storage whose key is a long text that is named a million times, and a class of the same kind.
     let long = [b"X\0\0\x40\0".to_vec(), vec![b'k'; 4 << 20]].concat();
     let storage = [b"(X\x07\0\0\0storagectorch\nFloatStorage\n", &long[..], b"X\x03\0\0\0cpuK\x01tq\0"].concat();
     let class = [b"c", &vec![b'k'; 4 << 20][..], b"\nC\nq\0"].concat();
@@ -141,7 +141,7 @@ fn pickles_that_attack() {
     }
 }
 
-/// Class names that are put together from long texts, of five bytes each time.
+/// Class names that are joined from long texts, of five bytes each time.
 #[test]
 fn class_names_take_no_more_memory_than_their_file() {
     let text = |letter: u8| [&b"X\xea\x01\0\0"[..], &[letter; 490]].concat();
@@ -182,7 +182,7 @@ fn configurations_that_attack() {
             other => panic!("{what}: {other:?}"),
         }
     }
-    // A width that no longer fits the neck's, and depths beyond any model.
+    // A width that does not fit the neck, and depths beyond any model.
     let tiny = VARIANTS.iter().find(|v| v.name == "sam2.1_hiera_t").unwrap().yaml;
     for setting in ["model.image_encoder.trunk.embed_dim=512", "model.image_encoder.trunk.stages=[1,2,3,100000]"] {
         match quickly(setting, 300, || Config::parse(tiny, &[setting.into()], true)) {
@@ -206,7 +206,7 @@ fn cut_and_exploding_pictures() {
         }
         let short = picture::decode(name, &whole[..whole.len() - 1]);
         match name.ends_with(".jpg") {
-            // The end marker alone is cut: all data are there.
+            // Only the end marker is cut: all data are there.
             true => assert!(short.unwrap() == picture::decode(name, &whole).unwrap(), "{name} without its last byte"),
             false => assert!(short.is_err(), "{name} without its last byte"),
         }
@@ -221,7 +221,7 @@ fn cut_and_exploding_pictures() {
         ("gif", 8),
         ("gif_frame", 8),
         ("tiff_strips", 8),
-        // Of the largest size, in formats where few bytes may be a large picture: what decoding that takes, and no more.
+        // The largest size, in formats where few bytes may be a large image. Decoding takes its own memory and no more.
         ("tiff", 512),
         ("webp", 1024),
     ] {
@@ -298,7 +298,7 @@ fn prompts_that_cannot_be_meant() {
             other => panic!("{what}: {:?}", other.map(|_| ())),
         }
     }
-    // What is unusual but meant: a click outside, a box that reaches out, a box of one pixel, a thousand clicks.
+    // Unusual but valid input: a click outside, a box that reaches outside, a box of one pixel, a thousand clicks.
     for prompt in [
         Prompt::new().point(-50.0, 1e6, 1),
         Prompt::new().bounds([-50.0, -50.0, 2.0 * w, 2.0 * h]),
@@ -309,7 +309,7 @@ fn prompts_that_cannot_be_meant() {
         let p = predictor.predict(&[prompt], Default::default()).unwrap();
         assert!(p.low_res_masks.iter().all(|v| v.is_finite()));
     }
-    // Nothing of before is lost.
+    // Earlier state is not lost.
     assert_eq!(predictor.predict(&[good.clone()], Default::default()).unwrap(), before);
     assert!(predictor.predict(&[], Default::default()).unwrap().iou_predictions.is_empty(), "no prompts, no masks");
 
@@ -332,33 +332,39 @@ fn pictures_and_options_that_cannot_be_meant() {
     assert!(matches!(predictor.set_image_batch(&[]), Err(Error::Input(_))));
     let mut pixels = vec![0.5f32; 8 * 8 * 3];
     pixels[100] = f32::NAN;
-    match predictor.set_image(&Frame::rgb_f32(&pixels, 8, 8).unwrap()) {
+    match predictor.set_image(&Frame::rgb_f32(&pixels, Size::new(8, 8)).unwrap()) {
         Err(Error::Input(text)) => assert!(text.contains("pixel (1, 4)"), "{text}"),
         other => panic!("{other:?}"),
     }
     for (format, w, h, stride) in
         [(PixelFormat::Rgb8, 0, 4, 12), (PixelFormat::Rgb8, 4, 0, 12), (PixelFormat::Gray8, 9, 9, 8)]
     {
-        assert!(matches!(Frame::new(format, &[0; 100], w, h, stride), Err(Error::Input(_))));
+        assert!(matches!(Frame::new(format, &[0; 100], Size::new(w, h), stride), Err(Error::Input(_))));
     }
-    // The smallest and the thinnest pictures there can be.
+    // The smallest and the thinnest images.
     for (w, h) in [(1, 1), (1, 300), (sam2::MAX_SIDE, 1)] {
         let pixels = vec![200u8; w * h * 3];
-        predictor.set_image(&Frame::rgb8(&pixels, w, h).unwrap()).unwrap();
+        predictor.set_image(&Frame::rgb8(&pixels, Size::new(w, h)).unwrap()).unwrap();
         let p = predictor.predict(&[Prompt::new().point(0.0, 0.0, 1)], Default::default()).unwrap();
         assert!(p.low_res_masks.iter().all(|v| v.is_finite()), "{w}x{h}");
     }
     let nan = ImagePredictorOptions { mask_threshold: f32::NAN, ..Default::default() };
     assert!(matches!(model.image_predictor(nan), Err(Error::Input(_))));
-    assert!(matches!(predictor.reserve(1 << 40, 3, true), Err(Error::OutOfMemory { .. })));
+    assert!(matches!(
+        predictor.reserve(ReserveOptions { images: 1 << 40, points: 3, mask_input: true }),
+        Err(Error::OutOfMemory { .. })
+    ));
     for points in [usize::MAX, usize::MAX / 64] {
-        assert!(matches!(predictor.reserve(1, points, true), Err(Error::OutOfMemory { .. })));
+        assert!(matches!(
+            predictor.reserve(ReserveOptions { images: 1, points, mask_input: true }),
+            Err(Error::OutOfMemory { .. })
+        ));
     }
-    // The picture is forgotten only where room for more was made.
-    predictor.set_image(&Frame::rgb8(&[9; 12], 2, 2).unwrap()).unwrap();
-    predictor.reserve(1, 7, true).unwrap();
-    assert_eq!(predictor.image_sizes(), [(2, 2)]);
-    predictor.reserve(3, 7, true).unwrap();
+    // The image is forgotten only if room for more was made.
+    predictor.set_image(&Frame::rgb8(&[9; 12], Size::new(2, 2)).unwrap()).unwrap();
+    predictor.reserve(ReserveOptions { images: 1, points: 7, mask_input: true }).unwrap();
+    assert_eq!(predictor.image_sizes(), [Size::new(2, 2)]);
+    predictor.reserve(ReserveOptions { images: 3, points: 7, mask_input: true }).unwrap();
     assert!(predictor.image_sizes().is_empty());
 
     let load = |options: LoadOptions| sam2::load(file("demo"), &options).map(|_| ());
@@ -366,7 +372,7 @@ fn pictures_and_options_that_cannot_be_meant() {
     assert!(matches!(cuda, Err(Error::Device(_))), "{cuda:?}");
     let f16 = load(LoadOptions { precision: Precision::F16, ..options() });
     assert!(matches!(f16, Err(Error::Device(_))), "{f16:?}");
-    // bf16 where the CPU has no instructions for it.
+    // bf16 on a CPU without instructions for it.
     let slow = Cpu::with_isa(1, Isa::Portable).unwrap();
     let bf16 = demo_with(slow, Precision::Bf16, &[]).map(|_| ());
     assert!(matches!(&bf16, Err(Error::Device(m)) if m.contains(&format!("the feature {}", Isa::BF16))), "{bf16:?}");
@@ -376,7 +382,7 @@ fn pictures_and_options_that_cannot_be_meant() {
     assert!(matches!(load(LoadOptions { config, ..options() }), Err(Error::Io { .. })));
 }
 
-/// Bytes replaced, removed and doubled in a valid file.
+/// Replaces, removes and doubles bytes of a valid file.
 fn damage(mut bytes: Vec<u8>, changes: &[(u8, usize, u8)]) -> Vec<u8> {
     for &(kind, at, value) in changes {
         if bytes.is_empty() {
@@ -419,7 +425,7 @@ proptest! {
         if let Ok(checkpoint) = Checkpoint::from_bytes(name, damage(bytes, &changes)) {
             let yaml = std::fs::read_to_string(file("tests/reference/configs/mini21.yaml")).unwrap();
             let options = LoadOptions { threads: 1, ..options() };
-            match sam2::load_checkpoint(&checkpoint, &Some(yaml), &options) {
+            match sam2::load_checkpoint(&checkpoint, Some(&yaml), &options) {
                 Ok(_) | Err(Error::Checkpoint { .. }) => {}
                 Err(other) => prop_assert!(false, "{}", other),
             }

@@ -1,5 +1,5 @@
-//! bf16 on the CPU against float32: how far features are, which masks are others, whether objects are followed; and that
-//! it is the same on any number of threads.
+//! bf16 on the CPU against float32: the distance of features, the number of different masks, and tracked objects.
+//! Results are the same for any number of threads.
 
 mod common;
 
@@ -10,9 +10,9 @@ use libtest_mimic::{Arguments, Trial};
 use sam2::engine::cpu::Cpu;
 use sam2::engine::cpu::simd::Isa;
 use sam2::picture::Picture;
-use sam2::{Frame, ImagePredictor, Masks, Model, PixelFormat, PredictOptions, Prediction, Prompt};
+use sam2::{Frame, ImagePredictor, Masks, Model, PixelFormat, PredictOptions, Prediction, Prompt, Size};
 
-/// Which mask is the single one is a decision by stability: these are the published models' numbers.
+/// The choice of the single mask depends on stability. These are the numbers of the published models.
 const DELTA: f32 = 0.05;
 const THRESH: f32 = 0.98;
 
@@ -29,7 +29,7 @@ fn demo_model() -> [Model; 2] {
     both(|precision| demo_with(Cpu::new(2).unwrap(), precision, &[]).unwrap())
 }
 
-/// The root of the mean square of a difference, relative to the values'.
+/// The root mean square of a difference, relative to that of the values.
 fn rms(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());
     let square = |x: &mut dyn Iterator<Item = f32>| x.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
@@ -43,7 +43,7 @@ fn encoded(model: &Model, frame: &Frame<'_>) -> (ImagePredictor, Probed) {
     (predictor, probed)
 }
 
-/// Features of every depth of the encoder.
+/// The features of every depth of the encoder.
 fn features(what: &str, models: &[Model; 2], frame: &Frame<'_>) {
     let [want, got] = models.each_ref().map(|model| encoded(model, frame).1.lock().unwrap().clone());
     for name in ["trunk0", "trunk1", "trunk2", "trunk3", "fpn3", "fpn2", "high_res1", "high_res0", "image_embed"] {
@@ -57,7 +57,7 @@ fn levels_of_the_encoder() {
     for name in ["mini21", "mini20"] {
         let golden = Golden::open(&format!("tests/data/golden/{name}/encoder.safetensors"));
         let (pixels, shape) = (golden.bytes("image_u8"), golden.shape("image_u8"));
-        features(name, &mini(name), &Frame::rgb8(&pixels, shape[1], shape[0]).unwrap());
+        features(name, &mini(name), &Frame::rgb8(&pixels, Size::new(shape[1], shape[0])).unwrap());
     }
     let models = demo_model();
     for i in 1..=6 {
@@ -66,28 +66,29 @@ fn levels_of_the_encoder() {
     }
 }
 
-/// Masks of a group of pictures, in bf16 and in float32 of pictures disturbed by less than a hundredth.
+/// Masks of a group of images, in bf16, and in float32 for images with a disturbance below a hundredth.
 #[derive(Default)]
 struct Tally {
     masks: usize,
-    /// Of which float32 itself is not sure: it moves by more than a hundredth, or was chosen by a hair.
+    /// Masks of which float32 is not sure: they move by more than a hundredth, or were chosen by a small margin.
     unsure: usize,
-    /// Of which bf16's is another by more than a hundredth.
+    /// Masks that differ from float32's by more than a hundredth.
     others: usize,
-    /// Of which float32 chose not by a hair, so that the other is the same mask: `rms` and `shaken_rms` are sums of these.
+    /// Masks that float32 chose with a margin, so the other mask is the same one. `rms` and `shaken_rms` are sums over
+    /// these.
     compared: usize,
-    /// The logits' differences from float32's.
+    /// The differences of the logits from float32's.
     rms: f64,
     shaken_rms: f64,
 }
 
-/// IoU of two masks of logits.
+/// The IoU of two masks of logits.
 fn overlap(a: &[f32], b: &[f32]) -> f64 {
     iou(a.iter().zip(b).map(|(&a, &b)| (a > 0.0, b > 0.0)))
 }
 
-/// True where float32 chooses its mask by less than a hundredth: of the stability it takes, or of the predicted IoU; or by
-/// a pixel.
+/// Returns true if float32 chooses its mask with a margin below a hundredth, of the stability or of the predicted IoU,
+/// or by one pixel.
 fn chosen_by_a_hair(all_masks: &[f32], ious: &[f32]) -> bool {
     let first = &all_masks[..all_masks.len() / 4];
     let above = |t: f32| first.iter().filter(|&&v| v > t).count() as f32;
@@ -98,7 +99,7 @@ fn chosen_by_a_hair(all_masks: &[f32], ious: &[f32]) -> bool {
     (low..high).contains(&THRESH) || inner / outer < THRESH && ranked[0] - ranked[1] < 0.01
 }
 
-/// The picture with every value two levels of 255 up or down, at random.
+/// The image with every value changed at random by two levels of 255 up or down.
 fn disturbed(pixels: &[u8], seed: u64) -> Vec<u8> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut change = |v: &u8| {
@@ -145,7 +146,7 @@ fn masks(models: &[Model; 2], picture: &Picture, prompts: &[Prompt<'_>], tally: 
     }
 }
 
-/// Says what came of it. `others`: the most masks that may be others by more than a hundredth, sure or not.
+/// Prints the results. `others`: the most masks that may differ by more than a hundredth, sure or not.
 fn settle(what: &str, tally: Tally, others: usize) {
     let Tally { masks, unsure, others: found, compared, rms, shaken_rms } = tally;
     let [rms, shaken] = [rms, shaken_rms].map(|sum| 100.0 * sum / compared as f64);
@@ -154,7 +155,8 @@ fn settle(what: &str, tally: Tally, others: usize) {
     assert!(found <= others && rms <= 1.25 * shaken, "{what}: {found} masks, {rms}% RMS");
 }
 
-/// Random weights magnify what is little: bf16 may move masks as far as a disturbance of the picture does, no farther.
+/// Random weights magnify small differences. bf16 may move masks as far as a disturbance of the image does, and no
+/// farther.
 fn masks_of_random_weights() {
     for name in ["mini21", "mini20"] {
         let golden = Golden::open(&format!("tests/data/golden/{name}/encoder.safetensors"));
@@ -191,7 +193,7 @@ fn objects_are_followed_as_well() {
     }
 }
 
-/// The same bits whatever the number of threads, alone or in company.
+/// The same bits for any number of threads, alone or in a batch.
 fn any_number_of_threads() {
     let (picture, prompts) = (
         sam2::picture::read(file("demo/samples/images/image3.png")).unwrap(),
@@ -201,7 +203,7 @@ fn any_number_of_threads() {
     let run = |threads: usize, together: bool| {
         let model = demo_with(Cpu::new(threads).unwrap(), sam2::Precision::Bf16, &[]).unwrap();
         let (mut predictor, _) = encoded(&model, &picture.frame().unwrap());
-        let embedding = predictor.get_image_embedding().unwrap().0;
+        let embedding = predictor.get_image_embedding().unwrap().values;
         let (mut masks, mut ious) = (Vec::new(), Vec::new());
         for some in prompts.chunks(if together { prompts.len() } else { 1 }) {
             let p = predictor.predict(some, options).unwrap();
@@ -216,7 +218,7 @@ fn any_number_of_threads() {
     }
 }
 
-/// Skipped, and counted so, on CPUs that do not multiply bf16.
+/// Skipped, and counted as skipped, on CPUs that do not multiply bf16.
 fn main() {
     let here = Isa::available()[0].multiplies_bf16();
     let trial = |name: &str, test: fn()| {

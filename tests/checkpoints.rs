@@ -1,9 +1,11 @@
-//! Checkpoints in every form, configurations, and which model a checkpoint is.
+//! Checkpoints in every form, configurations, and the recognition of models.
 
 mod common;
 
 use common::*;
-use sam2::{Checkpoint, Config, Error, Frame, LoadOptions, PredictOptions, Prediction, Prompt, VARIANTS, Variant};
+use sam2::{
+    Checkpoint, Config, Error, Frame, LoadOptions, PredictOptions, Prediction, Prompt, Size, VARIANTS, Variant,
+};
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom};
 
@@ -55,7 +57,7 @@ fn a_trainers_checkpoint_is_read_past_everything_but_the_model() {
 fn every_name_of_hugging_face_is_known() {
     for size in ["t", "s", "b+", "l"] {
         let tensors = official_tensors(size, true);
-        // Each tensor marked with its row in the table, so that a swap shows.
+        // Each tensor is marked with its row in the table, so that an exchange is detected.
         let mut file: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         for (i, (_, _, hf)) in tensors.iter().enumerate() {
             match hf.split_once(' ') {
@@ -84,7 +86,8 @@ fn a_model_takes_what_its_published_checkpoint_has() {
         let published: BTreeMap<String, Vec<usize>> =
             official_tensors(size, v21).into_iter().map(|(name, shape, _)| (name, shape)).collect();
         let list = |tracking| -> BTreeMap<String, Vec<usize>> {
-            sam2::manifest(&config, tracking).unwrap().into_iter().collect()
+            let shapes = if tracking { config.tensor_shapes() } else { config.image_tensor_shapes() };
+            shapes.unwrap().into_iter().collect()
         };
         assert_eq!(list(true), published, "{}", variant.name);
         assert!(list(false).iter().all(|(name, shape)| published.get(name) == Some(shape)), "{}", variant.name);
@@ -96,7 +99,7 @@ fn models_are_recognised_by_their_tensors() {
     for variant in VARIANTS.iter().filter(|v| !v.is_demo()) {
         let (v21, size) = (variant.name.starts_with("sam2.1"), variant.name.rsplit('_').next().unwrap());
         let tensors = official_tensors(size, v21);
-        // Shapes are all that counts, so small ones in the places that count: the width, as it is published.
+        // Only shapes matter. So they are small except for the width, which is as published.
         let values = vec![0u8; 2 << 20];
         let few = tensors.iter().filter(|(name, shape, _)| {
             shape.iter().product::<usize>() < 1 << 18
@@ -121,7 +124,7 @@ fn configurations_and_overrides() {
     let blocks: Vec<_> = config.trunk.blocks().collect();
     assert_eq!((config.image_size, config.d_model, blocks.len()), (1024, 256, 48));
     assert_eq!(config.dynamic_multimask, Some((0.05, 0.98)));
-    // The first block of a stage pools its queries and still has the windows of the stage before.
+    // The first block of a stage pools its queries and still has the windows of the previous stage.
     let pools: Vec<(usize, usize)> =
         blocks.iter().enumerate().filter(|(_, b)| b.q_pool).map(|(i, b)| (i, b.window)).collect();
     assert_eq!(pools, [(2, 8), (8, 4), (44, 16)]);
@@ -140,7 +143,7 @@ fn configurations_and_overrides() {
         with(&["model.compile_image_encoder=true", "+model.memory_attention.layer.dropout=0.3"], true).unwrap(),
         config
     );
-    // What the reference defaults to where the key is left out is not what every model has, so it must be there.
+    // The reference's default for a missing key is not right for every model, so the key must be there.
     for (line, key) in [("      fpn_top_down_levels:", "fpn_top_down_levels"), ("    scalp:", "scalp")] {
         let without = |yaml: &str| yaml.lines().filter(|l| !l.starts_with(line)).collect::<Vec<_>>().join("\n");
         assert_ne!(without(yaml).len(), yaml.trim_end().len(), "{key} is in the file");
@@ -190,7 +193,7 @@ fn a_folder_is_opened_by_what_it_holds() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Of one open file, several parts are read at once, each whole, and its position stays.
+/// Several parts of one open file are read at once. Each part is complete, and the position of the file stays.
 #[test]
 fn parts_of_one_file_are_read_at_once() {
     let parts = ["mini20", "mini21"]
@@ -203,7 +206,7 @@ fn parts_of_one_file_are_read_at_once() {
     std::thread::scope(|scope| {
         for (part, range) in parts.iter().zip([0..middle, middle..u64::MAX]) {
             let want = Checkpoint::from_bytes("a part", part.clone()).unwrap();
-            // As over the C interface: a descriptor of its own shares the position.
+            // As over the C interface: a separate descriptor shares the position.
             let all = all.try_clone().unwrap();
             scope.spawn(move || {
                 for _ in 0..200 {
@@ -218,8 +221,8 @@ fn parts_of_one_file_are_read_at_once() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Official configurations with random weights, at a small picture size: they load, run, and give numbers. SAM 2 differs from
-/// SAM 2.1 in what all its sizes share, so of SAM 2 the smallest is enough.
+/// Official configurations with random weights, at a small input size: they load, run and give numbers. SAM 2 differs
+/// from SAM 2.1 in what all its sizes share, so the smallest SAM 2 is enough.
 #[test]
 fn official_models_run() {
     for variant in VARIANTS.iter().filter(|v| !v.is_demo() && (v.name.contains("2.1") || v.name.ends_with("_t"))) {
@@ -242,17 +245,18 @@ fn the_embedding_of_no_memory_is_added_where_the_configuration_says_so() {
         let yaml = yaml.lines().filter(|l| !l.contains("directly_add_no_mem_embed")).collect::<Vec<_>>().join("\n");
         let checkpoint = Checkpoint::open(file("tests/data/weights/mini21.safetensors")).unwrap();
         let overrides = overrides.iter().map(|s| s.to_string()).collect();
-        let model = sam2::load_checkpoint(&checkpoint, &Some(yaml), &LoadOptions { overrides, ..options() }).unwrap();
+        let model = sam2::load_checkpoint(&checkpoint, Some(&yaml), &LoadOptions { overrides, ..options() }).unwrap();
         let mut predictor = model.image_predictor(Default::default()).unwrap();
-        predictor.set_image(&Frame::rgb8(&[90; 48], 4, 4).unwrap()).unwrap();
+        predictor.set_image(&Frame::rgb8(&[90; 48], Size::new(4, 4)).unwrap()).unwrap();
         (predictor.get_image_embedding().unwrap(), checkpoint.get("no_mem_embed").unwrap().to_f32().unwrap())
     };
-    // Left out, it is off, as in the reference.
-    let ((off, shape), vector) = embedding(&[]);
-    assert_eq!(embedding(&["+model.directly_add_no_mem_embed=false"]).0.0, off);
-    let ((on, _), _) = embedding(&["+model.directly_add_no_mem_embed=true"]);
-    for (i, (on, off)) in on.iter().zip(&off).enumerate() {
-        assert_eq!(*on, off + vector[i / (shape[1] * shape[2])]);
+    // If it is missing, it is off, as in the reference.
+    let (off, vector) = embedding(&[]);
+    let map_pixels = off.height * off.width;
+    assert_eq!(embedding(&["+model.directly_add_no_mem_embed=false"]).0, off);
+    let (on, _) = embedding(&["+model.directly_add_no_mem_embed=true"]);
+    for (i, (on, off)) in on.values.iter().zip(&off.values).enumerate() {
+        assert_eq!(*on, off + vector[i / (map_pixels)]);
     }
 }
 
@@ -269,7 +273,7 @@ fn a_checkpoint_must_fit_its_configuration() {
         Checkpoint::from_bytes("test", safetensors_file(tensors)).unwrap()
     };
     let same = |name: &str| Some((name.to_string(), mini21.get(name).unwrap().shape.to_vec()));
-    let load = |checkpoint: &Checkpoint| sam2::load_checkpoint(checkpoint, &Some(yaml.clone()), &options());
+    let load = |checkpoint: &Checkpoint| sam2::load_checkpoint(checkpoint, Some(&yaml), &options());
     assert!(load(&rebuilt(&same)).is_ok());
 
     let victim = "image_encoder.trunk.blocks.3.mlp.layers.0.weight";
@@ -281,7 +285,7 @@ fn a_checkpoint_must_fit_its_configuration() {
             Box::new(|name| {
                 match name {
                     "no_obj_ptr" => Some(("image_encoder.trunk.blocks.3.extra".into(), vec![1, 64])),
-                    _ if name.starts_with("memory_") => None, // so that nothing of tracking is asked for
+                    _ if name.starts_with("memory_") => None, // so that no tensor of tracking is needed
                     _ => same(name),
                 }
             }),
@@ -296,7 +300,7 @@ fn a_checkpoint_must_fit_its_configuration() {
             Ok(_) => panic!("{text}: loaded"),
         }
     }
-    // A number that is none.
+    // A text that is not a number.
     let mut bytes = mini21.get(victim).unwrap().bytes.to_vec();
     bytes[7] = 0xff;
     bytes[6] = 0xff; // mini21 is bf16: its fourth value
@@ -310,10 +314,10 @@ fn a_checkpoint_must_fit_its_configuration() {
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("NaN loaded"),
     }
-    // Another model's checkpoint.
+    // The checkpoint of another model.
     let mini20 = Checkpoint::open(file("tests/data/weights/mini20.safetensors")).unwrap();
     assert!(matches!(load(&mini20), Err(Error::Checkpoint { .. })));
-    // Tensors that only tracking uses may be missing: Hugging Face publishes files of the image half alone.
+    // Tensors that only tracking uses may be missing: Hugging Face publishes files of the image part alone.
     let image_half =
         rebuilt(&|name| if name.starts_with("memory_") || name.starts_with("obj_ptr") { None } else { same(name) });
     assert!(load(&image_half).is_ok());
@@ -325,7 +329,7 @@ fn pictures_of_any_format_and_stride() {
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let picture = sam2::picture::read(file("demo/samples/images/image1.png")).unwrap();
     predictor.set_image(&picture.frame().unwrap()).unwrap();
-    let (want, _) = predictor.get_image_embedding().unwrap();
+    let want = predictor.get_image_embedding().unwrap().values;
     let (w, h) = (picture.width, picture.height);
     let bgra: Vec<u8> = picture
         .pixels
@@ -336,9 +340,9 @@ fn pictures_of_any_format_and_stride() {
             bytes
         })
         .collect();
-    predictor.set_image(&Frame::new(sam2::PixelFormat::Bgra8, &bgra, w, h, w * 4 + 5).unwrap()).unwrap();
-    assert_eq!(predictor.get_image_embedding().unwrap().0, want);
+    predictor.set_image(&Frame::new(sam2::PixelFormat::Bgra8, &bgra, Size::new(w, h), w * 4 + 5).unwrap()).unwrap();
+    assert_eq!(predictor.get_image_embedding().unwrap().values, want);
     let floats: Vec<f32> = picture.pixels.iter().map(|&v| v as f32 / 255.0).collect();
-    predictor.set_image(&Frame::rgb_f32(&floats, w, h).unwrap()).unwrap();
-    assert_close("float pixels", &predictor.get_image_embedding().unwrap().0, &want, 1e-5);
+    predictor.set_image(&Frame::rgb_f32(&floats, Size::new(w, h)).unwrap()).unwrap();
+    assert_close("float pixels", &predictor.get_image_embedding().unwrap().values, &want, 1e-5);
 }

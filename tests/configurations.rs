@@ -1,4 +1,4 @@
-//! Which configuration a checkpoint is loaded under: by name, beside it, Hugging Face's, a trainer's, or none.
+//! The configuration of a checkpoint: by name, beside it, Hugging Face's, a trainer's, or none.
 
 mod common;
 #[path = "common/notes.rs"]
@@ -45,7 +45,8 @@ const DEMO: &str = "demo/sam2.1_hiera_demo.safetensors";
 const MINI: &str = "tests/data/weights/mini21.safetensors";
 
 fn config_of(path: &Path, options: &LoadOptions) -> sam2::Result<(Config, String)> {
-    sam2::config(path, &sam2::open(path, options)?, options)
+    let found = options.find_config(path, &options.open_checkpoint(path)?)?;
+    Ok((found.config, found.source))
 }
 
 fn found(path: &Path) -> (Config, String) {
@@ -113,14 +114,14 @@ fn published_configurations_are_found_by_the_references_names() {
             format!("C:\\sam2\\configs\\{folder}\\{}.yaml", variant.name),
         ] {
             let options = LoadOptions { config: Some((&name).into()), ..options() };
-            // Another model's checkpoint, so the tensors are what is refused.
+            // The checkpoint of another model, so the error is about the tensors.
             match sam2::Variant::named(&name) {
                 Some(found) => assert_eq!(Config::parse(found.yaml, &[], true).unwrap(), want, "{name}"),
                 None => panic!("{name}"),
             }
             match config_of(&file(DEMO), &options) {
                 Ok((got, from)) =>
-                // Run from the project's folder, where the first of the names is a file.
+                // The test runs in the project's folder, where the first of the names is a file.
                 {
                     assert!(got == want && from.contains(variant.name) && variant.is_demo(), "{name}")
                 }
@@ -131,13 +132,13 @@ fn published_configurations_are_found_by_the_references_names() {
             }
         }
     }
-    // A file of that name wins.
+    // A file of that name is preferred.
     let folder = Folder::new("named");
     let own = folder.write("sam2.1_hiera_t.yaml", mini_at(64));
     let options = LoadOptions { config: Some(own.clone()), ..options() };
     let (config, from) = config_of(&file(MINI), &options).unwrap();
     assert_eq!((config.image_size, from), (64, own.display().to_string()));
-    // One that is neither.
+    // Neither a file nor a name.
     for name in ["sam2.1_hiera_x.yaml", "configs/sam2.1/none", "", "tests/none.yaml", "sam2.1_hiera_t.yaml.bak"] {
         match config_of(&file(DEMO), &LoadOptions { config: Some(name.into()), ..common::options() }) {
             Err(Error::Io { path, source }) => {
@@ -160,7 +161,7 @@ fn a_yaml_beside_a_checkpoint_is_honoured() {
         assert_eq!((config.image_size, from), (192, yaml.display().to_string()));
         assert!(notes.is_empty(), "{notes:?}");
     }
-    // Files of other programs are passed over.
+    // Files of other programs are ignored.
     folder.write("docker-compose.yaml", "services:\n  web:\n    image: nginx\n");
     folder.write("data.yml", "model: yolo\nnames: [cat, dog]\n");
     folder.write("other.yaml", "model:\n  name: resnet\n  image_size: 224\n");
@@ -182,16 +183,16 @@ fn a_yaml_beside_a_checkpoint_is_honoured() {
     }
     let given = LoadOptions { config: Some(second.clone()), ..options() };
     assert_eq!(config_of(&checkpoint, &given).unwrap().1, second.display().to_string());
-    // The one of the checkpoint's own name goes with it.
+    // The file with the checkpoint's own name is used.
     let own = folder.write("best.yaml", mini_at(64));
     let (config, from) = found(&checkpoint);
     assert_eq!((config.image_size, from), (64, own.display().to_string()));
-    // One that is meant and broken is an error that names it.
+    // A file that is used and broken is an error that names it.
     folder.write("best.yaml", mini_at(64).replace("embed_dim: 16", "embed_dim: [16"));
     assert!(refusal(&checkpoint).contains("best.yaml"));
     folder.write("best.yaml", mini_at(100));
     assert!(refusal(&checkpoint).contains("best.yaml") && refusal(&checkpoint).contains("image_size"));
-    // One that contradicts the tensors is an error that names both.
+    // A file that contradicts the tensors is an error that names both.
     folder.write("best.yaml", VARIANTS[0].yaml);
     let text = refusal(&checkpoint);
     assert!(text.contains("best.yaml") && text.contains("best.safetensors"), "{text}");
@@ -213,7 +214,7 @@ fn hugging_faces_configuration_is_honoured() {
     let named = LoadOptions { config: Some(json.clone()), ..options() };
     assert_eq!(config_of(&file(MINI), &named).unwrap().0, want);
     assert_eq!(Config::parse(&mini_json().to_string(), &[], true).unwrap(), want);
-    // What it says.
+    // Its contents.
     let mut at_64 = mini_json();
     at_64["image_size"] = json!(64);
     at_64["prompt_encoder_config"]["image_size"] = json!(64);
@@ -233,7 +234,7 @@ fn hugging_faces_configuration_is_honoured() {
     assert_eq!(config_of(&checkpoint, &plain).unwrap().0.dynamic_multimask, None);
     let larger = LoadOptions { image_size: Some(256), ..options() };
     assert_eq!(config_of(&checkpoint, &larger).unwrap().0.image_size, 256);
-    // Where it contradicts itself, the tensors, or what the engine can do.
+    // It contradicts itself, the tensors, or the abilities of the engine.
     for (key, value, text) in [
         (
             "/image_size",
@@ -257,7 +258,7 @@ fn hugging_faces_configuration_is_honoured() {
         let got = refusal(&checkpoint);
         assert!(got.contains(text) && got.contains("config.json"), "{key}: {got}");
     }
-    // Another file beside it: the same, which is no contradiction, or not.
+    // Another file beside it: one that agrees, and one that contradicts it.
     write(&at_64);
     folder.write("mini21.yaml", mini_at(128));
     let got = refusal(&checkpoint);
@@ -268,7 +269,7 @@ fn hugging_faces_configuration_is_honoured() {
     let got = refusal(&checkpoint);
     assert!(got.contains("mini21.yaml") && got.contains("config.json") && got.contains("64 and 128"), "{got}");
     folder.remove("mini21.yaml");
-    // Of another kind of model.
+    // Another kind of model.
     write(&json!({"model_type": "sam3", "vision_config": {"image_size": 1008}}));
     assert!(refusal(&checkpoint).contains("no published model"));
 }
@@ -297,7 +298,7 @@ fn hugging_faces_configurations_of_published_models_are_those_of_the_reference()
         json["enable_temporal_pos_encoding_for_object_pointers"] = json!(is_new);
         json["enable_occlusion_spatial_embedding"] = json!(is_new);
         assert_eq!(Config::parse(&json.to_string(), &[], true).unwrap(), want, "{}", variant.name);
-        // Of the image half alone, where what is left out is as the tensors tell.
+        // Of the image part alone, where missing keys follow from the tensors.
         let half = json!({"model_type": "sam2", "vision_config": json["vision_config"]});
         assert_eq!(
             Config::parse_over(Some(variant.yaml), &half.to_string(), &[], true).unwrap(),
@@ -308,7 +309,7 @@ fn hugging_faces_configurations_of_published_models_are_those_of_the_reference()
     }
 }
 
-/// A configuration of the reference's trainer with the model of another.
+/// A configuration of the reference's trainer with another model.
 fn trainers(yaml: &str, size: &str) -> String {
     let model: String = yaml
         .lines()
@@ -342,7 +343,7 @@ fn a_trainers_configuration_says_so_and_gives_its_model() {
         Config::parse(&text(size), &overrides, true)
     };
     let size = |size: &str, overrides: &[&str]| parse(size, overrides).unwrap().image_size;
-    // References, and overrides before they are followed, as in Hydra.
+    // References, and overrides that are applied before references are resolved, as in Hydra.
     assert_eq!(size("${scratch.side}", &[]), 512);
     assert_eq!(size("${scratch.side}", &["scratch.resolution=256"]), 256);
     assert_eq!(size("${scratch.side}", &["++model.image_size=768"]), 768);
@@ -365,7 +366,7 @@ fn a_trainers_configuration_says_so_and_gives_its_model() {
 #[test]
 fn a_size_that_nothing_tells_is_noted() {
     let notes = |path: &Path, options: &LoadOptions| warnings_of(|| config_of(path, options).unwrap()).1;
-    // The published file's own name tells.
+    // The name of the published file is enough.
     assert!(notes(&file(DEMO), &options()).is_empty());
     assert!(notes(&file("demo"), &options()).is_empty());
     let folder = Folder::new("size");
@@ -375,7 +376,7 @@ fn a_size_that_nothing_tells_is_noted() {
         assert!(note.contains(part), "{note}");
     }
     assert_eq!(notes(&folder.0, &options()).len(), 1);
-    // Whoever says a size is told nothing.
+    // With an explicit size there is no note.
     for options in [
         LoadOptions { image_size: Some(128), ..options() },
         LoadOptions { overrides: vec!["++model.image_size=128".into()], ..options() },
@@ -383,7 +384,7 @@ fn a_size_that_nothing_tells_is_noted() {
     ] {
         assert!(notes(&checkpoint, &options).is_empty());
     }
-    // A configuration beside it does too, and may say that alone.
+    // A configuration beside it is enough too, and may set the size alone.
     folder.write("config.json", r#"{"model_type": "sam2_video", "image_size": 128}"#);
     assert!(notes(&checkpoint, &options()).is_empty());
     assert_eq!(found(&checkpoint).0.image_size, 128);
@@ -404,7 +405,7 @@ fn a_name_is_a_configuration_of_a_checkpoint_in_memory_too() {
     let checkpoint = Checkpoint::from_bytes("in memory", std::fs::read(file(DEMO)).unwrap()).unwrap();
     let load = |config: &str| {
         let options = LoadOptions { config: Some(config.into()), image_size: Some(64), threads: 1, ..options() };
-        sam2::load_checkpoint(&checkpoint, &None, &options)
+        sam2::load_checkpoint(&checkpoint, None, &options)
     };
     assert_eq!(load("configs/sam2.1/sam2.1_hiera_demo.yaml").unwrap().config().image_size, 64);
     assert!(matches!(load("sam2_hiera_t").err(), Some(Error::Checkpoint { .. })));

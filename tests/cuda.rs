@@ -6,24 +6,24 @@ use common::masks::iou;
 use common::samples::*;
 use common::*;
 use sam2::engine::Model;
-use sam2::engine::backend::{Backend, Memory};
+use sam2::engine::backend::{Backend, Memory, PointwiseOps};
 use sam2::engine::tensor::Tensor;
 use sam2::picture::Picture;
 use sam2::{
     DType, DeviceSlice, Error, Frame, ImagePredictor, LoadOptions, MaskBuffer, MaskFormat, Masks, Precision,
-    PredictOptions, Prediction, PredictionBuffers, Prompt,
+    PredictOptions, Prediction, PredictionBuffers, Prompt, Size,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
 use sam2_cuda::{Cuda, Driver};
 use std::sync::atomic::Ordering;
 
-/// The demo model for inputs of 128 pixels, a quarter of its work, where masks need not be good.
+/// The demo model for inputs of 128 pixels, which is a quarter of its work. Masks need not be good.
 fn load(device: impl Device, precision: Precision) -> sam2::Result<Model> {
     demo_with(Cuda::on(device), precision, &["model.image_size=128".into()])
 }
 
-/// Three masks of each, and one.
+/// Three masks of each prompt, and one.
 fn predict(predictor: &mut ImagePredictor, prompts: &[Prompt<'_>]) -> sam2::Result<Vec<Prediction>> {
     [true, false]
         .into_iter()
@@ -36,15 +36,20 @@ fn binary(p: &Prediction) -> &[u8] {
     masks
 }
 
-/// IoU of every mask with the other prediction's.
-fn ious(a: &Prediction, b: &Prediction) -> Vec<f64> {
+/// The IoU of a mask with a mask of another prediction.
+fn iou_of((a, i): (&Prediction, usize), (b, j): (&Prediction, usize)) -> f64 {
     let size = a.width * a.height;
-    let iou = |x: &[u8], y: &[u8]| iou(x.iter().zip(y).map(|(&x, &y)| (x != 0, y != 0)));
-    binary(a).chunks(size).zip(binary(b).chunks(size)).map(|(x, y)| iou(x, y)).collect()
+    let [x, y] = [(a, i), (b, j)].map(|(p, i)| &binary(p)[i * size..][..size]);
+    iou(x.iter().zip(y).map(|(&x, &y)| (x != 0, y != 0)))
 }
 
-/// The stability of every prompt's mask 0 on the CPU: of the logits above -0.05, how many are above 0.05. The demo model
-/// takes the best of three instead of a mask whose stability is below 0.98.
+/// The IoU of every mask with the mask of the other prediction.
+fn ious(a: &Prediction, b: &Prediction) -> Vec<f64> {
+    (0..a.iou_predictions.len()).map(|i| iou_of((a, i), (b, i))).collect()
+}
+
+/// The stability of every prompt's mask 0 on the CPU: the number of logits above 0.05, divided by the number above
+/// -0.05. The demo model takes the best of three masks instead of a mask whose stability is below 0.98.
 fn stabilities(picture: &Picture, prompts: &[Prompt<'_>]) -> Vec<f64> {
     let model =
         sam2::load(file("demo/sam2.1_hiera_demo.safetensors"), &LoadOptions { postprocessing: false, ..options() });
@@ -57,7 +62,7 @@ fn stabilities(picture: &Picture, prompts: &[Prompt<'_>]) -> Vec<f64> {
     p.low_res_masks.chunks(side).map(|mask| above(mask, 0.05) / above(mask, -0.05).max(1.0)).collect()
 }
 
-/// The masks of the demo model, against the CPU's.
+/// The masks of the demo model, compared with the CPU's.
 fn masks_are_the_cpus(device: impl Device, precision: Precision) {
     let least = match precision {
         Precision::F32 => 0.999,
@@ -78,14 +83,16 @@ fn masks_are_the_cpus(device: impl Device, precision: Precision) {
         predict(&mut predictor, &prompts).unwrap()
     });
     let edges = stabilities(&picture, &prompts);
+    let all = &want[0];
     for (got, want) in got.iter().zip(&want) {
         let ious = ious(got, want);
         eprintln!("{precision:?}: IoU {ious:.4?}");
-        // Where the model believes its mask, that is; others hang by logits near 0, and in 16 bits some fall.
+        // Only where the predicted IoU is high. Other masks depend on logits near 0, some of which change sign in 16
+        // bits.
         for (i, &iou) in ious.iter().enumerate() {
             let (believed, own) = (want.iou_predictions[i], got.iou_predictions[i]);
-            // Which mask is the single one is a decision of its own: by the share of logits near 0. In 16 bits it may
-            // fall otherwise, but only where the CPU's share is at the edge.
+            // The choice of the single mask depends on the fraction of logits near 0. In 16 bits the choice may differ,
+            // but only where the CPU's fraction is close to the limit.
             if (believed - own).abs() > 0.004 {
                 let at_the_edge =
                     precision != Precision::F32 && ious.len() == edges.len() && (edges[i] - 0.98).abs() < 0.005;
@@ -93,6 +100,11 @@ fn masks_are_the_cpus(device: impl Device, precision: Precision) {
                 continue;
             }
             let least = if believed >= 0.6 { least } else { 10.0 * least - 9.0 };
+            // The single mask is the one of three with the highest predicted IoU. In 16 bits another may be chosen whose
+            // predicted IoU is as close as that. Then it must be that mask.
+            let same = |j: &usize| (all.iou_predictions[*j] - believed).abs() <= 0.004;
+            let others = if ious.len() == edges.len() && precision != Precision::F32 { 3 * i..3 * i + 3 } else { 0..0 };
+            let iou = others.filter(same).map(|j| iou_of((got, i), (all, j))).fold(iou, f64::max);
             assert!(iou >= least, "{precision:?}, mask {i}: IoU {iou}, believed {believed} and {own}");
         }
     }
@@ -113,7 +125,7 @@ fn masks_in_f16() {
     masks_are_the_cpus(Emulator::new(7), Precision::F16);
 }
 
-/// Recorded work, replayed, does what the same work does eagerly.
+/// Replayed work gives the same results as eager work.
 fn replay_equals_eager(device: impl Device) {
     let model = load(device, Precision::Bf16).unwrap();
     let pictures = [1, 2].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
@@ -121,7 +133,7 @@ fn replay_equals_eager(device: impl Device) {
     let run = |eager: bool| -> Vec<Prediction> {
         let mut predictor = model.image_predictor(Default::default()).unwrap();
         if eager {
-            predictor.set_probe(Some(Box::new(|_, _, _| {}))); // who looks at every step cannot have recordings
+            predictor.set_probe(Some(Box::new(|_, _, _| {}))); // a probe at every step excludes recordings
         }
         let mut all = Vec::new();
         for picture in [&pictures[0], &pictures[1], &pictures[0]] {
@@ -141,7 +153,7 @@ fn replay_equals_eager_on_the_emulator() {
     replay_equals_eager(Emulator::new(3));
 }
 
-/// A prompt's masks are the same bits alone and in company, whatever the company's lengths.
+/// The masks of a prompt are the same bits alone and in a batch, whatever the lengths of the other prompts.
 #[test]
 fn company_changes_nothing() {
     let model = load(Emulator::new(5), Precision::Bf16).unwrap();
@@ -158,7 +170,7 @@ fn company_changes_nothing() {
     }
 }
 
-/// Device memory that runs out at any moment is an error of memory, and what was made before still works.
+/// If device memory runs out at any moment, the error is out of memory, and earlier objects still work.
 #[test]
 fn every_device_allocation_may_fail() {
     let device = Emulator::new(11);
@@ -190,7 +202,7 @@ fn every_device_allocation_may_fail() {
     assert_eq!(fresh.predict(prompts, Default::default()).unwrap(), got);
 }
 
-/// Between `set_image` and the masks nothing on the device allocates, and the host waits once.
+/// Between `set_image` and the masks, nothing is allocated on the device, and the host waits once.
 #[test]
 fn a_warm_call_allocates_nothing_and_waits_once() {
     let device = Emulator::new(13);
@@ -209,8 +221,8 @@ fn a_warm_call_allocates_nothing_and_waits_once() {
     }
 }
 
-/// Pictures and masks in device memory, used on a stream of the caller's: what is enqueued there before the call comes
-/// before it, and what is enqueued after comes after.
+/// Images and masks in device memory, used on the caller's stream. Work that is enqueued there before the call runs
+/// before it, and work that is enqueued afterwards runs after it.
 fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let stream = device.fork().unwrap();
     let model = load(device, Precision::F32).unwrap();
@@ -220,14 +232,14 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     predictor.set_image(&picture.frame().unwrap()).unwrap();
     let want = predictor.predict(prompts, Default::default()).unwrap();
 
-    // A row of the caller's has gaps, and something else in them.
+    // The rows of the image in device memory have gaps, with other contents.
     let row = picture.format.row_bytes(0, width);
     let stride = row + 13;
     let (pixels, zeros) = (stream.pinned(stride * height).unwrap(), stream.pinned(stride * height).unwrap());
     let masks = stream.alloc(3 * width * height, "masks").unwrap();
     let logits = stream.alloc(3 * width * height * 4, "masks").unwrap();
     let input = stream.alloc(stride * height, "a picture").unwrap();
-    // SAFETY: memory of these sizes; everything outlives the calls.
+    // SAFETY: memory of these sizes, which outlives the calls.
     let (frame, binary, floats) = unsafe {
         zeros.ptr().write_bytes(0, zeros.bytes());
         pixels.ptr().write_bytes(99, pixels.bytes());
@@ -237,10 +249,10 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
         stream.copy_in(input.addr(), pixels.ptr(), pixels.bytes()).unwrap();
         let queue = stream.stream() as *mut std::ffi::c_void;
         let of = |m: &dyn Memory| DeviceSlice::new(m.addr(), m.bytes(), queue);
-        (Frame::device(picture.format, of(&input), width, height, stride).unwrap(), of(&masks), of(&logits))
+        (Frame::device(picture.format, of(&input), Size::new(width, height), stride).unwrap(), of(&masks), of(&logits))
     };
     predictor.set_image(&frame).unwrap();
-    // Once the picture was read the caller may have other uses for its memory.
+    // After the image was read, the caller may use its memory for other data.
     stream.copy_in(input.addr(), zeros.ptr(), zeros.bytes()).unwrap();
     let mut iou = [0.0; 3];
     for masks in [MaskBuffer::device(MaskFormat::Binary, binary), MaskBuffer::device(MaskFormat::Logits, floats)] {
@@ -257,13 +269,13 @@ fn device_memory_on_a_stream_of_the_callers(device: impl Device) {
     let bytes = unsafe { std::slice::from_raw_parts(got.ptr(), masks.bytes()) }.to_vec();
     stream.copy_out(got.ptr(), logits.addr(), logits.bytes()).unwrap();
     stream.sync().unwrap();
-    // SAFETY: as above; 4 bytes a value.
+    // SAFETY: as above, with 4 bytes per value.
     let values = unsafe { std::slice::from_raw_parts(got.ptr().cast::<[u8; 4]>(), 3 * width * height) };
     assert_eq!(Masks::Binary(bytes.clone()), want.masks);
     let on: Vec<u8> = values.iter().map(|v| (f32::from_le_bytes(*v) > 0.0) as u8).collect();
     assert_eq!(on, bytes);
 
-    // Elsewhere such memory is an error.
+    // On another device such memory is an error.
     let mut cpu = demo().image_predictor(Default::default()).unwrap();
     assert!(matches!(cpu.set_image(&frame), Err(Error::Input(_))));
     cpu.set_image(&picture.frame().unwrap()).unwrap();
@@ -277,7 +289,7 @@ fn device_memory_on_the_emulator() {
     device_memory_on_a_stream_of_the_callers(Emulator::new(17));
 }
 
-/// A fault of the device, whenever it happens: the predictor says so and stays so, others go on.
+/// A fault of the device at any time: the predictor returns an error from then on, and others continue.
 #[test]
 fn a_fault_poisons_the_predictor() {
     let device = Emulator::new(19);
@@ -302,7 +314,7 @@ fn a_fault_poisons_the_predictor() {
     }
 }
 
-/// Several predictors on one device at once, each on a thread and a queue of its own.
+/// Several predictors on one device at once, each with its own thread and queue.
 fn predictors_at_once(device: impl Device) {
     let model = load(device, Precision::F16).unwrap();
     let pictures = [1, 2, 3].map(|i| sam2::picture::read(file(&format!("demo/samples/images/image{i}.png"))).unwrap());
@@ -323,12 +335,12 @@ fn predictors_at_once_on_the_emulator() {
     predictors_at_once(Emulator::new(23));
 }
 
-/// A stage whose work depends on more than its key is found out when it is recorded.
+/// A stage whose work depends on more than its key is detected when it is recorded.
 #[test]
 fn a_stage_that_changes_is_found_out() {
     let b = Cuda::on(Emulator::new(29));
     let memory = b.alloc(256, "memory").unwrap();
-    // SAFETY: the whole of the memory.
+    // SAFETY: the slice is the whole memory.
     let x = unsafe { Tensor::new(memory.addr(), DType::F32, &[64]) };
     b.upload(x, &[0; 256]);
     let add = |rows: usize| b.add_vector(x.prefix(&[rows, 4]), x.prefix(&[rows, 4]), x.prefix(&[4]));

@@ -1,4 +1,4 @@
-//! Tracking on the CUDA backend, on the emulator: one recording for every fill of the memory, one wait a frame.
+//! Tracking on the CUDA backend, on the emulator: one recording for every fill of the memory bank, one wait per frame.
 
 mod common;
 
@@ -6,8 +6,8 @@ use common::masks::*;
 use common::*;
 use sam2::engine::backend::Memory;
 use sam2::{
-    DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, MaskFormat, Model, Precision, Prompt, Retention, VideoPredictor,
-    VideoPredictorOptions, picture::Picture,
+    DeviceSlice, Error, Frame, FrameMasks, MaskBuffer, MaskFormat, Model, Precision, Prompt, Retention, Size,
+    VideoPredictor, VideoPredictorOptions, picture::Picture,
 };
 use sam2_cuda::device::{Device, Pinned};
 use sam2_cuda::emulator::Emulator;
@@ -30,30 +30,30 @@ fn objects() -> [(i64, Prompt<'static>); 2] {
     [(1, Prompt::new().bounds([43.0, 22.0, 53.0, 33.0])), (2, Prompt::new().point(26.0, 31.0, 1))]
 }
 
-/// Object 1 from the first frame on, object 2 from the second.
+/// Object 1 from the first frame, object 2 from the second.
 fn run(p: &mut VideoPredictor, frames: &[Picture], objects: &[(i64, Prompt<'_>)]) -> Vec<FrameMasks> {
     let mut all = Vec::new();
     for (i, picture) in frames.iter().enumerate() {
         all.push(p.push_frame(&picture.frame().unwrap()).unwrap());
         if let Some((id, prompt)) = objects.get(i) {
-            p.add_new_points_or_box(i, *id, prompt, true, true).unwrap();
+            p.add_new_points_or_box(i, *id, prompt, Default::default()).unwrap();
         }
     }
     all
 }
 
-/// Recorded work does what eager work does, while memories fill and age, kept on the device or on the host.
+/// Recorded work gives the results of eager work, while memories fill and age, on the device or on the host.
 fn replay_equals_eager(device: impl Device) {
     let (model, frames) = (load(device, Precision::Bf16), frames());
     let replayed = run(&mut stream(&model, Default::default()), &frames, &objects());
     let mut eager = stream(&model, Default::default());
-    eager.set_probe(Some(Box::new(|_, _, _| {}))); // who looks at every step cannot have recordings
+    eager.set_probe(Some(Box::new(|_, _, _| {}))); // a probe at every step excludes recordings
     assert_eq!(run(&mut eager, &frames, &objects()), replayed);
     let offload = VideoPredictorOptions { offload_state_to_cpu: true, ..Default::default() };
     assert_eq!(run(&mut stream(&model, offload), &frames, &objects()), replayed);
     let last = replayed.last().unwrap();
     assert_eq!(last.obj_ids, [1, 2]);
-    let size = (frames[0].height, frames[0].width);
+    let size = frames[0].size();
     replayed.iter().for_each(|got| assert_measured(&format!("frame {}", got.frame_idx), got, &got.masks, size));
     assert!(last.masks != replayed[2].masks && last.masks.iter().any(|&v| v > 0.0));
 }
@@ -63,7 +63,7 @@ fn replay_equals_eager_on_the_emulator() {
     replay_equals_eager(Emulator::new(61));
 }
 
-/// Objects with different memories in one batch: each to the bit as if it were alone.
+/// Objects with different memories in one batch give the same bits as each object alone.
 #[test]
 fn company_changes_nothing() {
     let (model, frames) = (load(Emulator::new(67), Precision::F16), &frames()[..3]);
@@ -76,7 +76,7 @@ fn company_changes_nothing() {
     }
 }
 
-/// Once everything was seen, a frame allocates nothing on the device, and the host waits once.
+/// After a warm-up, a frame allocates nothing on the device, and the host waits once.
 #[test]
 fn a_warm_frame_allocates_nothing_and_waits_once() {
     let device = Emulator::new(71);
@@ -88,18 +88,18 @@ fn a_warm_frame_allocates_nothing_and_waits_once() {
         let before = p.counters();
         p.push_frame(&picture.frame().unwrap()).unwrap();
         let work = p.counters() - before;
-        // Object 2, said on the second frame, is tracked on the third, which records a pass of two.
+        // Object 2 is prompted on the second frame and tracked on the third, which records a batch of two.
         if i >= 3 {
             assert_eq!(work.waits, 1, "frame {i}");
             assert_eq!(allocations.load(Ordering::Relaxed), 1000, "frame {i}: allocations");
         }
         if let Some((id, prompt)) = objects().get(i) {
-            p.add_new_points_or_box(i, *id, prompt, true, true).unwrap();
+            p.add_new_points_or_box(i, *id, prompt, Default::default()).unwrap();
         }
     }
 }
 
-/// Device memory that runs out at any moment: the frame does not count, and comes again.
+/// If device memory runs out at any moment, the frame does not count and can be pushed again.
 #[test]
 fn every_device_allocation_may_fail() {
     let device = Emulator::new(73);
@@ -123,13 +123,13 @@ fn every_device_allocation_may_fail() {
     };
     let (id, prompt) = &objects()[0];
     let first = until_none_fails("the first frame", &mut || p.push_frame(&frames[0].frame().unwrap()));
-    until_none_fails("a prompt", &mut || p.add_new_points_or_box(0, *id, prompt, true, true));
+    until_none_fails("a prompt", &mut || p.add_new_points_or_box(0, *id, prompt, Default::default()));
     let second = until_none_fails("the second frame", &mut || p.push_frame(&frames[1].frame().unwrap()));
     assert_eq!([first, second], want[..]);
     assert!(failures >= 4, "{failures} allocations");
 }
 
-/// Frames and masks in device memory: what a camera on the card sees never passes through the host.
+/// Frames and masks in device memory: the frame of a camera on the GPU does not go through the host.
 fn device_memory(device: impl Device) {
     let stream_of_ours = device.fork().unwrap();
     let (model, frames) = (load(device, Precision::F32), &frames()[..3]);
@@ -145,59 +145,64 @@ fn device_memory(device: impl Device) {
     let of = |m: &dyn Memory| unsafe { DeviceSlice::new(m.addr(), m.bytes(), queue) };
     let to = |format: MaskFormat, flipped: bool| {
         // SAFETY: no more than the memory.
-        let slice = unsafe { DeviceSlice::new(masks.addr(), format.bytes(1, h, w), queue) };
+        let slice = unsafe { DeviceSlice::new(masks.addr(), format.bytes(1, Size::new(w, h)), queue) };
         let buffer = MaskBuffer::device(format, slice);
         if flipped { buffer.flipped() } else { buffer }
     };
-    // What is there now is `want`'s mask.
+    // The contents are now the mask of `want`.
     let look = |got: &FrameMasks, want: &FrameMasks, format: MaskFormat, flipped: bool| {
         let what = format!("frame {}, {format:?}, {flipped}", got.frame_idx);
-        assert!(got.masks.is_empty() && got.scores == want.scores, "{what}");
-        assert_measured(&what, got, &want.masks, (h, w));
-        let bytes = format.bytes(1, h, w);
+        assert!(got.masks.is_empty() && got.object_score_logits == want.object_score_logits, "{what}");
+        assert_measured(&what, got, &want.masks, Size::new(w, h));
+        let bytes = format.bytes(1, Size::new(w, h));
         stream_of_ours.copy_out(down.ptr(), masks.addr(), bytes).unwrap();
         stream_of_ours.sync().unwrap();
-        // SAFETY: pinned memory of no less.
+        // SAFETY: pinned memory of at least that size.
         let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), bytes) };
-        assert!(bytes == formed(&want.masks, (h, w), 0.0, format, flipped), "{what}");
+        assert!(bytes == formed(&want.masks, Size::new(w, h), 0.0, format, flipped), "{what}");
     };
     for (i, picture) in frames.iter().enumerate() {
         assert_eq!(picture.pixels.len(), up.bytes());
-        // SAFETY: pinned memory of that size; the copy is waited for by the call.
+        // SAFETY: pinned memory of that size. The call waits for the copy.
         unsafe {
             std::ptr::copy_nonoverlapping(picture.pixels.as_ptr(), up.ptr(), up.bytes());
             stream_of_ours.copy_in(input.addr(), up.ptr(), up.bytes()).unwrap();
         }
-        let frame = Frame::device(picture.format, of(&input), w, h, w * 3).unwrap();
+        let frame = Frame::device(picture.format, of(&input), Size::new(w, h), w * 3).unwrap();
         if i == 0 {
             p.push_frame(&frame).unwrap();
             let (id, prompt) = &objects()[0];
-            let want = p.fork().add_new_points_or_box(0, *id, prompt, true, true).unwrap();
+            let want = p.fork().add_new_points_or_box(0, *id, prompt, Default::default()).unwrap();
             let out = to(MaskFormat::Labels, true);
-            let got = p.add_new_points_or_box_into(0, *id, prompt, true, true, out).unwrap();
+            let got = p.add_new_points_or_box_into(0, *id, prompt, Default::default(), out).unwrap();
             look(&got, &want, MaskFormat::Labels, true);
             continue;
         }
-        // A fork's frame takes the place of the one before it, of which nothing must be left to remember.
+        // The frame of a fork takes the place of the previous frame, whose features must not be needed any more.
         let forms: &[_] = if i == 1 { &[] } else { &[(MaskFormat::Bits, true), (MaskFormat::Logits, true)] };
         for &(format, flipped) in forms {
-            let got = p.fork().push_frame_into(&frame, to(format, flipped)).unwrap();
+            let mut got = FrameMasks::default();
+            p.fork().push_frame_into(&frame, to(format, flipped), &mut got).unwrap();
             look(&got, &want[i], format, flipped);
         }
-        let got = p.push_frame_into(&frame, to(MaskFormat::Binary, false)).unwrap();
+        let mut got = FrameMasks::default();
+        p.push_frame_into(&frame, to(MaskFormat::Binary, false), &mut got).unwrap();
         look(&got, &want[i], MaskFormat::Binary, false);
     }
-    // Nobody keeps such frames, so that a frame before the last is gone, and said so.
-    let gone = p.add_new_points_or_box(1, 5, &objects()[1].1, true, true);
+    // Such frames are not kept, so a frame before the last is an error.
+    let gone = p.add_new_points_or_box(1, 5, &objects()[1].1, Default::default());
     assert!(matches!(&gone, Err(Error::Input(e)) if e.contains("GPU's memory and is not kept")), "{gone:?}");
-    // Elsewhere such memory is an error.
+    // On another device such memory is an error.
     let mut cpu = demo().video_stream(Retention::Window(0), Default::default()).unwrap();
-    let frame = Frame::device(frames[0].format, of(&input), w, h, w * 3).unwrap();
+    let frame = Frame::device(frames[0].format, of(&input), Size::new(w, h), w * 3).unwrap();
     assert!(matches!(cpu.push_frame(&frame), Err(Error::Input(_))));
     cpu.push_frame(&frames[0].frame().unwrap()).unwrap();
-    cpu.add_new_points_or_box(0, 1, &objects()[0].1, true, true).unwrap();
+    cpu.add_new_points_or_box(0, 1, &objects()[0].1, Default::default()).unwrap();
     let out = to(MaskFormat::Binary, false);
-    assert!(matches!(cpu.push_frame_into(&frames[1].frame().unwrap(), out), Err(Error::Input(_))));
+    assert!(matches!(
+        cpu.push_frame_into(&frames[1].frame().unwrap(), out, &mut FrameMasks::default()),
+        Err(Error::Input(_))
+    ));
     assert_eq!(cpu.num_frames(), 1);
 }
 

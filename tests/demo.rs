@@ -1,4 +1,4 @@
-//! The demo model does on its samples what its model card says, measured as the card's figures were.
+//! The demo model's results on its samples equal the figures of its model card, measured in the same way.
 
 mod common;
 
@@ -7,7 +7,7 @@ use common::samples::*;
 use common::*;
 use sam2::{Masks, PredictOptions};
 
-/// IoU by click and by box of each object of each sample, from the model card.
+/// The IoU by click and by box of each object of each sample, from the model card.
 const CARD: [(&[f64], &[f64]); 6] = [
     (&[0.677, 0.51, 0.768, 0.915], &[0.826, 0.488, 0.828, 0.933]),
     (&[0.939, 0.87, 0.849], &[0.928, 0.896, 0.874]),
@@ -39,7 +39,7 @@ fn samples_are_segmented_as_the_model_card_says() {
     }
 }
 
-/// Mean IoU of each object over all frames but the first, from one click there, from the model card.
+/// The mean IoU of each object over all frames except the first, after one click there, from the model card.
 const VIDEOS: [&[f64]; 3] = [&[0.919, 0.943], &[0.939, 0.922, 0.924], &[0.462, 0.796, 0.584, 0.261]];
 
 #[test]

@@ -1,4 +1,4 @@
-//! The same bits whatever the number of threads, the batch, and who else uses the model.
+//! The same bits for any number of threads, any batch, and any other users of the model.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn run(model: &Model, image: usize, seed: usize) -> (Prediction, Vec<f32>) {
     let picture = sam2::picture::read(file(&format!("demo/samples/images/image{image}.png"))).unwrap();
     predictor.set_image(&picture.frame().unwrap()).unwrap();
     let options = PredictOptions { return_logits: true, ..Default::default() };
-    (predictor.predict(&prompts(seed), options).unwrap(), predictor.get_image_embedding().unwrap().0)
+    (predictor.predict(&prompts(seed), options).unwrap(), predictor.get_image_embedding().unwrap().values)
 }
 
 #[test]

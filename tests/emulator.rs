@@ -1,4 +1,4 @@
-//! The emulator bites: every planted mistake is found, and what it says names it.
+//! The emulator finds every planted mistake, and its message names the mistake.
 
 use sam2::Error;
 use sam2::engine::backend::{Backend, Memory};
@@ -18,7 +18,7 @@ fn planted_faults_are_found() {
         let run = |name: &str, n: i32| device.fault(name, out.addr(), input.addr(), n);
         run("fault_none", 64).unwrap();
         for (name, text) in [
-            // A reader that comes first finds nothing, one that comes later a race.
+            // A reader that comes first finds unwritten memory. A reader that comes later finds a race.
             ("fault_missing_barrier", "race: |which nothing wrote"),
             ("fault_missing_warp_barrier", "race: |which nothing wrote"),
             ("fault_early_overwrite", "race: "),
@@ -44,18 +44,18 @@ fn planted_faults_are_found() {
                 other => panic!("{name}, seed {seed}: {other:?}"),
             }
         }
-        // Memory that was written is another matter.
+        // Written memory has another message.
         let fresh = b.alloc(256, "out").unwrap();
         assert!(device.fault("fault_unwritten_global", fresh.addr(), input.addr(), 0).is_err());
         device.fault("fault_unwritten_global", input.addr(), input.addr(), 0).unwrap();
-        // So is memory that was given back.
+        // So does freed memory.
         let gone = fresh.addr();
         drop(fresh);
         assert!(device.fault("fault_unwritten_global", gone, input.addr(), 0).is_err());
     }
 }
 
-/// Products are made of what the lanes' addresses say: a wrong one gives other numbers.
+/// Products follow the addresses of the lanes: a wrong address gives other numbers.
 #[test]
 fn a_wrong_lane_gives_other_numbers() {
     let device = emulator::Emulator::new(7);
@@ -63,7 +63,7 @@ fn a_wrong_lane_gives_other_numbers() {
     let (out, input) = (b.alloc(128, "out").unwrap(), b.alloc(512, "in").unwrap());
     let numbers: Vec<f32> = (0..256).map(|i| (i * 7 % 23) as f32 - 11.0).collect();
     let bytes: Vec<u8> = numbers.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
-    // SAFETY: of those sizes.
+    // SAFETY: the memory has these sizes.
     let (from, to) =
         unsafe { (Tensor::new(input.addr(), DType::Bf16, &[256]), Tensor::new(out.addr(), DType::F32, &[32])) };
     b.upload(from, &bytes);
@@ -86,7 +86,7 @@ fn a_wrong_lane_gives_other_numbers() {
     assert_ne!(run("fault_lane_address"), want);
 }
 
-/// Copies land late: pinned memory that is used again before the wait carries the wrong bytes.
+/// Copies are completed late: pinned memory that is reused before the wait gives the wrong bytes.
 #[test]
 fn a_copy_reads_its_source_when_it_runs() {
     use sam2_cuda::device::Pinned;
@@ -95,7 +95,7 @@ fn a_copy_reads_its_source_when_it_runs() {
         let device = emulator::Emulator::new(seed);
         let memory = device.alloc(4, "memory").unwrap();
         let (up, down) = (device.pinned(4).unwrap(), device.pinned(4).unwrap());
-        // SAFETY: pinned memory of four bytes each.
+        // SAFETY: pinned memory of four bytes per value.
         let got = unsafe {
             up.ptr().cast::<u32>().write(1);
             device.copy_in(memory.addr(), up.ptr(), 4).unwrap();
@@ -109,7 +109,7 @@ fn a_copy_reads_its_source_when_it_runs() {
     assert!((10..20).contains(&late), "{late} of 20: a device is sometimes fast and mostly not");
 }
 
-/// What Rust fills in is what the kernel reads: every kernel is there, with the threads the table says.
+/// Every kernel reads the arguments that Rust writes, exists, and has the threads of the table.
 #[test]
 fn every_kernel_of_the_table_is_compiled() {
     for &kernel in Kernel::ALL {

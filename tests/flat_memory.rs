@@ -1,4 +1,4 @@
-//! A stream that keeps a window holds the same memory for ever. One test, since it counts for the process.
+//! A stream that keeps a window uses constant memory. One test, since the allocator counts for the whole process.
 //!
 //! `SAM2_FRAMES=10000 cargo test --release --test flat_memory` is the long form.
 
@@ -8,7 +8,7 @@ mod counting;
 
 use common::*;
 use counting::{Counting, HELD};
-use sam2::{Frames, Prompt, Retention};
+use sam2::{Frames, MemoryUse, Prompt, Retention};
 use std::sync::atomic::Ordering::SeqCst;
 
 #[global_allocator]
@@ -22,29 +22,30 @@ fn memory_is_flat() {
     let mut p = demo().video_stream(Retention::Window(2), Default::default()).unwrap();
     let mut held = Vec::with_capacity(frames);
     for i in 0..frames {
-        // Forwards and backwards through the clip, so that nothing jumps.
+        // Forwards and backwards through the clip, so that there are no jumps.
         let at = i % (2 * clip.len() - 2);
         let picture = &clip[at.min(2 * clip.len() - 2 - at)];
         p.push_frame(&picture.frame().unwrap()).unwrap();
         match i {
-            0 => _ = p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap(),
+            0 => _ = p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap(),
             4 => {
                 let bounds = Prompt::new().bounds([346.0, 175.0, 428.0, 266.0]);
-                p.add_new_points_or_box(4, 2, &bounds, true, true).unwrap();
+                p.add_new_points_or_box(4, 2, &bounds, Default::default()).unwrap();
             }
             _ => {}
         }
-        // Now and then something is corrected, and an object comes and goes.
+        // There are occasional corrections, and an object is added and removed.
         if i % 30 == 29 {
-            p.add_new_points_or_box(i, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
-            p.add_new_points_or_box(i, 3, &Prompt::new().point(60.0, 60.0, 1), true, true).unwrap();
+            p.add_new_points_or_box(i, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
+            p.add_new_points_or_box(i, 3, &Prompt::new().point(60.0, 60.0, 1), Default::default()).unwrap();
         }
         if i % 30 == 3 && i > 30 {
             p.remove_object(3).unwrap();
         }
-        held.push((HELD.load(SeqCst), p.memory_bytes()));
+        let MemoryUse { device, host } = p.memory_bytes();
+        held.push((HELD.load(SeqCst), [device, host]));
     }
-    // At the same point of every round of corrections.
+    // At the same point of every cycle of corrections.
     let warm: Vec<_> = held.into_iter().skip(59).step_by(30).collect();
     let most = warm.iter().map(|(_, bytes)| bytes).max().unwrap();
     assert!(warm.len() >= 2 && warm.iter().all(|(_, bytes)| bytes == most), "{warm:?}");

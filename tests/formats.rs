@@ -1,11 +1,11 @@
-//! Cameras' and engines' pictures through whole calls: the masks of their conversion to RGB, to the bit.
+//! Pixel formats of cameras and engines in whole calls: the masks equal those of the RGB conversion, to the bit.
 
 mod common;
 #[path = "common/formats.rs"]
 mod stored;
 
 use common::*;
-use sam2::{Error, Frame, PixelFormat, Plane, Prompt, Retention, VideoPredictorOptions, f16};
+use sam2::{Error, Frame, PixelFormat, Plane, Prompt, Retention, Size, VideoPredictorOptions, f16};
 use stored::{Stored, every_format};
 
 /// Numbers that are the same every time.
@@ -34,7 +34,7 @@ fn masks_of_every_format() {
     }
 }
 
-/// Frames of a stream: as they come, corrected later, and from a saved state.
+/// Frames of a stream: as they arrive, corrected later, and from a saved state.
 #[test]
 fn streams_of_every_format() {
     let model = demo();
@@ -46,10 +46,10 @@ fn streams_of_every_format() {
             let mut shown = Vec::new();
             let mut p = new();
             frame(0, &mut |f| _ = p.push_frame(f).unwrap());
-            shown.push(p.add_new_points_or_box(0, 1, &click, true, true).unwrap());
+            shown.push(p.add_new_points_or_box(0, 1, &click, Default::default()).unwrap());
             frame(1, &mut |f| shown.push(p.push_frame(f).unwrap()));
-            // Frame 0 is looked at again, and what is said of it is remembered in another life.
-            shown.push(p.add_new_points_or_box(0, 2, &click, true, true).unwrap());
+            // Frame 0 is processed again, and its prompt is used after the state was saved and loaded.
+            shown.push(p.add_new_points_or_box(0, 2, &click, Default::default()).unwrap());
             let mut file = Vec::new();
             p.save_state(&mut file).unwrap();
             let mut p = new();
@@ -70,15 +70,15 @@ fn planes_that_are_not_finite() {
     let (good, mut bad) = ([0.5f32; 64], [0.5f32; 64]);
     bad[13] = f32::INFINITY;
     let planes = [&good, &good, &bad].map(|plane| Plane::f32(plane, 32));
-    let frame = Frame::planes(PixelFormat::RgbF32Planar, &planes, 8, 8).unwrap();
+    let frame = Frame::planes(PixelFormat::RgbF32Planar, &planes, Size::new(8, 8)).unwrap();
     let refused = model.image_predictor(Default::default()).unwrap().set_image(&frame);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
     let refused = model.video_stream(Retention::Window(0), Default::default()).unwrap().push_frame(&frame);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
-    // Half floats, which have an infinity of their own.
+    // Half floats, whose infinity differs.
     let mut halves = [f16::from_f32(0.5); 64 * 3];
     halves[3 * 13 + 1] = f16::INFINITY;
-    let frame = Frame::new(PixelFormat::RgbF16, bytemuck::cast_slice(&halves), 8, 8, 48).unwrap();
+    let frame = Frame::new(PixelFormat::RgbF16, bytemuck::cast_slice(&halves), Size::new(8, 8), 48).unwrap();
     let refused = model.image_predictor(Default::default()).unwrap().set_image(&frame);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("pixel (5, 1) is inf")), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! Replays the corpora of the fuzz targets: no input may panic or take long.
+//! Replays the corpora of the fuzz targets. No input may panic or take long.
 
 mod common;
 #[path = "common/fuzzing.rs"]
@@ -16,7 +16,7 @@ fn every_input_is_survived_quickly() {
             let data = std::fs::read(&path).unwrap();
             let start = Instant::now();
             target(&data);
-            // The promise is a second; a machine may be busy.
+            // The promise is a second, but a machine may be busy.
             assert!(start.elapsed() < Duration::from_secs(5), "{}: {:?}", path.display(), start.elapsed());
             inputs += 1;
         }

@@ -1,4 +1,4 @@
-//! The image half against the reference, on two small models that have every part of the official ones.
+//! Image prediction against the reference, on two small models that have every part of the official models.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn a_batch_of_pictures_decoded_together() {
     on_each(parity::a_batch_of_pictures_decoded_together);
 }
 
-/// The CUDA kernels against the reference, every intermediate.
+/// The CUDA kernels against the reference, for every intermediate result.
 #[test]
 fn on_the_emulator() {
     let mini = Mini::on("mini21", Cuda::on(Emulator::new(1)));

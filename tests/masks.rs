@@ -1,4 +1,4 @@
-//! Masks in every form a caller may want, with areas and boxes: all as plain loops make them of logits.
+//! Masks in every format, with areas and boxes: all equal those that plain loops compute from logits.
 
 mod common;
 
@@ -6,12 +6,12 @@ use common::masks::*;
 use common::*;
 use sam2::engine::{backend::Backend, cpu::Cpu};
 use sam2::{
-    Error, FrameMasks, Frames, ImagePredictorOptions, MaskBuffer, MaskFormat, Model, Precision, PredictOptions,
-    Prediction, PredictionBuffers, Prompt, Retention, VideoPredictor,
+    Direction, Error, FrameMasks, Frames, ImagePredictorOptions, MaskBuffer, MaskFormat, Model, Precision,
+    PredictOptions, Prediction, PredictionBuffers, Prompt, Retention, Size, VideoPredictor,
 };
 use sam2_cuda::{Cuda, emulator::Emulator};
 
-/// Their width is no multiple of eight.
+/// Their width is not a multiple of eight.
 fn frames() -> Frames {
     Frames::pictures(small_frames(59))
 }
@@ -24,40 +24,40 @@ fn cpu() -> Cpu {
     Cpu::new(2).unwrap()
 }
 
-/// What every call shows, each with its masks in a buffer where there is a form for them, in order.
+/// The output of every call, in order, each with its masks in a buffer if there is a format for them.
 fn calls(p: &mut VideoPredictor, form: Option<(MaskFormat, bool)>) -> Vec<(FrameMasks, Vec<u8>)> {
     let (size, mut all) = (p.video_size(), Vec::new());
     let click = Prompt::new().point(26.0, 31.0, 1);
     let bounds = Prompt::new().bounds([43.0, 22.0, 53.0, 33.0]);
-    let over: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 > 20 && i / size.1 > 15) as u8).collect();
-    let nothing = vec![0; size.0 * size.1];
+    let over: Vec<u8> = (0..size.pixels()).map(|i| (i % size.width > 20 && i / size.width > 15) as u8).collect();
+    let nothing = vec![0; size.pixels()];
     let room = |objects: usize| form.map(|(format, _)| Room::new(format, objects, size));
     for (objects, frame, what) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (4, 1, 3), (4, 0, 4), (4, 1, 5)] {
         let mut room = room(objects);
         let buffer = room.as_mut().zip(form).map(|(room, (format, flipped))| room.buffer(format, flipped));
         let got = match (what, buffer) {
-            (0, None) => p.add_new_points_or_box(frame, 7, &click, true, true),
-            (0, Some(to)) => p.add_new_points_or_box_into(frame, 7, &click, true, true, to),
-            (1, None) => p.add_new_points_or_box(frame, 3, &bounds, true, true),
-            (1, Some(to)) => p.add_new_points_or_box_into(frame, 3, &bounds, true, true, to),
-            (2, None) => p.add_new_mask(frame, 9, &over, size.0, size.1),
-            (2, Some(to)) => p.add_new_mask_into(frame, 9, &over, size.0, size.1, to),
-            (3, None) => p.add_new_mask(frame, 4, &nothing, size.0, size.1),
-            (3, Some(to)) => p.add_new_mask_into(frame, 4, &nothing, size.0, size.1, to),
+            (0, None) => p.add_new_points_or_box(frame, 7, &click, Default::default()),
+            (0, Some(to)) => p.add_new_points_or_box_into(frame, 7, &click, Default::default(), to),
+            (1, None) => p.add_new_points_or_box(frame, 3, &bounds, Default::default()),
+            (1, Some(to)) => p.add_new_points_or_box_into(frame, 3, &bounds, Default::default(), to),
+            (2, None) => p.add_new_mask(frame, 9, &over, size),
+            (2, Some(to)) => p.add_new_mask_into(frame, 9, &over, size, to),
+            (3, None) => p.add_new_mask(frame, 4, &nothing, size),
+            (3, Some(to)) => p.add_new_mask_into(frame, 4, &nothing, size, to),
             (_, None) => p.clear_all_prompts_in_frame(frame, 3),
             (_, Some(to)) => p.clear_all_prompts_in_frame_into(frame, 3, to),
         };
         all.push((got.unwrap(), room.map_or(Vec::new(), |room| room.bytes().to_vec())));
     }
-    p.add_new_points_or_box(1, 3, &bounds, true, true).unwrap();
+    p.add_new_points_or_box(1, 3, &bounds, Default::default()).unwrap();
     match form {
-        None => p.propagate_in_video(None, None, false, |got| {
+        None => p.propagate_in_video(None, None, Direction::Forward, |got| {
             all.push((got, Vec::new()));
             true
         }),
         Some((format, flipped)) => {
             let mut room = Room::new(format, 4, size);
-            p.propagate_in_video_into(None, None, false, room.buffer(format, flipped), |got, to| {
+            p.propagate_in_video_into(None, None, Direction::Forward, room.buffer(format, flipped), |got, to| {
                 assert_eq!((to.format(), to.is_flipped()), (format, flipped));
                 all.push((got, to.contents().unwrap().to_vec()));
                 true
@@ -68,7 +68,7 @@ fn calls(p: &mut VideoPredictor, form: Option<(MaskFormat, bool)>) -> Vec<(Frame
     all
 }
 
-/// Areas and boxes are those of the masks, and every call writes every form.
+/// Areas and boxes are those of the masks, and every call writes every format.
 fn every_form(model: &Model, frames: &Frames, formats: &[MaskFormat]) {
     let predictor = || model.guarded_video_predictor(frames.clone(), Default::default()).unwrap();
     let want = calls(&mut predictor(), None);
@@ -85,7 +85,7 @@ fn every_form(model: &Model, frames: &Frames, formats: &[MaskFormat]) {
             for (i, ((got, bytes), (want, _))) in got.iter().zip(&want).enumerate() {
                 let what = format!("call {i}, {format:?}, flipped {flipped}");
                 assert!(got.masks.is_empty() && (&got.areas, &got.boxes) == (&want.areas, &want.boxes), "{what}");
-                let bits = |m: &FrameMasks| m.scores.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                let bits = |m: &FrameMasks| m.object_score_logits.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                 assert_eq!((bits(got), &got.obj_ids), (bits(want), &want.obj_ids), "{what}");
                 assert!(*bytes == formed(&want.masks, size, 0.0, format, flipped), "{what}");
             }
@@ -98,12 +98,12 @@ fn every_form_of_every_call() {
     every_form(&small(&[], cpu()), &frames(), &FORMATS);
 }
 
-/// Masks that do not overlap: areas and boxes are of what is left, and a map of labels is the same rule.
+/// Masks that do not overlap: areas and boxes are those of the remaining pixels, and a label map follows the same rule.
 #[test]
 fn masks_that_do_not_overlap() {
     let apart = ["++model.non_overlap_masks=true"];
     every_form(&small(&apart, cpu()), &frames(), &[MaskFormat::Labels]);
-    // They differ from those that do.
+    // They differ from the overlapping ones.
     let run = |settings: &[&str]| {
         let mut p = small(settings, cpu()).video_predictor(frames(), Default::default()).unwrap();
         calls(&mut p, None)
@@ -113,12 +113,12 @@ fn masks_that_do_not_overlap() {
     let mut p = small(&apart, cpu()).video_predictor(frames(), Default::default()).unwrap();
     let mut room = Room::new(MaskFormat::Bits, 1, p.video_size());
     let to = room.buffer(MaskFormat::Bits, false);
-    let refused = p.add_new_points_or_box_into(0, 1, &Prompt::new().point(26.0, 31.0, 1), true, true, to);
+    let refused = p.add_new_points_or_box_into(0, 1, &Prompt::new().point(26.0, 31.0, 1), Default::default(), to);
     assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("as labels only")), "{refused:?}");
     assert!(p.obj_ids().is_empty());
 }
 
-/// More objects than one pass finds, some of them known: all are there, each in its place.
+/// More objects than one batch, some of them with a known mask: all are there, in their order.
 #[test]
 fn more_objects_than_a_pass() {
     let (model, objects, frames) = (small(&[], cpu()), 19, frames());
@@ -128,8 +128,9 @@ fn more_objects_than_a_pass() {
     assert!(nobody.areas.is_empty() && nobody.boxes.is_empty());
     let size = p.video_size();
     let say = |p: &mut VideoPredictor, id: usize| {
-        let mask: Vec<u8> = (0..size.0 * size.1).map(|i| (i % size.1 / 3 == id || i / size.1 == id) as u8).collect();
-        p.add_new_mask(0, id as i64, &mask, size.0, size.1).unwrap()
+        let mask: Vec<u8> =
+            (0..size.pixels()).map(|i| (i % size.width / 3 == id || i / size.width == id) as u8).collect();
+        p.add_new_mask(0, id as i64, &mask, size).unwrap()
     };
     let said = (0..objects).map(|id| say(&mut p, id)).last().unwrap();
     let want = p.fork().push_frame(&picture(1).frame().unwrap()).unwrap();
@@ -138,31 +139,33 @@ fn more_objects_than_a_pass() {
     for id in 0..objects {
         let mut alone = model.video_stream(Retention::Window(1), Default::default()).unwrap();
         alone.push_frame(&picture(0).frame().unwrap()).unwrap();
-        let one = |all: &FrameMasks| all.masks.chunks(size.0 * size.1).nth(id).unwrap().to_vec();
+        let one = |all: &FrameMasks| all.masks.chunks(size.pixels()).nth(id).unwrap().to_vec();
         assert!(say(&mut alone, id).masks == one(&said), "object {id} as it was said");
         let found = alone.push_frame(&picture(1).frame().unwrap()).unwrap();
         assert!(found.masks == one(&want), "object {id} alone");
     }
     for format in FORMATS {
         let mut room = Room::new(format, objects, size);
-        let got = p.fork().push_frame_into(&picture(1).frame().unwrap(), room.buffer(format, true)).unwrap();
+        let mut got = FrameMasks::default();
+        p.fork().push_frame_into(&picture(1).frame().unwrap(), room.buffer(format, true), &mut got).unwrap();
         assert_eq!((got.areas, got.boxes), (want.areas.clone(), want.boxes.clone()), "{format:?}");
         assert!(room.bytes() == formed(&want.masks, size, 0.0, format, true), "{format:?}");
     }
-    // One alone, and none.
+    // One object alone, and no object.
     let mut map = Room::new(MaskFormat::Labels, 1, size);
     p.reset_state();
-    p.push_frame_into(&picture(2).frame().unwrap(), map.buffer(MaskFormat::Labels, false)).unwrap();
+    p.push_frame_into(&picture(2).frame().unwrap(), map.buffer(MaskFormat::Labels, false), &mut FrameMasks::default())
+        .unwrap();
     assert!(map.bytes().iter().all(|&b| b == 0), "a map of nobody");
 }
 
-/// A buffer of the wrong size changes nothing, whatever it was for.
+/// A buffer of the wrong size changes nothing in any call.
 #[test]
 fn buffers_of_the_wrong_size() {
     let model = small(&[], cpu());
     let mut p = model.video_predictor(frames(), Default::default()).unwrap();
     let (click, size) = (Prompt::new().point(26.0, 31.0, 1), p.video_size());
-    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    p.add_new_points_or_box(0, 1, &click, Default::default()).unwrap();
     let state = |p: &VideoPredictor| {
         let mut bytes = Vec::new();
         p.save_state(&mut bytes).unwrap();
@@ -170,22 +173,26 @@ fn buffers_of_the_wrong_size() {
     };
     let before = state(&p);
     for format in FORMATS {
-        let bytes = |n: usize| format.bytes(n, size.0, size.1);
-        // Of one object less, and one too many; a map of labels is one map.
+        let bytes = |n: usize| format.bytes(n, size);
+        // One object too few, and one too many. A label map is one map.
         for (new, len) in [(false, bytes(2) + 4), (false, bytes(1) - 4), (true, bytes(2) - 4), (true, bytes(3) + 4)] {
-            let mut room = Room::new(format, 5, (size.0, size.1 + 8));
+            let mut room = Room::new(format, 5, Size::new(size.width + 8, size.height));
             room.cut(len);
             let id = if new { 2 } else { 1 };
             let results = [
-                p.add_new_points_or_box_into(0, id, &click, true, true, room.buffer(format, false)).map(|_| ()),
-                p.add_new_mask_into(0, id, &[1, 0], 1, 2, room.buffer(format, false)).map(|_| ()),
+                p.add_new_points_or_box_into(0, id, &click, Default::default(), room.buffer(format, false)).map(|_| ()),
+                p.add_new_mask_into(0, id, &[1, 0], Size::new(2, 1), room.buffer(format, false)).map(|_| ()),
                 match new {
                     true => Err(Error::Input("bytes needed".into())),
                     false => p.clear_all_prompts_in_frame_into(0, 1, room.buffer(format, false)).map(|_| ()),
                 },
                 match new {
                     true => Err(Error::Input("bytes needed".into())),
-                    false => p.propagate_in_video_into(None, None, false, room.buffer(format, false), |_, _| true),
+                    false => {
+                        p.propagate_in_video_into(None, None, Direction::Forward, room.buffer(format, false), |_, _| {
+                            true
+                        })
+                    }
                 },
             ];
             for result in results {
@@ -199,21 +206,22 @@ fn buffers_of_the_wrong_size() {
     }
     let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
     let frame = frames().read(0).unwrap();
-    let mut short = Room::new(MaskFormat::Labels, 1, (size.0, size.1 - 1));
-    let refused = p.push_frame_into(&frame.frame().unwrap(), short.buffer(MaskFormat::Labels, false));
+    let mut short = Room::new(MaskFormat::Labels, 1, Size::new(size.width - 1, size.height));
+    let refused =
+        p.push_frame_into(&frame.frame().unwrap(), short.buffer(MaskFormat::Labels, false), &mut FrameMasks::default());
     assert!(matches!(refused, Err(Error::Input(_))) && p.num_frames() == 0);
 }
 
-/// Pictures in every form, in more passes than one, mended or not.
+/// Images in every format, in more than one batch, with and without cleaning.
 fn pictures(model: &Model, mended: bool, n: usize, formats: &[MaskFormat]) {
     let area = if mended { 20.0 } else { 0.0 };
     let options = ImagePredictorOptions { mask_threshold: 0.25, max_hole_area: area, max_sprinkle_area: area };
     let mut p = model.guarded_image_predictor(options).unwrap();
     let picture = frames().read(0).unwrap();
     p.set_image(&picture.frame().unwrap()).unwrap();
-    let size = (picture.height, picture.width);
+    let size = picture.size();
     let prompts: Vec<Prompt<'_>> =
-        (0..n).map(|i| Prompt::new().point((i * 7 % size.1) as f32, (i * 5 % size.0) as f32, 1)).collect();
+        (0..n).map(|i| Prompt::new().point((i * 7 % size.width) as f32, (i * 5 % size.height) as f32, 1)).collect();
     for multimask_output in [false, true] {
         let options = PredictOptions { multimask_output, return_logits: true, ..Default::default() };
         let want: Prediction = p.predict(&prompts, options).unwrap();
@@ -250,12 +258,12 @@ fn pictures_on_the_emulator() {
     pictures(&small(&[], Cuda::on(Emulator::new(83))), true, 2, &[MaskFormat::Labels]);
 }
 
-/// As many labels as there are numbers, and no more; none at all.
+/// Labels up to the largest number that fits, and none.
 #[test]
 fn the_number_of_labels() {
     let mut p = small(&[], cpu()).image_predictor(Default::default()).unwrap();
     p.set_image(&frames().read(0).unwrap().frame().unwrap()).unwrap();
-    let (height, width) = p.image_sizes()[0];
+    let Size { width, height } = p.image_sizes()[0];
     let options = PredictOptions { multimask_output: false, ..Default::default() };
     let mut map = vec![9u16; height * width];
     let mut predict = |n: usize, map: &mut [u16]| {

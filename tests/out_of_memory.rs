@@ -1,5 +1,5 @@
-//! Every large allocation fails once: the error is typed, nothing aborts, and what existed before goes on working.
-//! One test, since the allocator is the process's.
+//! Every large allocation fails once: the error is typed, nothing aborts, and earlier objects continue to work. One
+//! test, since the allocator is that of the whole process.
 
 mod common;
 #[path = "common/allocator.rs"]
@@ -8,15 +8,15 @@ mod counting;
 use common::*;
 use counting::{Counting, FAIL_AFTER};
 use sam2::{
-    Checkpoint, Error, FrameMasks, ImagePredictor, LoadOptions, Model, PredictOptions, Prediction, Prompt, Retention,
-    VideoPredictor,
+    Checkpoint, Error, FrameMasks, ImagePredictor, LoadOptions, Model, PointOptions, PredictOptions, Prediction,
+    Prompt, ReserveOptions, Retention, Size, VideoPredictor,
 };
 use std::sync::atomic::Ordering::SeqCst;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs `work` with the first large allocation failing, then the second, until all succeed; returns how many there are.
+/// Runs `work` with the first large allocation failing, then the second, until all succeed. Returns their number.
 fn fail_each<T>(what: &str, mut work: impl FnMut() -> sam2::Result<T>) -> (usize, T) {
     for i in 0.. {
         FAIL_AFTER.store(i, SeqCst);
@@ -45,7 +45,7 @@ fn predict(predictor: &mut ImagePredictor) -> sam2::Result<Prediction> {
 #[test]
 fn every_large_allocation_may_fail() {
     let checkpoint = Checkpoint::open(file("demo")).unwrap();
-    let load = || sam2::load_checkpoint(&checkpoint, &None, &options());
+    let load = || sam2::load_checkpoint(&checkpoint, None, &options());
     let (loads, model): (usize, Model) = fail_each("load", load);
     assert!(loads > 20, "only {loads} large allocations while loading");
 
@@ -56,10 +56,10 @@ fn every_large_allocation_may_fail() {
     let (predicts, got) = fail_each("predict", || predict(&mut predictor));
     assert!(predicts >= 3, "scratch, workspace and results");
 
-    // A larger batch fails half-way; then the predictor does as one that never failed.
+    // A larger batch fails halfway. Then the predictor works like one that never failed.
     let frames = [picture.frame().unwrap(); 3];
     let (_, ()) = fail_each("set_image_batch", || predictor.set_image_batch(&frames));
-    fail_each("reserve", || predictor.reserve(5, 900, true));
+    fail_each("reserve", || predictor.reserve(ReserveOptions { images: 5, points: 900, mask_input: true }));
     predictor.set_image(&frames[0]).unwrap();
     assert_eq!(predict(&mut predictor).unwrap(), got);
     let mut fresh = load().unwrap().image_predictor(Default::default()).unwrap();
@@ -69,11 +69,11 @@ fn every_large_allocation_may_fail() {
     tracking(&checkpoint);
 }
 
-/// The calls of a stream, of which each fails for every large allocation before it comes again: the masks are those of a
-/// stream in which nothing failed.
+/// The calls of a stream. Each call fails at every large allocation before it is repeated. The masks equal those of a
+/// stream without failures.
 fn tracking(checkpoint: &Checkpoint) {
-    // So large that low-resolution masks count.
-    let model = sam2::load_checkpoint(checkpoint, &None, &LoadOptions { image_size: Some(512), ..options() }).unwrap();
+    // So large that low-resolution masks count as large allocations.
+    let model = sam2::load_checkpoint(checkpoint, None, &LoadOptions { image_size: Some(512), ..options() }).unwrap();
     let picture = |i: usize| sam2::picture::read(file(&format!("demo/samples/video1/frames/{i:05}.jpg"))).unwrap();
     let (first, second) = (picture(0), picture(1));
     let mask: Vec<u8> = (0..512 * 512).map(|i| (i % 512 > 300 && i / 512 > 300) as u8).collect();
@@ -81,9 +81,11 @@ fn tracking(checkpoint: &Checkpoint) {
     type Call<'a> = &'a dyn Fn(&mut VideoPredictor) -> sam2::Result<FrameMasks>;
     let calls: [(&str, Call<'_>); 5] = [
         ("push_frame", &|p| p.push_frame(&first.frame()?)),
-        ("add_new_points_or_box", &|p| p.add_new_points_or_box(0, 1, &click, true, true)),
-        ("add_new_points_or_box again", &|p| p.add_new_points_or_box(0, 1, &more, false, true)),
-        ("add_new_mask", &|p| p.add_new_mask(0, 2, &mask, 512, 512)),
+        ("add_new_points_or_box", &|p| p.add_new_points_or_box(0, 1, &click, Default::default())),
+        ("add_new_points_or_box again", &|p| {
+            p.add_new_points_or_box(0, 1, &more, PointOptions { clear_old_points: false, ..Default::default() })
+        }),
+        ("add_new_mask", &|p| p.add_new_mask(0, 2, &mask, Size::new(512, 512))),
         ("push_frame with objects", &|p| p.push_frame(&second.frame()?)),
     ];
     let stream = || model.video_stream(Retention::Window(1), Default::default()).unwrap();

@@ -1,5 +1,5 @@
-//! Every tensor of a checkpoint matters to the parity tests: noise in any of them turns a check red, except where
-//! mathematics says that it cannot.
+//! Every tensor of a checkpoint matters to the parity tests: noise in any of them fails a check, except where
+//! mathematics shows that it cannot.
 
 mod common;
 
@@ -7,7 +7,7 @@ use common::{Mini, file, parity, safetensors_file};
 use sam2::Checkpoint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Adds the same to every score of a softmax.
+/// The tensor adds the same number to every score of a softmax.
 const WITHOUT_EFFECT: [&str; 7] = [
     "layers.0.self_attn.k_proj.bias",
     "layers.0.cross_attn_token_to_image.k_proj.bias",
@@ -18,7 +18,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "final_attn_token_to_image.k_proj.bias",
 ];
 
-/// Noise of 0.3 times the tensor's own deviation, as the reference's sensitivity was measured.
+/// Noise of 0.3 times the tensor's own deviation, as in the measurement of the reference's sensitivity.
 fn disturbed(values: &[f32]) -> Vec<f32> {
     let n = values.len() as f32;
     let mean = values.iter().sum::<f32>() / n;
@@ -26,7 +26,7 @@ fn disturbed(values: &[f32]) -> Vec<f32> {
     let amount = 0.3 * if values.len() > 1 { deviation } else { values[0].abs() }.max(1e-2);
     let mut state = 0x853c_49e6_748f_ea9bu64;
     let mut noise = || {
-        // Four uniform numbers make a nearly normal one of deviation 1.
+        // The sum of four uniform numbers is nearly normal, with deviation 1.
         let uniform = |_| {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
@@ -38,7 +38,7 @@ fn disturbed(values: &[f32]) -> Vec<f32> {
 
 #[test]
 fn noise_in_any_tensor_is_noticed() {
-    std::panic::set_hook(Box::new(|_| {})); // failures are what is asked for
+    std::panic::set_hook(Box::new(|_| {})); // failures are expected
     for name in ["mini21", "mini20"] {
         let whole = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
         let values = |n: &str| whole.get(n).unwrap().to_f32().unwrap();
@@ -46,7 +46,7 @@ fn noise_in_any_tensor_is_noticed() {
         let yaml = std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap();
         let config = sam2::Config::parse(&yaml, &[], true).unwrap();
         let mut unnoticed = Vec::new();
-        let manifest = sam2::manifest(&config, false).unwrap();
+        let manifest = config.image_tensor_shapes().unwrap();
         for (victim, _) in &manifest {
             let changed = disturbed(&values(victim));
             let tensors = all.iter().map(|(n, v)| {

@@ -1,4 +1,4 @@
-//! Frames that come one by one; states that are forked, saved, restored and kept elsewhere: all as if nothing had happened.
+//! Streams of frames, and states that are forked, saved, restored and kept elsewhere: all give the same masks.
 
 mod common;
 #[path = "common/state.rs"]
@@ -6,8 +6,8 @@ mod state;
 
 use common::*;
 use sam2::{
-    Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, Prompt, Retention, VideoPredictor,
-    VideoPredictorOptions,
+    Direction, Error, Frame, FrameMasks, Frames, MaskBuffer, Model, Point, PointOptions, Prompt, Retention, Size,
+    VideoPredictor, VideoPredictorOptions,
 };
 use state::State;
 
@@ -15,10 +15,10 @@ fn sample() -> Frames {
     Frames::folder(file("demo/samples/video1/frames")).unwrap()
 }
 
-/// Something said of an object on a frame, as soon as the frame is there.
+/// A prompt on a frame, given as soon as the frame is there.
 type Said = (usize, i64, Prompt<'static>);
 
-/// Two objects, one that comes later, and a correction.
+/// Two objects, one of which is added later, and a correction.
 fn said() -> Vec<Said> {
     vec![
         (0, 7, Prompt::new().bounds([346.0, 175.0, 428.0, 266.0])),
@@ -31,12 +31,12 @@ fn said() -> Vec<Said> {
 fn say(p: &mut VideoPredictor, said: &[Said], frame: usize) -> Option<FrameMasks> {
     let mut last = None;
     for (_, id, prompt) in said.iter().filter(|(f, ..)| *f == frame) {
-        last = Some(p.add_new_points_or_box(frame, *id, prompt, true, true).unwrap());
+        last = Some(p.add_new_points_or_box(frame, *id, prompt, Default::default()).unwrap());
     }
     last
 }
 
-/// What a stream shows of frames `from..`, what was said on each being said there.
+/// The output of a stream for frames `from..`, with the prompts of each frame.
 fn stream_on(p: &mut VideoPredictor, frames: &Frames, from: usize, said: &[Said]) -> Vec<FrameMasks> {
     (from..frames.len()).map(|i| push(p, frames, i, said)).collect()
 }
@@ -46,15 +46,15 @@ fn stream(model: &Model, retention: Retention, options: VideoPredictorOptions) -
     stream_on(&mut p, &sample(), 0, &said())
 }
 
-/// The same through a predictor that has all frames: from one thing said to the next.
+/// The same by a predictor that has all frames, from one prompt to the next.
 fn offline(model: &Model, options: VideoPredictorOptions) -> Vec<FrameMasks> {
     let (frames, said) = (sample(), said());
     let mut p = model.video_predictor(frames.clone(), options).unwrap();
     let mut all = vec![say(&mut p, &said, 0).unwrap()];
     for (start, end) in [(0, 5), (5, 11), (11, frames.len() - 1)] {
-        // The first frame was shown before; a correction of it is lost when it is found anew.
+        // The first frame was output before. Its correction is lost when it is tracked again.
         let first = start + 1;
-        p.propagate_in_video(Some(first), Some(end - first), false, |masks| {
+        p.propagate_in_video(Some(first), Some(end - first), Direction::Forward, |masks| {
             all.push(masks);
             true
         })
@@ -70,7 +70,7 @@ fn offline(model: &Model, options: VideoPredictorOptions) -> Vec<FrameMasks> {
 fn assert_same(what: &str, got: &[FrameMasks], want: &[FrameMasks]) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (got, want) in got.iter().zip(want) {
-        let bits = |m: &FrameMasks| m.scores.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let bits = |m: &FrameMasks| m.object_score_logits.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         let same = got.masks == want.masks && bits(got) == bits(want) && got.obj_ids == want.obj_ids;
         assert!(same && got.frame_idx == want.frame_idx, "{what}: frame {}", want.frame_idx);
     }
@@ -81,7 +81,7 @@ fn streaming_equals_offline() {
     let model = demo();
     let want = offline(&model, Default::default());
     assert_eq!(want.last().unwrap().obj_ids, [7, 3, 9]);
-    assert!(want.last().unwrap().scores.iter().all(|s| s.is_finite()));
+    assert!(want.last().unwrap().object_score_logits.iter().all(|s| s.is_finite()));
     for retention in [Retention::Everything, Retention::Window(0), Retention::Window(3)] {
         assert_same(&format!("{retention:?}"), &stream(&model, retention, Default::default()), &want);
     }
@@ -90,7 +90,7 @@ fn streaming_equals_offline() {
     assert_same("offloaded", &offline(&model, offload), &want);
 }
 
-/// Frames that are kept can be corrected, and followed from there; others cannot.
+/// Frames that are kept can be corrected and tracked from. Others cannot.
 #[test]
 fn corrections_of_earlier_frames() {
     let (model, frames) = (demo(), sample());
@@ -98,8 +98,8 @@ fn corrections_of_earlier_frames() {
     let more = Prompt::new().point(230.0, 230.0, 1);
     let run = |p: &mut VideoPredictor| {
         let mut all = Vec::new();
-        all.push(p.add_new_points_or_box(6, 3, &more, true, true).unwrap());
-        p.propagate_in_video(Some(7), None, false, |masks| {
+        all.push(p.add_new_points_or_box(6, 3, &more, Default::default()).unwrap());
+        p.propagate_in_video(Some(7), None, Direction::Forward, |masks| {
             all.push(masks);
             true
         })
@@ -111,7 +111,7 @@ fn corrections_of_earlier_frames() {
         for i in 0..10 {
             p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
             if i == 0 {
-                p.add_new_points_or_box(0, 3, &click, true, true).unwrap();
+                p.add_new_points_or_box(0, 3, &click, Default::default()).unwrap();
             }
         }
         p
@@ -122,13 +122,13 @@ fn corrections_of_earlier_frames() {
     let mut short = push(Retention::Window(2));
     let before = short.push_frame(&frames.read(10).unwrap().frame().unwrap()).unwrap();
     let mut short = push(Retention::Window(2));
-    let gone = short.add_new_points_or_box(6, 3, &more, true, true);
+    let gone = short.add_new_points_or_box(6, 3, &more, Default::default());
     assert!(matches!(&gone, Err(Error::Input(e)) if e.contains("frame 6 is no longer kept: of 10 frames the last 3")));
-    assert!(short.propagate_in_video(Some(6), None, false, |_| true).is_err());
+    assert!(short.propagate_in_video(Some(6), None, Direction::Forward, |_| true).is_err());
     let mut back = Vec::new();
     short
         .fork()
-        .propagate_in_video(Some(9), None, true, |masks| {
+        .propagate_in_video(Some(9), None, Direction::Backward, |masks| {
             back.push(masks.frame_idx);
             true
         })
@@ -138,7 +138,7 @@ fn corrections_of_earlier_frames() {
     assert_eq!(short.push_frame(&frames.read(10).unwrap().frame().unwrap()).unwrap(), before);
 }
 
-/// A fork tries something else; neither notices the other.
+/// A fork diverges, and neither affects the other.
 #[test]
 fn forks_go_their_own_way() {
     let (model, frames) = (demo(), sample());
@@ -151,11 +151,11 @@ fn forks_go_their_own_way() {
             let held = p.memory_bytes();
             let mut fork = p.fork();
             assert_eq!(fork.memory_bytes(), held, "a fork copies nothing");
-            fork.add_new_points_or_box(i, 3, &Prompt::new().point(20.0, 20.0, 1), true, true).unwrap();
+            fork.add_new_points_or_box(i, 3, &Prompt::new().point(20.0, 20.0, 1), Default::default()).unwrap();
             fork.remove_object(7).unwrap();
             let other = fork.push_frame(&frames.read(20).unwrap().frame().unwrap()).unwrap();
             assert_eq!(other.obj_ids, [3, 9]);
-            // And some that do the same, at the same time.
+            // Other forks do the same at the same time.
             for _ in 0..2 {
                 let (mut twin, frames) = (p.fork(), frames.clone());
                 twins.push(std::thread::spawn(move || stream_on(&mut twin, &frames, 9, &said())));
@@ -168,14 +168,14 @@ fn forks_go_their_own_way() {
     assert_same("the origin", &got, &want);
 }
 
-/// What a stream shows of frame `i`, what was said on it being said.
+/// The output of a stream for frame `i`, with the prompts of the frame.
 fn push(p: &mut VideoPredictor, frames: &Frames, i: usize, said: &[Said]) -> FrameMasks {
     let got = p.push_frame(&frames.read(i).unwrap().frame().unwrap()).unwrap();
     assert_eq!(got.frame_idx, i);
     say(p, said, i).unwrap_or(got)
 }
 
-/// A state that was saved, after frames and in the middle of prompts, goes on as if nothing had happened.
+/// A state that was saved after frames, and between prompts, continues with the same masks.
 #[test]
 fn saved_and_restored() {
     let (model, frames) = (demo(), sample());
@@ -197,12 +197,12 @@ fn saved_and_restored() {
         assert_eq!(again, file, "saved again");
     }
 
-    // With frames that are there: corrections feed on what was kept.
+    // With all frames: corrections use the kept masks.
     let run = |restored: bool| {
         let mut p = model.video_predictor(frames.clone(), Default::default()).unwrap();
         say(&mut p, &said(), 0);
-        p.propagate_in_video(None, Some(6), false, |_| true).unwrap();
-        p.add_new_points_or_box(4, 3, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap();
+        p.propagate_in_video(None, Some(6), Direction::Forward, |_| true).unwrap();
+        p.add_new_points_or_box(4, 3, &Prompt::new().point(215.0, 240.0, 1), Default::default()).unwrap();
         if restored {
             let mut file = Vec::new();
             p.save_state(&mut file).unwrap();
@@ -210,13 +210,16 @@ fn saved_and_restored() {
             p.load_state(&file).unwrap();
         }
         let more = Prompt::new().point(220.0, 245.0, 1);
-        let mut all = vec![p.add_new_points_or_box(4, 3, &more, false, true).unwrap()];
-        p.propagate_in_video(Some(5), Some(5), false, |masks| {
+        let mut all = vec![
+            p.add_new_points_or_box(4, 3, &more, PointOptions { clear_old_points: false, ..Default::default() })
+                .unwrap(),
+        ];
+        p.propagate_in_video(Some(5), Some(5), Direction::Forward, |masks| {
             all.push(masks);
             true
         })
         .unwrap();
-        p.propagate_in_video(Some(8), Some(3), true, |masks| {
+        p.propagate_in_video(Some(8), Some(3), Direction::Backward, |masks| {
             all.push(masks);
             true
         })
@@ -226,7 +229,8 @@ fn saved_and_restored() {
     assert_same("offline", &run(true), &run(false));
 }
 
-/// Cut anywhere, altered anywhere, of another model or another video: an error, and what was there is as it was.
+/// A file that is cut or altered anywhere, or of another model or video, is an error. The current state does not
+/// change.
 #[test]
 fn states_that_are_none() {
     let (model, frames) = (demo(), sample());
@@ -279,56 +283,60 @@ fn states_that_are_none() {
     assert!(matches!(p.save_state(Full), Err(Error::Io { .. })));
 }
 
-/// What is wrong with a frame is said, and the stream goes on as if it had not come.
+/// An invalid frame is an error, and the stream continues as if it had not been pushed.
 #[test]
 fn frames_that_do_not_fit() {
     let (model, frames) = (demo(), sample());
     let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
-    assert_eq!((p.num_frames(), p.video_size()), (0, (0, 0)));
+    assert_eq!((p.num_frames(), p.video_size()), (0, Size::default()));
     let click = Prompt::new().point(208.0, 249.0, 1);
-    assert!(matches!(p.add_new_points_or_box(0, 1, &click, true, true), Err(Error::Input(_))), "nothing was pushed");
-    assert!(p.propagate_in_video(None, None, false, |_| true).is_err());
+    assert!(
+        matches!(p.add_new_points_or_box(0, 1, &click, Default::default()), Err(Error::Input(_))),
+        "nothing was pushed"
+    );
+    assert!(p.propagate_in_video(None, None, Direction::Forward, |_| true).is_err());
     let nothing = p.push_frame(&frames.read(0).unwrap().frame().unwrap()).unwrap();
     assert!(nothing.obj_ids.is_empty() && nothing.masks.is_empty());
-    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    p.add_new_points_or_box(0, 1, &click, Default::default()).unwrap();
     let want = p.fork().push_frame(&frames.read(1).unwrap().frame().unwrap()).unwrap();
 
     let small = [0u8; 300];
-    let size = p.push_frame(&Frame::rgb8(&small, 10, 10).unwrap());
+    let size = p.push_frame(&Frame::rgb8(&small, Size::new(10, 10)).unwrap());
     assert!(matches!(&size, Err(Error::Input(e)) if e.contains("a frame of 10x10 pixels")), "{size:?}");
     let first = frames.read(1).unwrap();
     let mut floats = vec![0.5f32; first.width * first.height * 3];
     floats[77] = f32::NAN;
-    let nan = p.push_frame(&Frame::rgb_f32(&floats, first.width, first.height).unwrap());
+    let nan = p.push_frame(&Frame::rgb_f32(&floats, Size::new(first.width, first.height)).unwrap());
     assert!(matches!(&nan, Err(Error::Input(e)) if e.contains("not a finite number")), "{nan:?}");
     let mut short = vec![0u8; 7];
-    let into = p.push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut short));
+    let into = p.push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut short), &mut FrameMasks::default());
     assert!(matches!(&into, Err(Error::Input(e)) if e.contains("bytes needed")), "{into:?}");
     assert_eq!(p.num_frames(), 1);
 
     // Into a buffer: the same, as ones and zeros.
     let mut binary = vec![9u8; first.width * first.height];
-    let got = p.fork().push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut binary)).unwrap();
-    assert!(got.masks.is_empty() && got.scores == want.scores);
+    let mut got = FrameMasks::default();
+    p.fork().push_frame_into(&first.frame().unwrap(), MaskBuffer::binary(&mut binary), &mut got).unwrap();
+    assert!(got.masks.is_empty() && got.object_score_logits == want.object_score_logits);
     assert!(binary.iter().zip(&want.masks).all(|(&b, &v)| b == (v > 0.0) as u8));
     assert_eq!(p.push_frame(&first.frame().unwrap()).unwrap(), want);
 
     let mut given = model.video_predictor(frames.clone(), Default::default()).unwrap();
     assert!(matches!(given.push_frame(&first.frame().unwrap()), Err(Error::Input(_))));
-    // A prompt that is refused names no object.
+    // A refused prompt adds no object.
     let nan = Prompt { points: vec![Point { x: f32::NAN, y: 0.0, label: 1 }], ..Prompt::default() };
-    assert!(p.add_new_points_or_box(1, 77, &nan, true, true).is_err());
+    assert!(p.add_new_points_or_box(1, 77, &nan, Default::default()).is_err());
     assert_eq!(p.obj_ids(), [1]);
 }
 
-/// Corrections that last do so through a saved state, until they are taken back.
+/// With legacy corrections, corrections survive a saved state, until they are cleared.
 #[test]
 fn corrections_that_last() {
     let (model, frames) = (demo(), sample());
     let options = VideoPredictorOptions { legacy_corrections: true, ..Default::default() };
     let follow = |p: &mut VideoPredictor| {
         let mut all = Vec::new();
-        p.propagate_in_video(Some(0), Some(5), false, |masks| {
+        p.propagate_in_video(Some(0), Some(5), Direction::Forward, |masks| {
             all.push(masks);
             true
         })
@@ -336,9 +344,9 @@ fn corrections_that_last() {
         all
     };
     let mut p = model.video_predictor(frames.clone(), options).unwrap();
-    p.add_new_points_or_box(0, 3, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+    p.add_new_points_or_box(0, 3, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
     let plain = follow(&mut p);
-    let corrected = p.add_new_points_or_box(3, 3, &Prompt::new().point(60.0, 60.0, 1), true, true).unwrap();
+    let corrected = p.add_new_points_or_box(3, 3, &Prompt::new().point(60.0, 60.0, 1), Default::default()).unwrap();
     assert_ne!(corrected, plain[3]);
     let lasting = follow(&mut p);
     assert_same("before the correction", &lasting[..3], &plain[..3]);
@@ -353,44 +361,44 @@ fn corrections_that_last() {
     assert_same("taken back", &follow(&mut p), &plain);
 }
 
-/// What was tracked from prompts that were cleared since: an error, not a mask out of nothing.
+/// A frame that was tracked from prompts that were cleared later is an error.
 #[test]
 fn nothing_to_go_by() {
     let (model, frames) = (demo(), sample());
     let mut p = model.video_predictor(frames, Default::default()).unwrap();
     let click = Prompt::new().point(208.0, 249.0, 1);
-    p.add_new_points_or_box(0, 1, &click, true, true).unwrap();
-    p.propagate_in_video(Some(20), Some(0), false, |_| true).unwrap();
+    p.add_new_points_or_box(0, 1, &click, Default::default()).unwrap();
+    p.propagate_in_video(Some(20), Some(0), Direction::Forward, |_| true).unwrap();
     p.clear_all_prompts_in_frame(0, 1).unwrap();
-    let error = p.add_new_points_or_box(20, 1, &click, true, true).unwrap_err();
+    let error = p.add_new_points_or_box(20, 1, &click, Default::default()).unwrap_err();
     assert!(matches!(&error, Error::Input(e) if e.contains("was cleared")), "{error}");
-    // A frame that it was not tracked to will do.
-    p.add_new_points_or_box(4, 1, &click, true, true).unwrap();
-    p.propagate_in_video(None, Some(1), false, |_| true).unwrap();
+    // A click works on a frame to which the object was not tracked.
+    p.add_new_points_or_box(4, 1, &click, Default::default()).unwrap();
+    p.propagate_in_video(None, Some(1), Direction::Forward, |_| true).unwrap();
 }
 
-/// In a video of one frame a further click comes out as in any other.
+/// In a video of one frame, a second click works as in any other.
 #[test]
 fn a_video_of_one_frame() {
     let (model, frames) = (demo(), sample());
     let run = |n: usize| {
         let frames = Frames::pictures((0..n).map(|_| (*frames.read(0).unwrap()).clone()).collect());
         let mut p = model.video_predictor(frames, Default::default()).unwrap();
-        p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
-        p.propagate_in_video(None, Some(0), false, |_| true).unwrap();
-        p.add_new_points_or_box(0, 1, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap()
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
+        p.propagate_in_video(None, Some(0), Direction::Forward, |_| true).unwrap();
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(215.0, 240.0, 1), Default::default()).unwrap()
     };
     assert_same("one frame", &[run(1)], &[run(2)]);
 }
 
-/// Saved states whose checksum fits but whose contents do not.
+/// Saved states with a right checksum and wrong contents.
 #[test]
 fn states_that_were_made_up() {
     let (model, frames) = (demo(), sample());
     let fresh = || model.video_stream(Retention::Window(1), Default::default()).unwrap();
     let mut p = fresh();
     (0..3).for_each(|i| _ = push(&mut p, &frames, i, &said()));
-    p.add_new_points_or_box(2, 3, &Prompt::new().point(215.0, 240.0, 1), true, true).unwrap();
+    p.add_new_points_or_box(2, 3, &Prompt::new().point(215.0, 240.0, 1), Default::default()).unwrap();
     let good = State::of(&p);
     fresh().load_state(&good.rewritten(|_| {}).sealed()).unwrap();
     type Change = fn(&mut serde_json::Value);
@@ -417,19 +425,19 @@ fn states_that_were_made_up() {
     }
 }
 
-/// Prompts that show nothing cost the same however many objects there are, and change nothing of what is tracked.
+/// Prompts without output cost the same for any number of objects, and do not change what is tracked.
 #[test]
 fn many_objects_cost_one_after_another_the_same() {
     let (model, frames, n) = (demo(), sample(), 60);
     let click = |i: i64| Prompt::new().point(5.0 + 6.0 * i as f32, 100.0, 1);
     let tracked = |shows: bool| {
         let mut p = model.video_stream(Retention::Window(0), VideoPredictorOptions::default()).unwrap();
-        p.show_prompts(shows);
+        p.set_show_prompts(shows);
         p.push_frame(&frames.read(0).unwrap().frame().unwrap()).unwrap();
         let mut work = Vec::new();
         for i in 0..n {
             let before = p.counters();
-            let shown = p.add_new_points_or_box(0, i, &click(i), true, true).unwrap();
+            let shown = p.add_new_points_or_box(0, i, &click(i), Default::default()).unwrap();
             assert_eq!(shown.obj_ids.len(), if shows { i as usize + 1 } else { 0 });
             let after = p.counters();
             work.push([
@@ -441,7 +449,7 @@ fn many_objects_cost_one_after_another_the_same() {
         (work, p.push_frame(&frames.read(1).unwrap().frame().unwrap()).unwrap())
     };
     let ((quiet, got), (shown, want)) = (tracked(false), tracked(true));
-    // The first has the picture encoded; memory that doubles now and then copies what is there.
+    // The first prompt encodes the image. Memory that doubles occasionally copies its contents.
     let [flops, bytes, launches] = quiet[1];
     assert!(quiet[1..].iter().all(|work| work[0] == flops && work[2] == launches), "{quiet:?}");
     assert!(quiet[1..].iter().map(|work| work[1]).sum::<u64>() < n as u64 * bytes * 11 / 10, "{quiet:?}");

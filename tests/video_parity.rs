@@ -1,11 +1,13 @@
 //! Tracking against the reference, call by call.
 //!
-//! Memories hang by the sign of logits, so that free running drifts: a logit of 1e-5 whose sign differs changes a memory
-//! by a hundredth. What was prompted before anything was tracked is compared closely, and so is every tracked frame by
-//! itself, with the reference's memories put in place of ours; free running by IoU and RMS. `tests/reference/drift.py`
-//! measures how far the reference itself moves when its logits are disturbed by 1e-5: mini21 to an IoU of 0.999 over ten
-//! frames (with other weights, mini21occ, to 0.985 and an RMS of 4e-3 of the largest logit), mini20 to 0.9975 and 4.4e-3 by
-//! frame 6 but to 0.91 on frame 9, so that it is compared up to frame 6.
+//! Memories depend on the sign of logits, so that free running drifts: a logit of 1e-5 whose sign differs changes a
+//! memory by a hundredth. So three things are compared. Frames that were prompted before anything was tracked are
+//! compared closely. Every tracked frame is compared by itself, with the reference's memories in place of the engine's.
+//! Free running is compared by IoU and RMS. `tests/reference/drift.py` measures how far the reference itself moves when
+//! its logits are disturbed by 1e-5. mini21 moves to an IoU of 0.999 over ten frames. mini21occ has other weights, and
+//! moves to an IoU of 0.977 and an RMS of 4.6e-3 of the largest logit (a point, and two objects). mini20 moves to
+//! 0.9975 and 4.4e-3 by frame 6, but to 0.91 on frame 9. So mini20 is compared up to frame 6. Instruction sets round
+//! differently, and each takes another path.
 
 mod common;
 
@@ -17,8 +19,8 @@ use sam2::engine::backend::Backend;
 use sam2::engine::cpu::Cpu;
 use sam2::picture::Picture;
 use sam2::{
-    Checkpoint, Config, FrameMasks, Frames, Model, PixelFormat, Precision, Prompt, VideoPredictor,
-    VideoPredictorOptions,
+    Checkpoint, Config, Direction, FrameMasks, Frames, Model, PixelFormat, PointOptions, Precision, Prompt, Size,
+    VideoPredictor, VideoPredictorOptions,
 };
 use sam2_cuda::emulator::Emulator;
 use sam2_cuda::{Cuda, Driver};
@@ -41,7 +43,8 @@ fn frames(count: usize) -> Frames {
     Frames::pictures((0..n.min(count)).map(one).collect())
 }
 
-/// Intersection over union of what is above 0, and the root of the mean square difference relative to the largest.
+/// The intersection over union of the pixels above 0, and the root mean square difference relative to the largest
+/// value.
 fn compare(got: &[f32], want: &[f32]) -> (f64, f64) {
     let (mut both, mut any, mut square, mut most) = (0, 0, 0.0, 1e-6f64);
     for (g, w) in got.iter().zip(want) {
@@ -53,12 +56,59 @@ fn compare(got: &[f32], want: &[f32]) -> (f64, f64) {
     (if any == 0 { 1.0 } else { both as f64 / any as f64 }, (square / got.len() as f64).sqrt() / most)
 }
 
-/// A logit within the tolerance of 0 may be of a hole, and so filled, on one side alone.
-fn excuse_holes(got: &mut [f32], want: &[f32]) {
-    const FILLED: f32 = 0.1;
-    let tolerance = 3e-4 * want.iter().fold(0f32, |m, v| m.max(v.abs()));
-    for (got, &want) in got.iter_mut().zip(want) {
-        if *got == FILLED && want.abs() <= tolerance || want == FILLED && got.abs() <= tolerance {
+/// The value of pixels in a filled hole, and the most pixels of a hole, in the reference's settings.
+const FILLED: f32 = 0.1;
+const HOLE: usize = 8;
+
+/// The number of pixels, up to [`HOLE`] + 1, that are connected with pixel `start` by pixels below `limit`.
+fn connected(values: &[f32], start: usize, limit: f32) -> usize {
+    let side = values.len().isqrt();
+    let mut found = vec![start];
+    let mut next = 0;
+    while next < found.len() && found.len() <= HOLE {
+        let (x, y) = (found[next] % side, found[next] / side);
+        next += 1;
+        for y in y.saturating_sub(1)..=(y + 1).min(side - 1) {
+            for x in x.saturating_sub(1)..=(x + 1).min(side - 1) {
+                let i = y * side + x;
+                if values[i] < limit && !found.contains(&i) {
+                    found.push(i);
+                }
+            }
+        }
+    }
+    found.len()
+}
+
+/// Makes `got` equal to `want` where only one of them is in a filled hole, and `noise` explains it: the logit is within
+/// the noise of 0, or the pixel is in a hole if logits within the noise of 0 are on the object. `noise` is relative to
+/// the largest logit. Returns the pixels.
+fn excuse_holes(got: &mut [f32], want: &[f32], noise: f64) -> Vec<usize> {
+    let noise = noise as f32 * want.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let (before, mut excused) = (got.to_vec(), Vec::new());
+    for (i, &want_here) in want.iter().enumerate() {
+        let open = match (before[i] == FILLED, want_here == FILLED) {
+            (true, false) => want,
+            (false, true) => &before[..],
+            _ => continue,
+        };
+        if open[i].abs() <= noise || open[i] < 0.0 && connected(open, i, -noise) <= HOLE {
+            got[i] = want_here;
+            excused.push(i);
+        }
+    }
+    excused
+}
+
+/// The same for enlarged masks, (objects, height, width): makes `got` equal to `want` where it depends on the excused
+/// pixels of a low-resolution mask of `side` by `side` pixels. An enlarged pixel depends on the four pixels around it.
+fn excuse_enlarged(got: &mut [f32], want: &[f32], (width, height): (usize, usize), side: usize, excused: &[usize]) {
+    let near = |at: usize, size: usize, low: usize| {
+        ((at as f32 + 0.5) * side as f32 / size as f32 - 0.5 - low as f32).abs() < 1.0
+    };
+    for (i, (got, &want)) in got.iter_mut().zip(want).enumerate() {
+        let (x, y) = (i % width, i / width % height);
+        if excused.iter().any(|e| near(x, width, e % side) && near(y, height, e / side)) {
             *got = want;
         }
     }
@@ -68,16 +118,18 @@ fn cpu() -> Cpu {
     Cpu::new(0).unwrap()
 }
 
-/// A golden's calls and what came of them.
+/// The calls of a golden, and their results.
 struct Case {
     name: String,
     golden: Golden,
     about: Value,
     /// Frames of the video.
     frames: usize,
-    /// Of what is tracked: in mini20 rounding grows fast, as `tests/reference/drift.py` shows of the reference itself.
+    /// The largest RMS and the least IoU of tracked frames. They follow what `tests/reference/drift.py` shows for the
+    /// reference itself.
     rms: f64,
-    /// Likewise, of the object's score.
+    iou: f64,
+    /// The same for the object's score.
     score: f32,
 }
 
@@ -88,13 +140,18 @@ impl Case {
             serde_json::from_str(&std::fs::read_to_string(file(&path)).unwrap_or_else(|e| panic!("{path}: {e}")))
                 .unwrap()
         };
-        let (rms, score) = if model == "mini20" { (5e-3, 0.35) } else { (2e-3, 0.1) };
+        let (rms, iou, score) = match model {
+            "mini20" => (5e-3, 0.98, 0.35),
+            "mini21occ" => (5e-3, 0.95, 0.1),
+            _ => (2e-3, 0.98, 0.1),
+        };
         Case {
             name: format!("{model} {case}"),
             golden: Golden::open(&format!("{FOLDER}/{model}/video_{case}.safetensors")),
             about: json(&format!("video_{case}")),
             frames: json("video_input")["num_frames"].as_u64().unwrap() as usize,
             rms,
+            iou,
             score,
         }
     }
@@ -114,7 +171,7 @@ impl Case {
         model.guarded_video_predictor(frames(self.frames), options).unwrap()
     }
 
-    /// Replays the calls, tracking no further than frame `last`, and compares up to frame `compared`.
+    /// Replays the calls, tracks up to frame `last`, and compares up to frame `compared`.
     fn run(&self, mut p: VideoPredictor, last: usize, compared: usize) {
         let case = &self.name;
         let mut tracked = false;
@@ -133,13 +190,20 @@ impl Case {
                         prompt = prompt.bounds([0, 1, 2, 3].map(|k| args["box"][k].as_f64().unwrap() as f32));
                     }
                     let clear = args["clear_old_points"].as_bool().unwrap_or(true);
-                    let got = p.add_new_points_or_box(frame, id, &prompt, clear, true).unwrap();
+                    let got = p
+                        .add_new_points_or_box(
+                            frame,
+                            id,
+                            &prompt,
+                            PointOptions { clear_old_points: clear, ..Default::default() },
+                        )
+                        .unwrap();
                     self.check(n, &got, &State::of(&p), !tracked);
                 }
                 "add_new_mask" => {
                     let name = format!("{n}.mask");
                     let &[h, w] = self.golden.shape(&name) else { panic!("mask") };
-                    let got = p.add_new_mask(frame, id, &self.golden.bytes(&name), h, w).unwrap();
+                    let got = p.add_new_mask(frame, id, &self.golden.bytes(&name), Size::new(w, h)).unwrap();
                     self.check(n, &got, &State::of(&p), !tracked);
                 }
                 "propagate_in_video" => {
@@ -147,7 +211,9 @@ impl Case {
                     let mut seen = Vec::new();
                     let start = int("start_frame_idx").map(|v| v as usize);
                     let count = int("max_frame_num_to_track").map(|v| v as usize);
-                    p.propagate_in_video(start, count, args["reverse"].as_bool().unwrap_or(false), |got| {
+                    let reverse = args["reverse"].as_bool().unwrap_or(false);
+                    let direction = if reverse { Direction::Backward } else { Direction::Forward };
+                    p.propagate_in_video(start, count, direction, |got| {
                         seen.push(got);
                         seen.last().is_some_and(|got| got.frame_idx < last)
                     })
@@ -161,7 +227,7 @@ impl Case {
                     let got: Vec<u64> = seen.iter().map(|got| got.frame_idx as u64).collect();
                     assert!(got == want[..got.len()] && (got.len() == want.len() || last < 100), "{case}, call {n}");
                 }
-                "remove_object" => p.remove_object(id).unwrap(),
+                "remove_object" => drop(p.remove_object(id).unwrap()),
                 "clear_all_prompts_in_frame" => _ = p.clear_all_prompts_in_frame(frame, id).unwrap(),
                 other => panic!("{other}"),
             }
@@ -175,37 +241,45 @@ impl Case {
         }
     }
 
-    /// What was shown, and what `state` keeps of it. `first`: nothing was tracked yet, so that no memory had a part in it.
+    /// The output, and what `state` keeps of it. `first`: nothing was tracked yet, so no memory affects the output.
     fn check(&self, n: usize, got: &FrameMasks, state: &State, first: bool) {
         let (case, tag) = (&self.name, format!("{n}.f{}", got.frame_idx));
         let values = |name: String| self.golden.get(&name).map(|(_, values)| values);
         let pixels = got.masks.len() / got.obj_ids.len();
+        let mut masks = got.masks.clone();
         for (i, id) in got.obj_ids.iter().enumerate() {
             let Some(score) = values(format!("{tag}.obj{id}.score")) else { continue };
             let (tolerance, score) = (if first { 3e-4 } else { self.score }, score[0]);
-            assert!((got.scores[i] - score).abs() <= tolerance, "{case} {tag}: score {} for {score}", got.scores[i]);
+            assert!(
+                (got.object_score_logits[i] - score).abs() <= tolerance,
+                "{case} {tag}: score {} for {score}",
+                got.object_score_logits[i]
+            );
             let want = values(format!("{tag}.obj{id}.low_res")).unwrap();
             let Some(mut low_res) = state.low_res(i, got.frame_idx) else {
                 let cleared = self.about["settings"]["clear_non_cond_mem_around_input"] == true;
                 assert!(cleared, "{case} {tag}: nothing kept");
                 continue;
             };
-            excuse_holes(&mut low_res, want);
+            let excused = excuse_holes(&mut low_res, want, if first { 3e-4 } else { self.rms });
+            if let Some((&[.., height, width], want)) = self.golden.get(&format!("{tag}.video_res")) {
+                excuse_enlarged(&mut masks, want, (width, height), low_res.len().isqrt(), &excused);
+            }
             let (iou, rms) = compare(&low_res, want);
             eprintln!("{case} {tag}: object {id}: IoU {iou:.5}, RMS {rms:.1e}, {:.1e}", distance(&low_res, want));
             if first {
                 assert_close(&format!("{case} {tag}, object {id}"), &low_res, want, 3e-4);
             }
-            assert!(iou >= 0.98 && rms <= self.rms, "{case} {tag}, object {id}: IoU {iou}, RMS {rms}");
+            assert!(iou >= self.iou && rms <= self.rms, "{case} {tag}, object {id}: IoU {iou}, RMS {rms}");
         }
         if let Some(want) = values(format!("{tag}.video_res")) {
-            let (iou, rms) = compare(&got.masks, want);
-            // Where two objects are about equal on a pixel, either may have it.
-            let disputed = got.masks.iter().zip(want).filter(|(g, w)| (**g - **w).abs() > 1.0).count();
+            let (iou, rms) = compare(&masks, want);
+            // Where two objects are about equal on a pixel, the pixel may belong to either.
+            let disputed = masks.iter().zip(want).filter(|(g, w)| (**g - **w).abs() > 1.0).count();
             let most = if self.about["settings"]["non_overlap_masks"] == true { got.masks.len() / 1000 } else { 0 };
             eprintln!("{case} {tag}: IoU {iou:.5}, RMS {rms:.1e}, {disputed} disputed");
             assert!(
-                iou >= 0.98 && (rms <= self.rms || most > 0) && disputed <= most,
+                iou >= self.iou && (rms <= self.rms || most > 0) && disputed <= most,
                 "{case} {tag}: IoU {iou}, RMS {rms}"
             );
         } else if let Some(want) = values(format!("{tag}.video_pos")) {
@@ -217,16 +291,17 @@ impl Case {
         }
     }
 
-    /// Every tracked frame by itself, found with the reference's own memories: what is left is this frame's rounding.
+    /// Every tracked frame by itself, with the reference's own memories. The remaining difference is the rounding of
+    /// this frame.
     fn fed(&self, model: &Model, last: usize) {
         let values = |frame: usize, what: &str| self.golden.values(&format!("1.f{frame}.obj1.{what}"));
         let channels_last = |frame: usize| self.golden.channels_last(&format!("1.f{frame}.obj1.maskmem"));
         let mut p = self.predictor(model);
         let call = &self.about["calls"][0]["args"];
         let at = |k: usize| call["points"][0][k].as_f64().unwrap() as f32;
-        p.add_new_points_or_box(0, 1, &Prompt::new().point(at(0), at(1), 1), true, true).unwrap();
+        p.add_new_points_or_box(0, 1, &Prompt::new().point(at(0), at(1), 1), Default::default()).unwrap();
         for frame in 1..=last {
-            p.propagate_in_video(Some(frame - 1), Some(0), false, |_| true).unwrap();
+            p.propagate_in_video(Some(frame - 1), Some(0), Direction::Forward, |_| true).unwrap();
             let mut state = State::of(&p);
             for past in 0..frame {
                 let kind = if past == 0 { COND } else { NON_COND };
@@ -235,8 +310,8 @@ impl Case {
             }
             p.load_state(&state.sealed()).unwrap();
             let mut score = f32::NAN;
-            p.propagate_in_video(Some(frame), Some(0), false, |got| {
-                score = got.scores[0];
+            p.propagate_in_video(Some(frame), Some(0), Direction::Forward, |got| {
+                score = got.object_score_logits[0];
                 true
             })
             .unwrap();
@@ -255,7 +330,7 @@ impl Case {
     }
 }
 
-/// All sequences of calls: corrections kept and lost, objects that come and go, both directions, and every setting.
+/// All sequences of calls: corrections kept and lost, objects added and removed, both directions, and every setting.
 #[test]
 fn every_sequence_of_calls() {
     for (model, compared, cases) in [
@@ -308,7 +383,7 @@ fn frame_by_frame_with_the_references_memories() {
     }
 }
 
-/// The same on the CUDA kernels: a click followed over six frames.
+/// The same with the CUDA kernels: a click tracked over six frames.
 #[test]
 fn on_the_emulator() {
     let case = Case::open("mini21", "point");

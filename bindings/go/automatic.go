@@ -5,7 +5,7 @@ package sam2
 #include <stdlib.h>
 
 int32_t sam2_go_mask(void *user, const sam2_automatic_mask *mask);
-int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t masks);
+int32_t sam2_go_progress(void *user, uint64_t points_done, uint64_t num_points, uint64_t num_masks);
 */
 import "C"
 
@@ -18,10 +18,11 @@ import (
 	"unsafe"
 )
 
-// AutomaticMaskOptions say what to look for; begin with DefaultAutomaticMaskOptions.
-type AutomaticMaskOptions struct {
-	PointsPerSide            int // of a grid over the picture
-	PointsPerBatch           int // that are decoded at once, at most
+// AutomaticMaskGeneratorOptions configures [Model.NewAutomaticMaskGenerator]. The names are those of the reference.
+// Start from [DefaultAutomaticMaskGeneratorOptions].
+type AutomaticMaskGeneratorOptions struct {
+	PointsPerSide            int // points along each side of the image
+	PointsPerBatch           int // largest number of points to decode at once
 	PredIoUThresh            float32
 	StabilityScoreThresh     float32
 	StabilityScoreOffset     float32
@@ -33,35 +34,36 @@ type AutomaticMaskOptions struct {
 	CropNPointsDownscale     int
 	MinMaskRegionArea        int
 	UseM2M, SingleMaskOutput bool
-	PointGrids               [][][2]float64 // instead of PointsPerSide, which is 0 then: x and y in 0..1, of the picture and of each layer of crops
+	PointGrids               [][][2]float64 // in place of PointsPerSide, which must be 0 then: x and y from 0 to 1, for the image and for each layer of crops
 }
 
-// DefaultAutomaticMaskOptions are the reference's.
-func DefaultAutomaticMaskOptions() AutomaticMaskOptions {
-	return AutomaticMaskOptions{
+// DefaultAutomaticMaskGeneratorOptions returns the defaults of the reference.
+func DefaultAutomaticMaskGeneratorOptions() AutomaticMaskGeneratorOptions {
+	return AutomaticMaskGeneratorOptions{
 		PointsPerSide: 32, PointsPerBatch: 64, PredIoUThresh: 0.8, StabilityScoreThresh: 0.95, StabilityScoreOffset: 1,
 		BoxNMSThresh: 0.7, CropNMSThresh: 0.7, CropOverlapRatio: 512.0 / 1500, CropNPointsDownscale: 1,
 	}
 }
 
-// AutomaticMask is a mask that was found without being asked for.
+// AutomaticMask is a mask of an [AutomaticMaskGenerator].
 type AutomaticMask struct {
-	RLE                          string // COCO's run lengths: DecodeRLE, LabelMap, Polygons
-	Width, Height                int    // of the picture
-	Area                         uint64
-	BBox, CropBox                [4]float32 // left, top, width, height
-	Point                        [2]float32 // that found it
+	RLE                          string     // COCO run-length string, for DecodeRLE, LabelMap and Polygons
+	Width, Height                int        // size of the image in pixels
+	Area                         uint64     // in pixels
+	BBox, CropBox                [4]float32 // left, top, width and height
+	Point                        [2]float32 // the point that the mask was predicted from
 	PredictedIoU, StabilityScore float32
 }
 
-// AutomaticMaskGenerator finds everything in pictures.
+// AutomaticMaskGenerator finds the masks of all objects in images.
 type AutomaticMaskGenerator struct {
 	p *C.sam2_automatic_mask_generator
 }
 
-// NewAutomaticMaskGenerator makes a generator.
-func (m *Model) NewAutomaticMaskGenerator(o AutomaticMaskOptions) (*AutomaticMaskGenerator, error) {
-	var c C.sam2_automatic_mask_options
+// NewAutomaticMaskGenerator creates a generator.
+func (m *Model) NewAutomaticMaskGenerator(o AutomaticMaskGeneratorOptions) (*AutomaticMaskGenerator, error) {
+	defer runtime.KeepAlive(m)
+	var c C.sam2_automatic_mask_generator_options
 	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
 	c.points_per_side, c.points_per_batch = C.uint32_t(o.PointsPerSide), C.uint32_t(o.PointsPerBatch)
 	c.pred_iou_thresh, c.stability_score_thresh = C.float(o.PredIoUThresh), C.float(o.StabilityScoreThresh)
@@ -100,62 +102,66 @@ func (m *Model) NewAutomaticMaskGenerator(o AutomaticMaskOptions) (*AutomaticMas
 	return g, nil
 }
 
-// Close lets go of the generator.
+// Close releases the generator. While a call that outlived its context still runs, Close returns an [*Error] with the status
+// [Busy], and the generator remains usable.
 func (g *AutomaticMaskGenerator) Close() error {
 	if g.p == nil {
 		return errClosed
 	}
-	defer runtime.SetFinalizer(g, nil)
-	p := g.p
-	g.p = nil
-	return call(func() C.sam2_status { return C.sam2_automatic_mask_generator_destroy(p) })
+	err := destroy(g, (*AutomaticMaskGenerator).Close, func() C.sam2_status { return C.sam2_automatic_mask_generator_destroy(g.p) })
+	if !isBusy(err) {
+		g.p = nil
+	}
+	return err
 }
 
-// Until says when a search ends before everything was looked at.
-type Until struct {
-	Budget   time.Duration                    // how long to look, at most; 0: to the end
-	Progress func(points, of, masks int) bool // is told after every batch of points how many were looked at, of how many, and the masks found so far; returns whether to go on
+// SearchLimits ends a search before all points are processed.
+type SearchLimits struct {
+	Budget time.Duration // longest time to search; 0 for no limit
+	// Progress is called after every batch of points and returns whether to continue.
+	Progress func(pointsDone, numPoints, numMasks int) bool
 }
 
-// search is a call in progress.
+// search is the state of a call.
 type search struct {
 	held
 	found    []AutomaticMask
-	progress func(points, of, masks int) bool
+	progress func(pointsDone, numPoints, numMasks int) bool
 }
 
-// Generate finds everything in a picture, best first.
+// Generate finds the masks of all objects in an image, the best first.
 func (g *AutomaticMaskGenerator) Generate(picture image.Image) ([]AutomaticMask, error) {
 	return g.GenerateContext(context.Background(), picture)
 }
 
-// GenerateContext is Generate until a context is done.
+// GenerateContext is [AutomaticMaskGenerator.Generate] with a context.
 func (g *AutomaticMaskGenerator) GenerateContext(ctx context.Context, picture image.Image) ([]AutomaticMask, error) {
-	found, _, err := g.GenerateUntilContext(ctx, picture, Until{})
+	found, _, err := g.GenerateUntilContext(ctx, picture, SearchLimits{})
 	return found, err
 }
 
-// GenerateUntil is Generate, with an end; it says too whether everything was looked at.
-func (g *AutomaticMaskGenerator) GenerateUntil(picture image.Image, until Until) ([]AutomaticMask, bool, error) {
-	return g.GenerateUntilContext(context.Background(), picture, until)
+// GenerateUntil is [AutomaticMaskGenerator.Generate] with limits. It also returns whether all points were processed.
+func (g *AutomaticMaskGenerator) GenerateUntil(picture image.Image, limits SearchLimits) ([]AutomaticMask, bool, error) {
+	return g.GenerateUntilContext(context.Background(), picture, limits)
 }
 
-// GenerateUntilContext is GenerateUntil until a context is done: then it gives nothing.
-func (g *AutomaticMaskGenerator) GenerateUntilContext(ctx context.Context, picture image.Image, until Until) ([]AutomaticMask, bool, error) {
+// GenerateUntilContext is [AutomaticMaskGenerator.GenerateUntil] with a context. It returns no masks after the context
+// is done.
+func (g *AutomaticMaskGenerator) GenerateUntilContext(ctx context.Context, picture image.Image, limits SearchLimits) ([]AutomaticMask, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	s := search{held: held{ctx: ctx}, progress: until.Progress}
+	s := search{held: held{ctx: ctx}, progress: limits.Progress}
 	limit := C.uint64_t(C.SAM2_WAIT_FOREVER)
-	if until.Budget != 0 {
-		limit = C.uint64_t(max(until.Budget, 0).Milliseconds())
+	if limits.Budget != 0 {
+		limit = C.uint64_t(max(limits.Budget, 0).Milliseconds())
 	}
 	var complete C.int32_t
 	err := withHandle(&s, func(user unsafe.Pointer) error {
 		return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
 			return call(func() C.sam2_status {
-				each, progress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
-				return C.sam2_automatic_mask_generator_generate(g.p, c, limit, progress, each, user, &complete)
+				onMask, onProgress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
+				return C.sam2_automatic_mask_generator_generate(g.p, c, limit, onProgress, onMask, user, &complete)
 			})
 		})
 	})
@@ -191,7 +197,7 @@ func sam2GoMask(user unsafe.Pointer, c *C.sam2_automatic_mask) C.int32_t {
 	return 0
 }
 
-// checkSize fails where a mask is empty, or has more pixels than Go has room for on every machine.
+// checkSize fails if a mask is empty, or has more pixels than an int holds on every machine.
 func checkSize(width, height int) error {
 	if width <= 0 || height <= 0 || width > math.MaxInt32/height {
 		return invalid("a mask of %dx%d pixels", width, height)
@@ -199,7 +205,7 @@ func checkSize(width, height int) error {
 	return nil
 }
 
-// DecodeRLE reads the text of COCO's run lengths into a mask, 255 on the object.
+// DecodeRLE decodes a COCO run-length string to a mask, 255 on the object.
 func DecodeRLE(text string, width, height int) (*image.Gray, error) {
 	if err := checkSize(width, height); err != nil {
 		return nil, err
@@ -215,8 +221,8 @@ func DecodeRLE(text string, width, height int) (*image.Gray, error) {
 	return mask, err
 }
 
-// LabelMap paints masks, the texts of COCO's run lengths, into one map of height rows of width: 0 where there is none, else
-// 1 + a mask's place; the largest below, of equals the first on top.
+// LabelMap draws masks, given as COCO run-length strings, into one map of height rows: 0 on the background, otherwise 1
+// + the index of the mask. The largest masks are drawn first. Of masks with equal areas, the first lies on top.
 func LabelMap(masks []string, width, height int) ([]uint16, error) {
 	if err := checkSize(width, height); err != nil {
 		return nil, err
@@ -231,13 +237,14 @@ func LabelMap(masks []string, width, height int) ([]uint16, error) {
 	}
 	labels := make([]uint16, width*height)
 	err := call(func() C.sam2_status {
-		return C.sam2_mask_label_map(texts, C.size_t(len(masks)), C.uint32_t(width), C.uint32_t(height), (*C.uint16_t)(&labels[0]))
+		return C.sam2_mask_get_label_map(texts, C.size_t(len(masks)), C.uint32_t(width), C.uint32_t(height), (*C.uint16_t)(&labels[0]))
 	})
 	return labels, err
 }
 
-// Polygons gives the outlines of a mask, the text of COCO's run lengths, along the edges of its pixels: corners, clockwise around
-// what is on the object, the other way around holes. Filled by the even-odd rule they are the mask.
+// Polygons returns the outlines of a mask, given as a COCO run-length string, along the edges of its pixels. An outline
+// around the object is clockwise, one around a hole is counterclockwise. Filled by the even-odd rule they reproduce the
+// mask.
 func Polygons(mask string, width, height int) ([][]image.Point, error) {
 	if err := checkSize(width, height); err != nil {
 		return nil, err
@@ -247,13 +254,13 @@ func Polygons(mask string, width, height int) ([][]image.Point, error) {
 	var corners, rings C.size_t
 	outlines := func(points, sizes *C.uint32_t) error {
 		return call(func() C.sam2_status {
-			return C.sam2_mask_polygons(c, C.uint32_t(width), C.uint32_t(height), points, &corners, sizes, &rings)
+			return C.sam2_mask_get_polygons(c, C.uint32_t(width), C.uint32_t(height), points, &corners, sizes, &rings)
 		})
 	}
 	if err := outlines(nil, nil); err != nil {
 		return nil, err
 	}
-	// One more, so that there is a first.
+	// One more, so that the slices are not empty.
 	points, sizes := make([]C.uint32_t, 2*corners+1), make([]C.uint32_t, rings+1)
 	if err := outlines(&points[0], &sizes[0]); err != nil {
 		return nil, err

@@ -6,6 +6,6 @@ int32_t sam2_go_write(void *user, const uint8_t *data, size_t size) { return sam
 
 int32_t sam2_go_mask(void *user, const sam2_automatic_mask *mask) { return sam2GoMask(user, (sam2_automatic_mask *)mask); }
 
-int32_t sam2_go_progress(void *user, uint64_t points, uint64_t of, uint64_t masks) {
-	return sam2GoProgress(user, points, of, masks);
+int32_t sam2_go_progress(void *user, uint64_t points_done, uint64_t num_points, uint64_t num_masks) {
+	return sam2GoProgress(user, points_done, num_points, num_masks);
 }

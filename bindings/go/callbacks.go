@@ -13,16 +13,16 @@ import (
 	"unsafe"
 )
 
-// held keeps how a callback ended, since Go must not unwind the library's frames: the call ends, and then release does
-// the same on the caller's side.
+// held records how a callback ended, because Go must not unwind the frames of the library. After the call, release ends
+// the calling goroutine in the same way.
 type held struct {
 	ctx    context.Context
-	ended  bool // by returning false, a panic, or the end of its goroutine
+	ended  bool // The callback returned false, panicked, or ended its goroutine.
 	panics any
 	exits  bool
 }
 
-// run calls back, on a goroutine whose end does no harm; whether the library goes on.
+// run calls the callback on a goroutine of its own. It returns 0 if the library should continue.
 func (h *held) run(callback func() bool) C.int32_t {
 	if h.ended || h.ctx.Err() != nil {
 		return 1
@@ -33,7 +33,7 @@ func (h *held) run(callback func() bool) C.int32_t {
 		defer close(done)
 		defer func() {
 			if h.exits {
-				// Nil where the goroutine ends without a panic.
+				// Nil if the goroutine ends without a panic.
 				h.panics = recover()
 				h.exits = h.panics == nil
 			}
@@ -48,7 +48,7 @@ func (h *held) run(callback func() bool) C.int32_t {
 	return 0
 }
 
-// release ends as the callback ended.
+// release panics or ends the goroutine if the callback did.
 func (h *held) release() {
 	if h.panics != nil {
 		panic(h.panics)
@@ -58,7 +58,7 @@ func (h *held) release() {
 	}
 }
 
-// withHandle gives C a pointer that stands for a value, for the length of a call.
+// withHandle passes a pointer to f that represents a value until f returns.
 func withHandle(value any, f func(user unsafe.Pointer) error) error {
 	h := cgo.NewHandle(value)
 	defer h.Delete()
@@ -68,5 +68,5 @@ func withHandle(value any, f func(user unsafe.Pointer) error) error {
 	return f(user)
 }
 
-// of is what a pointer of withHandle stands for.
+// of returns the value of a pointer of withHandle.
 func of[T any](user unsafe.Pointer) T { return (*(*cgo.Handle)(user)).Value().(T) }

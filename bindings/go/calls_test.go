@@ -19,28 +19,28 @@ import (
 
 var click = Prompt{Points: []Point{{208, 249, 1}}}
 
-// opened is a video with an object on its first frame.
+// opened opens a video and adds an object on its first frame.
 func opened(t *testing.T) *VideoPredictor {
-	v := must(demo(t).OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{}))
+	v := must(demo(t).OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoPredictorOptions{}))
 	must(v.AddNewPointsOrBox(0, 1, click, false))
 	t.Cleanup(func() { v.Close() })
 	return v
 }
 
 func small(m *Model) *AutomaticMaskGenerator {
-	o := DefaultAutomaticMaskOptions()
+	o := DefaultAutomaticMaskGeneratorOptions()
 	o.PointsPerSide, o.PointsPerBatch, o.PredIoUThresh, o.StabilityScoreThresh = 4, 4, 0.5, 0.5
 	return must(m.NewAutomaticMaskGenerator(o))
 }
 
-// panics is what a function panics with.
+// panics returns the value that a function panics with.
 func panics(f func()) (with any) {
 	defer func() { with = recover() }()
 	f()
 	return nil
 }
 
-// A callback may panic, or end its goroutine: the call does the same, and what the library holds is usable.
+// If a callback panics or ends its goroutine, the call does the same, and the objects remain usable.
 func TestCallbacksThatDoNotReturn(t *testing.T) {
 	v, seen := opened(t), 0
 	third := func(end func()) func(*Frame) bool {
@@ -70,7 +70,7 @@ func TestCallbacksThatDoNotReturn(t *testing.T) {
 
 	m := demo(t)
 	g, picture := small(m), read(t, "demo/pictures/astronaut.png")
-	angry := Until{Progress: func(int, int, int) bool { panic(errors.ErrUnsupported) }}
+	angry := SearchLimits{Progress: func(int, int, int) bool { panic(errors.ErrUnsupported) }}
 	if got := panics(func() { g.GenerateUntil(picture, angry) }); got != errors.ErrUnsupported {
 		t.Error(got)
 	}
@@ -79,16 +79,16 @@ func TestCallbacksThatDoNotReturn(t *testing.T) {
 	}
 }
 
-// A context that is done ends a call with its error, in all that take one.
+// Every call with a context returns its error after the context is done.
 func TestContexts(t *testing.T) {
 	m, v := demo(t), opened(t)
 	p, g, picture := must(m.NewImagePredictor()), small(m), read(t, "demo/pictures/astronaut.png")
 	if err := p.SetImage(picture); err != nil {
 		t.Fatal(err)
 	}
-	stream, mask := must(m.NewStream(VideoOptions{})), image.NewGray(image.Rect(0, 0, 8, 8))
+	stream, mask := must(m.NewStream(VideoPredictorOptions{})), image.NewGray(image.Rect(0, 0, 8, 8))
 	state := must(v.SaveState())
-	// In this order: a cleared object has nothing to propagate.
+	// In this order, because a cleared object has nothing to propagate.
 	all := []struct {
 		name string
 		call func(context.Context) error
@@ -102,9 +102,12 @@ func TestContexts(t *testing.T) {
 		{"Batch", func(c context.Context) error { return p.SetImageBatchContext(c, []image.Image{picture, picture}) }},
 		{"All", func(c context.Context) error { _, err := p.PredictAllContext(c, []Prompt{click}, true); return err }},
 		{"Generate", func(c context.Context) error { _, err := g.GenerateContext(c, picture); return err }},
-		{"Until", func(c context.Context) error { _, _, err := g.GenerateUntilContext(c, picture, Until{}); return err }},
+		{"Until", func(c context.Context) error {
+			_, _, err := g.GenerateUntilContext(c, picture, SearchLimits{})
+			return err
+		}},
 		{"Open", func(c context.Context) error {
-			_, err := m.OpenVideoContext(c, filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{})
+			_, err := m.OpenVideoContext(c, filepath.Join(root, "demo/samples/video1/frames"), VideoPredictorOptions{})
 			return err
 		}},
 		{"Points", func(c context.Context) error { _, err := v.AddNewPointsOrBoxContext(c, 0, 1, click, false); return err }},
@@ -125,7 +128,7 @@ func TestContexts(t *testing.T) {
 			t.Error(f.name, err)
 		}
 	}
-	// Done on the way: a propagation and a search end early, the others are left alone.
+	// Done during the call: a propagation and a search end early, other calls continue in the background.
 	for _, f := range all {
 		soon, cancel := context.WithTimeout(context.Background(), 3*time.Millisecond)
 		err := f.call(soon)
@@ -133,7 +136,7 @@ func TestContexts(t *testing.T) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) && status(err) != Busy {
 			t.Error(f.name, err)
 		}
-		// What is left alone ends by itself.
+		// Calls in the background end by themselves.
 		for end := time.Now().Add(time.Minute); status(f.call(context.Background())) == Busy && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
@@ -159,8 +162,8 @@ func TestContexts(t *testing.T) {
 func TestFilesThatAreNotThere(t *testing.T) {
 	m := demo(t)
 	_, noModel := Load("/nowhere.pt", Options{})
-	_, noVideo := m.OpenVideo("/nowhere", VideoOptions{})
-	_, noFile := m.OpenVideo("/nowhere.mp4", VideoOptions{})
+	_, noVideo := m.OpenVideo("/nowhere", VideoPredictorOptions{})
+	_, noFile := m.OpenVideo("/nowhere.mp4", VideoPredictorOptions{})
 	for _, err := range []error{noModel, noVideo, noFile} {
 		if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, syscall.ENOENT) || status(err) != IO {
 			t.Error(err)
@@ -176,12 +179,12 @@ func TestFilesThatAreNotThere(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := m.NewAutomaticMaskGenerator(AutomaticMaskOptions{}); errors.Is(err, fs.ErrNotExist) {
+	if _, err := m.NewAutomaticMaskGenerator(AutomaticMaskGeneratorOptions{}); errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
 
-// Bytes, logits, bits and a map of labels are the same masks.
+// The formats of masks of images represent the same masks.
 func TestForms(t *testing.T) {
 	m := demo(t)
 	p := must(m.NewImagePredictor())
@@ -189,7 +192,7 @@ func TestForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	prompts := []Prompt{{Points: []Point{{77, 400, 1}}}, {Box: &[4]float32{100, 20, 300, 200}}}
-	in := func(form MaskForm) []*Prediction { p.Form = form; return must(p.PredictAll(prompts, false)) }
+	in := func(form MaskFormat) []*Prediction { p.Format = form; return must(p.PredictAll(prompts, false)) }
 	usual, bytes, logits, bits, labels := in(DefaultMasks), in(MaskBytes), in(MaskLogits), in(MaskBits), in(MaskLabels)
 	if !reflect.DeepEqual(usual, bytes) {
 		t.Error("bytes are the default")
@@ -210,13 +213,16 @@ func TestForms(t *testing.T) {
 	if wrong != 0 || len(bits[0].Masks) != 0 || len(labels[1].Labels) != 512*512 {
 		t.Error(wrong)
 	}
-	if p.Form = 9; status(errorOf(p.PredictAll(prompts, false))) != InvalidArgument {
+	if p.Format = 9; status(errorOf(p.PredictAll(prompts, false))) != InvalidArgument {
 		t.Error("no such form")
 	}
+}
 
+// The formats of masks of videos represent the same masks.
+func TestFormsOfVideos(t *testing.T) {
 	v := opened(t)
-	add := func(v *VideoPredictor, form MaskForm) *Frame {
-		v.Form = form
+	add := func(v *VideoPredictor, form MaskFormat) *Frame {
+		v.Format = form
 		return must(v.AddNewPointsOrBox(0, 7, Prompt{Box: &[4]float32{346, 175, 428, 266}}, false))
 	}
 	var want []*Frame
@@ -224,7 +230,7 @@ func TestForms(t *testing.T) {
 	if err := v.PropagateInVideo(0, 3, false, func(f *Frame) bool { want = append(want, f); return true }); err != nil {
 		t.Fatal(err)
 	}
-	for _, form := range []MaskForm{MaskBytes, MaskBits, MaskLabels} {
+	for _, form := range []MaskFormat{MaskBytes, MaskBits, MaskLabels} {
 		v, at := opened(t), 0
 		if first := add(v, form); len(first.Grays)+len(first.Bits)+len(first.Labels) == 0 {
 			t.Error("the first frame has no masks")
@@ -233,7 +239,7 @@ func TestForms(t *testing.T) {
 			wrong := 0
 			for i := 0; i < 480*360; i++ {
 				x, y, label, best := i%480, i/480, uint16(0), float32(0)
-				for k := range f.Objects {
+				for k := range f.ObjIDs {
 					logit := want[at].Masks[k][i]
 					wrong += btoi(form == MaskBytes && (logit > 0) != (f.Grays[k].Pix[i] == 255))
 					wrong += btoi(form == MaskBits && (logit > 0) != (f.Bits[k][y*60+x/8]>>(7-x%8)&1 == 1))
@@ -253,8 +259,12 @@ func TestForms(t *testing.T) {
 			t.Error(err, at)
 		}
 	}
-	stream := must(demo(t).NewStream(VideoOptions{}))
-	stream.Form = MaskLabels
+}
+
+// A stream without objects has no labels, and one with an object has its label.
+func TestFormsOfStreams(t *testing.T) {
+	stream := must(demo(t).NewStream(VideoPredictorOptions{}))
+	stream.Format = MaskLabels
 	if f := must(stream.PushFrame(read(t, "demo/samples/video1/frames/00000.jpg"))); f.Labels != nil {
 		t.Error("labels of no objects")
 	}
@@ -276,7 +286,7 @@ func btoi(v bool) int {
 	return 0
 }
 
-// Pictures of cameras and of OpenCV are those that their colours make.
+// Images of cameras and OpenCV give the same results as the colors that they represent.
 func TestPictures(t *testing.T) {
 	p := must(demo(t).NewImagePredictor())
 	predict := func(picture image.Image) *Prediction {
@@ -301,7 +311,7 @@ func TestPictures(t *testing.T) {
 		t.Error("BGR")
 	}
 
-	// Gray in every disguise: no colour, of the full range.
+	// Gray in every format: no color, full range.
 	gray := image.NewGray(rgba.Rect)
 	draw.Draw(gray, gray.Rect, rgba, image.Point{}, draw.Src)
 	want = predict(gray)
@@ -329,7 +339,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 	}
-	// Colours: as JPEG has them, which a conversion of Go's rounds a little otherwise.
+	// Colors of JPEG, which the conversion of Go rounds slightly differently.
 	coloured := image.NewYCbCr(rgba.Rect, image.YCbCrSubsampleRatio420)
 	for y := 0; y < 401; y++ {
 		for x := 0; x < 511; x++ {
@@ -366,7 +376,7 @@ func iou(a, b *image.Gray) float64 {
 	return float64(both) / float64(either)
 }
 
-// A mask of the picture, of any size, is a prompt; logits are of one size.
+// A mask of any size is a prompt. Logits have one size.
 func TestMasksAsPrompts(t *testing.T) {
 	p := must(demo(t).NewImagePredictor())
 	if err := p.SetImage(read(t, "demo/pictures/astronaut.png")); err != nil {

@@ -11,37 +11,37 @@ import (
 	"unsafe"
 )
 
-// MaskForm is how masks are given: a field of predictors, which may change from call to call.
-type MaskForm int
+// MaskFormat is the format of masks. Predictors have a field of this type, which may change between calls.
+type MaskFormat int
 
 const (
-	DefaultMasks MaskForm = iota // of pictures MaskBytes, of videos MaskLogits
-	MaskBytes                    // a byte a pixel: 255 on the object, else 0
-	MaskLogits                   // a float32 a pixel: above 0 is on the object
-	MaskBits                     // a bit a pixel, rows in whole bytes, the first pixel in the highest bit
-	MaskLabels                   // one map for all masks: 0, or 1 + the place of the mask with the highest logit there
+	DefaultMasks MaskFormat = iota // MaskBytes for images, MaskLogits for videos
+	MaskBytes                      // one byte per pixel: 255 on the object, otherwise 0
+	MaskLogits                     // one float32 per pixel: above 0 on the object
+	MaskBits                       // one bit per pixel, the first pixel in the most significant bit, rows padded to whole bytes
+	MaskLabels                     // one map for all masks: 0, or 1 + the index of the mask with the highest logit at the pixel
 )
 
-// maskBuffer is memory for masks of one form, in the order of the pixels.
+// maskBuffer is memory for masks of one format.
 type maskBuffer struct {
-	form   MaskForm
+	format MaskFormat
 	bytes  []uint8 // of MaskBytes and MaskBits
 	logits []float32
 	labels []uint16
 }
 
-// rowBytes are those of a row of bits.
+// rowBytes returns the bytes of a row of bits.
 func rowBytes(width int) int { return (width + 7) / 8 }
 
-// newMaskBuffer makes room for n masks of so many pixels, or for one map of the first size.
-func newMaskBuffer(form MaskForm, n int, sizes []image.Point) (*maskBuffer, error) {
-	b, pixels, bits := &maskBuffer{form: form}, 0, 0
+// newMaskBuffer allocates n masks of each size, or one map of the first size.
+func newMaskBuffer(format MaskFormat, n int, sizes []image.Point) (*maskBuffer, error) {
+	b, pixels, bits := &maskBuffer{format: format}, 0, 0
 	for _, size := range sizes {
 		pixels += n * size.X * size.Y
 		bits += n * rowBytes(size.X) * size.Y
 	}
-	// One more each, so that there is a first.
-	switch form {
+	// One more each, so that the slices are not empty.
+	switch format {
 	case MaskBytes:
 		b.bytes = make([]uint8, pixels+1)
 	case MaskBits:
@@ -55,22 +55,22 @@ func newMaskBuffer(form MaskForm, n int, sizes []image.Point) (*maskBuffer, erro
 		}
 		b.labels = make([]uint16, size.X*size.Y+1)
 	default:
-		return nil, invalid("no MaskForm %d", form)
+		return nil, invalid("no MaskFormat %d", format)
 	}
 	return b, nil
 }
 
-// c describes the buffer for as long as it is pinned.
+// c describes the buffer to C while it is pinned.
 func (b *maskBuffer) c(pin *runtime.Pinner) C.sam2_mask_buffer {
 	var c C.sam2_mask_buffer
 	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
-	to := func(kind C.int32_t, data unsafe.Pointer, size int) {
+	to := func(format C.sam2_mask_format, data unsafe.Pointer, size int) {
 		pin.Pin(data)
-		c.kind, c.data, c.size = kind, data, C.uint64_t(size)
+		c.format, c.data, c.size = format, data, C.uint64_t(size)
 	}
-	switch b.form {
+	switch b.format {
 	case MaskBytes:
-		to(C.SAM2_MASK_U8, unsafe.Pointer(&b.bytes[0]), len(b.bytes)-1)
+		to(C.SAM2_MASK_BINARY, unsafe.Pointer(&b.bytes[0]), len(b.bytes)-1)
 	case MaskBits:
 		to(C.SAM2_MASK_BITS, unsafe.Pointer(&b.bytes[0]), len(b.bytes)-1)
 	case MaskLogits:
@@ -81,14 +81,14 @@ func (b *maskBuffer) c(pin *runtime.Pinner) C.sam2_mask_buffer {
 	return c
 }
 
-// cut takes the next n values.
+// cut removes and returns the first n values.
 func cut[T any](from *[]T, n int) []T {
 	out := (*from)[:n:n]
 	*from = (*from)[n:]
 	return out
 }
 
-// gray is a mask of bytes 0 and 1 as a picture, in place.
+// gray converts a mask of 0 and 1 to an image, in place.
 func gray(mask []uint8, size image.Point) *image.Gray {
 	for i := range mask {
 		mask[i] *= 255

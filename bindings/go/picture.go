@@ -14,14 +14,15 @@ import (
 	"unsafe"
 )
 
-// PictureOptions say how a picture file is read; the zero value is the default.
+// PictureOptions configures [ReadPicture]. The zero value selects the defaults.
 type PictureOptions struct {
-	Upright  bool // turn the picture as its EXIF orientation says, as viewers do; otherwise pixels stay as they are stored
-	BitDepth int  // bits of the values in a 16-bit file, 8 to 16: of 12, the value 4095 becomes 255; 0: 16
+	Upright  bool // apply the EXIF orientation, as viewers do
+	BitDepth int  // significant bits of the values in a 16-bit file, 8 to 16: with 12, the value 4095 becomes 255; 0 for 16
 }
 
-// ReadPicture reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file, known by its content, as *image.RGBA or *image.Gray. The
-// pixels of a JPEG are those of libjpeg, which Go's own decoder misses by a little. Alpha is dropped.
+// ReadPicture reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file as *image.RGBA or *image.Gray. The content of the
+// file determines its format. JPEG pixels equal those of libjpeg, from which Go's decoder differs slightly. Alpha is
+// dropped.
 func ReadPicture(path string, options ...PictureOptions) (image.Image, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
@@ -62,20 +63,20 @@ func ReadPicture(path string, options ...PictureOptions) (image.Image, error) {
 	return rgba, nil
 }
 
-// BGR is a picture of 8-bit blue, green and red, as OpenCV has them: an image.Image that is not copied.
+// BGR is an image of 8-bit blue, green and red, the order of OpenCV. The library uses its pixels without a copy.
 type BGR struct {
 	Pix    []uint8
 	Stride int // bytes from row to row
 	Rect   image.Rectangle
 }
 
-// ColorModel is RGBA's.
+// ColorModel returns color.RGBAModel.
 func (p *BGR) ColorModel() color.Model { return color.RGBAModel }
 
-// Bounds are those of the pixels.
+// Bounds returns the bounds of the pixels.
 func (p *BGR) Bounds() image.Rectangle { return p.Rect }
 
-// At gives a pixel.
+// At returns a pixel.
 func (p *BGR) At(x, y int) color.Color {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.RGBA{}
@@ -84,23 +85,23 @@ func (p *BGR) At(x, y int) color.Color {
 	return color.RGBA{at[2], at[1], at[0], 255}
 }
 
-// NV12 is a picture of a camera: Y of every pixel, and U and V, interleaved, of every 2x2 pixels, 8 bits each. It is an
-// image.Image that is not copied.
+// NV12 is an image of Y for every pixel and interleaved U and V for every 2x2 pixels, 8 bits each. The library uses its
+// pixels without a copy.
 type NV12 struct {
 	Y, UV             []uint8
 	YStride, UVStride int // bytes from row to row
 	Rect              image.Rectangle
-	BT601             bool // colours of standard definition; else BT.709's
-	FullRange         bool // black is 0 and white 255; else 16 and 235
+	BT601             bool // color matrix of standard definition, otherwise BT.709
+	FullRange         bool // black is 0 and white is 255, otherwise 16 and 235
 }
 
-// ColorModel is YCbCr's.
+// ColorModel returns color.YCbCrModel.
 func (p *NV12) ColorModel() color.Model { return color.YCbCrModel }
 
-// Bounds are those of the pixels.
+// Bounds returns the bounds of the pixels.
 func (p *NV12) Bounds() image.Rectangle { return p.Rect }
 
-// At gives a pixel as it is stored, whatever its colours and range.
+// At returns a pixel as it is stored, whatever the matrix and range.
 func (p *NV12) At(x, y int) color.Color {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.YCbCr{}
@@ -110,19 +111,21 @@ func (p *NV12) At(x, y int) color.Color {
 	return color.YCbCr{Y: p.Y[y*p.YStride+x], Cb: chroma[0], Cr: chroma[1]}
 }
 
-// plane is memory that holds so many rows of so many bytes.
+// plane is memory that holds rows of bytes.
 type plane struct {
 	pixels            []uint8
 	stride, row, rows int
 }
 
-// raw is a picture as the library takes it.
+// raw is an image in a format of the library.
 type raw struct {
-	format, matrix, rng C.int32_t
-	planes              []plane
+	format C.sam2_pixel_format
+	matrix C.sam2_yuv_matrix
+	rng    C.sam2_yuv_range
+	planes []plane
 }
 
-// describe says how a picture lies in memory; one of another type is copied.
+// describe returns the memory layout of an image. An image of another type is copied.
 func describe(picture image.Image) raw {
 	b := picture.Bounds()
 	w, h := b.Dx(), b.Dy()
@@ -156,7 +159,7 @@ func nv12(luma, chroma plane) raw {
 	return raw{format: C.SAM2_FORMAT_NV12, matrix: C.SAM2_MATRIX_BT709, planes: []plane{luma, chroma}}
 }
 
-// jpeg420 is a picture whose chroma are in planes of their own, of JPEG's colours and range: they are interleaved.
+// jpeg420 interleaves the chroma planes of an image with the matrix and range of JPEG.
 func jpeg420(p *image.YCbCr) raw {
 	b := p.Rect
 	w, h := (b.Dx()+1)/2, (b.Dy()+1)/2
@@ -172,7 +175,7 @@ func jpeg420(p *image.YCbCr) raw {
 	return out
 }
 
-// from is what follows a place in memory: nothing where it is outside.
+// from returns the pixels from an offset, or nil if it is out of range.
 func from(pixels []uint8, at int) []uint8 {
 	if at < 0 || at > len(pixels) {
 		return nil
@@ -180,22 +183,22 @@ func from(pixels []uint8, at int) []uint8 {
 	return pixels[at:]
 }
 
-// fits is whether the memory holds the rows.
+// fits reports whether the memory holds the rows.
 func (p plane) fits() bool {
 	return p.rows > 0 && p.row > 0 && p.stride >= p.row && (p.rows-1) <= (len(p.pixels)-p.row)/p.stride
 }
 
-// withImages describes pictures to C for the length of a call; RGBA, gray, BGR and NV12 pictures are not copied.
+// withImages describes images to C until f returns. RGBA, gray, BGR and NV12 images are not copied.
 func withImages(pictures []image.Image, f func(*C.sam2_image) error) error {
 	if len(pictures) == 0 {
-		return invalid("no picture")
+		return invalid("no image")
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	all := make([]C.sam2_image, len(pictures))
 	for i, picture := range pictures {
 		if picture == nil || picture.Bounds().Empty() {
-			return invalid("an empty picture")
+			return invalid("an empty image")
 		}
 		c, bounds, raw := &all[i], picture.Bounds(), describe(picture)
 		c.struct_size = C.uint32_t(unsafe.Sizeof(*c))
@@ -203,7 +206,7 @@ func withImages(pictures []image.Image, f func(*C.sam2_image) error) error {
 		c.format, c.matrix, c._range = raw.format, raw.matrix, raw.rng
 		for k, plane := range raw.planes {
 			if !plane.fits() {
-				return invalid("plane %d of a picture: %d bytes do not hold %d rows of %d with a stride of %d",
+				return invalid("plane %d of an image: %d bytes do not hold %d rows of %d with a stride of %d",
 					k, len(plane.pixels), plane.rows, plane.row, plane.stride)
 			}
 			pin.Pin(&plane.pixels[0])

@@ -8,7 +8,7 @@ import (
 
 const pictures = "../../tests/data/golden/"
 
-// same tells whether a picture is RGBA and has the pixels of another one.
+// same reports whether an image is RGBA and has the pixels of another one.
 func same(t *testing.T, got, want image.Image) {
 	t.Helper()
 	if got.Bounds() != want.Bounds() {
@@ -33,7 +33,7 @@ func TestReadPicture(t *testing.T) {
 		}
 		return picture
 	}
-	// Pillow's pixels, and so libjpeg's.
+	// The pixels of Pillow, which are those of libjpeg.
 	same(t, pixels("jpeg/420.jpg"), pixels("jpeg/420.png"))
 	same(t, pixels("pictures/lossy.webp"), pixels("pictures/lossy.webp.png"))
 	same(t, pixels("pictures/gray.tif"), pixels("pictures/gray.tif.png"))

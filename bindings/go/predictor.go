@@ -13,26 +13,27 @@ import (
 	"unsafe"
 )
 
-// ImagePredictor encodes pictures, then makes masks for prompts on them.
+// ImagePredictor encodes images and predicts masks for prompts on them.
 type ImagePredictor struct {
 	p        *C.sam2_image_predictor
 	maskSide int
-	Form     MaskForm // of masks
+	Format   MaskFormat // format of the masks that Predict returns
 }
 
-// Prediction is the masks of one prompt, the best first or in the model's order: see IoU.
+// Prediction holds the masks of one prompt, in the order of the model. IoU tells which is the best.
 type Prediction struct {
-	Masks       []*image.Gray // of MaskBytes: 255 on the object
-	Logits      [][]float32   // of MaskLogits: (height, width) of each mask
-	Bits        [][]uint8     // of MaskBits: (height, (width + 7) / 8) of each mask
-	Labels      []uint16      // of MaskLabels: (height, width), the map of all prompts of the call
-	IoU         []float32     // how well the model thinks each mask fits
-	ObjectScore float32       // above 0 where there is an object
-	LowRes      [][]float32   // logits of each mask, to be given as Prompt.Mask
+	Masks            []*image.Gray // MaskBytes: 255 on the object
+	Logits           [][]float32   // MaskLogits: (height, width) for each mask
+	Bits             [][]uint8     // MaskBits: (height, (width + 7) / 8) for each mask
+	Labels           []uint16      // MaskLabels: (height, width), one map for all prompts of the call
+	IoU              []float32     // predicted IoU of each mask
+	ObjectScoreLogit float32       // above 0 if there is an object
+	LowRes           [][]float32   // low-resolution logits of each mask, for Prompt.Mask
 }
 
-// NewImagePredictor makes a predictor.
+// NewImagePredictor creates a predictor.
 func (m *Model) NewImagePredictor() (*ImagePredictor, error) {
+	defer runtime.KeepAlive(m)
 	p := &ImagePredictor{maskSide: m.maskSide}
 	if err := call(func() C.sam2_status { return C.sam2_image_predictor_create(m.p, nil, &p.p) }); err != nil {
 		return nil, err
@@ -41,33 +42,35 @@ func (m *Model) NewImagePredictor() (*ImagePredictor, error) {
 	return p, nil
 }
 
-// Close lets go of the predictor.
+// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
+// [Busy], and the predictor remains usable.
 func (p *ImagePredictor) Close() error {
 	if p.p == nil {
 		return errClosed
 	}
-	defer runtime.SetFinalizer(p, nil)
-	h := p.p
-	p.p = nil
-	return call(func() C.sam2_status { return C.sam2_image_predictor_destroy(h) })
+	err := destroy(p, (*ImagePredictor).Close, func() C.sam2_status { return C.sam2_image_predictor_destroy(p.p) })
+	if !isBusy(err) {
+		p.p = nil
+	}
+	return err
 }
 
-// SetImage encodes a picture; the ones before are forgotten.
+// SetImage encodes an image, which replaces the previous images.
 func (p *ImagePredictor) SetImage(picture image.Image) error {
 	return p.SetImageContext(context.Background(), picture)
 }
 
-// SetImageContext is SetImage until a context is done.
+// SetImageContext is [ImagePredictor.SetImage] with a context.
 func (p *ImagePredictor) SetImageContext(ctx context.Context, picture image.Image) error {
 	return p.SetImageBatchContext(ctx, []image.Image{picture})
 }
 
-// SetImageBatch encodes several pictures, of any sizes; a Prompt says by its Image which it is for.
+// SetImageBatch encodes several images of any sizes. Prompt.Image selects one of them.
 func (p *ImagePredictor) SetImageBatch(pictures []image.Image) error {
 	return p.SetImageBatchContext(context.Background(), pictures)
 }
 
-// SetImageBatchContext is SetImageBatch until a context is done.
+// SetImageBatchContext is [ImagePredictor.SetImageBatch] with a context.
 func (p *ImagePredictor) SetImageBatchContext(ctx context.Context, pictures []image.Image) error {
 	h := p.p
 	return awaitDone(ctx, func() error {
@@ -80,7 +83,7 @@ func (p *ImagePredictor) SetImageBatchContext(ctx context.Context, pictures []im
 	})
 }
 
-// sizes are those of the pictures that are set.
+// sizes returns the sizes of the current images.
 func sizes(h *C.sam2_image_predictor) ([]image.Point, error) {
 	var info C.sam2_image_predictor_info
 	info.struct_size = C.uint32_t(unsafe.Sizeof(info))
@@ -94,12 +97,12 @@ func sizes(h *C.sam2_image_predictor) ([]image.Point, error) {
 	return all[:info.num_images], nil
 }
 
-// Predict makes masks of a prompt on the picture: three, for when it is not clear what is meant, or one.
+// Predict predicts masks for a prompt on the image: three with multimask, otherwise one.
 func (p *ImagePredictor) Predict(prompt Prompt, multimask bool) (*Prediction, error) {
 	return p.PredictContext(context.Background(), prompt, multimask)
 }
 
-// PredictContext is Predict until a context is done.
+// PredictContext is [ImagePredictor.Predict] with a context.
 func (p *ImagePredictor) PredictContext(ctx context.Context, prompt Prompt, multimask bool) (*Prediction, error) {
 	all, err := p.PredictAllContext(ctx, []Prompt{prompt}, multimask)
 	if err != nil {
@@ -108,25 +111,25 @@ func (p *ImagePredictor) PredictContext(ctx context.Context, prompt Prompt, mult
 	return all[0], nil
 }
 
-// PredictAll makes masks of several prompts, in the order of their pictures, in one go.
+// PredictAll predicts masks for several prompts in one call. The prompts must be ordered by their images.
 func (p *ImagePredictor) PredictAll(prompts []Prompt, multimask bool) ([]*Prediction, error) {
 	return p.PredictAllContext(context.Background(), prompts, multimask)
 }
 
-// PredictAllContext is PredictAll until a context is done.
+// PredictAllContext is [ImagePredictor.PredictAll] with a context.
 func (p *ImagePredictor) PredictAllContext(ctx context.Context, prompts []Prompt, multimask bool) ([]*Prediction, error) {
-	h, form := p.p, p.Form
-	if form == DefaultMasks {
-		form = MaskBytes
+	h, format := p.p, p.Format
+	if format == DefaultMasks {
+		format = MaskBytes
 	}
 	return await(ctx, func() ([]*Prediction, error) {
 		defer runtime.KeepAlive(p)
-		return predict(h, form, p.maskSide, prompts, multimask)
+		return predict(h, format, p.maskSide, prompts, multimask)
 	})
 }
 
-func predict(h *C.sam2_image_predictor, form MaskForm, side int, prompts []Prompt, multimask bool) ([]*Prediction, error) {
-	n, flags := 1, C.uint32_t(0)
+func predict(h *C.sam2_image_predictor, format MaskFormat, side int, prompts []Prompt, multimask bool) ([]*Prediction, error) {
+	n, flags := 1, C.sam2_predict_flags(0)
 	if multimask {
 		n, flags = 3, C.SAM2_PREDICT_MULTIMASK
 	}
@@ -150,7 +153,7 @@ func predict(h *C.sam2_image_predictor, form MaskForm, side int, prompts []Promp
 			each[i] = pictures[prompt.Image]
 		}
 	}
-	masks, err := newMaskBuffer(form, n, each)
+	masks, err := newMaskBuffer(format, n, each)
 	if err != nil {
 		return nil, err
 	}
@@ -167,9 +170,9 @@ func predict(h *C.sam2_image_predictor, form MaskForm, side int, prompts []Promp
 	}
 	var all []*Prediction
 	for i, size := range each {
-		out := &Prediction{IoU: cut(&iou, n), ObjectScore: scores[i]}
+		out := &Prediction{IoU: cut(&iou, n), ObjectScoreLogit: scores[i]}
 		for k := 0; k < n; k++ {
-			switch form {
+			switch format {
 			case MaskBytes:
 				out.Masks = append(out.Masks, gray(cut(&masks.bytes, size.X*size.Y), size))
 			case MaskLogits:

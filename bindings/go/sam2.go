@@ -1,14 +1,14 @@
-// Package sam2 finds masks of objects in pictures and follows objects through videos: Segment Anything Model 2.
+// Package sam2 segments objects in images and tracks them through videos with Segment Anything Model 2.
 //
-// It is a thin layer over the C library, whose header says threads, memory and units in full. Objects are closed by Close;
-// one that is forgotten is closed by the garbage collector. A predictor is for one goroutine at a time: a call on one that is in
-// use returns an error with status Busy.
+// The package wraps the C library sam2. The header sam2.h describes threads, memory and units in full. Objects are
+// released by Close, or by the garbage collector after they become unreachable. One goroutine at a time may use a
+// predictor. A call on a predictor in use returns an [*Error] with the status [Busy].
 //
-// A long call has a second form, whose name ends in Context: it returns the context's Err once the context is done. Propagations
-// and searches end then, after the frame or the points in progress. Other calls cannot be cut short: the library finishes
-// them in the background, and the predictor is Busy meanwhile.
+// Long calls have a second form whose name ends in Context. It returns the error of the context after the context is
+// done. Propagations and searches then end after the current frame or batch of points. Other calls cannot be
+// interrupted. The library finishes them in the background, and the predictor is [Busy] until then.
 //
-// A callback that panics, or ends its goroutine, ends the call, which then does the same; what the library holds stays usable.
+// If a callback panics or ends its goroutine, the call ends and does the same. The objects remain usable.
 package sam2
 
 /*
@@ -28,7 +28,7 @@ import (
 	"unsafe"
 )
 
-// What an Error says of the kind of failure.
+// Values of Error.Status.
 const (
 	InvalidArgument = C.SAM2_ERROR_INVALID_ARGUMENT
 	InvalidHandle   = C.SAM2_ERROR_INVALID_HANDLE
@@ -41,16 +41,17 @@ const (
 	Internal        = C.SAM2_ERROR_INTERNAL
 )
 
-// Error is why a call failed.
+// Error describes a failed call.
 type Error struct {
-	Status  int
-	Message string
-	Errno   syscall.Errno // why the system refused a file; 0: it did not
+	Status  int           // InvalidArgument, ...
+	Message string        // description in English
+	Errno   syscall.Errno // error of the system if it refused a file, otherwise 0
 }
 
+// Error returns the message with the prefix "sam2: ".
 func (e *Error) Error() string { return fmt.Sprintf("sam2: %s", e.Message) }
 
-// Unwrap gives the system's error, so that errors.Is(err, fs.ErrNotExist) tells a missing file.
+// Unwrap returns the error of the system, so that errors.Is(err, fs.ErrNotExist) reports a missing file.
 func (e *Error) Unwrap() error {
 	if e.Errno == 0 {
 		return nil
@@ -64,7 +65,7 @@ func invalid(format string, values ...any) error {
 
 var errClosed = errors.New("sam2: closed")
 
-// call makes a call and fetches its message, which is the thread's own.
+// call calls the library and fetches the message of a failure, which belongs to the thread.
 func call(f func() C.sam2_status) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -74,7 +75,23 @@ func call(f func() C.sam2_status) error {
 	return nil
 }
 
-// await makes a call that cannot be cut short: once the context is done it goes on without anybody waiting for it.
+// isBusy tells whether an error says that an object is in use.
+func isBusy(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == Busy
+}
+
+// destroy destroys the handle of an object. An object in use keeps its handle and its finalizer.
+func destroy[T any](object *T, finalizer func(*T) error, f func() C.sam2_status) error {
+	err := call(f)
+	runtime.SetFinalizer(object, nil)
+	if isBusy(err) {
+		runtime.SetFinalizer(object, finalizer)
+	}
+	return err
+}
+
+// await runs a call that cannot be interrupted. After the context is done, the call continues in the background.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -100,27 +117,27 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// awaitDone is await of a call that gives nothing but its error.
+// awaitDone is await for a call that returns only an error.
 func awaitDone(ctx context.Context, f func() error) error {
 	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, f() })
 	return err
 }
 
-// Options say how to load a model; the zero value is the default.
+// Options configures [Load]. The zero value selects the defaults.
 type Options struct {
-	Device           int // Auto, CPU or CUDA
-	DeviceIndex      int
-	DeviceUUID       string   // in place of both: "GPU-..." as nvidia-smi prints it
-	CPUs             []uint32 // that threads are bound to; none: wherever the system puts them
+	Device           int      // Auto, CPU or CUDA
+	DeviceIndex      int      // index of the GPU in the driver's order
+	DeviceUUID       string   // UUID of a GPU as nvidia-smi prints it, in place of Device and DeviceIndex
+	CPUs             []uint32 // CPUs to bind threads to; nil for none
 	Precision        int      // PrecisionAuto, F32, BF16 or F16
-	Threads          int      // of the CPU; 0: as many as there are
-	ImageSize        int      // 0: the configuration's
-	Config           string   // a file, or the reference's name of a published configuration; "": the one beside the checkpoint
-	Overrides        string
-	NoPostprocessing bool
+	Threads          int      // CPU threads; 0 for all
+	ImageSize        int      // side of the input in pixels; 0 for that of the configuration
+	Config           string   // file, or the reference's name of a published configuration; "" for the one beside the checkpoint
+	Overrides        string   // changes to the configuration, one per line
+	NoPostprocessing bool     // as apply_postprocessing=False of the reference
 }
 
-// Devices and precisions of Options.
+// Values of Options.Device and Options.Precision.
 const (
 	Auto          = C.SAM2_DEVICE_AUTO
 	CPU           = C.SAM2_DEVICE_CPU
@@ -131,16 +148,17 @@ const (
 	F16           = C.SAM2_PRECISION_F16
 )
 
-// Model is a model's weights on a device, shared by any number of predictors and goroutines.
+// Model holds the weights of a model on a device. Any number of predictors and goroutines may share it.
 type Model struct {
 	p        *C.sam2_model
 	maskSide int
 }
 
-// Load loads a checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one.
+// Load loads a checkpoint from a .safetensors, .pt or .bin file, from the index of a checkpoint in several files, or
+// from a folder that holds one of these.
 func Load(path string, o Options) (*Model, error) { return load(path, o) }
 
-// LoadContext is Load until a context is done.
+// LoadContext is [Load] with a context.
 func LoadContext(ctx context.Context, path string, o Options) (*Model, error) {
 	return await(ctx, func() (*Model, error) { return load(path, o) })
 }
@@ -153,7 +171,7 @@ func load(path string, o Options) (*Model, error) {
 	defer pin.Unpin()
 	var c C.sam2_model_options
 	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
-	c.device, c.device_index, c.precision = C.int32_t(o.Device), C.int32_t(o.DeviceIndex), C.int32_t(o.Precision)
+	c.device, c.device_index, c.precision = C.sam2_device(o.Device), C.int32_t(o.DeviceIndex), C.sam2_precision(o.Precision)
 	c.threads, c.image_size, c.overrides = C.uint32_t(o.Threads), C.uint32_t(o.ImageSize), overrides
 	if o.NoPostprocessing {
 		c.no_postprocessing = 1
@@ -182,7 +200,7 @@ func load(path string, o Options) (*Model, error) {
 	return m, err
 }
 
-// Close lets go of the model; predictors keep what they need of it.
+// Close releases the model. Its predictors remain usable.
 func (m *Model) Close() error {
 	if m.p == nil {
 		return errClosed
@@ -193,34 +211,34 @@ func (m *Model) Close() error {
 	return call(func() C.sam2_status { return C.sam2_model_destroy(p) })
 }
 
-// Point is a click in pixels; Label 1 is on the object, 0 is not.
+// Point is a point of a prompt in pixels. Label is 1 on the object and 0 on the background.
 type Point struct {
 	X, Y  float32
 	Label int32
 }
 
-// Prompt is what a person says about an object.
+// Prompt is a prompt for one object: points, a box, a mask, or a combination.
 type Prompt struct {
-	Points []Point     // empty but not nil: as the reference's point_coords of shape (0, 2)
+	Points []Point     // empty but not nil is an empty list, as point_coords of shape (0, 2) in the reference
 	Box    *[4]float32 // left, top, right, bottom
-	Mask   []float32   // logits of an earlier mask, Prediction.LowRes; pictures only
-	Image  int         // which picture of a batch it is for
+	Mask   []float32   // logits of an earlier mask, from Prediction.LowRes; image predictors only
+	Image  int         // index of the image of a batch
 
-	// MaskImage is a mask of the picture in place of Mask, of any size: not 0 on the object; pictures only.
+	// MaskImage is a mask of any size in place of Mask, nonzero on the object. Image predictors only.
 	MaskImage *image.Gray
 }
 
-// flat is a prompt in memory of C's.
+// flat is a prompt in C memory.
 type flat struct {
 	c    C.sam2_prompt
 	kept []unsafe.Pointer
 }
 
-// flatten fails where a mask is not of the size that the library takes: maskSide along each side.
+// flatten copies a prompt to C memory. It fails if a mask does not have maskSide pixels along each side.
 func flatten(p Prompt, maskSide int) (*flat, error) {
 	if n := maskSide * maskSide; len(p.Mask) != 0 && len(p.Mask) != n {
 		return nil, invalid("Mask has %d values; the logits of an earlier mask, Prediction.LowRes, are %d; "+
-			"a mask of the picture goes into MaskImage", len(p.Mask), n)
+			"a mask of the image goes into MaskImage", len(p.Mask), n)
 	}
 	f := new(flat)
 	f.c.struct_size = C.uint32_t(unsafe.Sizeof(f.c))
@@ -241,7 +259,7 @@ func flatten(p Prompt, maskSide int) (*flat, error) {
 	if p.Box != nil {
 		box = p.Box[:]
 	}
-	f.c.num_points, f.c.points, f.c.box_ = C.uint32_t(len(labels)), floats(xy), floats(box)
+	f.c.num_points, f.c.points, f.c.bounds = C.uint32_t(len(labels)), floats(xy), floats(box)
 	if p.Points != nil {
 		f.c.pad_points = 1
 	}
@@ -267,20 +285,20 @@ func (f *flat) free() {
 	}
 }
 
-// BuildInfo says what the library was built for.
+// BuildInfo returns the version, the platform and the GPU architectures that the library was built for.
 func BuildInfo() string { return C.GoString(C.sam2_build_info()) }
 
-// GPU is a GPU of this machine.
+// GPU describes a GPU of the machine.
 type GPU struct {
 	Name, UUID string
-	Memory     uint64 // bytes
-	Usable     bool   // models can run on it
+	Memory     uint64 // size in bytes
+	Usable     bool   // whether models can run on the GPU
 }
 
-// GPUs lists the NVIDIA GPUs of this machine; none where their driver is not installed.
+// GPUs lists the NVIDIA GPUs of the machine. The list is empty if the driver is not installed.
 func GPUs() ([]GPU, error) {
 	var count C.uint32_t
-	if err := call(func() C.sam2_status { return C.sam2_gpu_count(&count) }); err != nil {
+	if err := call(func() C.sam2_status { return C.sam2_gpu_get_count(&count) }); err != nil {
 		return nil, err
 	}
 	var all []GPU
@@ -295,7 +313,7 @@ func GPUs() ([]GPU, error) {
 	return all, nil
 }
 
-// EncodeRLE gives a mask, not 0 on the object, as the text of COCO's run lengths.
+// EncodeRLE encodes a mask, nonzero on the object, as a COCO run-length string.
 func EncodeRLE(mask *image.Gray) (string, error) {
 	w, h := mask.Rect.Dx(), mask.Rect.Dy()
 	pixels, size := tight(mask), C.size_t(0)
@@ -313,7 +331,7 @@ func EncodeRLE(mask *image.Gray) (string, error) {
 	return C.GoString(text), err
 }
 
-// tight is a mask without gaps between its rows, and a byte more, so that there is a first.
+// tight returns the pixels of a mask without gaps between rows, and one byte more, so that the slice is not empty.
 func tight(mask *image.Gray) []uint8 {
 	w, h := mask.Rect.Dx(), mask.Rect.Dy()
 	out := make([]uint8, w*h+1)

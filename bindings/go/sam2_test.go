@@ -55,7 +55,7 @@ func status(err error) int {
 	return 0
 }
 
-// What a Rust test compares with its own: a PNG, so that both decode the same pixels.
+// Prints hashes for a Rust test. The image is a PNG, so that both decode the same pixels.
 func TestBits(t *testing.T) {
 	m := demo(t)
 	p := must(m.NewImagePredictor())
@@ -71,7 +71,7 @@ func TestBits(t *testing.T) {
 		fmt.Printf("BITS %d %016x\n", len(found.Masks), h.Sum64())
 	}
 	show(must(p.Predict(Prompt{Points: []Point{{77, 400, 1}}}, true)))
-	// The same in a batch, and as text.
+	// The same in a batch, and as a run-length string.
 	batch := must(m.NewImagePredictor())
 	picture := read(t, "demo/pictures/astronaut.png")
 	if err := batch.SetImageBatch([]image.Image{image.NewGray(image.Rect(0, 0, 50, 40)), picture}); err != nil {
@@ -108,7 +108,7 @@ func TestStreamEqualsVideo(t *testing.T) {
 	for i := range frames {
 		frames[i] = read(t, fmt.Sprintf("demo/samples/video1/frames/%05d.jpg", i))
 	}
-	stream := must(m.NewStream(VideoOptions{Window: 1}))
+	stream := must(m.NewStream(VideoPredictorOptions{Window: 1}))
 	var want []*Frame
 	for i, picture := range frames {
 		f := must(stream.PushFrame(picture))
@@ -130,14 +130,14 @@ func TestStreamEqualsVideo(t *testing.T) {
 	if _, err := GPUs(); err != nil || BuildInfo() == "" {
 		t.Error(err)
 	}
-	again := must(m.NewStream(VideoOptions{Window: -1}))
+	again := must(m.NewStream(VideoPredictorOptions{Window: -1}))
 	for i, picture := range frames[:2] {
 		must(again.PushFrame(picture))
 		if i == 0 {
 			must(again.AddNewPointsOrBox(0, 1, click, false))
 		}
 	}
-	restored := must(m.NewStream(VideoOptions{Window: 1}))
+	restored := must(m.NewStream(VideoPredictorOptions{Window: 1}))
 	if err := restored.LoadState(must(again.SaveState())); err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +152,10 @@ func TestStreamEqualsVideo(t *testing.T) {
 		t.Error("objects")
 	}
 
-	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{}))
+	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoPredictorOptions{}))
 	mask := image.NewGray(image.Rect(0, 0, 60, 45))
 	mask.Pix[60*30+25] = 255
-	if f := must(video.AddNewMask(0, 5, mask)); len(f.Objects) != 1 || len(f.Masks[0]) != 480*360 {
+	if f := must(video.AddNewMask(0, 5, mask)); len(f.ObjIDs) != 1 || len(f.Masks[0]) != 480*360 {
 		t.Error("a mask")
 	}
 	must(video.ClearAllPromptsInFrame(0, 5))
@@ -166,7 +166,7 @@ func TestStreamEqualsVideo(t *testing.T) {
 	}
 }
 
-// Several goroutines, each with a predictor of its own, and one that cancels another's.
+// Several goroutines with a predictor each, and one that cancels the predictor of another.
 func TestAtOnce(t *testing.T) {
 	m := demo(t)
 	picture := read(t, "demo/pictures/astronaut.png")
@@ -183,7 +183,7 @@ func TestAtOnce(t *testing.T) {
 		}()
 	}
 	group.Wait()
-	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoOptions{}))
+	video := must(m.OpenVideo(filepath.Join(root, "demo/samples/video1/frames"), VideoPredictorOptions{}))
 	must(video.AddNewPointsOrBox(0, 1, Prompt{Points: []Point{{208, 249, 1}}}, false))
 	first, done := make(chan bool, 100), make(chan error)
 	go func() { done <- video.PropagateInVideo(0, -1, false, func(*Frame) bool { first <- true; return true }) }()
@@ -199,15 +199,8 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-func TestEverything(t *testing.T) {
-	m := demo(t)
-	o := DefaultAutomaticMaskOptions()
-	o.PointsPerSide, o.PredIoUThresh, o.StabilityScoreThresh = 4, 0.5, 0.5
-	g := must(m.NewAutomaticMaskGenerator(o))
-	all := must(g.Generate(read(t, "demo/pictures/astronaut.png")))
-	if len(all) == 0 {
-		t.Error("nothing")
-	}
+// sameOutlines checks the run lengths and outlines of masks.
+func sameOutlines(t *testing.T, all []AutomaticMask) {
 	for _, found := range all {
 		mask, area := must(DecodeRLE(found.RLE, found.Width, found.Height)), uint64(0)
 		for _, v := range mask.Pix {
@@ -227,6 +220,10 @@ func TestEverything(t *testing.T) {
 			t.Error("outlines of", enclosed, "half pixels around", area)
 		}
 	}
+}
+
+// smallestOnTop checks the label map of masks, and errors of label maps and outlines.
+func smallestOnTop(t *testing.T, all []AutomaticMask) {
 	rles, smallest := make([]string, len(all)), 0
 	for i, found := range all {
 		rles[i] = found.RLE
@@ -257,27 +254,43 @@ func TestEverything(t *testing.T) {
 			t.Error(side, a, b, c)
 		}
 	}
+}
 
-	// The same points, given one by one; all of them, and some.
+// limited checks a search on a grid of points: all of them, and some.
+func limited(t *testing.T, m *Model, o *AutomaticMaskGeneratorOptions, all []AutomaticMask) {
 	o.PointsPerSide, o.PointsPerBatch, o.PointGrids = 0, 4, make([][][2]float64, 1)
 	for i := 0; i < 16; i++ {
 		o.PointGrids[0] = append(o.PointGrids[0], [2]float64{(float64(i%4) + 0.5) / 4, (float64(i/4) + 0.5) / 4})
 	}
-	own := must(m.NewAutomaticMaskGenerator(o))
+	own := must(m.NewAutomaticMaskGenerator(*o))
 	picture, seen := read(t, "demo/pictures/astronaut.png"), 0
-	again, complete, err := own.GenerateUntil(picture, Until{Progress: func(points, of, masks int) bool {
-		seen = points
-		return of == 16
+	again, complete, err := own.GenerateUntil(picture, SearchLimits{Progress: func(pointsDone, numPoints, _ int) bool {
+		seen = pointsDone
+		return numPoints == 16
 	}})
 	if err != nil || !complete || seen != 16 || !reflect.DeepEqual(again, all) {
 		t.Error(len(again), complete, seen, err)
 	}
-	for _, until := range []Until{{Progress: func(points, _, _ int) bool { return points < 4 }}, {Budget: 1}} {
-		some, complete, err := own.GenerateUntil(picture, until)
+	for _, limits := range []SearchLimits{{Progress: func(points, _, _ int) bool { return points < 4 }}, {Budget: 1}} {
+		some, complete, err := own.GenerateUntil(picture, limits)
 		if err != nil || complete || len(some) >= len(all) {
 			t.Error(len(some), complete, err)
 		}
 	}
+}
+
+func TestEverything(t *testing.T) {
+	m := demo(t)
+	o := DefaultAutomaticMaskGeneratorOptions()
+	o.PointsPerSide, o.PredIoUThresh, o.StabilityScoreThresh = 4, 0.5, 0.5
+	g := must(m.NewAutomaticMaskGenerator(o))
+	all := must(g.Generate(read(t, "demo/pictures/astronaut.png")))
+	if len(all) == 0 {
+		t.Error("nothing")
+	}
+	sameOutlines(t, all)
+	smallestOnTop(t, all)
+	limited(t, m, &o, all)
 	o.PointsPerSide = 4
 	if _, err := m.NewAutomaticMaskGenerator(o); status(err) != InvalidArgument {
 		t.Error(err)

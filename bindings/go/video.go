@@ -18,33 +18,33 @@ import (
 	"unsafe"
 )
 
-// Frame is what was found on a frame.
+// Frame holds the results of a frame.
 type Frame struct {
-	Index         int
-	Width, Height int
-	Objects       []int64
-	Timestamp     int64             // of the picture that was pushed
-	Scores        []float32         // above 0 where the object is to be seen
-	Lost          []bool            // it is not
-	Boxes         []image.Rectangle // of the masks; empty where they are
-	Areas         []uint64          // pixels of the masks
-	Masks         [][]float32       // of MaskLogits: (height, width) of each object
-	Grays         []*image.Gray     // of MaskBytes: 255 on the object
-	Bits          [][]uint8         // of MaskBits: (height, (width + 7) / 8) of each object
-	Labels        []uint16          // of MaskLabels: (height, width), the map of all objects
+	Index             int
+	Width, Height     int
+	ObjIDs            []int64
+	Timestamp         int64             // timestamp of the pushed image
+	ObjectScoreLogits []float32         // above 0 if the object is visible
+	Lost              []bool            // whether the object is not visible
+	Boxes             []image.Rectangle // bounds of the masks; empty for empty masks
+	Areas             []uint64          // areas of the masks in pixels
+	Masks             [][]float32       // MaskLogits: (height, width) for each object
+	Grays             []*image.Gray     // MaskBytes: 255 on the object
+	Bits              [][]uint8         // MaskBits: (height, (width + 7) / 8) for each object
+	Labels            []uint16          // MaskLabels: (height, width), one map for all objects
 }
 
-// VideoOptions say how a video predictor keeps what it learns; the zero value is the default.
-type VideoOptions struct {
-	Window            int  // of a stream: so many frames before the last are kept; negative: all
-	LegacyCorrections bool // corrections of tracked frames outlast the next propagation over them
-	OffloadStateToCPU bool
-	PictureOptions         // how the pictures of a folder are read
-	KeepDamaged       bool // take what decodes of damaged videos, and pass over damaged pictures of a folder
+// VideoPredictorOptions configures a [VideoPredictor]. The zero value selects the defaults.
+type VideoPredictorOptions struct {
+	Window            int  // streams only: number of frames to keep before the latest frame; negative for all
+	LegacyCorrections bool // keep corrections of tracked frames through the next propagation
+	OffloadStateToCPU bool // keep memories in host memory
+	PictureOptions         // how the images of a folder are read
+	KeepDamaged       bool // use the frames of a damaged video that can be decoded, and skip damaged images of a folder
 }
 
-func (o VideoOptions) c() C.sam2_video_options {
-	var c C.sam2_video_options
+func (o VideoPredictorOptions) c() C.sam2_video_predictor_options {
+	var c C.sam2_video_predictor_options
 	c.struct_size, c.window = C.uint32_t(unsafe.Sizeof(c)), C.SAM2_RETAIN_EVERYTHING
 	if o.Window >= 0 {
 		c.window = C.uint32_t(o.Window)
@@ -65,10 +65,10 @@ func (o VideoOptions) c() C.sam2_video_options {
 	return c
 }
 
-// VideoPredictor follows objects through a video.
+// VideoPredictor tracks objects through a video.
 type VideoPredictor struct {
-	p    *C.sam2_video_predictor
-	Form MaskForm // of masks
+	p      *C.sam2_video_predictor
+	Format MaskFormat // format of the masks in frames
 }
 
 func newVideo(make func(**C.sam2_video_predictor) C.sam2_status) (*VideoPredictor, error) {
@@ -80,13 +80,13 @@ func newVideo(make func(**C.sam2_video_predictor) C.sam2_status) (*VideoPredicto
 	return v, nil
 }
 
-// OpenVideo opens a folder of frames, or a video file where ffmpeg is installed.
-func (m *Model) OpenVideo(path string, o VideoOptions) (*VideoPredictor, error) {
+// OpenVideo opens a folder of frames, or a video file if ffmpeg is installed.
+func (m *Model) OpenVideo(path string, o VideoPredictorOptions) (*VideoPredictor, error) {
 	return m.OpenVideoContext(context.Background(), path, o)
 }
 
-// OpenVideoContext is OpenVideo until a context is done.
-func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoOptions) (*VideoPredictor, error) {
+// OpenVideoContext is [Model.OpenVideo] with a context.
+func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoPredictorOptions) (*VideoPredictor, error) {
 	h, options := m.p, o.c()
 	return await(ctx, func() (*VideoPredictor, error) {
 		defer runtime.KeepAlive(m)
@@ -98,48 +98,53 @@ func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoOption
 	})
 }
 
-// NewStream makes a predictor for frames that come one by one: PushFrame.
-func (m *Model) NewStream(o VideoOptions) (*VideoPredictor, error) {
+// NewStream creates a predictor for a live stream of unknown length, whose frames are passed to
+// [VideoPredictor.PushFrame].
+func (m *Model) NewStream(o VideoPredictorOptions) (*VideoPredictor, error) {
+	defer runtime.KeepAlive(m)
 	options := o.c()
 	return newVideo(func(out **C.sam2_video_predictor) C.sam2_status {
-		return C.sam2_video_predictor_stream(m.p, &options, out)
+		return C.sam2_video_predictor_create_stream(m.p, &options, out)
 	})
 }
 
-// Fork makes a predictor that knows what this one does and goes its own way from here.
+// Fork returns a predictor that shares memories and frames with v and diverges from it.
 func (v *VideoPredictor) Fork() (*VideoPredictor, error) {
+	defer runtime.KeepAlive(v)
 	return newVideo(func(out **C.sam2_video_predictor) C.sam2_status { return C.sam2_video_predictor_fork(v.p, out) })
 }
 
-// Close lets go of the predictor.
+// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
+// [Busy], and the predictor remains usable.
 func (v *VideoPredictor) Close() error {
 	if v.p == nil {
 		return errClosed
 	}
-	defer runtime.SetFinalizer(v, nil)
-	p := v.p
-	v.p = nil
-	return call(func() C.sam2_status { return C.sam2_video_predictor_destroy(p) })
+	err := destroy(v, (*VideoPredictor).Close, func() C.sam2_status { return C.sam2_video_predictor_destroy(v.p) })
+	if !isBusy(err) {
+		v.p = nil
+	}
+	return err
 }
 
-// frames is a call in progress that shows frames.
+// frames is the state of a call that returns frames.
 type frames struct {
 	held
-	each  func(*Frame) bool
-	masks *maskBuffer // where masks go; nil: with the frame
+	onFrame func(*Frame) bool
+	masks   *maskBuffer // receives the masks; nil if they come with the frame
 }
 
-// into makes room for masks of so many objects of a size, unless they come with the frame.
-func into(form MaskForm, objects int, size image.Point) (*maskBuffer, error) {
-	if form == DefaultMasks || form == MaskLogits || objects == 0 {
+// into allocates masks for a number of objects, unless they come with the frame.
+func into(format MaskFormat, objects int, size image.Point) (*maskBuffer, error) {
+	if format == DefaultMasks || format == MaskLogits || objects == 0 {
 		return nil, nil
 	}
-	return newMaskBuffer(form, objects, []image.Point{size})
+	return newMaskBuffer(format, objects, []image.Point{size})
 }
 
-// known is how many objects there are, with one more if it is not among them, and the size of frames.
-func known(h *C.sam2_video_predictor, object *int64) (int, image.Point, error) {
-	var info C.sam2_video_info
+// known returns the number of objects, counting objID if it is new, and the size of frames.
+func known(h *C.sam2_video_predictor, objID *int64) (int, image.Point, error) {
+	var info C.sam2_video_predictor_info
 	info.struct_size = C.uint32_t(unsafe.Sizeof(info))
 	if err := call(func() C.sam2_status { return C.sam2_video_predictor_get_info(h, &info) }); err != nil {
 		return 0, image.Point{}, err
@@ -147,32 +152,31 @@ func known(h *C.sam2_video_predictor, object *int64) (int, image.Point, error) {
 	size, count := image.Pt(int(info.width), int(info.height)), C.size_t(info.num_objects)
 	ids := make([]int64, int(count)+1)
 	err := call(func() C.sam2_status {
-		return C.sam2_video_predictor_get_object_ids(h, (*C.int64_t)(&ids[0]), &count)
+		return C.sam2_video_predictor_get_obj_ids(h, (*C.int64_t)(&ids[0]), &count)
 	})
 	n := int(count)
-	if err == nil && object != nil && !slices.Contains(ids[:n], *object) {
+	if err == nil && objID != nil && !slices.Contains(ids[:n], *objID) {
 		n++
 	}
 	return n, size, err
 }
 
-// shows is a call of C on a predictor, with a buffer for masks and who gets the frames.
+// shows is a C call on a predictor, with a buffer for masks and a callback for frames.
 type shows func(*C.sam2_video_predictor, *C.sam2_mask_buffer, C.sam2_frame_callback, unsafe.Pointer) error
 
-// show makes a call that shows frames: of the object that is said something of, and of frames of a size; nil: of those that
-// are known.
+// show makes a call that returns frames. objID is the object of a prompt, and size the size of a pushed frame, if any.
 func show(
-	ctx context.Context, h *C.sam2_video_predictor, form MaskForm, object *int64, size *image.Point,
-	each func(*Frame) bool, f shows,
+	ctx context.Context, h *C.sam2_video_predictor, format MaskFormat, objID *int64, size *image.Point,
+	onFrame func(*Frame) bool, f shows,
 ) error {
-	n, own, err := known(h, object)
+	n, own, err := known(h, objID)
 	if err != nil {
 		return err
 	}
 	if size != nil {
 		own = *size
 	}
-	masks, err := into(form, n, own)
+	masks, err := into(format, n, own)
 	if err != nil {
 		return err
 	}
@@ -183,7 +187,7 @@ func show(
 	if masks != nil {
 		buffer = masks.c(&pin)
 	}
-	shown := &frames{held: held{ctx: ctx}, each: each, masks: masks}
+	shown := &frames{held: held{ctx: ctx}, onFrame: onFrame, masks: masks}
 	err = withHandle(shown, func(user unsafe.Pointer) error {
 		return f(h, &buffer, C.sam2_frame_callback(C.sam2_go_frame), user)
 	})
@@ -196,8 +200,8 @@ func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 	n, pixels := int(c.num_objects), int(c.width)*int(c.height)
 	f := &Frame{Index: int(c.frame_idx), Width: int(c.width), Height: int(c.height), Timestamp: int64(c.timestamp)}
 	if n > 0 {
-		f.Objects = append(f.Objects, unsafe.Slice((*int64)(c.object_ids), n)...)
-		f.Scores = append(f.Scores, unsafe.Slice((*float32)(c.scores), n)...)
+		f.ObjIDs = append(f.ObjIDs, unsafe.Slice((*int64)(c.obj_ids), n)...)
+		f.ObjectScoreLogits = append(f.ObjectScoreLogits, unsafe.Slice((*float32)(c.object_score_logits), n)...)
 		f.Areas = append(f.Areas, unsafe.Slice((*uint64)(c.areas), n)...)
 		boxes, lost := unsafe.Slice((*int32)(c.boxes), 4*n), unsafe.Slice((*uint8)(c.lost), n)
 		for i := 0; i < n; i++ {
@@ -218,21 +222,21 @@ func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 	if s.masks != nil {
 		f.take(s.masks)
 	}
-	return s.run(func() bool { return s.each(f) })
+	return s.run(func() bool { return s.onFrame(f) })
 }
 
-// take copies the masks of a frame, whose buffer the next frame may have.
+// take copies the masks of a frame, because the next frame may reuse the buffer.
 func (f *Frame) take(masks *maskBuffer) {
 	size, bytes := image.Pt(f.Width, f.Height), append([]uint8(nil), masks.bytes...)
-	for range f.Objects {
-		switch masks.form {
+	for range f.ObjIDs {
+		switch masks.format {
 		case MaskBytes:
 			f.Grays = append(f.Grays, gray(cut(&bytes, size.X*size.Y), size))
 		case MaskBits:
 			f.Bits = append(f.Bits, cut(&bytes, rowBytes(size.X)*size.Y))
 		}
 	}
-	if masks.form == MaskLabels {
+	if masks.format == MaskLabels {
 		f.Labels = append([]uint16(nil), masks.labels[:size.X*size.Y]...)
 	}
 }
@@ -244,91 +248,95 @@ func sam2GoWrite(user unsafe.Pointer, data *C.uint8_t, size C.size_t) C.int32_t 
 	return 0
 }
 
-// one makes a call that gives one frame.
-func (v *VideoPredictor) one(ctx context.Context, object *int64, size *image.Point, f shows) (*Frame, error) {
+// one makes a call that returns one frame.
+func (v *VideoPredictor) one(ctx context.Context, objID *int64, size *image.Point, f shows) (*Frame, error) {
 	// The predictor may be closed before the call ends.
-	h, form := v.p, v.Form
+	h, format := v.p, v.Format
 	return await(ctx, func() (out *Frame, err error) {
 		defer runtime.KeepAlive(v)
-		each := func(f *Frame) bool { out = f; return true }
-		err = show(context.Background(), h, form, object, size, each, f)
+		onFrame := func(f *Frame) bool { out = f; return true }
+		err = show(context.Background(), h, format, objID, size, onFrame, f)
 		return out, err
 	})
 }
 
-// AddNewPointsOrBox says where an object is on a frame; returns the masks of all objects there.
-func (v *VideoPredictor) AddNewPointsOrBox(frame int, object int64, said Prompt, keepPoints bool) (*Frame, error) {
-	return v.AddNewPointsOrBoxContext(context.Background(), frame, object, said, keepPoints)
+// AddNewPointsOrBox adds points or a box for an object on a frame. It returns the masks of all objects on the frame.
+func (v *VideoPredictor) AddNewPointsOrBox(frameIdx int, objID int64, prompt Prompt, keepPoints bool) (*Frame, error) {
+	return v.AddNewPointsOrBoxContext(context.Background(), frameIdx, objID, prompt, keepPoints)
 }
 
-// AddNewPointsOrBoxContext is AddNewPointsOrBox until a context is done.
-func (v *VideoPredictor) AddNewPointsOrBoxContext(ctx context.Context, frame int, object int64, said Prompt, keepPoints bool) (*Frame, error) {
-	if len(said.Mask) > 0 || said.MaskImage != nil {
+// AddNewPointsOrBoxContext is [VideoPredictor.AddNewPointsOrBox] with a context.
+func (v *VideoPredictor) AddNewPointsOrBoxContext(ctx context.Context, frameIdx int, objID int64, prompt Prompt, keepPoints bool) (*Frame, error) {
+	if len(prompt.Mask) > 0 || prompt.MaskImage != nil {
 		return nil, invalid("a mask is given by AddNewMask")
 	}
-	flags := C.uint32_t(0)
+	flags := C.sam2_prompt_flags(0)
 	if keepPoints {
 		flags = C.SAM2_PROMPT_KEEP_POINTS
 	}
-	return v.one(ctx, &object, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
-		f, _ := flatten(said, 0)
+	return v.one(ctx, &objID, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
+		f, _ := flatten(prompt, 0)
 		defer f.free()
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_add_new_points_or_box(
-				h, C.uint64_t(frame), C.int64_t(object), &f.c, flags, masks, each, user)
+				h, C.uint64_t(frameIdx), C.int64_t(objID), &f.c, flags, masks, onFrame, user)
 		})
 	})
 }
 
-// AddNewMask says where an object is on a frame by a mask of any size, 0 where it is not.
-func (v *VideoPredictor) AddNewMask(frame int, object int64, mask *image.Gray) (*Frame, error) {
-	return v.AddNewMaskContext(context.Background(), frame, object, mask)
+// AddNewMask sets the mask of an object on a frame. The mask may have any size and is nonzero on the object.
+func (v *VideoPredictor) AddNewMask(frameIdx int, objID int64, mask *image.Gray) (*Frame, error) {
+	return v.AddNewMaskContext(context.Background(), frameIdx, objID, mask)
 }
 
-// AddNewMaskContext is AddNewMask until a context is done.
-func (v *VideoPredictor) AddNewMaskContext(ctx context.Context, frame int, object int64, mask *image.Gray) (*Frame, error) {
+// AddNewMaskContext is [VideoPredictor.AddNewMask] with a context.
+func (v *VideoPredictor) AddNewMaskContext(ctx context.Context, frameIdx int, objID int64, mask *image.Gray) (*Frame, error) {
 	size, pixels := mask.Rect.Size(), tight(mask)
-	return v.one(ctx, &object, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+	return v.one(ctx, &objID, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
 		return call(func() C.sam2_status {
-			return C.sam2_video_predictor_add_new_mask(h, C.uint64_t(frame), C.int64_t(object),
-				(*C.uint8_t)(&pixels[0]), C.uint32_t(size.X), C.uint32_t(size.Y), masks, each, user)
+			return C.sam2_video_predictor_add_new_mask(h, C.uint64_t(frameIdx), C.int64_t(objID),
+				(*C.uint8_t)(&pixels[0]), C.uint32_t(size.X), C.uint32_t(size.Y), masks, onFrame, user)
 		})
 	})
 }
 
-// ClearAllPromptsInFrame forgets what was said of an object on a frame.
-func (v *VideoPredictor) ClearAllPromptsInFrame(frame int, object int64) (*Frame, error) {
-	return v.ClearAllPromptsInFrameContext(context.Background(), frame, object)
+// ClearAllPromptsInFrame removes the prompts for an object on a frame.
+func (v *VideoPredictor) ClearAllPromptsInFrame(frameIdx int, objID int64) (*Frame, error) {
+	return v.ClearAllPromptsInFrameContext(context.Background(), frameIdx, objID)
 }
 
-// ClearAllPromptsInFrameContext is ClearAllPromptsInFrame until a context is done.
-func (v *VideoPredictor) ClearAllPromptsInFrameContext(ctx context.Context, frame int, object int64) (*Frame, error) {
-	return v.one(ctx, nil, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+// ClearAllPromptsInFrameContext is [VideoPredictor.ClearAllPromptsInFrame] with a context.
+func (v *VideoPredictor) ClearAllPromptsInFrameContext(ctx context.Context, frameIdx int, objID int64) (*Frame, error) {
+	return v.one(ctx, nil, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_clear_all_prompts_in_frame(
-				h, C.uint64_t(frame), C.int64_t(object), masks, each, user)
+				h, C.uint64_t(frameIdx), C.int64_t(objID), masks, onFrame, user)
 		})
 	})
 }
 
 // RemoveObject removes an object.
-func (v *VideoPredictor) RemoveObject(object int64) error {
-	return call(func() C.sam2_status { return C.sam2_video_predictor_remove_object(v.p, C.int64_t(object)) })
+func (v *VideoPredictor) RemoveObject(objID int64) error {
+	defer runtime.KeepAlive(v)
+	return call(func() C.sam2_status { return C.sam2_video_predictor_remove_object(v.p, C.int64_t(objID)) })
 }
 
 // ResetState removes all objects.
 func (v *VideoPredictor) ResetState() error {
+	defer runtime.KeepAlive(v)
 	return call(func() C.sam2_status { return C.sam2_video_predictor_reset_state(v.p) })
 }
 
-// PropagateInVideo follows all objects from frame start (negative: the first that anything was said of) over at most count
-// further frames (negative: to the end), or backwards. each gets the masks and returns whether to go on; ending so is no error.
-func (v *VideoPredictor) PropagateInVideo(start, count int, reverse bool, each func(*Frame) bool) error {
-	return v.PropagateInVideoContext(context.Background(), start, count, reverse, each)
+// PropagateInVideo tracks all objects through the video. It starts at frame startFrameIdx, or at the first frame with a
+// prompt if startFrameIdx is negative. It tracks at most maxFrameNumToTrack further frames, or all if that is negative.
+// onFrame receives each frame and returns whether to continue. Ending the call in this way is not an error.
+func (v *VideoPredictor) PropagateInVideo(startFrameIdx, maxFrameNumToTrack int, reverse bool, onFrame func(*Frame) bool) error {
+	return v.PropagateInVideoContext(context.Background(), startFrameIdx, maxFrameNumToTrack, reverse, onFrame)
 }
 
-// PropagateInVideoContext is PropagateInVideo until a context is done: what was found so far is kept.
-func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, start, count int, reverse bool, each func(*Frame) bool) error {
+// PropagateInVideoContext is [VideoPredictor.PropagateInVideo] with a context. Frames that are already tracked are
+// kept.
+func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, startFrameIdx, maxFrameNumToTrack int, reverse bool, onFrame func(*Frame) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -336,12 +344,12 @@ func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, start, cou
 	if reverse {
 		back = 1
 	}
-	err := show(ctx, v.p, v.Form, nil, nil, func(f *Frame) bool {
-		ended = !each(f)
+	err := show(ctx, v.p, v.Format, nil, nil, func(f *Frame) bool {
+		ended = !onFrame(f)
 		return !ended
-	}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+	}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
 		return call(func() C.sam2_status {
-			return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(start), C.int64_t(count), back, masks, each, user)
+			return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(startFrameIdx), C.int64_t(maxFrameNumToTrack), back, masks, onFrame, user)
 		})
 	})
 	runtime.KeepAlive(v)
@@ -355,17 +363,18 @@ func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, start, cou
 	return err
 }
 
-// Cancel ends a propagation in progress, from another goroutine.
+// Cancel ends the propagation that another goroutine runs, after its current frame.
 func (v *VideoPredictor) Cancel() error {
+	defer runtime.KeepAlive(v)
 	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
 }
 
-// Reserve allocates what following so many objects needs, and does what is done once, before the first frame.
+// Reserve allocates memory and does one-time work in advance, so that the first frames take no longer than later ones.
 func (v *VideoPredictor) Reserve(objects, width, height int) error {
 	return v.ReserveContext(context.Background(), objects, width, height)
 }
 
-// ReserveContext is Reserve until a context is done.
+// ReserveContext is [VideoPredictor.Reserve] with a context.
 func (v *VideoPredictor) ReserveContext(ctx context.Context, objects, width, height int) error {
 	h := v.p
 	return awaitDone(ctx, func() error {
@@ -376,36 +385,36 @@ func (v *VideoPredictor) ReserveContext(ctx context.Context, objects, width, hei
 	})
 }
 
-// PushFrame gives a stream its next frame; returns the masks of all objects there.
+// PushFrame passes the next frame to a stream. It returns the masks of all objects on the frame.
 func (v *VideoPredictor) PushFrame(picture image.Image) (*Frame, error) {
 	return v.PushFrameContext(context.Background(), picture, 0)
 }
 
-// PushFrameAt is PushFrame with a time of the caller's, which comes back with the masks.
+// PushFrameAt is [VideoPredictor.PushFrame] with a timestamp, which the result contains.
 func (v *VideoPredictor) PushFrameAt(picture image.Image, timestamp int64) (*Frame, error) {
 	return v.PushFrameContext(context.Background(), picture, timestamp)
 }
 
-// PushFrameContext is PushFrameAt until a context is done.
+// PushFrameContext is [VideoPredictor.PushFrameAt] with a context.
 func (v *VideoPredictor) PushFrameContext(ctx context.Context, picture image.Image, timestamp int64) (*Frame, error) {
 	size := image.Point{}
 	if picture != nil {
 		size = picture.Bounds().Size()
 	}
-	return v.one(ctx, nil, &size, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, each C.sam2_frame_callback, user unsafe.Pointer) error {
+	return v.one(ctx, nil, &size, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
 		return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
 			c.timestamp = C.int64_t(timestamp)
-			return call(func() C.sam2_status { return C.sam2_video_predictor_push_frame(h, c, masks, each, user) })
+			return call(func() C.sam2_status { return C.sam2_video_predictor_push_frame(h, c, masks, onFrame, user) })
 		})
 	})
 }
 
-// SaveState returns everything that is known of the objects, and the frames of a stream that are kept.
+// SaveState returns the state of all objects, and the frames that a stream keeps.
 func (v *VideoPredictor) SaveState() ([]byte, error) {
 	return v.SaveStateContext(context.Background())
 }
 
-// SaveStateContext is SaveState until a context is done.
+// SaveStateContext is [VideoPredictor.SaveState] with a context.
 func (v *VideoPredictor) SaveStateContext(ctx context.Context) ([]byte, error) {
 	h := v.p
 	return await(ctx, func() (state []byte, err error) {
@@ -419,12 +428,12 @@ func (v *VideoPredictor) SaveStateContext(ctx context.Context) ([]byte, error) {
 	})
 }
 
-// LoadState takes what SaveState returned, in place of all that was known.
+// LoadState replaces the state with a result of [VideoPredictor.SaveState].
 func (v *VideoPredictor) LoadState(state []byte) error {
 	return v.LoadStateContext(context.Background(), state)
 }
 
-// LoadStateContext is LoadState until a context is done.
+// LoadStateContext is [VideoPredictor.LoadState] with a context.
 func (v *VideoPredictor) LoadStateContext(ctx context.Context, state []byte) error {
 	if len(state) == 0 {
 		return invalid("an empty state")

@@ -1,53 +1,62 @@
-//! Arguments that several commands share.
+//! Arguments that several commands share, and parsers of their values.
 
-use crate::{Failure, progress};
+use crate::console::{note, progress};
+use crate::error::Failure;
+use crate::files;
 use sam2::picture::{self, Picture, ReadOptions};
-use sam2::{Checkpoint, Device, Isa, LoadOptions, Model, Precision, Variant};
+use sam2::{Checkpoint, Device, Isa, LoadOptions, Model, Point, Precision, Variant};
 use std::path::{Path, PathBuf};
 
-/// Which model, where, how.
+/// The model, and how to run it.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one
+    /// Checkpoint to load
+    ///
+    /// A .safetensors, .pt or .bin file; the index file of a sharded checkpoint; or a folder with one of these
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
-    /// Configuration: a file in the reference's structure, Hugging Face's config.json, or the name of a published one, such as
-    /// sam2.1_hiera_t; by default the one beside the checkpoint, else the model is recognised by its tensors
+    /// Configuration of the model
+    ///
+    /// A YAML file in the reference's structure, Hugging Face's config.json, or the name of a published configuration,
+    /// such as sam2.1_hiera_t. Default: the configuration beside the checkpoint. If there is none, the tensors identify
+    /// the published model
     #[arg(long, value_name = "FILE|NAME")]
     pub config: Option<PathBuf>,
-    /// Change a key of the configuration, as in Hydra: model.image_size=512
+    /// Override a key of the configuration, as in Hydra. Example: model.image_size=512
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Do not choose single masks by stability (the reference's apply_postprocessing=False)
+    /// Do not select single masks by stability (apply_postprocessing=False in the reference)
     #[arg(long)]
     pub no_postprocessing: bool,
-    /// Where to run: auto, cpu, cuda, cuda:N or cuda:GPU-UUID
+    /// Device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID
     #[arg(long, default_value = "auto")]
     pub device: Device,
-    /// What to compute in: auto, f32, bf16 or f16
+    /// Precision of the computation: auto, f32, bf16 or f16
     #[arg(long, value_parser = precision, default_value = "auto")]
     pub precision: Precision,
-    /// Threads of the CPU; 0: as many as the machine offers
+    /// Number of CPU threads. 0: one for each of --cpus, or all that the machine has
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// CPUs to bind threads to, such as 0,2,4; by default the system puts them
+    /// CPUs to bind the threads to, such as 0,2,4. Default: the system places the threads
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cpus: Vec<usize>,
-    /// Instruction set of the CPU, such as avx2; by default the best it has, which sam2 info says
+    /// Instruction set of the CPU, such as avx2. `sam2 info` lists them. Default: the best that the CPU has
     #[arg(long, value_name = "SET")]
-    pub instructions: Option<Isa>,
-    /// Side of the model's input in pixels, a multiple of 32
+    pub isa: Option<Isa>,
+    /// Side of the model's square input in pixels, a multiple of 32
     #[arg(long, value_name = "N")]
     pub image_size: Option<usize>,
 }
 
-/// How picture files are read.
+/// How to read image files.
 #[derive(clap::Args)]
 pub struct PictureArgs {
-    /// Turn pictures as their EXIF orientation says, as viewers do: coordinates and masks are then on the upright picture
+    /// Rotate images by their EXIF orientation, as viewers do
+    ///
+    /// Coordinates and masks then refer to the upright image
     #[arg(long)]
     upright: bool,
-    /// Bits of the values in 16-bit files, 8 to 16: with 12, the value 4095 becomes white
+    /// Significant bits of the values in 16-bit files, 8 to 16. With 12, the value 4095 is white
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(8..=16))]
     bit_depth: Option<u8>,
 }
@@ -74,7 +83,7 @@ impl ModelArgs {
             precision: self.precision,
             threads: self.threads,
             cpus: self.cpus.clone(),
-            instructions: self.instructions,
+            isa: self.isa,
             config: self.config.clone(),
             overrides: self.overrides.clone(),
             image_size: self.image_size,
@@ -83,11 +92,11 @@ impl ModelArgs {
         }
     }
 
-    /// The files that loading reads. Of a folder these are all checkpoints and configurations.
+    /// The files that loading may read. Of a folder: all its checkpoints and configurations.
     pub fn reads(&self) -> Vec<PathBuf> {
         let mut reads = vec![self.model.clone()];
         reads.extend(self.config.clone());
-        reads.extend(crate::files::of_model(&self.model));
+        reads.extend(files::of_model(&self.model));
         reads
     }
 
@@ -95,49 +104,57 @@ impl ModelArgs {
         self.load_with(&self.options())
     }
 
-    /// As [`Self::load`], with options made of [`Self::options`].
+    /// Like [`Self::load`], with changed [`Self::options`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Model, Failure> {
         if let Some(&cpu) = self.cpus.first() {
             let failed = |e| sam2::Error::Device(format!("cannot bind a thread to CPU {cpu}: {e}"));
             sam2::bind_thread(cpu).map_err(failed)?;
         }
         let bar = progress("loading the model");
-        let checkpoint = sam2::open(&self.model, options)?;
-        let (config, _) = sam2::config(&self.model, &checkpoint, options)?;
-        let model = sam2::load_config(&checkpoint, &config, options)?;
+        let checkpoint = options.open_checkpoint(&self.model)?;
+        let found = options.find_config(&self.model, &checkpoint)?;
+        let model = sam2::load_config(&checkpoint, &found.config, options)?;
         bar.finish_and_clear();
         if self.device == Device::Auto {
-            remark_on_device(&model);
+            note_device(&model);
         }
-        remark_on_demo(&checkpoint);
+        note_demo(&checkpoint);
         Ok(model)
     }
 }
 
-/// Says which device `auto` has come to mean, where that is not plain.
-fn remark_on_device(model: &Model) {
+/// Prints which device `auto` selected. On the CPU it prints a note only if a GPU is present but unusable.
+fn note_device(model: &Model) {
     if model.device() != "CPU" {
-        return crate::note(&format!("note: on {}, in {}", model.device(), model.precision().name()));
+        return note(&format!("note: on {}, in {}", model.device(), model.precision().name()));
     }
     let findings = sam2::diagnose();
     if let (Some(gpu), Some(lacking)) =
         (findings.iter().find(|f| f.what.starts_with("GPU ")), findings.iter().find(|f| !f.works))
     {
-        crate::note(&format!("note: {} is not used: {}: {}", gpu.what, lacking.what, lacking.text));
+        note(&format!("note: {} is not used: {}: {}", gpu.what, lacking.what, lacking.text));
     }
 }
 
-/// Says so when the model is the one that ships with the project.
-pub fn remark_on_demo(checkpoint: &Checkpoint) {
+/// Prints a note if the model is the demonstration model.
+pub fn note_demo(checkpoint: &Checkpoint) {
     if Variant::of(checkpoint).is_ok_and(|v| v.is_demo()) {
-        crate::note("note: this is the demonstration model: it finds evenly coloured regions, with rough outlines");
+        note("note: this is the demonstration model: it finds evenly coloured regions, with rough outlines");
     }
 }
 
-/// Numbers with commas between them.
+/// Exactly `N` numbers, separated by commas.
 pub fn numbers<const N: usize>(text: &str) -> Result<[f32; N], String> {
-    let list: Vec<f32> = (text.split(',').map(|n| n.trim().parse().map_err(|_| format!("{n:?} is no number"))))
+    let list: Vec<f32> = (text.split(',').map(|n| n.trim().parse().map_err(|_| format!("{n:?} is not a number"))))
         .collect::<Result<_, _>>()?;
-    list.try_into()
-        .map_err(|list: Vec<f32>| format!("expected {N} numbers with commas between them, got {}", list.len()))
+    list.try_into().map_err(|list: Vec<f32>| format!("expected {N} numbers separated by commas, got {}", list.len()))
+}
+
+/// A click: `X,Y` or `X,Y,LABEL`. The label is 1 by default.
+pub fn point(text: &str) -> Result<Point, String> {
+    let [x, y, label] = if text.matches(',').count() == 1 { numbers(&format!("{text},1"))? } else { numbers(text)? };
+    if label.fract() != 0.0 {
+        return Err(format!("label {label} is not a whole number"));
+    }
+    Ok(Point { x, y, label: label as i32 })
 }

@@ -1,45 +1,43 @@
-//! Folders of a data set: what lies in them, in an order.
+//! Reads files up to a size limit, and lists folders in a fixed order.
 
-use crate::{Failure, io, note};
+use crate::console::note;
+use crate::error::{Failure, invalid, io};
+use crate::output;
+use sam2::Frames;
 use sam2::picture::SUFFIXES;
-use sam2::{Error, Frames};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of a file of prompts, calls or names, and of a file with masks.
+/// The size limit of a file of prompts, calls or names, in bytes.
 pub const MAX_TEXT: u64 = 16 << 20;
+/// The size limit of a file with masks, in bytes.
 pub const MAX_MASKS: u64 = 1 << 30;
-
-/// A mistake in a file or folder.
-pub fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
-    Error::Input(format!("{}: {what}", path.display())).into()
-}
 
 /// The checkpoints and configurations in a folder.
 pub fn of_model(folder: &Path) -> Vec<PathBuf> {
     let suffixes = ["safetensors", "pt", "pth", "bin", "ckpt", "json", "yaml", "yml"];
-    let mut all = crate::output::files(folder, 1);
+    let mut all = output::files(folder, 1);
     all.retain(|path| path.extension().is_some_and(|e| suffixes.iter().any(|suffix| e.eq_ignore_ascii_case(suffix))));
     all
 }
 
-/// The bytes of a file, of which there may be `limit`. No more are read, also of a device that has no end.
+/// Reads a file of at most `limit` bytes. It stops at the limit, so an endless device is an error too.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| io(path, e))?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| io(path, e))?;
     if bytes.len() as u64 > limit {
-        return Err(wrong(path, format!("more than {limit} bytes")));
+        return Err(invalid(path, format!("more than {limit} bytes")));
     }
     Ok(bytes)
 }
 
-/// As [`read`], of a text in UTF-8.
+/// Like [`read`], for UTF-8 text.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
-    String::from_utf8(read(path, limit)?).map_err(|_| wrong(path, "not a text in UTF-8"))
+    String::from_utf8(read(path, limit)?).map_err(|_| invalid(path, "not UTF-8 text"))
 }
 
-/// What lies in a folder, sorted by name, but for hidden files and those that systems make.
+/// The entries of a folder, sorted by name, without hidden and system files.
 pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| io(folder, e))? {
@@ -48,34 +46,34 @@ pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
         if sam2::is_hidden(&name.to_string_lossy()) {
             continue;
         }
-        let name = name.to_str().ok_or_else(|| wrong(&path, "a name that is no UTF-8"))?;
+        let name = name.to_str().ok_or_else(|| invalid(&path, "a name that is not UTF-8"))?;
         all.push((name.to_string(), path));
     }
     all.sort();
     Ok(all)
 }
 
-/// The pictures of a folder by their extensions, sorted by name; what is passed over is counted in a note. None is an error.
+/// The image files of a folder, by extension, sorted by name. A note counts the skipped files. No image is an error.
 pub fn pictures(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_lowercase()).unwrap_or_default();
     let is_picture = |name: &str, path: &Path| SUFFIXES.concat().contains(&&kind(name)[..]) && path.is_file();
     let (all, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|(name, path)| is_picture(name, path));
-    let passed_over = passed_over(&others);
+    let skipped = skipped(&others);
     if all.is_empty() {
-        let found = if others.is_empty() { "it is empty".into() } else { format!("passed over: {passed_over}") };
-        return Err(wrong(folder, format!("no pictures; {found}")));
+        let found = if others.is_empty() { "it is empty".into() } else { format!("skipped: {skipped}") };
+        return Err(invalid(folder, format!("no images; {found}")));
     }
     if !others.is_empty() {
-        note(&format!("note: {}: {} pictures; passed over: {passed_over}", folder.display(), all.len()));
+        note(&format!("note: {}: {} images; skipped: {skipped}", folder.display(), all.len()));
     }
     Ok(all)
 }
 
-/// Endings of pictures that are not read, and that phones write.
+/// Extensions of image formats that phones write and this program does not read.
 const UNREAD: [&str; 3] = [".heic", ".heif", ".avif"];
 
-/// How many files and folders there are, with the first names.
-fn passed_over(others: &[(String, PathBuf)]) -> String {
+/// The number of files and folders, with the first names.
+fn skipped(others: &[(String, PathBuf)]) -> String {
     let names: Vec<&str> = others.iter().take(5).map(|(name, _)| &name[..]).collect();
     let more = if others.len() > names.len() { ", ..." } else { "" };
     let (folders, files): (Vec<_>, Vec<_>) = others.iter().partition(|(_, path)| path.is_dir());
@@ -96,7 +94,7 @@ pub fn folders(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
 /// The frames of a video with their names, in natural order.
 pub fn frames(folder: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let named = |path: PathBuf| {
-        let name = path.file_stem().and_then(|s| s.to_str()).ok_or_else(|| wrong(&path, "a name that is no UTF-8"));
+        let name = path.file_stem().and_then(|s| s.to_str()).ok_or_else(|| invalid(&path, "a name that is not UTF-8"));
         Ok((name?.to_string(), path))
     };
     Frames::list(folder)?.into_iter().map(named).collect()

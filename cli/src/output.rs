@@ -1,8 +1,9 @@
-//! Results of a command: never in place of what the command reads, and whole or not at all.
+//! Writes the results of a command. A result never replaces an input of the command, and is written completely or not
+//! at all.
 
 mod unfinished;
 
-use crate::{Failure, io};
+use crate::error::{Failure, io};
 use sam2::Error;
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -10,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 pub use unfinished::{Unfinished, remove_on_signals};
 
-/// Suffixes that name a format of files. Any other suffix is part of a name.
+/// Extensions that name a file format. Any other suffix is part of the name.
 const FORMATS: [&str; 45] = [
     "avi",
     "avif",
@@ -59,7 +60,7 @@ const FORMATS: [&str; 45] = [
     "zip",
 ];
 
-/// What makes a file or folder the same under all its names.
+/// Identifies a file or folder under all its names.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
@@ -73,12 +74,12 @@ fn identity(path: &Path) -> Option<String> {
     Some(std::fs::canonicalize(path).ok()?.to_string_lossy().to_lowercase())
 }
 
-/// Whether writing replaces what is there: true of files and folders, not of devices, pipes and sockets.
+/// Whether writing would replace contents: true for files and folders; false for devices, pipes and sockets.
 fn is_stored(found: &Metadata) -> bool {
     found.is_file() || found.is_dir()
 }
 
-/// Refuses results that are a file or folder which the command reads, under whatever name. Paths need not exist.
+/// Fails if a result is also an input of the command, under any name. Paths need not exist.
 pub fn check(results: &[PathBuf], reads: impl IntoIterator<Item = PathBuf>) -> Result<(), Failure> {
     let existing: HashMap<_, _> = results.iter().filter_map(|result| Some((identity(result)?, result))).collect();
     if existing.is_empty() {
@@ -93,7 +94,7 @@ pub fn check(results: &[PathBuf], reads: impl IntoIterator<Item = PathBuf>) -> R
     Ok(())
 }
 
-/// What a folder holds, and what the folders in it hold, `depth` levels down. A folder that does not exist holds nothing.
+/// The entries of a folder and of its subfolders, `depth` levels down. A missing folder has no entries.
 pub fn contents(folder: &Path, depth: usize) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -113,11 +114,12 @@ pub fn files(folder: &Path, depth: usize) -> Vec<PathBuf> {
     all
 }
 
-/// Checks the name of a file to write: that no suffix says another format than `formats`, and that a file can be there.
+/// Checks the path of a file to write. The extension must not name a format outside `formats`, and the folder must
+/// exist.
 pub fn check_file(path: &Path, formats: &[&str]) -> Result<(), Failure> {
     if let Some(suffix) = other_format(path, formats) {
         let (path, formats) = (path.display(), formats.join(", ."));
-        return Err(Failure::Usage(format!("{path}: .{suffix} is not written here; what is written is .{formats}")));
+        return Err(Failure::Usage(format!("{path}: cannot write .{suffix} here; the output is .{formats}")));
     }
     if path.is_dir() {
         return Err(io(path, std::io::ErrorKind::IsADirectory.into()));
@@ -130,11 +132,11 @@ pub fn check_file(path: &Path, formats: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Checks the name of a folder to write: that no suffix makes it look like a file, and that no file is there.
+/// Checks the path of a folder to write. It must not have the extension of a file format, and must not be a file.
 pub fn check_folder(path: &Path) -> Result<(), Failure> {
     if let Some(suffix) = other_format(path, &[]).filter(|_| !path.is_dir()) {
         let path = path.display();
-        return Err(Failure::Usage(format!("{path}: .{suffix} is not written here; what is written is a folder")));
+        return Err(Failure::Usage(format!("{path}: cannot write .{suffix} here; the output is a folder")));
     }
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(io(path, std::io::ErrorKind::NotADirectory.into())),
@@ -142,19 +144,19 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The suffix of a path, where it names a format that is none of `formats`.
+/// The extension of a path, if it names a format outside `formats`.
 fn other_format(path: &Path, formats: &[&str]) -> Option<String> {
     let suffix = path.extension()?.to_str()?.to_lowercase();
     (FORMATS.contains(&&suffix[..]) && !formats.contains(&&suffix[..])).then_some(suffix)
 }
 
-/// The result that goes beside another under the same name. A device or a pipe has none.
+/// The path of a second result beside `path`, with another extension. `None` if `path` is a device or a pipe.
 pub fn companion(path: &Path, suffix: &str) -> Option<PathBuf> {
     let special = std::fs::metadata(path).is_ok_and(|found| !is_stored(&found));
     (!special).then(|| path.with_extension(suffix))
 }
 
-/// Writes a whole file.
+/// Writes a file completely, or leaves the previous file unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut file = Unfinished::create(path).map_err(|e| io(path, e))?;
     file.write_all(bytes).and_then(|()| file.finish()).map_err(|e| io(path, e))

@@ -1,12 +1,12 @@
-//! Masks as pictures: what people would rather look at.
+//! Draws masks and prompts over an image.
 
-use crate::segment::to_rgb;
-use sam2::engine::memory::try_collect;
+use crate::pixels::to_rgb;
+use sam2::memory::try_collect;
 use sam2::picture::{Picture, encode_png};
 use sam2::rle::Rle;
 use sam2::{PixelFormat, Prompt, Result};
 
-/// Colours that stay apart; objects take them in turn.
+/// Colours that are easy to tell apart. Objects use them in turn.
 const COLOURS: [[u8; 3]; 8] = [
     [30, 144, 255],
     [255, 99, 71],
@@ -23,7 +23,7 @@ pub fn colour(i: usize) -> [u8; 3] {
     COLOURS[i % COLOURS.len()]
 }
 
-/// The mask of one object as black and white; of several, each in its colour, the first on top.
+/// Encodes masks as PNG. A single mask is black and white. Several masks have their colours, with the first on top.
 pub fn mask_png(masks: &[&Rle], width: usize, height: usize) -> Result<Vec<u8>> {
     let blank = |n: usize| try_collect(n, "a mask", std::iter::repeat_n(0, n));
     let (pixels, format) = if let [mask] = masks {
@@ -40,7 +40,7 @@ pub fn mask_png(masks: &[&Rle], width: usize, height: usize) -> Result<Vec<u8>> 
     encode_png(&Picture { pixels, width, height, format })
 }
 
-/// The places of a mask's pixels, row by row.
+/// The indices of a mask's foreground pixels, row by row.
 fn foreground(mask: &Rle) -> Result<impl Iterator<Item = usize>> {
     let (width, [x, y, w, h]) = (mask.width, mask.bbox());
     let mask = mask.decode()?;
@@ -48,20 +48,20 @@ fn foreground(mask: &Rle) -> Result<impl Iterator<Item = usize>> {
     Ok(places.filter(move |&i| mask[i] != 0))
 }
 
-/// A picture with masks and prompts drawn over it.
+/// An image with masks and prompts to draw over it.
 pub struct Overlay<'a> {
     pub picture: &'a Picture,
-    /// One per object.
+    /// One mask per object.
     pub masks: &'a [&'a Rle],
     pub prompts: &'a [Prompt<'a>],
 }
 
 impl Overlay<'_> {
-    /// Draws it.
+    /// Draws the masks and prompts over a copy of the image.
     pub fn draw(&self) -> Result<Picture> {
         let mut out = to_rgb(self.picture)?;
         let (w, h) = (out.width, out.height);
-        // Lines as wide as suits the picture.
+        // The line width is proportional to the image.
         let unit = (w.max(h) / 400).max(1) as isize;
         for (i, mask) in self.masks.iter().enumerate().rev() {
             let colour = colour(i);
@@ -78,7 +78,7 @@ impl Overlay<'_> {
             }
         }
         for (i, prompt) in self.prompts.iter().enumerate() {
-            if let Some(b) = prompt.box_ {
+            if let Some(b) = prompt.bounds {
                 frame(&mut out, b, unit, colour(i));
             }
             for p in &prompt.points {
@@ -98,7 +98,7 @@ fn set(out: &mut Picture, x: isize, y: isize, colour: [u8; 3]) {
 }
 
 fn disc(out: &mut Picture, x: f32, y: f32, radius: f32, colour: [u8; 3]) {
-    // A click far outside is not drawn; casting it would not do.
+    // A click far outside is not drawn, since its coordinates may not fit an isize.
     if !(-radius..=out.width as f32 + radius).contains(&x) || !(-radius..=out.height as f32 + radius).contains(&y) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Results that are kept in a temporary file until all of them are there.
+//! Keeps results in a temporary file until they are complete.
 
 use crate::output::Unfinished;
 use std::collections::BTreeMap;
@@ -6,18 +6,19 @@ use std::fs::File;
 use std::io::{Read, Result, Seek, SeekFrom, Write, copy};
 use std::path::Path;
 
-/// Bytes by key. Of a key that is stored again the latest bytes count.
+/// A map from keys to bytes, in a temporary file. Storing a key again replaces its bytes.
 pub struct Spool<K> {
     file: File,
-    /// Removes the file.
+    /// Removes the file when dropped.
     _name: Unfinished,
-    /// Where the bytes of a key are, and how many.
+    /// Offset and length of the bytes of each key.
     places: BTreeMap<K, (u64, u64)>,
     end: u64,
 }
 
 impl<K: Ord + Copy> Spool<K> {
-    /// A temporary file in the folder of `result` or, where that is a device or a pipe, in the system's.
+    /// Creates the temporary file in the folder of `result`. If `result` is a device or a pipe, in the system's
+    /// temporary folder.
     pub fn beside(result: &Path) -> Result<Spool<K>> {
         let mut name = Unfinished::create(result)?;
         if name.path().is_none() {
@@ -28,7 +29,7 @@ impl<K: Ord + Copy> Spool<K> {
         Ok(Spool { file, _name: name, places: BTreeMap::new(), end: 0 })
     }
 
-    /// Stores the bytes of a key; as many as before take the place of those.
+    /// Stores the bytes of a key. If their number equals that of the previous bytes, they overwrite those.
     pub fn put(&mut self, key: K, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
         let at = self.places.get(&key).filter(|(_, n)| *n == len).map_or(self.end, |(at, _)| *at);
@@ -39,12 +40,12 @@ impl<K: Ord + Copy> Spool<K> {
         Ok(())
     }
 
-    /// The keys, sorted.
+    /// The keys in ascending order.
     pub fn keys(&self) -> impl Iterator<Item = K> + use<'_, K> {
         self.places.keys().copied()
     }
 
-    /// Writes `len` bytes of a key, the first at `from`, to `out`.
+    /// Writes `len` bytes of a key to `out`, starting at byte `from`.
     pub fn copy(&self, key: K, from: u64, len: u64, out: &mut dyn Write) -> Result<()> {
         let (at, _) = self.places.get(&key).ok_or(std::io::ErrorKind::NotFound)?;
         let mut file = &self.file;
@@ -78,7 +79,7 @@ mod tests {
         }
         assert_eq!(spool.keys().collect::<Vec<_>>(), [3, 5, 7]);
         assert_eq!([3, 5, 7].map(|key| spool.get(key).unwrap()), [&b"longer"[..], b"", b"SEVEN"]);
-        // What replaces bytes of the same number takes no more room.
+        // A replacement of the same length takes no more room.
         assert_eq!(spool.end, 16);
         let mut part = Vec::new();
         spool.copy(7, 1, 3, &mut part).unwrap();

@@ -1,21 +1,21 @@
-//! Writing safetensors files, tensor by tensor: nothing is held in memory twice.
+//! Writes safetensors files one tensor at a time, without a copy of the data in memory.
 
+use crate::error::{Failure, io};
 use crate::output::Unfinished;
-use crate::{Failure, io};
 use sam2::DType;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-/// A tensor to be written.
+/// The name, type and shape of a tensor to write.
 pub struct Header<'a> {
     pub name: &'a str,
     pub dtype: DType,
     pub shape: &'a [usize],
 }
 
-/// Writes `file`: a length, a table of contents, and each tensor's bytes as `data` writes them.
+/// Writes `file`. `data` is called with the index of each tensor and writes its bytes.
 ///
-/// Sorted by the width of elements, as the format's own library sorts them, so that all are aligned.
+/// Tensors are sorted by element size in descending order, as in the safetensors library, so that all are aligned.
 pub fn write(
     file: &Path,
     tensors: &[Header<'_>],
@@ -58,7 +58,7 @@ pub fn write_values(out: &mut dyn Write, values: &[f32]) -> std::io::Result<()> 
     values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes()))
 }
 
-/// Whether a file begins as safetensors files do: with the length of its header, which is JSON.
+/// Whether a file begins like a safetensors file: 8 bytes of header length, then JSON.
 pub fn is_safetensors(file: &Path) -> bool {
     let mut start = [0; 9];
     std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{'

@@ -1,4 +1,4 @@
-//! `sam2 auto`: everything in a picture, and in a folder of pictures.
+//! Tests of `sam2 auto`, on an image and on a folder of images.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn records(text: &str) -> Vec<Value> {
 }
 
 fn segmentation(record: &Value) -> sam2::rle::Rle {
-    sam2::rle::Rle::from_coco(record["segmentation"]["counts"].as_str().unwrap(), 360, 480).unwrap()
+    sam2::rle::Rle::from_coco(record["segmentation"]["counts"].as_str().unwrap(), sam2::Size::new(480, 360)).unwrap()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_picture() {
     let labels = sam2::labels::read(&map).unwrap();
     let overlay = sam2::picture::read(folder.file("all.overlay.png")).unwrap();
     assert_eq!((labels.width, labels.height, overlay.width, overlay.height), (480, 360, 480, 360));
-    // Small masks lie on large ones, in the colours that their edges have in the overlay.
+    // Small masks are above large ones, and have the colours of their edges in the overlay.
     let mut want = vec![0u8; 480 * 360];
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|&i| found[i]["area"].as_u64().unwrap());
@@ -51,7 +51,7 @@ fn a_picture() {
         assert_eq!(bbox, [x, y, w - 1.0, h - 1.0]);
         assert!(record["predicted_iou"].as_f64().unwrap() > 0.6 && record["stability_score"].as_f64().unwrap() >= 0.8);
     }
-    // The same as lengths and with outlines.
+    // The same masks as uncompressed RLE and with outlines.
     let mode = ["--json", "--polygons", "--output-mode", "uncompressed_rle"];
     let more = records(&auto(picture, &mode));
     assert_eq!(more.len(), found.len());
@@ -63,7 +63,7 @@ fn a_picture() {
         assert!(record.get("polygons").is_none() && with["area"] == record["area"]);
     }
     fails(2, "--json", &["auto", picture, "--model", "demo", "--polygons"]);
-    // Settings that keep nothing.
+    // Settings that keep no mask.
     assert_eq!(auto(picture, &["--box-nms-thresh", "0.5", "--mask-threshold=99", "--json"]).trim(), "[]");
     fails(4, "points_per_batch", &["auto", picture, "--model", "demo", "--points-per-batch", "0"]);
 }
@@ -94,7 +94,7 @@ fn points_of_ones_own() {
     }
     fails(2, "--points-per-side", &[&args[..], &["--points-per-side", "4"]].concat());
     std::fs::remove_file(&file).unwrap();
-    // And before a model is loaded.
+    // The grids are read before the model is loaded.
     fails(4, "grids.json", &["auto", picture, "--model", "nowhere", "--point-grids", &file]);
 }
 
@@ -108,13 +108,13 @@ fn a_folder_with_a_bad_file() {
     std::fs::copy(root().join("demo/samples/images/image2.png"), pictures.join("c.png")).unwrap();
     std::fs::write(pictures.join("notes.txt"), b"not looked at").unwrap();
     let args = [&["auto", pictures.to_str().unwrap()][..], &SETTINGS, &["-o", &out]].concat();
-    fails(4, "1 of 3 pictures failed", &args);
+    fails(4, "1 of 3 images failed", &args);
     let done = folder.0.join("out/a.png.json");
     assert!(records(&std::fs::read_to_string(&done).unwrap()).len() >= 3);
     let map = sam2::labels::read(folder.0.join("out/a.png.labels.png")).unwrap();
     assert!(map.numbers.iter().any(|&label| label > 2));
     assert!(folder.0.join("out/a.png.overlay.png").exists() && !folder.0.join("out/b.jpg.json").exists());
-    // The three in rows of two, the bad one's place empty.
+    // Three cells in rows of two. The cell of the damaged image is empty.
     let file = folder.0.join("out/contact_sheet.png");
     let sheet = sam2::picture::read(&file).unwrap();
     assert_eq!((sheet.width, sheet.height), (512, 512));
@@ -122,14 +122,14 @@ fn a_folder_with_a_bad_file() {
         (0..256 * 256).any(|i| sheet.pixels[((y + i / 256) * 512 + x + i % 256) * 3..][..3] != [0; 3])
     };
     assert!(seen(0, 0) && !seen(256, 0) && seen(0, 256) && !seen(256, 256));
-    // The others are what they are alone.
+    // The results of the others equal those of single runs.
     let alone = records(&auto("demo/samples/images/image2.png", &["--json"]));
     assert_eq!(records(&std::fs::read_to_string(folder.0.join("out/c.png.json")).unwrap()), alone);
-    // What is there is not done again, but shown.
+    // Existing results are not computed again, but are on the contact sheet.
     std::fs::remove_file(folder.0.join("out/c.png.json")).unwrap();
     std::fs::remove_file(&file).unwrap();
     std::fs::write(&done, b"[]").unwrap();
-    fails(4, "1 of 3 pictures failed", &args);
+    fails(4, "1 of 3 images failed", &args);
     assert!(sam2::picture::read(&file).unwrap() == sheet);
     std::fs::remove_file(pictures.join("b.jpg")).unwrap();
     let overlay = folder.0.join("out/a.png.overlay.png");
@@ -137,12 +137,12 @@ fn a_folder_with_a_bad_file() {
     let told = String::from_utf8(sam2(&args).stderr).unwrap();
     assert!(told.contains("a.png is not on the contact sheet"), "{told}");
     assert_eq!(std::fs::read(&done).unwrap(), b"[]");
-    // Only what is there whole is not done again.
+    // Only complete results are not computed again.
     std::fs::remove_file(&overlay).unwrap();
     assert!(sam2(&args).status.success() && overlay.exists());
     assert_ne!(std::fs::read(&done).unwrap(), b"[]");
-    fails(2, "-o", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
-    // What is written among the pictures would be taken for pictures the next time.
+    fails(2, "--output FOLDER", &["auto", pictures.to_str().unwrap(), "--model", "demo"]);
+    // Results in the folder of the images would be read as images in the next run.
     let (here, same) = (pictures.to_str().unwrap(), pictures.join("../in"));
     let before = std::fs::read_dir(&pictures).unwrap().count();
     fails(4, "is not overwritten", &["auto", here, "--model", "demo", "-o", same.to_str().unwrap()]);

@@ -1,10 +1,14 @@
-//! The program as people run it.
+//! Tests of the commands as users run them.
 
 mod common;
+#[path = "../../tests/common/guides.rs"]
+mod guides;
 
 use common::*;
 use serde_json::Value;
-use std::process::{Command, Output};
+#[cfg(unix)]
+use std::process::Command;
+use std::process::Output;
 
 const PHOTO: &str = "demo/pictures/astronaut.png";
 
@@ -17,11 +21,14 @@ fn records(args: &[&str]) -> Vec<Value> {
     serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().clone()
 }
 
-/// The mask of a JSON record as rows.
+/// The mask of a JSON record, row by row.
 fn decode(record: &Value) -> Vec<u8> {
     let segmentation = &record["segmentation"];
     let size = |i: usize| segmentation["size"][i].as_u64().unwrap() as usize;
-    sam2::rle::Rle::from_coco(segmentation["counts"].as_str().unwrap(), size(0), size(1)).unwrap().decode().unwrap()
+    sam2::rle::Rle::from_coco(segmentation["counts"].as_str().unwrap(), sam2::Size::new(size(1), size(0)))
+        .unwrap()
+        .decode()
+        .unwrap()
 }
 
 fn png(path: &str) -> sam2::picture::Picture {
@@ -36,48 +43,109 @@ fn tensor(path: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
     (t.shape().to_vec(), values)
 }
 
-#[test]
-fn the_commands_of_the_readme_run_as_written() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let folder = Folder::new("readme");
-    #[cfg(unix)]
+/// Runs the `sh` blocks of a document in an empty folder with the demo. `cargo run --release --` runs the program.
+#[cfg(unix)]
+fn run_commands(document: &str) -> usize {
+    let folder = Folder::new(&document.replace('/', "-"));
     std::os::unix::fs::symlink(root().canonicalize().unwrap().join("demo"), folder.0.join("demo")).unwrap();
-    #[cfg(unix)]
-    for (from, to) in [("frames", "JPEGImages"), ("masks", "Annotations")] {
-        std::fs::create_dir_all(folder.0.join("set").join(to)).unwrap();
-        let sample = root().canonicalize().unwrap().join("demo/samples/video1").join(from);
-        std::os::unix::fs::symlink(sample, folder.0.join("set").join(to).join("video1")).unwrap();
-    }
     let mut ran = 0;
-    for line in readme.lines().filter_map(|l| l.trim().strip_prefix("cargo run --release -- ")) {
-        if line.contains("/path/to/") {
-            continue; // one's own checkpoint
+    for text in guides::of(&root(), document, "sh") {
+        let has_ffmpeg = Command::new("ffmpeg").arg("-version").output().is_ok() || std::env::var_os("CI").is_some();
+        if text.contains("ffmpeg ") && !has_ffmpeg {
+            println!("{document}: not run without ffmpeg: {text}");
+            continue;
         }
-        let args: Vec<&str> = line.split_whitespace().collect();
-        let out = Command::new(env!("CARGO_BIN_EXE_sam2")).args(&args).current_dir(&folder.0).output().unwrap();
-        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
-        let output = args.iter().position(|a| *a == "-o").map(|i| args[i + 1]);
-        if args[0] == "track" {
-            let folder = format!("{}/overlay", folder.file(output.unwrap()));
-            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 24, "{line}");
-        } else if args[0] == "auto" {
-            let labels = sam2::labels::read(folder.file(output.unwrap())).unwrap();
-            let found: std::collections::BTreeSet<u8> = labels.numbers.into_iter().collect();
-            assert!(found.len() > 8, "{line}: {found:?}");
-        } else if let Some(name) = output {
-            let mask = png(&folder.file(name));
-            let on = mask.pixels.iter().filter(|&&v| v == 255).count();
-            assert!(on > 1000 && on < mask.pixels.len(), "{line}: {on} pixels");
-            let overlay = png(&folder.file(&name.replace(".png", ".overlay.png")));
-            assert_eq!((overlay.width, overlay.height), (mask.width, mask.height));
+        // The output of each command ends with a separator.
+        let cargo = "exec 3>&1; cargo() { [ \"$1 $2 $3\" = 'run --release --' ]; shift 3; \"$SAM2\" \"$@\"; printf '\\036' >&3; }";
+        let script = format!("{cargo}\n{text}");
+        let mut sh = Command::new("sh");
+        sh.args(["-eu", "-c", &script]).current_dir(&folder.0).env("SAM2", env!("CARGO_BIN_EXE_sam2"));
+        let out = sh.output().unwrap();
+        assert!(out.status.success(), "{document}: {text}{}", String::from_utf8_lossy(&out.stderr));
+        let said = String::from_utf8(out.stdout).unwrap();
+        let commands = text.lines().filter_map(|line| line.strip_prefix("cargo run --release -- "));
+        let outputs: Vec<&str> = said.split_terminator('\u{1e}').collect();
+        assert_eq!(outputs.len(), commands.clone().count(), "{document}: {text}{said}");
+        for (command, output) in commands.zip(outputs) {
+            check_results(command, &folder, output);
+            ran += 1;
         }
-        if args[0] == "eval" {
-            let text = String::from_utf8(out.stdout).unwrap();
-            assert!(text.contains("Global score") && text.matches("video1").count() == 2, "{text}");
-        }
-        ran += 1;
     }
-    assert!(ran >= 3, "only {ran} commands in the README");
+    ran
+}
+
+/// Checks what a command of a document has written and printed.
+#[cfg(unix)]
+fn check_results(command: &str, folder: &Folder, said: &str) {
+    let args: Vec<&str> = command.split_whitespace().collect();
+    let output = args.iter().position(|arg| *arg == "-o").map(|i| folder.0.join(args[i + 1]));
+    match (args[0], output) {
+        ("track", Some(output)) if output.join("overlay").is_dir() => {
+            assert_eq!(std::fs::read_dir(output.join("overlay")).unwrap().count(), 24, "{command}");
+        }
+        ("track", Some(output)) => assert!(output.join("overlay.mp4").is_file(), "{command}"),
+        ("auto", Some(output)) if output.is_dir() => assert!(output.join("contact_sheet.png").is_file(), "{command}"),
+        ("auto", Some(output)) => {
+            let labels = sam2::labels::read(output).unwrap();
+            let found: std::collections::BTreeSet<u8> = labels.numbers.into_iter().collect();
+            assert!(found.len() > 8, "{command}: {found:?}");
+        }
+        (_, Some(output)) => {
+            let mask = sam2::picture::read(&output).unwrap();
+            let on = mask.pixels.iter().filter(|&&value| value > 0).count();
+            assert!(on > 1000 && on < mask.pixels.len(), "{command}: {on} pixels");
+            let overlay = sam2::picture::read(output.with_extension("overlay.png")).unwrap();
+            assert_eq!((overlay.width, overlay.height), (mask.width, mask.height), "{command}");
+        }
+        ("eval", None) => {
+            assert!(said.contains("Global score") && said.matches("video1").count() == 2, "{command}: {said}")
+        }
+        (_, None) => assert!(!said.is_empty() || args.contains(&"--raw"), "{command}"),
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn the_commands_of_the_readme_and_of_the_guides_run_as_written() {
+    let documents = guides::documents(&root());
+    let commands = documents.iter().filter(|name| !guides::LIBRARY.contains(&name.as_str()));
+    let ran: usize = commands.map(|name| run_commands(name)).sum();
+    assert!(ran >= 28, "only {ran} commands");
+}
+
+/// Every block has a language that a test runs, except for these blocks of commands.
+#[test]
+fn blocks_that_no_test_runs_are_listed() {
+    let not_run = [
+        ("README.md", 2),
+        ("docs/c.md", 1),
+        ("docs/gpu.md", 1),
+        ("docs/images.md", 1),
+        ("docs/performance.md", 2),
+        ("docs/python.md", 1),
+        ("docs/serve.md", 2),
+    ];
+    let [library, package] =
+        ["src/lib.rs", "Cargo.toml"].map(|file| std::fs::read_to_string(root().join(file)).unwrap());
+    for document in guides::documents(&root()) {
+        let blocks = guides::blocks(&root(), &document);
+        let count = |language: &str| blocks.iter().filter(|block| block.language == language).count();
+        let want = not_run.iter().find(|(name, _)| *name == document).map_or(0, |(_, count)| *count);
+        assert_eq!(count("console"), want, "{document}: blocks that no test runs");
+        let mut known = vec!["sh", "console", "text", "rust"];
+        if guides::LIBRARY.contains(&document.as_str()) {
+            known = vec!["sh", "console", "text", "c", "cpp", "go", "python"];
+        }
+        let unknown = blocks.iter().find(|block| !known.contains(&block.language.as_str()));
+        assert!(unknown.is_none(), "{document}: {:?}", unknown.map(|block| (&block.language, &block.text)));
+        if count("rust") > 0 {
+            let included = library.contains(&format!("include_str!(\"../{document}\")"));
+            assert!(
+                included && package.contains(&format!("\"/{document}\"")),
+                "{document}: programs that are no doctests"
+            );
+        }
+    }
 }
 
 #[test]
@@ -102,7 +170,7 @@ fn a_click_gives_three_masks_and_the_best_is_written() {
     assert_eq!(tensor(&raw, "low_res_masks").0, [3, 64, 64]);
     assert_eq!(tensor(&raw, "iou_predictions").0, [3]);
     assert_eq!(tensor(&raw, "object_score_logits").0, [1]);
-    // The overlay is the photograph where there is no mask and no click.
+    // The overlay equals the photograph outside of mask and click.
     let (overlay, photo) = (png(&folder.file("m.overlay.png")), png(&root().join(PHOTO).display().to_string()));
     let changed =
         (0..512 * 512).filter(|&i| overlay.pixels[3 * i..3 * i + 3] != photo.pixels[3 * i..3 * i + 3]).count();
@@ -117,7 +185,7 @@ fn coordinates_may_be_negative() {
     assert!(dashed[0]["area"].as_u64().unwrap() > 0);
 }
 
-/// An empty list of points is the reference's padding token, and not the same as no points.
+/// An empty list of points is the reference's padding token. It differs from a prompt without points.
 #[test]
 fn an_empty_list_of_points_is_a_prompt() {
     let folder = Folder::new("empty");
@@ -184,7 +252,7 @@ fn several_objects_in_one_call() {
 #[test]
 fn instruction_sets_are_chosen() {
     let clicked = |set: &str| {
-        let choice = ["--point", "64,64", "--device", "cpu", "--precision", "f32", "--json", "--instructions", set];
+        let choice = ["--point", "64,64", "--device", "cpu", "--precision", "f32", "--json", "--isa", set];
         sam2(&segment(&choice))
     };
     let plain = clicked("portable");
@@ -215,23 +283,23 @@ fn failures_say_what_and_end_with_their_code() {
     std::fs::write(&prompts, "[{\"point\": 1}]").unwrap();
     let converted = folder.file("mini.safetensors");
     std::fs::copy(root().join("tests/data/weights/mini21.safetensors"), &converted).unwrap();
-    let portable_in_bf16 = ["--point", "1,1", "--device", "cpu", "--instructions", "portable", "--precision", "bf16"];
+    let portable_in_bf16 = ["--point", "1,1", "--device", "cpu", "--isa", "portable", "--precision", "bf16"];
     let portable_in_bf16 = segment(&portable_in_bf16);
     let cases: [(i32, &str, Vec<&str>); 24] = [
-        (2, "nothing is asked for", segment(&[])),
-        (2, "join one box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
+        (2, "no prompt: give", segment(&[])),
+        (2, "go with a single box", segment(&["--box", "1,1,9,9", "--box", "2,2,8,8", "--point", "3,3"])),
         (2, "expected 4 numbers", segment(&["--box", "1,2,3"])),
-        (2, "no number", segment(&["--point", "a,b"])),
+        (2, "not a number", segment(&["--point", "a,b"])),
         (2, "expected auto, cpu, cuda", segment(&["--point", "1,1", "--device", "tpu"])),
         (2, "--model", vec!["segment", PHOTO, "--point", "1,1"]),
         (2, "at least 1", vec!["bench", "--model", "demo", "--repeat", "0"]),
-        (2, "are 1 to", vec!["bench", "--model", "demo", "--clicks", "10000000000"]),
+        (2, "must be 1 to", vec!["bench", "--model", "demo", "--clicks", "10000000000"]),
         (2, "--json", vec!["bench", "--model", "demo", "--in-turn"]),
         (2, "ended before the last turn", vec!["bench", "--model", "demo", "--json", "--in-turn"]),
         (4, "not overwritten", vec!["convert", &converted, &converted]),
         (4, "prompt 1: box", segment(&["--box", "1,1,9,9", "--box", "900,900,950,950"])),
         (3, "device: ", segment(&["--point", "1,1", "--device", "cuda:9999"])),
-        (2, "portable", segment(&["--point", "1,1", "--instructions", "mmx"])),
+        (2, "portable", segment(&["--point", "1,1", "--isa", "mmx"])),
         (3, "kernels are for portable", portable_in_bf16),
         (3, "not f16", segment(&["--point", "1,1", "--precision", "f16"])),
         (4, "damaged PNG", vec!["segment", &cut, "--model", "demo", "--point", "1,1"]),
@@ -252,7 +320,7 @@ fn failures_say_what_and_end_with_their_code() {
     }
 }
 
-/// A place that takes no bytes is an error; what was at a file's path before stays what it was.
+/// Writing to a full device is an error. A replaced file keeps its permissions.
 #[test]
 #[cfg(target_os = "linux")]
 fn results_that_cannot_be_written() {
@@ -334,10 +402,10 @@ fn checkpoints_are_converted() {
             }
         }
     }
-    // The same model, so the same masks to the bit.
+    // The model is the same, so masks are bit-identical.
     let click = |model: &str| stdout(&["segment", PHOTO, "--model", model, "--point", "77,400", "--json"]);
     assert_eq!(click("demo"), click(&folder.file("f32.safetensors")));
-    // Beyond what f16 can hold.
+    // A value that exceeds the range of f16.
     let big = folder.file("big.safetensors");
     let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &1e6f32.to_le_bytes()].concat();
@@ -376,7 +444,8 @@ fn bench_reports_every_stage() {
     assert!(stdout(&args).contains("GFLOP/s"));
 }
 
-/// A line for a line: warm-up, two runs, and the profile of a stage; of frames, two runs with a profile; the report.
+/// One output line per input line: warm-up, two runs and the profile of each stage, then two profiled frames, then the
+/// report.
 #[test]
 fn bench_takes_turns() {
     use std::io::{BufRead, BufReader, Write};

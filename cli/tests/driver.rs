@@ -1,5 +1,5 @@
-//! The program beside stand-ins for NVIDIA's libraries: what it says where something is missing, and everything that it
-//! asks of the driver, with kernels run by the emulator.
+//! Tests of the program with stand-ins for NVIDIA's libraries. They check messages about missing parts, and all calls
+//! of the driver. The emulator runs the kernels.
 
 #[path = "common/stand_ins.rs"]
 mod stand_ins;
@@ -11,7 +11,7 @@ use stand_ins::stand_ins;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs the program beside the libraries of a folder.
+/// Runs the program with the libraries of a folder.
 fn sam2(libraries: &Path, mode: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sam2"));
     command.args(args).env("LD_LIBRARY_PATH", libraries).env("STAND_IN", mode);
@@ -40,7 +40,7 @@ fn what_is_missing_is_said() {
         let out = sam2(libraries, mode, &segment(&["--device", "cuda"]));
         let err = text(&out.stderr);
         assert!(out.status.code() == Some(3) && err.contains(says), "{mode}: {:?} {err}", out.status);
-        // Who leaves the choice to the program gets the CPU.
+        // With `--device auto` the program uses the CPU.
         let out = sam2(libraries, mode, &segment(&[]));
         assert!(out.status.success(), "{mode}: {}", text(&out.stderr));
         let out = sam2(libraries, mode, &["doctor"]);
@@ -56,8 +56,8 @@ fn what_is_missing_is_said() {
     }
 }
 
-/// Everything that the driver is asked for, from the first call to the last: contexts, modules, launches, captures,
-/// products. The stand-in finds fault with whatever the real one would not take.
+/// All calls of the driver: contexts, modules, launches, captures and matrix products. The stand-in reports every call
+/// that the real driver would refuse.
 fn the_whole_path_through_the_driver() {
     let s = stand_ins();
     let cpu = sam2(&s.driver, "", &segment(&["--device", "cpu", "--precision", "f32"]));
@@ -66,7 +66,7 @@ fn the_whole_path_through_the_driver() {
         let err = text(&gpu.stderr);
         assert!(gpu.status.success() && !err.contains("stand-in:"), "{err}");
         assert!(err.contains("launches") && products == err.contains(" products"), "{err}");
-        // Runs of pixels are the same; scores may differ in their last digits.
+        // Masks are equal. Scores may differ in their last digits.
         let counts = |out: &Output| {
             let records: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
             let list = records.as_array().unwrap();
@@ -74,7 +74,7 @@ fn the_whole_path_through_the_driver() {
         };
         assert_eq!(counts(&gpu), counts(&cpu));
     }
-    // The choice is the program's, which says what it chose; a second call replays.
+    // The program chooses the GPU and says so. A second call replays.
     let out = sam2(
         &s.driver,
         "counts",
@@ -86,7 +86,7 @@ fn the_whole_path_through_the_driver() {
     assert!(stdout.starts_with("Stand-in, bf16") && stdout.contains("window_attention_bf16"), "{stdout}");
 }
 
-/// Tracked frames: the first records, the next replay, whatever the fill of the memory.
+/// The first tracked frame is recorded, and the next ones are replayed, however full the memory bank is.
 fn tracking_through_the_driver() {
     let s = stand_ins();
     let track = |device: &[&str]| {
@@ -98,9 +98,12 @@ fn tracking_through_the_driver() {
     let (cpu, gpu) = (track(&["cpu"]), track(&["cuda"]));
     let err = text(&gpu.stderr);
     assert!(gpu.status.success() && !err.contains("stand-in:"), "{err}");
-    // The tracked frame is recorded on frame 1 and replayed twice. The encoder is recorded until scratch memory has grown to
-    // the first tracked frame's need, and replayed on frame 3.
+    // The tracked frame is recorded on frame 1 and replayed twice. The encoder is recorded until scratch memory is
+    // large enough for a tracked frame, and replayed on frame 3.
     assert!(err.contains(", 3 replays"), "{err}");
+    // After two consecutive frames, frames are decoded ahead. The last two are copied while their predecessors are
+    // tracked.
+    assert!(err.contains(", 2 copies ahead"), "{err}");
     let masks = |out: &Output| -> Vec<serde_json::Value> {
         let lines = text(&out.stdout);
         lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["segmentation"].clone()).collect()
@@ -109,8 +112,8 @@ fn tracking_through_the_driver() {
     assert_eq!(masks(&gpu), masks(&cpu));
 }
 
-/// A prompt's logits are the same bits alone and with others in its pass: what makes a product
-/// does not depend on the rows. The stand-in of the library sums in an order that depends on the rows it is told of.
+/// A prompt's logits are the same bits alone and in a batch: the kernel of a matrix product does not depend on the
+/// number of rows. The stand-in of cuBLASLt sums in an order that depends on the number of rows.
 fn company_changes_no_bit() {
     let s = stand_ins();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("company");
@@ -121,7 +124,7 @@ fn company_changes_no_bit() {
         let (file, raw) = (folder.join("prompts.json"), folder.join("raw.safetensors"));
         std::fs::write(&file, serde_json::to_vec(&all).unwrap()).unwrap();
         let args = ["segment", PICTURE, "--model", "demo", "--image-size", "64", "--device", "cuda"];
-        // In f32: what another order of summation changes would be lost where sums are rounded to bf16.
+        // In f32, since rounding to bf16 would hide another order of summation.
         let files = ["--precision", "f32", "--prompts", file.to_str().unwrap(), "--raw", raw.to_str().unwrap()];
         let out = sam2(&s.both, "counts", &[&args[..], &files].concat());
         let err = text(&out.stderr);
@@ -159,17 +162,17 @@ fn a_failing_device_is_an_error() {
     }
 }
 
-/// A card newer than all machine code of the build runs the kernels from PTX, and the program says so.
+/// A GPU that is newer than all machine code of the build runs the kernels from PTX, and the program says so.
 fn a_new_card_compiles() {
     let s = stand_ins();
     let out = sam2(&s.driver, "new card", &segment(&["--device", "cuda"]));
     let err = text(&out.stderr);
     let says = "has compute capability 13.0, and this build has machine code for";
-    // A build from a fatbin made elsewhere does not know its architectures.
+    // A build from a prebuilt fatbin does not know its architectures.
     assert!(out.status.success() && err.contains(says) == architectures().is_some(), "{err}");
 }
 
-/// The test binary runs itself beside the stand-in with this in its environment.
+/// The test binary runs itself with the stand-in and with this environment variable.
 const GIVES_A_STREAM: &str = "SAM2_TEST_GIVES_A_STREAM";
 
 fn a_stream_of_another_context_is_an_error() {
@@ -184,22 +187,22 @@ fn give_a_stream() {
     let model = sam2::load(root.join("demo/sam2.1_hiera_demo.safetensors"), &options).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
     let pixels = [0u8; 64 * 64 * 3];
-    // SAFETY: the stream is asked for its context alone, and the memory is not touched after that.
+    // SAFETY: the stream is only queried for its context, and the memory is never dereferenced.
     let slice = unsafe {
         let stream = std::ptr::without_provenance_mut(0x1000);
         sam2::DeviceSlice::new(pixels.as_ptr() as u64, pixels.len(), stream)
     };
-    let frame = sam2::Frame::device(sam2::PixelFormat::Rgb8, slice, 64, 64, 192).unwrap();
+    let frame = sam2::Frame::device(sam2::PixelFormat::Rgb8, slice, sam2::Size::new(64, 64), 192).unwrap();
     let error = predictor.set_image(&frame).and_then(|()| predictor.synchronize()).unwrap_err();
     let says = "the stream given is of another CUDA context";
     assert!(matches!(&error, sam2::Error::Input(what) if what.contains(says)), "{error:?}");
-    // Nothing is lost by it.
-    predictor.set_image(&sam2::Frame::rgb8(&pixels, 64, 64).unwrap()).unwrap();
+    // The predictor still works after the error.
+    predictor.set_image(&sam2::Frame::rgb8(&pixels, sam2::Size::new(64, 64)).unwrap()).unwrap();
     predictor.synchronize().unwrap();
 }
 
-/// What needs kernels for NVIDIA's cards is skipped, and counted so, where the build has none; in CI it fails. Stand-ins
-/// are made for Linux's loader alone.
+/// Tests that need CUDA kernels are reported as ignored in a build without kernels; in CI they fail. The stand-ins are
+/// for Linux only.
 fn main() {
     if std::env::var_os(GIVES_A_STREAM).is_some() {
         return give_a_stream();

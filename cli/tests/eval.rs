@@ -1,9 +1,9 @@
-//! `sam2 eval` against the reference's evaluator, whose figures tests/reference/vos_fixtures.py has written down.
+//! Tests of `sam2 eval` against scores of the reference's evaluator, which `tests/reference/vos_fixtures.py` wrote.
 
 mod common;
 
 use common::*;
-use sam2::labels;
+use sam2::{Size, labels};
 use serde_json::Value;
 use std::path::Path;
 
@@ -18,10 +18,10 @@ fn eval<'a>(truth: &'a str, found: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn mask(folder: &Folder, name: &str, numbers: &[u8]) {
     let file = folder.0.join(name);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, labels::encode(numbers, numbers.len(), 1, &[]).unwrap()).unwrap();
+    std::fs::write(file, labels::encode(numbers, Size::new(numbers.len(), 1), &[]).unwrap()).unwrap();
 }
 
-/// Compares every number of `want` with the one at its place.
+/// Compares every number of `want` with the number at the same place in the result.
 fn compare(at: &str, got: &Value, want: &Value) -> usize {
     match want {
         Value::Object(map) => map.iter().map(|(key, want)| compare(&format!("{at}/{key}"), &got[key], want)).sum(),
@@ -107,7 +107,7 @@ fn objects_in_files_of_their_own() {
     fails(4, "001", &eval(&truth, &found, &[]));
 }
 
-/// Runs the evaluation: its JSON, and what it says beside.
+/// Runs the evaluation. Returns its JSON and its notes.
 fn evaluated(truth: &str, found: &str, more: &[&str]) -> (Value, String) {
     let out = sam2(&[&eval(truth, found, more)[..], &["--json"]].concat());
     let notes = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -122,7 +122,7 @@ fn void_pixels_are_not_scored() {
     for frame in 0..3 {
         mask(&folder, &format!("gt/a/{frame}.png"), &[1, 1, 255, 0, 0, 0]);
         mask(&folder, &format!("pred/a/{frame}.png"), &[1, 1, 1, 0, 0, 0]);
-        // Black and white: 255 is the object.
+        // In black-and-white masks, 255 is the object.
         mask(&folder, &format!("gt/b/{frame}.png"), &[0, 255, 255, 0, 0, 0]);
         mask(&folder, &format!("pred/b/{frame}.png"), &[0, 255, 0, 0, 0, 0]);
     }
@@ -156,9 +156,9 @@ fn what_is_scored_otherwise_than_meant_is_noted() {
     }
     let (got, notes) = evaluated(&truth, &found, &[]);
     for says in [
-        "pred/white: labels 255, where the objects are 1, 2: nothing counts as found",
-        "new/0.png: objects that come later are scored from their first frame on: 7\n",
-        "short: no frame is left without the first and the last of 2: not scored; --do-not-skip-first-and-last-frame",
+        "pred/white: labels 255, but the objects are 1, 2: no object is found",
+        "new/0.png: objects that appear later are scored from their first frame on: 7\n",
+        "short: not scored: no frame is left of 2 without the first and the last; --do-not-skip-first-and-last-frame",
     ] {
         assert_eq!(notes.matches(says).count(), 1, "{says}: {notes}");
     }
@@ -166,7 +166,7 @@ fn what_is_scored_otherwise_than_meant_is_noted() {
     assert!(got["videos"]["white"]["001"]["J"] == 0.0 && got["videos"]["short"] == serde_json::json!({}), "{got}");
     assert!(got["J"].as_f64().unwrap().is_finite());
     assert_eq!(evaluated(&truth, &found, &[ALL_FRAMES]).0["videos"]["short"]["001"]["J"], 100.0);
-    // Nothing to score at all is an error, not a number.
+    // No object to score is an error.
     ["white", "new"].iter().for_each(|name| std::fs::remove_dir_all(folder.0.join("gt").join(name)).unwrap());
     fails(4, "no object to score", &eval(&truth, &found, &[]));
 }
@@ -176,7 +176,7 @@ fn hidden_files_do_not_matter() {
     let folder = Folder::new("eval-hidden");
     let (truth, found) = (folder.file("gt"), folder.file("pred"));
     for video in ["a", "b/001"] {
-        // In natural order 10 is the last frame, not 9; the masks of 9 differ.
+        // In natural order the last frame is 10, not 9. The masks of 9 differ.
         for frame in [1, 2, 9, 10] {
             mask(&folder, &format!("gt/{video}/f{frame}.png"), &[0, 1, 1, 0]);
             let found = if [1, 10].contains(&frame) { [1, 0, 0, 0] } else { [0, 1, 1, 0] };

@@ -1,4 +1,4 @@
-//! Bounds of the program: memory, threads, what it reads, and for how long it works.
+//! Tests of the program's limits: memory, threads, sizes of inputs and time.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn segment<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["segment", PHOTO, "--model", "demo"], more].concat()
 }
 
-/// Many prompts on a large picture are decoded in batches: memory does not grow with their number.
+/// Many prompts on a large image are decoded in batches, so memory does not grow with their number.
 #[test]
 #[cfg(target_os = "linux")]
 fn many_boxes_take_little_memory() {
@@ -31,7 +31,7 @@ fn many_boxes_take_little_memory() {
         #[allow(clippy::zombie_processes)] // wait4 waits for it
         let run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
         let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-        // SAFETY: both are written to, and zeros are a value of either.
+        // SAFETY: wait4 writes to both, and zeros are a valid value of both.
         let usage = unsafe {
             assert_eq!(libc::wait4(run.id() as i32, &mut status, 0, usage.as_mut_ptr()), run.id() as i32);
             usage.assume_init()
@@ -43,7 +43,7 @@ fn many_boxes_take_little_memory() {
     assert!(mib < 400, "{mib} MiB");
 }
 
-/// The thread that computes is where it was asked to be, also where it is the only one.
+/// The computing thread is bound to its CPU, even if it is the only thread.
 #[test]
 #[cfg(target_os = "linux")]
 fn threads_are_bound_to_cpus() {
@@ -69,7 +69,7 @@ fn threads_are_bound_to_cpus() {
     fails(3, "no CPU 99999", &segment(&["--point", "1,1", "--device", "cpu", "--cpus", "99999,0"]));
 }
 
-/// What has no end, and run lengths of masks without measure, are refused before they take memory.
+/// Endless inputs and RLE of huge masks are refused before memory is allocated.
 #[test]
 #[cfg(target_os = "linux")]
 fn nothing_is_read_without_bound() {
@@ -97,7 +97,7 @@ fn nothing_is_read_without_bound() {
     }
 }
 
-/// A reader that has seen enough ends the work.
+/// When the reader closes the pipe, the command ends.
 #[test]
 #[cfg(unix)]
 fn a_closed_pipe_ends_the_work() {
@@ -121,8 +121,8 @@ fn a_closed_pipe_ends_the_work() {
     assert!(written < 5, "{written} files");
 }
 
-/// Where the system gives no more threads, as in a container that is full, commands work with the thread they have, or say so. The
-/// stack that new threads would get here is larger than any address space, so that the system refuses each of them.
+/// If the system refuses threads, as in a full container, commands work with their single thread or report an error.
+/// The test sets a stack size larger than the address space, so the system refuses every new thread.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 fn no_more_threads() {

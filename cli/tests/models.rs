@@ -1,4 +1,4 @@
-//! Which models and configurations the program takes, and what it says of them.
+//! Tests of checkpoints and configurations, and of messages about them.
 
 mod common;
 
@@ -49,12 +49,12 @@ fn a_size_that_nothing_tells_is_noted() {
     let segment = ["segment", "demo/pictures/astronaut.png", "--model", &copy, "--point", "77,400", "--json"];
     assert_eq!(of_size(&stderr(&segment, 0)), 1);
     assert_eq!(of_size(&stderr(&[&segment[..], &["--image-size", "128"]].concat(), 0)), 0);
-    // Hugging Face's configuration beside it.
+    // Hugging Face's configuration beside the checkpoint.
     std::fs::write(folder.file("config.json"), r#"{"model_type": "sam2_video", "image_size": 192}"#).unwrap();
     let text = stdout(&["info", &copy]);
     assert!(text.contains("192x192 pixels") && text.contains("config.json"), "{text}");
     assert_eq!(of_size(&stderr(&segment, 0)), 0);
-    // Another that contradicts it.
+    // A second configuration that contradicts the first.
     std::fs::copy(root().join("configs/sam2.1/sam2.1_hiera_demo.yaml"), folder.file("train.yaml")).unwrap();
     let text = stderr(&["info", &copy], 4);
     assert!(text.contains("train.yaml") && text.contains("config.json") && text.contains("256 and 192"), "{text}");
@@ -102,10 +102,10 @@ fn what_is_no_checkpoint_is_called_by_its_name() {
 #[test]
 fn bench_measures_the_instruction_set_that_it_ran_on() {
     let args = ["bench", "--model", "demo", "--warmup", "0", "--repeat", "1", "--clicks", "1", "--image-size", "64"];
-    let more = ["--precision", "f32", "--instructions", "portable", "--threads", "1"];
+    let more = ["--precision", "f32", "--isa", "portable", "--threads", "1"];
     let args = [&args[..], &more].concat();
     let report: Value = serde_json::from_str(&stdout(&[&args[..], &["--json"]].concat())).unwrap();
-    assert_eq!((&report["instructions"], &report["threads"]), (&json!("portable"), &json!(1)));
+    assert_eq!((&report["isa"], &report["threads"]), (&json!("portable"), &json!(1)));
     assert!(report["peak_gflop_per_s"].as_f64().unwrap() > 0.0);
     assert!(stdout(&args).contains("1 threads, portable, "));
 }

@@ -1,4 +1,4 @@
-//! Results never replace what a command reads, and appear whole or not at all.
+//! Tests that results never replace inputs, and are written completely or not at all.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Every file below a folder with its bytes.
+/// All files below a folder, with their bytes.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -30,8 +30,8 @@ fn copy(from: &str, to: &Path, keep: impl Fn(&str) -> bool) {
     }
 }
 
-/// A folder with a file of every kind that commands read: `a.png` and its companion's name `b.overlay.png`, frames as PNG,
-/// a set of one video, a model, prompts, and a file of calls.
+/// A folder with a file of every kind that commands read: `a.png` and `b.overlay.png`, PNG frames, a data set of one
+/// video, a model, prompts, and a script of calls.
 fn inputs(name: &str) -> Folder {
     let folder = Folder::new(name);
     let picture = root().join("demo/samples/images/image3.png");
@@ -51,7 +51,7 @@ fn inputs(name: &str) -> Folder {
     folder
 }
 
-/// Every command with a result that is something it reads.
+/// Every command, with a result that is one of its inputs.
 #[test]
 fn what_is_read_is_never_overwritten() {
     let folder = inputs("overwrite");
@@ -114,8 +114,8 @@ fn what_is_read_is_never_overwritten() {
         let stderr = String::from_utf8_lossy(&out.stderr);
         let refused = match out.status.code() {
             Some(4) => stderr.contains("not overwritten") && stderr.contains("reads it as"),
-            // A suffix of another format is refused before that.
-            Some(2) => stderr.contains("is not written here"),
+            // The extension of another format is refused first.
+            Some(2) => stderr.contains("cannot write ."),
             _ => false,
         };
         assert!(refused, "{command}: {:?} {stderr}", out.status);
@@ -124,7 +124,7 @@ fn what_is_read_is_never_overwritten() {
     }
 }
 
-/// Results beside what is read, over older results and through links are written.
+/// Results are written beside inputs, over older results and through links.
 #[test]
 fn results_elsewhere_are_written() {
     let folder = inputs("elsewhere");
@@ -151,7 +151,7 @@ fn results_elsewhere_are_written() {
         run("segment a.png --model model --point 90,100 -o /dev/null");
         assert!(!Path::new("/dev/null.overlay.png").exists());
     }
-    // No temporary name is left.
+    // No temporary file is left.
     let hidden =
         snapshot(&folder.0).into_keys().find(|file| file.file_name().unwrap().to_str().unwrap().starts_with('.'));
     assert_eq!(hidden, None);
@@ -176,11 +176,11 @@ fn a_suffix_of_another_format_is_refused() {
         let out = Command::new(env!("CARGO_BIN_EXE_sam2")).args(&args).current_dir(&folder.0).output().unwrap();
         let stderr = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {stderr}");
-        assert!(stderr.contains(&format!("what is written is {written}")), "{args:?}: {stderr}");
+        assert!(stderr.contains(&format!("the output is {written}")), "{args:?}: {stderr}");
     }
 }
 
-/// A signal in the middle leaves whole files only, and none of temporary names.
+/// After a signal, only complete files are left, and no temporary ones.
 #[test]
 #[cfg(unix)]
 fn a_signal_leaves_whole_files_only() {
@@ -204,7 +204,7 @@ fn a_signal_leaves_whole_files_only() {
     }
 }
 
-/// What was written before is done again unless every mask of a video is there and whole.
+/// A video is processed again unless all its masks exist and are complete.
 #[test]
 fn a_video_is_skipped_only_when_all_its_masks_are_whole() {
     let folder = inputs("skip");
@@ -215,29 +215,29 @@ fn a_video_is_skipped_only_when_all_its_masks_are_whole() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     };
-    assert!(!run().contains("written before"));
+    assert!(!run().contains("already written"));
     let whole = snapshot(&folder.0.join("found"));
-    assert!(run().contains("written before"));
+    assert!(run().contains("already written"));
     for damage in [|_: &[u8]| None, |bytes: &[u8]| Some(bytes[..bytes.len() / 2].to_vec()), |_: &[u8]| Some(vec![])] {
         for (file, bytes) in &whole {
             match damage(bytes) {
                 Some(bytes) => std::fs::write(file, bytes).unwrap(),
                 None => std::fs::remove_file(file).unwrap(),
             }
-            assert!(!run().contains("written before"), "{}", file.display());
+            assert!(!run().contains("already written"), "{}", file.display());
             assert_eq!(snapshot(&folder.0.join("found")), whole);
         }
     }
 }
 
-/// A disk that is full leaves what had the name before, and no part of the new file.
+/// On a full disk, the previous file stays, and no part of the new file is left.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_failed_write_leaves_what_was_there() {
     let folder = inputs("full");
     std::fs::write(folder.file("m.safetensors"), "before").unwrap();
     let before = snapshot(&folder.0);
-    // The shell limits the size of files that this process writes.
+    // The shell limits the size of files that the process may write.
     let limited =
         "ulimit -f 4; trap '' XFSZ; exec \"$0\" segment a.png --model model --point 90,100 --raw m.safetensors";
     let out = Command::new("bash").args(["-c", limited, env!("CARGO_BIN_EXE_sam2")]).current_dir(&folder.0).output();

@@ -1,6 +1,6 @@
-//! Overlay videos: what is written is what is read, and a failure leaves what was there.
+//! Tests of overlay videos: frames survive encoding, and a failure leaves previous files unchanged.
 
-#[allow(dead_code)] // the program alone handles signals
+#[allow(dead_code)] // only the program handles signals
 #[path = "../src/output/unfinished.rs"]
 mod output;
 #[path = "../src/overlay_video.rs"]
@@ -22,7 +22,7 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// Colours that run over the picture and change from frame to frame.
+/// A colour gradient that changes from frame to frame.
 fn picture(width: usize, height: usize, frame: usize) -> Picture {
     let colour = |i: usize| [2 * (i % width) as u8 + 20, 3 * (i / width) as u8 + 10, 20 * frame as u8];
     Picture { pixels: (0..width * height).flat_map(colour).collect(), width, height, format: PixelFormat::Rgb8 }
@@ -33,7 +33,7 @@ fn names(folder: &Path) -> Vec<String> {
     entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The greatest mean difference of a frame that was read from the one that was written; sides may be padded by one.
+/// The maximum over frames of the mean difference between read and written frame. A side may be padded by one.
 fn difference(frames: &Frames, width: usize, height: usize) -> f64 {
     let one = |i: usize| {
         let (got, want) = (frames.read(i).unwrap(), picture(width, height, i));
@@ -67,12 +67,12 @@ fn what_is_written_is_read() {
         let far = difference(&frames, size.0, size.1);
         assert!(far < 4.0, "{name}: {far}");
     }
-    // Nothing but the videos.
+    // The folder only contains the videos.
     assert_eq!(names(&folder).len(), 4, "{:?}", names(&folder));
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// A program in the place of ffmpeg.
+/// A program that replaces ffmpeg.
 fn stand_in(folder: &Path, script: &str) -> Ffmpeg {
     let path = folder.join("ffmpeg");
     std::fs::write(&path, format!("#!/bin/sh\ncase \"$*\" in *-version*) echo ffmpeg version 6.0;; {script} esac\n"))
@@ -98,7 +98,7 @@ fn a_failure_leaves_what_was_there() {
     std::fs::write(&path, b"before").unwrap();
     let same = || names(&folder).len() == 2 && std::fs::read(&path).unwrap() == b"before";
     for (script, says) in [
-        // More than a pipe holds on stderr, then why.
+        // More output on stderr than a pipe holds, then the reason.
         (
             "*-i*) head -c 300000 /dev/zero | tr '\\0' '\\n' >&2; echo the disk is full >&2; exit 1;;",
             "the disk is full",
@@ -110,16 +110,16 @@ fn a_failure_leaves_what_was_there() {
         let mut video = OverlayVideo::by(&ffmpeg, &path, 96, 64, 25.0).unwrap();
         let failed = (0..1000).find_map(|_| video.push(&picture(96, 64, 0)).err()).unwrap();
         assert!(matches!(&failed, Error::Video { what, .. } if what.contains(says)), "{failed}");
-        // And again.
+        // A second push fails too.
         assert!(video.push(&picture(96, 64, 0)).is_err() && video.finish().is_err());
         assert!(same(), "{:?}", names(&folder));
     }
-    // It fails only at the end.
+    // A program that fails only at the end.
     let ffmpeg = stand_in(&folder, "*-i*) cat >/dev/null; echo no room for the index >&2; exit 1;;");
     let mut video = OverlayVideo::by(&ffmpeg, &path, 96, 64, 25.0).unwrap();
     video.push(&picture(96, 64, 0)).unwrap();
     assert!(matches!(video.finish(), Err(Error::Video { what, .. }) if what == "no room for the index") && same());
-    // Nobody finishes it.
+    // A video that is dropped unfinished.
     let mut video = OverlayVideo::by(&ffmpeg, &path, 96, 64, 25.0).unwrap();
     video.push(&picture(96, 64, 0)).unwrap();
     assert!(!same());
@@ -150,7 +150,7 @@ fn what_cannot_be_meant() {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// What needs ffmpeg is skipped, and counted so, where there is none; in CI it fails.
+/// Tests that need ffmpeg are reported as ignored if it is not installed; in CI they fail.
 fn main() {
     let (found, ci) = (Ffmpeg::find().is_ok(), std::env::var_os("CI").is_some());
     let trial = |name: &str, test: fn(), needs_ffmpeg: bool| {
@@ -166,7 +166,7 @@ fn main() {
         trial("a_failure_leaves_what_was_there", a_failure_leaves_what_was_there, false),
         trial("what_cannot_be_meant", what_cannot_be_meant, false),
     ];
-    // One after another: a script that is being written cannot be run, also by a process that another test starts.
+    // Tests run one after another: a script cannot be executed while any process has it open for writing.
     let args = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&args, trials).exit();
 }

@@ -1,4 +1,4 @@
-//! Picture files of every kind, upright or as stored; masks from files; folders of pictures.
+//! Tests of image files: formats, orientation, masks from files, and folders of images.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn notes(out: &Output) -> String {
         .join("\n")
 }
 
-/// What `segment` prints of a picture, and its notes.
+/// The output of `segment` for an image, and its notes.
 fn segment(picture: &str, more: &[&str]) -> (String, String) {
     let out = sam2(&[&["segment", picture, "--model", "demo", "--device", "cpu", "--json"], more].concat());
     (String::from_utf8(out.stdout.clone()).unwrap(), notes(&out))
@@ -39,7 +39,7 @@ fn a_picture_is_turned_upright_with_its_coordinates() {
     assert_ne!(stored, turned);
     assert!(turned.contains(r#""size":[200,320]"#), "masks are on the upright picture");
 
-    // Everything in the picture, one by one and in a folder; its features; frames of a video.
+    // The other commands: auto on an image and on a folder, encode, and track.
     let auto = |picture: &str, more: &[&str]| {
         let quick = ["auto", picture, "--model", "demo", "--device", "cpu", "--points-per-side", "4"];
         sam2(&[&quick[..], more].concat())
@@ -78,12 +78,12 @@ fn every_kind_of_file_is_read() {
     }
     let gif = segment(&format!("{GOLDEN}/pictures/rgb.gif.png"), &click);
     assert_eq!(segment(&format!("{GOLDEN}/pictures/rgb.gif"), &click), gif);
-    // By content, not by name.
+    // The format is determined by content, not by name.
     let folder = Folder::new("kinds");
     let download = folder.file("download.jpg");
     std::fs::copy(root().join(GOLDEN).join("pictures/lossless.webp"), &download).unwrap();
     assert_eq!(segment(&download, &click).0, expected);
-    // All data are there, but no end.
+    // The data are complete, but the end marker is missing.
     assert_eq!(segment("tests/data/pictures/no_end_but_a_trailer.jpg", &["--point", "99,99"]).1, "");
     let phone = folder.file("phone.heic");
     std::fs::write(&phone, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
@@ -128,12 +128,12 @@ fn masks_from_files_of_every_kind() {
     assert_eq!(lossy, exact);
     assert!(note.contains("saved_as.jpg: a soft mask, since its compression is lossy"), "{note}");
 
-    // Two labels beside each other.
+    // Two adjacent labels.
     let folder = Folder::new("labels");
     let file = |name: &str, values: [u8; 2]| {
         let pixels: Vec<u8> = (0..80 * 60).map(|i| if i / 80 < 40 { 0 } else { values[i % 80 / 40] }).collect();
         let path = folder.file(name);
-        std::fs::write(&path, sam2::labels::encode(&pixels, 80, 60, &[]).unwrap()).unwrap();
+        std::fs::write(&path, sam2::labels::encode(&pixels, sam2::Size::new(80, 60), &[]).unwrap()).unwrap();
         path
     };
     let (both, left) = (file("both.png", [3, 7]), file("left.png", [1, 0]));
@@ -146,14 +146,14 @@ fn masks_from_files_of_every_kind() {
     let mask_input = |file: &str| ["segment", photo, "--model", "demo", "--mask-input", file].map(String::from);
     let input = mask_input(&format!("{both}#5"));
     fails(4, "no pixel has label 5; there are 2 labels (3, 7)", &input.each_ref().map(String::as_str));
-    // What is read is not written over, whatever it is called.
+    // An input is not overwritten, even if it is named with a label.
     let input = mask_input(&format!("{both}#3"));
     let over = [&input.each_ref().map(String::as_str)[..], &["-o", &both]].concat();
     fails(4, "is not overwritten", &over);
     assert!(Path::new(&both).exists());
     fails(4, "neither PNG, JPEG, WebP", &["segment", photo, "--model", "demo", "--mask-input", "README.md"]);
 
-    // In a video, as an argument and in a script.
+    // The same for a video, as an argument and in a script.
     let video = "demo/samples/video1/frames";
     let track = |more: &[&str]| {
         let out = sam2(&[&["track", video, "--model", "demo", "--device", "cpu", "--json"], more].concat());
@@ -186,7 +186,7 @@ fn a_folder_of_every_kind() {
     }
     let auto = ["auto", &inside, "--model", "demo", "--device", "cpu", "--points-per-side", "2", "-o", &out];
     let said = notes(&sam2(&auto));
-    assert!(said.contains("7 pictures; passed over: 2 files and 1 folder (IMG_1.HEIC, more, notes.txt)"), "{said}");
+    assert!(said.contains("7 images; skipped: 2 files and 1 folder (IMG_1.HEIC, more, notes.txt)"), "{said}");
     assert!(said.contains("convert HEIC and AVIF to PNG or JPEG"), "{said}");
     for name in names {
         assert!(Path::new(&format!("{out}/{name}.json")).exists(), "{name}");
@@ -195,9 +195,9 @@ fn a_folder_of_every_kind() {
     std::fs::create_dir_all(&none).unwrap();
     let start = std::time::Instant::now();
     let auto = ["auto", &none, "--model", "demo", "-o", &folder.file("never")];
-    fails(4, "no pictures; it is empty", &auto);
+    fails(4, "no images; it is empty", &auto);
     std::fs::write(format!("{none}/a.txt"), "").unwrap();
-    fails(4, "no pictures; passed over: 1 file (a.txt)", &auto);
+    fails(4, "no images; skipped: 1 file (a.txt)", &auto);
     assert!(start.elapsed().as_secs() < 20, "before the model is loaded");
     assert!(!Path::new(&folder.file("never")).exists());
 }

@@ -1,9 +1,10 @@
-//! What every task takes on an H200, predicted from the machine code of this build and the launches that the program makes.
+//! Predicts the time of every task on an H200, from the machine code of this build and the kernel launches of the
+//! program.
 //!
-//! The program runs beside the stand-ins, which list its launches; the models have the shapes of the published ones and zeros
-//! for weights. `cuda/kernels/predicted.txt` is the state as committed, for the compiler named in its first line. After a
-//! change that moves a prediction by more than 3%, `SAM2_WRITE_PREDICTED=1 cargo test --release -p sam2-cli --test predicted --
-//! --include-ignored` writes it anew.
+//! The program runs with the stand-ins, which list its launches. The models have the shapes of the published models,
+//! with zeros as weights. `cuda/kernels/predicted.txt` has the committed predictions, for the compiler named in its
+//! first line. After a change that moves a prediction by more than 3%, run `SAM2_WRITE_PREDICTED=1 cargo test --release
+//! -p sam2-cli --test predicted -- --include-ignored` to rewrite it.
 
 #[path = "common/stand_ins.rs"]
 mod stand_ins;
@@ -19,16 +20,17 @@ use stand_ins::stand_ins;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cuda/kernels/predicted.txt");
-/// Predictions may differ by so much from what is committed.
+/// The tolerated relative difference between a prediction and the committed one.
 const TOLERANCE: f64 = 0.03;
 
 fn tool(name: &str) -> PathBuf {
     Path::new(NVCC.0).join(name)
 }
 
-/// A checkpoint of a published model's shapes, all zeros; the file has holes.
+/// A sparse checkpoint file with the shapes of a published model and zeros as weights.
 fn zeros(size: &str) -> PathBuf {
     let names = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/data/names/sam2.1_hiera_{size}.tsv"));
     let text = std::fs::read_to_string(names).unwrap();
@@ -52,15 +54,18 @@ fn zeros(size: &str) -> PathBuf {
     path
 }
 
-/// What the program asks of the driver.
+/// The calls of the driver that the program makes.
 fn list(libraries: &Path, args: &[&str]) -> Vec<Entry> {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launches.jsonl");
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("launches_{run}.jsonl"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_sam2"));
     command.args(args).args(["--device", "cuda", "--precision", "bf16"]).env("LD_LIBRARY_PATH", libraries);
     command.env("STAND_IN", "list").env("STAND_IN_LIST", &path);
     let out = command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).output().unwrap();
     assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
     text.lines().map(|line| entry(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
 }
 
@@ -68,40 +73,37 @@ fn kernel(e: &Entry) -> &str {
     if let Entry::Launch(launch, ..) = e { &launch.kernel } else { "" }
 }
 
-/// Launches of a task, by name.
+/// Launches of the tasks, by name.
 fn tasks(libraries: &Path, model: &str) -> Vec<(String, Vec<Entry>)> {
-    let bench = |more: &[&str]| {
-        let args = ["bench", "--model", model, "--warmup", "0", "--repeat", "1", "--low-res"];
-        list(libraries, &[&args[..], more].concat())
-    };
-    let mut all = Vec::new();
-    for clicks in ["1", "64"] {
-        // The picture is encoded, and what follows its wait is the clicks.
-        let mut entries = bench(&["--clicks", clicks]);
-        let first = entries.iter().position(|e| kernel(e).starts_with("preprocess_")).unwrap();
-        let encoded = first + entries[first..].iter().position(|e| matches!(e, Entry::Wait)).unwrap();
-        let decode = entries.split_off(encoded);
-        if clicks == "1" {
-            all.push(("encode".into(), entries.split_off(first)));
-        }
-        all.push((format!("clicks {clicks}"), decode));
-    }
-    for objects in ["1", "4", "16"] {
-        // With seven frames before, memories are as many as they get. A frame begins with its bicubic reduction.
-        let mut entries = bench(&["--clicks", "1", "--track", objects, "--track-warmup", "7"]);
-        let last = entries.iter().rposition(|e| kernel(e).starts_with("bicubic_")).unwrap();
-        let begin = entries[..last].iter().rposition(|e| !kernel(e).starts_with("bicubic_")).unwrap() + 1;
-        all.push((format!("frame, objects {objects}"), entries.split_off(begin)));
+    // The bank of memories is full after seven frames.
+    let (clicks, objects, frames) = (["1", "64"], ["1", "4", "16"], 9);
+    let (clicks_list, objects_list) = (clicks.join(","), objects.join(","));
+    let args = ["bench", "--model", model, "--warmup", "0", "--repeat", "1", "--low-res", "--track-warmup", "7"];
+    let all = list(libraries, &[&args[..], &["--clicks", &clicks_list, "--track", &objects_list]].concat());
+    let after_wait = |from: usize| from + all[from..].iter().position(|e| matches!(e, Entry::Wait)).unwrap();
+    let first = all.iter().position(|e| kernel(e).starts_with("preprocess_")).unwrap();
+    let encoded = after_wait(first);
+    let one_click = after_wait(encoded + 1);
+    // A frame begins with its bicubic reduction.
+    let begins = |i: &usize| kernel(&all[*i]).starts_with("bicubic_") && !kernel(&all[*i - 1]).starts_with("bicubic_");
+    let starts: Vec<usize> = (one_click..all.len()).filter(begins).chain([all.len()]).collect();
+    assert_eq!(starts.len(), objects.len() * frames + 1, "frames that the program encodes");
+    let ranges = [("encode", first..encoded), ("clicks 1", encoded..one_click), ("clicks 64", one_click..starts[0])];
+    let mut tasks: Vec<(String, Vec<Entry>)> =
+        ranges.into_iter().map(|(name, range)| (name.into(), all[range].to_vec())).collect();
+    for (i, objects) in objects.iter().enumerate() {
+        let last = (i + 1) * frames - 1;
+        tasks.push((format!("frame, objects {objects}"), all[starts[last]..starts[last + 1]].to_vec()));
     }
     let args = ["auto", "demo/pictures/astronaut.png", "--model", model, "--json"];
-    all.push(("automatic masks".into(), list(libraries, &args)));
-    all
+    tasks.push(("automatic masks".into(), list(libraries, &args)));
+    tasks
 }
 
-/// By kernel: launches, seconds, and the seconds that the tensor operations would take at the dense peak.
+/// By kernel: launches, seconds, and seconds of the tensor operations at the dense peak.
 type Rows = BTreeMap<String, (u64, f64, f64)>;
 
-/// Predicts launches, those that differ in addresses alone once.
+/// Predicts launches. Launches that only differ in addresses are predicted once.
 struct Predictor {
     functions: HashMap<String, Function>,
     known: HashMap<Launch, Prediction>,
@@ -154,13 +156,13 @@ impl Predictor {
     }
 }
 
-/// Seconds of a product at the dense peak of the tensor cores; of f32, which they do not multiply, none are counted.
+/// Seconds of a matrix product at the dense peak of the tensor cores. 0 for f32, which they do not multiply.
 fn at_peak(p: &Product) -> f64 {
     let peak = machine::TENSOR_FLOPS * f64::from(machine::SMS) * machine::CLOCK;
     if p.bytes == 2 { p.flops() / peak } else { 0.0 }
 }
 
-/// The predictions as the committed file has them.
+/// The predictions in the format of the committed file.
 fn predicted() -> String {
     let mut predictor = Predictor::new();
     let mut text = format!(
@@ -172,8 +174,15 @@ fn predicted() -> String {
     let s = stand_ins();
     for (name, size) in [("tiny", "t"), ("large", "l")] {
         let model = zeros(size);
-        for (libraries, with) in [(&s.both, "with"), (&s.driver, "without")] {
-            for (task, entries) in tasks(libraries, model.to_str().unwrap()) {
+        let path = model.to_str().unwrap();
+        // The program uses one thread for this, and a test machine has two CPUs.
+        let (with, without) = std::thread::scope(|scope| {
+            let with = scope.spawn(|| tasks(&s.both, path));
+            let without = tasks(&s.driver, path);
+            (with.join().unwrap(), without)
+        });
+        for (tasks, with) in [(with, "with"), (without, "without")] {
+            for (task, entries) in tasks {
                 let rows = predictor.rows(&entries);
                 let sum = rows.values().fold((0, 0.0, 0.0), |a, r| (a.0 + r.0, a.1 + r.1, a.2 + r.2));
                 let share = 100.0 * sum.2 / sum.1;
@@ -216,7 +225,7 @@ fn predictions_are_as_committed() {
     let mut wrong = Vec::new();
     for key in made.keys().chain(committed.keys().filter(|k| !made.contains_key(*k))) {
         let (new, old) = (made.get(key), committed.get(key));
-        // A microsecond is the last digit of short kernels.
+        // One microsecond is the last digit of short kernels.
         let same = |a: &(u64, f64), b: &(u64, f64)| a.0 == b.0 && (a.1 - b.1).abs() <= TOLERANCE * b.1 + 0.2;
         if !new.zip(old).is_some_and(|(new, old)| same(new, old)) {
             wrong.push(format!("{key}: {new:?}, committed {old:?}"));
@@ -225,8 +234,8 @@ fn predictions_are_as_committed() {
     assert!(wrong.is_empty(), "write cuda/kernels/predicted.txt anew:\n{}", wrong.join("\n"));
 }
 
-/// What needs kernels for the H200, their disassembler, or the compiler that the committed file names is skipped, and counted
-/// so; in CI it fails.
+/// Tests are reported as ignored without kernels for the H200, without their disassembler, or with another compiler
+/// than the committed file names; in CI they fail.
 fn main() {
     let there = Path::new(CUBIN).exists() && tool("cuobjdump").exists() && tool("nvdisasm").exists();
     let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();

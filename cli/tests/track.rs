@@ -1,11 +1,11 @@
-//! `sam2 track`: objects through folders and video files, by arguments and by scripts.
+//! Tests of `sam2 track` on folders and video files, with arguments and with scripts.
 
 mod common;
 
 use common::*;
 use libtest_mimic::{Arguments, Trial};
 use sam2::ffmpeg::Ffmpeg;
-use sam2::{Frames, Prompt, labels};
+use sam2::{Direction, Frames, PointOptions, Prompt, Size, labels};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -18,7 +18,10 @@ fn lines(args: &[&str]) -> Vec<Value> {
 fn mask(record: &Value) -> Vec<u8> {
     let segmentation = &record["segmentation"];
     let size = |i: usize| segmentation["size"][i].as_u64().unwrap() as usize;
-    sam2::rle::Rle::from_coco(segmentation["counts"].as_str().unwrap(), size(0), size(1)).unwrap().decode().unwrap()
+    sam2::rle::Rle::from_coco(segmentation["counts"].as_str().unwrap(), Size::new(size(1), size(0)))
+        .unwrap()
+        .decode()
+        .unwrap()
 }
 
 /// Masks, overlays, JSON and raw tensors agree with each other.
@@ -40,7 +43,7 @@ fn a_folder() {
         assert_eq!((png.width, png.height, overlay.width, overlay.height), (480, 360, 480, 360));
         let mask = mask(record);
         assert!(mask.contains(&1), "frame {frame}, object {object}");
-        // Where objects overlap, another may have the pixel; none is without one.
+        // Where objects overlap, another object may own the pixel. Every pixel on a mask has an owner.
         let wrong = |(&n, &on): (&u8, &u8)| (u64::from(n) == object && on == 0) || (n == 0 && on == 1);
         assert!(png.numbers.iter().any(|&n| u64::from(n) == object));
         assert!(!png.numbers.iter().zip(&mask).any(wrong), "frame {frame}, object {object}");
@@ -56,7 +59,7 @@ fn a_folder() {
         (2, "FRAME:OBJECT:", &["--point", "1,2"]),
         (4, "no frame 24", &["--point", "24:1:5,5"]),
         (2, "two masks", &["--mask", "0:1:x.png", "--mask", "0:1:y.png"]),
-        (2, "a mask and more", &["--point", "0:1:5,5", "--mask", "0:1:x.png"]),
+        (2, "a mask and other prompts", &["--point", "0:1:5,5", "--mask", "0:1:x.png"]),
         (2, "cannot be used with", &["--point", "0:1:5,5", "--script", "x.json"]),
         (2, "numbers from 1 to 255", &["--point", "0:300:5,5", "-o", &out]),
         (4, "x.png", &["--mask", "0:1:x.png"]),
@@ -66,7 +69,7 @@ fn a_folder() {
     fails(4, "no frames named", &["track", "demo", "--model", "demo", "--point", "0:1:5,5"]);
 }
 
-/// Every call of the API from a file; the same as the calls themselves.
+/// Every call of the API in a script gives the same as the call itself.
 fn a_script() {
     let folder = Folder::new("script");
     let (png, script) = (folder.file("mask.png"), folder.file("calls.json"));
@@ -74,7 +77,7 @@ fn a_script() {
     let picture =
         sam2::picture::Picture { pixels: square.clone(), width: 40, height: 30, format: sam2::PixelFormat::Gray8 };
     std::fs::write(&png, sam2::picture::encode_png(&picture).unwrap()).unwrap();
-    let rle = sam2::rle::Rle::encode(&square, 30, 40).unwrap();
+    let rle = sam2::rle::Rle::encode(&square, Size::new(40, 30)).unwrap();
     let calls = json!([
         {"op": "add_new_points_or_box", "args": {"frame_idx": 0, "obj_id": 9, "points": [[5, 5]], "labels": [1]}},
         {"op": "reset_state", "args": {}},
@@ -98,26 +101,27 @@ fn a_script() {
     let mut want = Vec::new();
     let mut keep = |call: usize, m: sam2::FrameMasks| want.push((call, m));
     let bounds = Prompt::new().bounds([346.0, 175.0, 428.0, 266.0]);
-    keep(0, p.add_new_points_or_box(0, 9, &Prompt::new().point(5.0, 5.0, 1), true, true).unwrap());
+    let added = PointOptions { clear_old_points: false, normalize_coords: false };
+    keep(0, p.add_new_points_or_box(0, 9, &Prompt::new().point(5.0, 5.0, 1), Default::default()).unwrap());
     p.reset_state();
-    keep(2, p.add_new_points_or_box(0, 1, &bounds, true, true).unwrap());
-    keep(3, p.add_new_points_or_box(0, 1, &Prompt::new().point(0.8, 0.6, 1), false, false).unwrap());
+    keep(2, p.add_new_points_or_box(0, 1, &bounds, Default::default()).unwrap());
+    keep(3, p.add_new_points_or_box(0, 1, &Prompt::new().point(0.8, 0.6, 1), added).unwrap());
     for (call, id) in [(4, 2), (5, 3), (6, 4)] {
-        keep(call, p.add_new_mask(1, id, &square, 30, 40).unwrap());
+        keep(call, p.add_new_mask(1, id, &square, Size::new(40, 30)).unwrap());
     }
-    let mut follow = |p: &mut sam2::VideoPredictor, call, start, count, reverse| {
-        p.propagate_in_video(start, Some(count), reverse, |m| {
+    let mut follow = |p: &mut sam2::VideoPredictor, call, start, count, direction| {
+        p.propagate_in_video(start, Some(count), direction, |m| {
             keep(call, m);
             true
         })
         .unwrap();
     };
-    follow(&mut p, 7, None, 3, false);
+    follow(&mut p, 7, None, 3, Direction::Forward);
     p.remove_object(3).unwrap();
-    want.push((9, p.add_new_points_or_box(2, 1, &Prompt::new().point(380.0, 220.0, 1), true, true).unwrap()));
+    want.push((9, p.add_new_points_or_box(2, 1, &Prompt::new().point(380.0, 220.0, 1), Default::default()).unwrap()));
     want.push((10, p.clear_all_prompts_in_frame(2, 1).unwrap()));
     let mut keep = |call: usize, m: sam2::FrameMasks| want.push((call, m));
-    p.propagate_in_video(Some(3), Some(2), true, |m| {
+    p.propagate_in_video(Some(3), Some(2), Direction::Backward, |m| {
         keep(11, m);
         true
     })
@@ -162,7 +166,7 @@ fn a_script() {
     }
 }
 
-/// A video file in, a video of overlays out.
+/// A video file gives an overlay video.
 fn a_video() {
     let folder = Folder::new("track-video");
     let (clip, out) = (folder.file("clip.mkv"), folder.file("out"));
@@ -195,7 +199,7 @@ fn a_video() {
     let (drawn, plain) = (overlay.read(0).unwrap(), Frames::video(&clip).unwrap().read(0).unwrap());
     assert_eq!((drawn.width, drawn.height), (480, 360));
     let pixel = |p: &sam2::picture::Picture, x: usize, y: usize| p.pixels[(y * 480 + x) * 3..][..3].to_vec();
-    // Backwards from the first frame there is nothing.
+    // There is no frame before the first.
     let none = folder.file("none");
     let args = ["track", &clip, "--model", "demo", "--point", "0:1:5,5", "--reverse", "-o", &none];
     assert_eq!(stdout(&args), "1 objects on 0 frames\n");
@@ -204,7 +208,7 @@ fn a_video() {
     assert!(far(390, 220) && !far(10, 10), "the object is coloured, the rest is not");
 }
 
-/// A folder of the sample's frames under other names.
+/// A folder with the frames of the sample under other names.
 fn renamed(folder: &Folder, names: &[&str]) -> String {
     std::fs::create_dir_all(folder.file("frames")).unwrap();
     for (i, name) in names.iter().enumerate() {
@@ -222,7 +226,7 @@ fn names(folder: &str) -> Vec<String> {
     all
 }
 
-/// Results have the frames' own names, in natural order; what is left out is counted.
+/// Results have the names of the frames, in natural order. A note counts the ignored files.
 fn names_are_kept() {
     let folder = Folder::new("track-names");
     let frames = renamed(&folder, &["00095.jpg", "00100.jpg", "00105.jpg", "key_1.jpg"]);
@@ -257,7 +261,7 @@ fn masks_of(args: &[&str]) -> Vec<(u64, u64, Value)> {
     lines(&[args, &["--json"]].concat()).into_iter().map(record).collect()
 }
 
-/// Backwards from the last prompt, both ways from the first, and every third frame.
+/// Tracking backwards from the last prompt, both ways from the first, and every third frame.
 fn other_orders() {
     let folder = Folder::new("track-orders");
     let base = ["track", FRAMES, "--model", "demo", "--point", "6:1:208,249", "--box", "9:2:346,175,428,266"];
@@ -266,7 +270,7 @@ fn other_orders() {
     };
     let back = masks_of(&[&base[..], &["--reverse"]].concat());
     assert_eq!(frames(&back, 1), (0..=9).rev().collect::<Vec<_>>());
-    // As the calls of the API do it, of which each keeps everything.
+    // The same by calls of the API that keep all frames.
     let script = folder.file("both.json");
     let calls = json!([
         {"op": "add_new_points_or_box", "args": {"frame_idx": 6, "obj_id": 1, "points": [[208, 249]], "labels": [1]}},
@@ -309,7 +313,7 @@ fn other_orders() {
     assert!(nothing.status.success() && note.contains("no frame was tracked backwards from frame 0"), "{note}");
 }
 
-/// Of two calls over the same frames the overlay has each frame once, with its latest masks, in time order.
+/// After two calls over the same frames, the overlay has each frame once, with its latest masks, in ascending order.
 fn an_overlay_has_each_frame_once() {
     let folder = Folder::new("track-overlay");
     let clip = folder.file("clip.mkv");
@@ -343,7 +347,7 @@ fn an_overlay_has_each_frame_once() {
         assert_eq!((overlay.len(), overlay.rate()), (count, Some(rate)), "{args:?}");
         let stride = if rate == 11.0 { 2 } else { 1 };
         for i in 0..count {
-            // The pictures of other frames differ by more than the encoder's loss.
+            // Other frames differ by more than the loss of the encoder.
             let (drawn, plain) = (overlay.read(i).unwrap(), plain.read(first + i * stride).unwrap());
             let far: u64 = drawn.pixels.iter().zip(&plain.pixels).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
             assert!(far < 6 * drawn.pixels.len() as u64, "{args:?}, frame {i}: {far}");
@@ -357,7 +361,7 @@ fn an_overlay_has_each_frame_once() {
     }
 }
 
-/// Half a JPEG is an error, or passed over; half a recording too.
+/// A truncated JPEG or recording is an error, or is skipped with `--keep-damaged`.
 fn damaged_frames() {
     let folder = Folder::new("track-damaged");
     let frames = renamed(&folder, &["0.jpg", "1.jpg", "2.jpg", "3.jpg"]);
@@ -397,7 +401,7 @@ fn no_video() {
 }
 
 fn main() {
-    // Where there is no ffmpeg the test cannot run; in CI it must.
+    // Without ffmpeg these tests are ignored; in CI they must run.
     let lacking = Ffmpeg::find().is_err() && std::env::var_os("CI").is_none();
     let test = |name: &str, run: fn()| {
         Trial::test(name, move || {

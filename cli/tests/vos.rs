@@ -1,16 +1,16 @@
-//! `sam2 vos` on data sets made of the demo model's samples, against calls of the library.
+//! Tests of `sam2 vos` on data sets of the demo model's samples, against calls of the library.
 
 mod common;
 
 use common::*;
 use sam2::labels::{self, Labels};
 use sam2::rle::Rle;
-use sam2::{Frames, LoadOptions, VideoPredictor};
+use sam2::{Direction, Frames, LoadOptions, Size, VideoPredictor};
 use std::path::PathBuf;
 
-/// Frames of a set's videos, and their size.
+/// The number of frames of a video, and their size.
 const FRAMES: usize = 6;
-const SIZE: (usize, usize) = (360, 480);
+const SIZE: Size = Size::new(480, 360);
 
 /// The frames of one video, and folders of masks.
 struct Set(Folder);
@@ -29,15 +29,15 @@ impl Set {
         set
     }
 
-    /// Writes a mask with the colours of the samples.
+    /// Writes a mask with the palette of the samples.
     fn mask(&self, file: &str, numbers: &[u8]) {
         let file = self.0.0.join(file);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         let colours = truth(0).palette.unwrap();
-        std::fs::write(file, labels::encode(numbers, SIZE.1, SIZE.0, &colours).unwrap()).unwrap();
+        std::fs::write(file, labels::encode(numbers, SIZE, &colours).unwrap()).unwrap();
     }
 
-    /// Runs the program on masks of a folder and returns the folder of what it writes.
+    /// Runs the program on the masks of a folder. Returns the folder of results.
     fn run(&self, masks: &str, more: &[&str]) -> String {
         let out = self.0.file(&format!("{masks}-out{}", more.concat()));
         stdout(&[&strs(&self.args(masks, &out))[..], more].concat());
@@ -50,7 +50,7 @@ impl Set {
         args.iter().chain(&["--output-mask-dir", out]).map(|s| s.to_string()).collect()
     }
 
-    /// A predictor of the video by the reference's settings.
+    /// A predictor of the video with the reference's settings.
     fn predictor(&self) -> VideoPredictor {
         let options = LoadOptions { postprocessing: false, ..Default::default() };
         let model = sam2::load(root().join("demo"), &options).unwrap();
@@ -79,15 +79,15 @@ fn read(folder: &str, frame: usize) -> Labels {
     labels::read(format!("{folder}/{frame:05}.png")).unwrap()
 }
 
-/// The logits of objects by frame, each started by masks `(frame, object)` and all followed together.
+/// The logits of objects by frame. The objects start from the masks `(frame, object)` and are tracked together.
 fn follow(predictor: &mut VideoPredictor, masks: &[(usize, u8)]) -> Vec<Option<Vec<f32>>> {
     predictor.reset_state();
     for &(frame, object) in masks {
-        predictor.add_new_mask(frame, object.into(), &only(&truth(frame).numbers, object), SIZE.0, SIZE.1).unwrap();
+        predictor.add_new_mask(frame, object.into(), &only(&truth(frame).numbers, object), SIZE).unwrap();
     }
     let mut all = vec![None; FRAMES];
     predictor
-        .propagate_in_video(None, None, false, |masks| {
+        .propagate_in_video(None, None, Direction::Forward, |masks| {
             all[masks.frame_idx] = Some(masks.masks);
             true
         })
@@ -101,7 +101,7 @@ fn winners(objects: &[(u8, &[f32])], threshold: f32) -> Vec<u8> {
         let best = objects.iter().max_by(|a, b| a.1[i].total_cmp(&b.1[i])).unwrap();
         if best.1[i] > threshold { best.0 } else { 0 }
     };
-    (0..SIZE.0 * SIZE.1).map(winner).collect()
+    (0..SIZE.pixels()).map(winner).collect()
 }
 
 fn differing(a: &[u8], b: &[u8]) -> usize {
@@ -125,7 +125,7 @@ fn one_file_for_all_objects_or_one_for_each() {
             let found = read(&together, frame);
             assert_eq!(found.palette.unwrap(), first.palette.clone().unwrap(), "the input's colours are kept");
             let logits = wanted[frame].as_ref().unwrap();
-            let objects: Vec<(u8, &[f32])> = (1..=4).zip(logits.chunks(SIZE.0 * SIZE.1)).collect();
+            let objects: Vec<(u8, &[f32])> = (1..=4).zip(logits.chunks(SIZE.pixels())).collect();
             let want = winners(&objects, threshold);
             assert_eq!(differing(&found.numbers, &want), 0, "frame {frame} above {threshold}");
             assert!(frame > 0 || (1..=4).all(|object| want.contains(&object)), "above {threshold}: all are seen");
@@ -162,17 +162,17 @@ fn all_masks_or_the_first() {
     let more: Vec<(usize, u8)> = frames.iter().flat_map(|&f| (1..=4).map(move |object| (f, object))).collect();
     let wanted = follow(&mut set.predictor(), &more);
     let found = set.run("some", &["--use-all-masks"]);
-    // Nothing is written of frames before the first mask.
+    // No mask is already written the frame of the first mask.
     let files: Vec<bool> = (0..FRAMES).map(|f| PathBuf::from(format!("{found}/{f:05}.png")).exists()).collect();
     assert_eq!(files, [false, true, true, true, true, true]);
     for frame in 1..FRAMES {
         let logits = wanted[frame].as_ref().unwrap();
-        let objects: Vec<(u8, &[f32])> = (1..=4).zip(logits.chunks(SIZE.0 * SIZE.1)).collect();
+        let objects: Vec<(u8, &[f32])> = (1..=4).zip(logits.chunks(SIZE.pixels())).collect();
         assert_eq!(differing(&read(&found, frame).numbers, &winners(&objects, 0.0)), 0, "frame {frame}");
     }
     let args = set.args("some", &set.0.file("none"));
     fails(4, "no mask for frame 0; give --track-object-appearing-later-in-video", &strs(&args));
-    // From the first masks alone, which is something else on the frame of the second.
+    // With the first masks only, the frame of the second mask differs.
     let once = set.run("some", &["--track-object-appearing-later-in-video"]);
     assert_ne!(read(&once, 3).numbers, read(&found, 3).numbers);
     assert_eq!(read(&once, 1).numbers, read(&found, 1).numbers);
@@ -190,7 +190,7 @@ fn objects_that_appear_later_start_on_their_first_frame() {
         let numbers: Vec<u8> = truth(frame).numbers.into_iter().map(seen).collect();
         set.mask(&format!("together/cats/{frame:05}.png"), &numbers);
         for (object, _) in firsts {
-            // Empty masks before an object is seen say nothing.
+            // Empty masks before an object's first frame have no effect.
             set.mask(&format!("apart/cats/{object:03}/{frame:05}.png"), &only(&numbers, object));
         }
     }
@@ -214,7 +214,7 @@ fn objects_that_appear_later_start_on_their_first_frame() {
                 let logits = there.iter().find(|(id, _)| *id == object).map(|(_, logits)| *logits);
                 let want: Vec<u8> = match logits {
                     Some(logits) => logits.iter().map(|&v| (v > 0.0) as u8).collect(),
-                    None => vec![0; SIZE.0 * SIZE.1],
+                    None => vec![0; SIZE.pixels()],
                 };
                 let found = read(&format!("{apart}/{object:03}"), frame).numbers;
                 assert_eq!(differing(&found, &want), 0, "frame {frame} object {object}, {all}");
@@ -234,8 +234,8 @@ fn masklets_are_masks_of_every_fourth_frame() {
         for object in [2u8, 4] {
             let mask = only(&truth(frame).numbers, object);
             set.mask(&format!("png/cats/{:03}/{frame:05}.png", object - 2), &mask);
-            let counts = Rle::encode(&mask, SIZE.0, SIZE.1).unwrap().to_coco().unwrap();
-            masks.push(serde_json::json!({"size": [SIZE.0, SIZE.1], "counts": counts}));
+            let counts = Rle::encode(&mask, SIZE).unwrap().to_coco().unwrap();
+            masks.push(serde_json::json!({"size": [SIZE.height, SIZE.width], "counts": counts}));
         }
         masklet.push(masks);
     }
@@ -255,11 +255,11 @@ fn masklets_are_masks_of_every_fourth_frame() {
     let with = |more: &[&'static str]| [&strs(&args)[..], more].concat();
     fails(2, "--per-obj-png-file", &with(&["--masklets", "manual"]));
     fails(2, "possible values: manual, auto", &with(&["--per-obj-png-file", "--masklets", "all"]));
-    fails(4, "masks of 2 frames, each 6 after the other", &with(&[&json[..], &["--masklet-stride", "6"]].concat()));
+    fails(4, "masks of 2 frames with a stride of 6", &with(&[&json[..], &["--masklet-stride", "6"]].concat()));
     fails(4, "cats_auto.json", &with(&["--per-obj-png-file", "--masklets", "auto"]));
     for (damaged, says) in [
         (r#"{"masklet": [[]], "masklet_id": [0]}"#, "masklet 0: 0 masks"),
-        (r#"{"masklet": [], "masklet_id": [1, 1]}"#, "different numbers"),
+        (r#"{"masklet": [], "masklet_id": [1, 1]}"#, "distinct numbers"),
         (r#"{"masklet": [[{"size": [2, 2], "counts": "09"}]], "masklet_id": [0]}"#, "RLE"),
         (r#"{"masklet": 1}"#, "cats_auto.json"),
         (r#"{"masklet": [], "masklet_id": []}"#, "no mask for frame 0"),
@@ -288,11 +288,11 @@ fn a_video_that_fails_does_not_end_the_run() {
     let last = set.0.file("out/cats/00005.png");
     let skip = [&listed[..], &["--skip-existing"]].concat();
     std::fs::write(&list, "cats").unwrap();
-    let mine = labels::encode(&[1], 1, 1, &[]).unwrap();
+    let mine = labels::encode(&[1], Size::new(1, 1), &[]).unwrap();
     std::fs::write(&last, &mine).unwrap();
-    assert_eq!(stdout(&skip), "cats: written before\n");
+    assert_eq!(stdout(&skip), "cats: already written\n");
     assert_eq!(std::fs::read(&last).unwrap(), mine);
-    // A file that is missing, and one that is not whole.
+    // A missing file, and an incomplete file.
     std::fs::remove_file(&last).unwrap();
     assert_eq!(stdout(&skip), "cats: 4 objects on 6 frames\n");
     std::fs::write(&last, &mine[..mine.len() - 1]).unwrap();
@@ -305,7 +305,7 @@ fn a_video_that_fails_does_not_end_the_run() {
 #[test]
 fn sets_that_are_not_laid_out_as_they_should_be() {
     let set = Set::new("vos-wrong");
-    let nothing = vec![0; SIZE.0 * SIZE.1];
+    let nothing = vec![0; SIZE.pixels()];
     set.mask("empty/cats/00000.png", &nothing);
     set.mask("names/cats/cat/00000.png", &nothing);
     set.mask("twice/cats/1/00000.png", &nothing);
@@ -318,15 +318,15 @@ fn sets_that_are_not_laid_out_as_they_should_be() {
         fails(code, says, &[&strs(&args)[..], more].concat());
     };
     try_(4, "no object on frame 0", "empty", &[]);
-    try_(4, "no masks to start from", "empty", &["--track-object-appearing-later-in-video"]);
-    try_(4, "no masks to start from", "none", &["--use-all-masks"]);
-    try_(4, "named by its number", "names", &["--per-obj-png-file"]);
-    try_(4, "another folder is of object 1 too", "twice", &["--per-obj-png-file"]);
+    try_(4, "no input masks", "empty", &["--track-object-appearing-later-in-video"]);
+    try_(4, "no input masks", "none", &["--use-all-masks"]);
+    try_(4, "whose name is a number", "names", &["--per-obj-png-file"]);
+    try_(4, "another folder is also of object 1", "twice", &["--per-obj-png-file"]);
     try_(4, "no mask of object 2 for frame 0", "apart", &["--per-obj-png-file"]);
     try_(2, "must be a number", "empty", &["--score-thresh", "nan"]);
     for name in ["../cats", "/cats"] {
         std::fs::write(&list, name).unwrap();
-        try_(4, "is no name of a video", "empty", &["--video-list-file", &list]);
+        try_(4, "is not a valid name of a video", "empty", &["--video-list-file", &list]);
     }
     std::fs::write(&list, "\n").unwrap();
     try_(4, "no videos", "empty", &["--video-list-file", &list]);
@@ -342,8 +342,8 @@ fn masks_without_colours_get_those_of_davis() {
     let set = Set::new("vos-gray");
     let gray = sam2::picture::Picture {
         pixels: truth(0).numbers,
-        width: SIZE.1,
-        height: SIZE.0,
+        width: SIZE.width,
+        height: SIZE.height,
         format: sam2::PixelFormat::Gray8,
     };
     std::fs::create_dir_all(set.0.file("gray/cats")).unwrap();
@@ -365,7 +365,7 @@ fn files_of_systems_do_not_matter() {
         }
         ["@eaDir", ".git"].iter().for_each(|name| std::fs::create_dir_all(set.0.0.join(place).join(name)).unwrap());
     }
-    // Masks beside the frames are no frames.
+    // Masks beside the frames are not frames.
     std::fs::copy(set.0.file("png/cats/001/00000.png"), set.0.file("frames/cats/00000.png")).unwrap();
     let out = set.run("png", &["--per-obj-png-file", "--use-all-masks"]);
     for frame in 0..FRAMES {

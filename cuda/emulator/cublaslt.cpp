@@ -1,4 +1,5 @@
-// A stand-in for cuBLASLt: products in plain loops, columns first as the library counts, on the stand-in of the driver.
+// A stand-in for cuBLASLt, on the stand-in for the driver. Products are plain loops, in column-major order as in the
+// library.
 
 #include <cmath>
 #include <cstdint>
@@ -73,7 +74,7 @@ bool put(uint64_t p, int type, const std::vector<float>& values) {
 long products = 0;
 struct Count {
     ~Count() {
-        // A library that was only looked for has none.
+        // The library counts no products if it was only looked for.
         if (const char* mode = getenv("STAND_IN"); products && mode && strcmp(mode, "counts") == 0)
             fprintf(stderr, "%ld products\n", products);
     }
@@ -112,9 +113,9 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(void*, Desc* d, Layout* a, Layout* b, 
                 a->columns == out->rows && b->columns == out->columns && c->type == out->type &&
                 (out->type == F32 || out->type == a->type) && (d->bias_type == -1 || d->bias_type == out->type);
     if (!fits || p->scratch == 0) return INVALID_VALUE;
-    // As the library may, without a way for some.
+    // The real library may have no algorithm for some products. This one has none for some numbers of rows.
     *number = out->rows % 8 == 0 ? 1 : 0;
-    // As the library's choice, this one depends on how many rows it is told of.
+    // Like the choice of the real library, this choice depends on the number of rows that it is given.
     *found = Heuristic{{42, b->columns}, 1024, 0, 1, {}};
     return 0;
 }
@@ -131,7 +132,7 @@ EXPORT int cublasLtMatmul(void*, Desc* desc, const float* alpha, uint64_t a, Lay
     if (*alpha != 1 || c != out || !scratch || scratch_bytes < 1024 || algo[0] != 42) return INVALID_VALUE;
     if ((a | b | out) % 16 != 0) return INVALID_VALUE;
     products++;
-    // The order of summation is the algorithm's.
+    // The algorithm determines the order of summation.
     size_t parts = 1 + algo[1] % 3;
     Desc d = *desc;
     Layout l[3] = {*la, *lb, *lo};

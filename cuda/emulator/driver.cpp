@@ -1,10 +1,11 @@
-// A stand-in for NVIDIA's driver, as strict as the real one and stricter: for tests of the code that calls it.
+// A stand-in for NVIDIA's driver, for tests of the code that calls the driver. It is at least as strict as the real
+// one.
 //
-// Kernels run on the emulator, at once; streams that capture write down what they are told. STAND_IN in the environment
-// makes it lack or refuse something. What is wrong in the caller's ways is printed to stderr, after "stand-in: ".
+// Kernels run on the emulator, immediately. A stream that captures records its calls. The environment variable STAND_IN
+// makes the stand-in lack or refuse something. Errors of the caller are printed to stderr, after "stand-in: ".
 //
-// With STAND_IN=list no kernel runs: launches are written to the file STAND_IN_LIST instead, a JSON object a line, in the
-// form that sam2-predict reads; {"wait": true} stands for a wait of the host. What was never written reads as zeros.
+// With STAND_IN=list no kernel runs. Launches are written to the file STAND_IN_LIST, a JSON object per line, in the
+// form that sam2-predict reads. {"wait": true} is a wait of the host. Memory that was never written reads as zeros.
 
 #include <cstdint>
 #include <cstdio>
@@ -45,6 +46,8 @@ using Work = std::function<int()>;
 struct Stream {
     bool capturing = false;
     std::vector<Work> captured;
+    // Whether the stream runs kernels, and whether it waits for work of another stream.
+    bool computes = false, follows = false;
 };
 struct Function {
     std::string name;
@@ -76,12 +79,12 @@ void append_hex(std::string& to, const void* bytes, size_t n) {
 thread_local std::vector<int*> contexts;
 thread_local int captures = 0;  // of this thread
 int context;
-int fault = OK;  // stays, as a real one does
-int alive = 0;   // everything made and not yet destroyed
-long launches = 0, replays = 0, allocations = 0;
+int fault = OK;  // stays set, as in the real driver
+int alive = 0;   // objects that were created and not yet destroyed
+long launches = 0, replays = 0, ahead = 0, allocations = 0;
 std::vector<Function*> functions;
 std::set<Stream*> streams;
-int other_context;  // that of every stream not made here
+int other_context;  // the context of every stream that was not created here
 
 #define ENTERED                                                       \
     if (contexts.empty()) return complain(INVALID_CONTEXT, __func__); \
@@ -99,7 +102,7 @@ __attribute__((visibility("default"))) void stand_in_list(const std::string& lin
     fflush(file);
 }
 
-// Does work now, or writes it down: also for the stand-in of the matrix library.
+// Runs work now, or records it. The stand-in for cuBLASLt uses this too.
 __attribute__((visibility("default"))) int stand_in_enqueue(void* stream, Work work) {
     if (fault) return fault;
     Stream* s = static_cast<Stream*>(stream);
@@ -131,7 +134,7 @@ EXPORT int cuDeviceGetAttribute(int* v, int which, int) {
 EXPORT int cuDevicePrimaryCtxRetain(int** c, int) { return *c = &context, OK; }
 EXPORT int cuDevicePrimaryCtxRelease_v2(int) {
     if (alive) fprintf(stderr, "stand-in: %d objects were never destroyed\n", alive);
-    if (is("counts")) fprintf(stderr, "%ld launches, %ld replays\n", launches, replays);
+    if (is("counts")) fprintf(stderr, "%ld launches, %ld replays, %ld copies ahead\n", launches, replays, ahead);
     return OK;
 }
 EXPORT int cuCtxPushCurrent_v2(int* c) { return contexts.push_back(c), OK; }
@@ -176,7 +179,7 @@ EXPORT int cuFuncLoad(Function* f) {
     NOT_WHILE_CAPTURING;
     return f->loaded = true, OK;
 }
-// With what lies at the start of each operand, which may decide how long loops are.
+// The line has the start of each operand, since its values may decide how long loops are.
 static void list_launch(const std::string& name, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned shared,
                         const std::vector<uint64_t>& args, size_t size) {
     std::string line = "{\"kernel\": \"" + name + "\", \"grid\": [" + std::to_string(gx) + ", " + std::to_string(gy) +
@@ -204,6 +207,7 @@ EXPORT int cuLaunchKernel(Function* f, unsigned gx, unsigned gy, unsigned gz, un
     if (int(bx) != f->threads || by != 1 || bz != 1 || int(shared) > f->most_shared || extra || !gx || !gy || !gz ||
         gy > 65535 || gz > 65535)
         return complain(INVALID_VALUE, "a launch that the card does not take");
+    stream->computes = true;
     std::vector<uint64_t> args(size_t(f->args + 7) / 8);
     memcpy(args.data(), params[0], size_t(f->args));
     Work work = [=] {
@@ -216,7 +220,7 @@ EXPORT int cuLaunchKernel(Function* f, unsigned gx, unsigned gy, unsigned gz, un
     };
     launches++;
     stand_in_enqueue(stream, work);
-    return OK;  // a fault shows later
+    return OK;  // a fault is reported later
 }
 
 EXPORT int cuMemAlloc_v2(uint64_t* p, size_t n) {
@@ -248,6 +252,7 @@ EXPORT int cuMemFreeHost(void* p) {
 }
 EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t n, Stream* s) {
     ENTERED;
+    ahead += s->follows && !s->computes;
     return stand_in_enqueue(s, [=] {
         return sam2_emulator_copy(to, const_cast<void*>(from), n, 0) ? OK : complain(ILLEGAL_ADDRESS, "copy in");
     });
@@ -269,10 +274,10 @@ EXPORT int cuStreamDestroy_v2(Stream* s) {
     ENTERED;
     return streams.erase(s), delete s, alive--, OK;
 }
-EXPORT int cuStreamSynchronize(Stream*) {
+EXPORT int cuStreamSynchronize(Stream* s) {
     ENTERED;
     NOT_WHILE_CAPTURING;
-    if (listing()) stand_in_list("{\"wait\": true}");
+    if (listing() && s->computes) stand_in_list("{\"wait\": true}");
     return OK;
 }
 EXPORT int cuStreamGetCtx(Stream* s, int** c) {
@@ -312,7 +317,10 @@ EXPORT int cuEventCreate(int** e, unsigned flags) {
     return *e = new int(flags == 0), alive++, OK;
 }
 EXPORT int cuEventRecord(int*, Stream*) { return contexts.empty() ? INVALID_CONTEXT : fault; }
-EXPORT int cuStreamWaitEvent(Stream*, int*, unsigned) { return contexts.empty() ? INVALID_CONTEXT : fault; }
+EXPORT int cuStreamWaitEvent(Stream* s, int*, unsigned) {
+    if (streams.count(s)) s->follows = true;
+    return contexts.empty() ? INVALID_CONTEXT : fault;
+}
 EXPORT int cuEventElapsedTime_v2(float* ms, int* from, int* to) {
     if (!*from || !*to) return complain(INVALID_VALUE, "the time of an event without one");
     return *ms = 0.5f, OK;

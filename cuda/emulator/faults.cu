@@ -1,4 +1,4 @@
-// Kernels with a mistake each, which the emulator must find.
+// Kernels with one mistake each, which the emulator must find.
 
 #include "tiles.cuh"
 
@@ -25,7 +25,7 @@ KERNEL(fault_missing_warp_barrier, FaultArgs, 64) {
     shared[thread_x()] = a.in[thread_x()];
     a.out[thread_x()] = shared[thread_x() ^ 1];
 }
-// The second tile overwrites the first while others still read it.
+// The second tile overwrites the first while other threads still read it.
 KERNEL(fault_early_overwrite, FaultArgs, 64) {
     float* shared = reinterpret_cast<float*>(shared_memory());
     float sum = 0;
@@ -80,8 +80,8 @@ KERNEL(fault_misaligned, FaultArgs, 64) {
 }
 KERNEL(fault_foreign_pointer, FaultArgs, 64) { reinterpret_cast<float*>(0x1000)[thread_x()] = 1; }
 
-// A product of the 16x16 numbers at `in` (16 bits each, rows of 32 bytes) with themselves transposed, by the first warp:
-// the four sums of each lane to `out`. SHIFT is added to the row that a lane loads of the left operand.
+// The first warp multiplies the 16x16 numbers at `in` (16 bits each, rows of 32 bytes) with their transpose. The four
+// sums of each lane go to `out`. SHIFT is added to the row that a lane loads of the left operand.
 template <int SHIFT> DEVICE void product(const FaultArgs& a) {
     Tile<32> tile = {shared_memory()};
     int lane = thread_x();
@@ -97,7 +97,7 @@ template <int SHIFT> DEVICE void product(const FaultArgs& a) {
 }
 KERNEL(fault_none_product, FaultArgs, 64) { product<0>(a); }
 KERNEL(fault_lane_address, FaultArgs, 64) { product<1>(a); }
-// Some lanes load a matrix more than others, so that their loads no longer belong together.
+// Some lanes load one matrix more than others, so their loads no longer correspond.
 KERNEL(fault_lanes_apart, FaultArgs, 64) {
     Tile<32> tile = {shared_memory()};
     int lane = thread_x();

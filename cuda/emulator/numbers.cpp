@@ -32,7 +32,7 @@ uint16_t f16_from_float(float f) {
     if (x >= 65520.0f) return sign | 0x7c00;
     int exponent;
     frexpf(x, &exponent);
-    exponent = x == 0 ? -14 : std::max(exponent - 1, -14);  // -14: the least normal number's
+    exponent = x == 0 ? -14 : std::max(exponent - 1, -14);  // -14: the exponent of the least normal number
     int fraction = int(rintf(ldexpf(x, 10 - exponent)));  // to even, 1024..2048 for normal numbers
     return uint16_t(sign | (fraction + ((exponent + 14) << 10)));
 }

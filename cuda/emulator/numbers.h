@@ -1,4 +1,4 @@
-// 16-bit numbers on the host, rounded to even.
+// 16-bit numbers on the host, rounded to nearest even.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@ float f16_to_float(uint16_t x);
 uint16_t f16_from_float(float f);
 }  // namespace emulator
 
-// A register of an operand of mma. What comes from ldmatrix is known when all lanes have come to the product: until then
-// it names the load and the matrix.
+// A register of an operand of mma. The result of ldmatrix is known when all lanes have reached the product. Until then
+// the register names the load and the matrix.
 struct Fragment {
     uint32_t bits;
-    int64_t load;  // which of the thread's loads, from 0, times 4, plus the matrix; -1: `bits` are the numbers
+    int64_t load;  // index of the thread's load, from 0, times 4, plus the matrix; -1: `bits` are the numbers
     Fragment() = default;
     Fragment(uint32_t bits) : bits(bits), load(-1) {}
 };

@@ -1,4 +1,5 @@
-// The primitives of kernels/ptx.cuh on a CPU: every CUDA thread is a fiber, every memory access of a kernel is checked.
+// The primitives of kernels/ptx.cuh on a CPU. Every CUDA thread is a fiber, and every memory access of a kernel is
+// checked.
 #pragma once
 
 #include <cmath>
@@ -20,20 +21,21 @@ int threads();
 int block(int axis);
 int grid(int axis);
 char* shared();
-// Meet the other threads of the block, or lanes of the warp; `where` must be the same for all.
+// Waits for the other threads of the block, or lanes of the warp. `where` must be the same for all.
 void barrier(const char* file, int line);
 void meet_warp(const char* file, int line);
-// *value becomes that of lane `from`.
+// Sets *value to the value of lane `from`.
 void shuffle(const char* file, int line, uint32_t* value, int from);
+uint32_t lanes_where(const char* file, int line, bool x);
 // d[m][n][4] += a[m][4] b[n][2] for the whole warp.
 void mma(bool is_bf16, int m, int n, float* d, const Fragment* a, const Fragment* b);
-// `row`: this lane's 16 bytes of shared memory.
+// `row`: this lane's row of 16 bytes in shared memory.
 void ldmatrix(Fragment* r, const void* row, bool transposed);
 void copy_async16(void* shared, const void* global, int bytes);
 void copy_commit();
 void copy_wait(int groups);
 int atomic(int* p, int v, bool min);
-// Checks an access; a violation ends the launch.
+// Checks an access. A violation ends the launch.
 void check(const void* p, int bytes, bool write);
 
 typedef void (*Body)(const void* args);
@@ -110,6 +112,10 @@ template <class V> DEVICE V shuffle_at(const char* file, int line, V v, int from
 }
 #define shuffle_xor(v, mask) shuffle_at(__FILE__, __LINE__, v, thread_x() % 32 ^ (mask))
 #define shuffle_from(v, lane) shuffle_at(__FILE__, __LINE__, v, lane)
+
+#define lanes_where(x) emulator::lanes_where(__FILE__, __LINE__, x)
+DEVICE int highest_bit(uint32_t x) { return 31 - __builtin_clz(x); }
+DEVICE int lowest_bit(uint32_t x) { return __builtin_ctz(x); }
 
 DEVICE int atomic_add(int* p, int v) { return emulator::atomic(p, v, false); }
 DEVICE int atomic_min(int* p, int v) { return emulator::atomic(p, v, true); }

@@ -1,15 +1,15 @@
-// Attention over maps: within windows cut from the map as it lies, over the whole of it, with pooled queries; and
-// among the tokens of prompts.
+// Attention over maps: within windows, over the whole map, and with pooled queries. Attention among the tokens of
+// prompts.
 //
 //   out = softmax(q k^T / sqrt(d)) v
 //
-// Flash attention (Dao, arXiv:2307.08691): scores are never stored; a running maximum and total per query. A block takes
-// 64 M queries of one head (16 M a warp), and the keys of their windows 64 at a time, the next keys and values fetched
-// while these are used where two stages fit. Windows of fewer keys share a block; scores between windows are masked.
-// Keys that pad a window to its size are all the same one, which stands in the softmax as often as they are many: one
-// key more, with log2(count) added to its score. The result leaves through the tile of the queries, so that whole chunks are
-// stored. f32 numbers take plain loops. On an H200 the tensor cores of the tall kernels (M = 2) are predicted to be at 28% of
-// their peak over a whole map, at 9 to 19% in windows. Not yet measured on a GPU.
+// Flash attention (Dao, arXiv:2307.08691): scores are never stored, and each query has a running maximum and total. A
+// block takes 64 M queries of one head, 16 M per warp. It reads the keys of their windows 64 at a time. Where two
+// stages fit in shared memory, the next keys and values are fetched while the current ones are used. Small windows
+// share a block, and scores between windows are masked. All keys that pad a window to its size are equal. One key
+// stands for them, with log2(count) added to its score. The result is written through the query tile, so that whole
+// 16-byte chunks are stored. f32 operands use plain loops. On an H200 the tall kernels (M = 2) are predicted to reach
+// 28% of the tensor cores' peak over a whole map and 9 to 19% in windows.
 
 #include "flash.cuh"
 
@@ -19,26 +19,26 @@ struct WindowArgs {
     const float* pad_k;  // (heads * d)
     const float* pad_v;
     int h, w, hq, wq;
-    int size;  // side of a window of keys, or 0: the whole map; of queries: size / pool
+    int size;  // side of a window of keys, or 0 for the whole map; a window of queries has the side size / pool
     int pool, d;
-    int windows_x, windows;  // windows across, and in all
-    int per_block;           // windows that share a block
-    int key_slots;           // keys of a window; its padding is one more only where there are fewer others
+    int windows_x, windows;  // number of windows in a row, and in all
+    int per_block;           // number of windows that share a block
+    int key_slots;           // keys of a full window; the padding key uses a free slot
     int query_slots;         // queries of a window
-    int tiles;               // blocks of a window, or 1
+    int tiles;               // number of blocks per window, or 1
     int stages;              // 1 or 2
     float scale;             // log2(e) / sqrt(d)
-    int fast;                // rows are 16 bytes aligned
+    int fast;                // rows are 16-byte aligned
     int uneven;              // some windows have padding
     int unused;
 };
 
-// Where a window lies and how much of it is on the map.
-struct Place {
+// The position of a window, and the size of its part on the map.
+struct WindowRect {
     int y, x, h, w;
 };
-DEVICE Place place(const WindowArgs& a, int window, int side, int h, int w) {
-    Place p = {0, 0, h, w};
+DEVICE WindowRect window_rect(const WindowArgs& a, int window, int side, int h, int w) {
+    WindowRect p = {0, 0, h, w};
     if (side == 0) return p;
     p.y = window / a.windows_x * side, p.x = window % a.windows_x * side;
     p.h = min(side, h - p.y), p.w = min(side, w - p.x);
@@ -47,28 +47,29 @@ DEVICE Place place(const WindowArgs& a, int window, int side, int h, int w) {
 
 constexpr int PAD = -2;
 
-// The token in slot i of the keys of a block's windows: -1 none, PAD the key that stands for a window's padding.
+// The token in slot i of the keys of a block's windows. -1: no token. PAD: the key that stands for the window's
+// padding.
 DEVICE int key_token(const WindowArgs& a, int first_window, int i) {
     if (a.size == 0) return i < a.h * a.w ? i : -1;
     int within = a.per_block > 1 ? i / a.key_slots : 0, j = i - within * a.key_slots, window = first_window + within;
     if (within >= a.per_block || window >= a.windows) return -1;
-    Place p = place(a, window, a.size, a.h, a.w);
+    WindowRect p = window_rect(a, window, a.size, a.h, a.w);
     int real = p.h * p.w;
     if (j < real) return (p.y + j / p.w) * a.w + p.x + j % p.w;
     return j == real && real < a.size * a.size ? PAD : -1;
 }
-// The token in slot i of the queries: -1 none.
+// The token in slot i of the queries. -1: no token.
 DEVICE int query_token(const WindowArgs& a, int first_window, int i) {
     if (a.size == 0) return i < a.hq * a.wq ? i : -1;
     int within = a.per_block > 1 ? i / a.query_slots : 0, j = i - within * a.query_slots, window = first_window + within;
     if (within >= a.per_block || window >= a.windows) return -1;
-    Place p = place(a, window, a.size / a.pool, a.hq, a.wq);
+    WindowRect p = window_rect(a, window, a.size / a.pool, a.hq, a.wq);
     return j < p.h * p.w ? (p.y + j / p.w) * a.wq + p.x + j % p.w : -1;
 }
 
-// What a warp does with 16 rows of CHUNKS chunks, so that lanes take chunks that lie together: f(row, chunk) for each.
+// Calls f(row, chunk) for each of 16 rows of CHUNKS chunks. The lanes of a warp take adjacent chunks.
 template <int CHUNKS, class F> DEVICE void for_chunks(F f) {
-    // After PASSES passes a lane takes the same chunk again, ROWS rows further on.
+    // After PASSES iterations a lane takes the same chunk again, ROWS rows further on.
     constexpr int PASSES = CHUNKS % 3 == 0 ? 3 : CHUNKS % 5 == 0 ? 5 : 1, ROWS = 32 * PASSES / CHUNKS;
     static_assert(ROWS * CHUNKS == 32 * PASSES && 16 % ROWS == 0, "whole passes");
     int lane = CHUNKS == 12 ? computed_again(thread_x() % 32) : thread_x() % 32;
@@ -78,8 +79,9 @@ template <int CHUNKS, class F> DEVICE void for_chunks(F f) {
     }
 }
 
-// The head's parts of tokens to 16 rows of a tile, zeros beyond their width: lanes 0 to 15 have the tokens. `pad` is the
-// padding's, null where no token is PAD. Of a whole map, tokens follow each other up to `whole_map`; otherwise it is 0.
+// Copies one head's columns of 16 tokens to 16 rows of a tile, with zeros beyond the head's width. Lanes 0 to 15 hold
+// the tokens. `pad` is the row of the padding, or null if no token is PAD. `whole_map` is the number of tokens of a
+// whole map, whose tokens are consecutive, and 0 for windows.
 template <class T, int BYTES>
 DEVICE void fetch_tokens(Tile<BYTES> to, int row0, View from, const float* pad, int token, int head, int d, int fast,
                          int whole_map) {
@@ -114,15 +116,15 @@ DEVICE void fetch_tokens(Tile<BYTES> to, int row0, View from, const float* pad, 
     }
 }
 
-// Masks the scores of 64 keys from slot `first_key` on with the query in slot `query`: rows i * 2 and i * 2 + 1 of the
-// lane's. Scores are not yet scaled.
+// Masks the scores of 64 keys, starting at slot `first_key`, for the query in slot `query`. The scores are rows i * 2
+// and i * 2 + 1 of the lane's results. They are not scaled yet.
 DEVICE void mask_window(float (&s)[8][4], int i, const WindowArgs& a, int first_window, int query, int first_key) {
     int within = a.per_block > 1 ? query / a.query_slots : 0, begin = within * a.key_slots;
-    // A slot without a query takes the first key, so that its numbers are numbers.
+    // A slot without a query attends to the first key, so that its results are not NaN.
     int end = begin + 1, pad = -1;
     float bias = 0;
     if (within < a.per_block && first_window + within < a.windows) {
-        Place p = place(a, first_window + within, a.size, a.h, a.w);
+        WindowRect p = window_rect(a, first_window + within, a.size, a.h, a.w);
         int padding = a.size > 0 ? a.size * a.size - p.h * p.w : 0;
         end = begin + p.h * p.w;
         if (padding > 0) pad = end++, bias = log2f(static_cast<float>(padding)) / a.scale;
@@ -134,11 +136,12 @@ DEVICE void mask_window(float (&s)[8][4], int i, const WindowArgs& a, int first_
         UNROLL for (int r = i * 2; r < i * 2 + 2; r++) {
             int key = first_key + j * 8 + lane % 4 * 2 + r % 2;
             if (key == pad) s[j][r] += bias;
-            if (key < begin || key >= end) s[j][r] = NEVER;
+            if (key < begin || key >= end) s[j][r] = MASKED_SCORE;
         }
 }
 
-// 64 M queries by 64 keys at a time, heads up to D wide; `shared`: queries, then keys and values of each stage.
+// 64 M queries by 64 keys at a time, heads up to D wide. Shared memory holds the queries, then the keys and values of
+// each stage.
 template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
     constexpr int BYTES = D * 2, TILE = 64 * BYTES, QUERIES = 64 * M;
     typedef Tile<BYTES> Rows;
@@ -148,10 +151,11 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
     auto values = [&](int step) { return Rows{keys(step).base + TILE}; };
     int head = block_y(), first_window = block_x() / a.tiles * a.per_block, tile = block_x() % a.tiles;
     int warp = thread_x() / 32, lane = thread_x() % 32;
-    // Keys of the block: those of its windows, or of its one window as far as it is on the map, and its padding.
+    // The number of keys of the block: those of its windows, or those of its one window on the map, with the padding
+    // key.
     int count = a.per_block * a.key_slots, whole = 0;
     if (a.per_block == 1) {
-        Place p = place(a, first_window, a.size, a.h, a.w);
+        WindowRect p = window_rect(a, first_window, a.size, a.h, a.w);
         whole = p.h * p.w;
         count = min(count, whole + 1);
     }
@@ -166,7 +170,7 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
         fetch_tokens<T>(values(step), row, a.v, pad_v, token, head, a.d, a.fast, whole_map);
         copy_commit();
     };
-    // A warp fetches its own queries.
+    // Each warp fetches its own queries.
     int own = warp * 16 * M;
     auto own_token = [&](int m) { return query_token(a, first_window, tile * QUERIES + own + m * 16 + lane % 16); };
     UNROLL for (int m = 0; m < M; m++)
@@ -191,15 +195,15 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
         }
     }
     copy_wait<0>();
-    softmax.finish();
-    // Through the warp's own rows of queries, which it has read, so that whole chunks are stored.
+    softmax.apply_epilogue();
+    // The result is written through the warp's own query rows, which were read before, so that whole chunks are stored.
     warp_barrier();
     UNROLL for (int m = 0; m < M; m++)
         UNROLL for (int i = 0; i < 2; i++) {
             int row = own + m * 16 + lane / 4 + i * 8;
             float inverse = 1.0f / softmax.total[m][i];
             UNROLL for (int j = 0; j < D / 8; j++)
-                put_pair(reinterpret_cast<T*>(q.at(row, j)) + lane % 4 * 2, softmax.sums[m][j][i * 2] * inverse,
+                store_pair(reinterpret_cast<T*>(q.at(row, j)) + lane % 4 * 2, softmax.sums[m][j][i * 2] * inverse,
                          softmax.sums[m][j][i * 2 + 1] * inverse);
         }
     warp_barrier();
@@ -218,22 +222,23 @@ template <class T, int D, int M> DEVICE void windows16(const WindowArgs& a) {
     }
 }
 
-// As above in f32: 32 queries, a quarter of a row's columns and keys to each of four threads.
+// The same in f32: 32 queries, with four threads per query. Each thread takes a quarter of the columns and keys of a
+// row.
 template <int D> DEVICE void windows32(const WindowArgs& a) {
     constexpr int KEYS = D > 128 ? 16 : 32, ROW = D + 4;
     typedef PlainSoftmax<D, D, KEYS> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
     float *k = q + 32 * ROW, *v = k + KEYS * ROW, *p = v + KEYS * ROW;
     int head = block_y(), window = block_x() / a.tiles, tile = block_x() % a.tiles, row = thread_x() / 4;
-    Place on_map = place(a, window, a.size, a.h, a.w);
+    WindowRect on_map = window_rect(a, window, a.size, a.h, a.w);
     int real = on_map.h * on_map.w, padding = a.size > 0 ? a.size * a.size - real : 0;
     float bias = padding > 0 ? log2f(static_cast<float>(padding)) : 0.0f;
     int count = real + (padding > 0);
 
     auto fetch = [&](float* to, View from, const float* pad, int token, int i) {
         int n = min(max(a.d - i, 0), 4);
-        Four x = {{0, 0, 0, 0}};
-        if (token >= 0 && n > 0) x = get4(from, static_cast<size_t>(token) * from.stride + head * a.d + i, n);
+        Vec4 x = {{0, 0, 0, 0}};
+        if (token >= 0 && n > 0) x = load4(from, static_cast<size_t>(token) * from.stride + head * a.d + i, n);
         UNROLL for (int j = 0; j < 4; j++)
             to[i + j] = token == PAD && j < n ? pad[head * a.d + i + j] : x.v[j];
     };
@@ -251,13 +256,13 @@ template <int D> DEVICE void windows32(const WindowArgs& a) {
         }
         barrier();
         softmax.add(q + row * ROW, k, v, p + row * Softmax::WEIGHT_ROW, [&](int key, float s) {
-            return start + key < count ? s * a.scale + (start + key == real ? bias : 0.0f) : NEVER;
+            return start + key < count ? s * a.scale + (start + key == real ? bias : 0.0f) : MASKED_SCORE;
         });
     }
-    softmax.finish();
+    softmax.apply_epilogue();
     int token = query_token(a, window, tile * 32 + row);
     if (token < 0) return;
-    softmax.put(a.out, static_cast<size_t>(token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
+    softmax.store1(a.out, static_cast<size_t>(token) * a.out.stride + head * a.d, a.d, 1.0f / softmax.total);
 }
 
 #define WINDOWS(name, D, M, BLOCKS)                                                                           \
@@ -282,22 +287,23 @@ struct TokenArgs {
     float scale;  // log2(e) / sqrt(d)
 };
 
-// A warp per token and head; keys in turn, so a prompt of any length needs no memory. Grid: (t by 8, heads, p).
+// One warp per token and head. Keys are read one after another, so a prompt of any length needs no memory. Grid: (t by
+// 8, heads, p).
 KERNEL(token_attention, TokenArgs, 256) {
     int token = block_x() * 8 + thread_x() / 32, head = block_y(), prompt = block_z(), lane = thread_x() % 32;
     if (token >= a.t) return;
     auto at = [&](View x, int row) {
         return (static_cast<size_t>(prompt) * a.t + row) * x.stride + head * a.d;
     };
-    // A lane keeps columns lane, lane + 32, ... of the query and of the sum.
+    // A lane holds columns lane, lane + 32, ... of the query and of the sum.
     constexpr int MOST = 8;
     float q[MOST], sums[MOST] = {};
     UNROLL for (int i = 0; i < MOST; i++) {
         int col = lane + i * 32;
-        q[i] = col < a.d ? get(a.q, at(a.q, token) + col) * a.scale : 0.0f;
+        q[i] = col < a.d ? load1(a.q, at(a.q, token) + col) * a.scale : 0.0f;
     }
-    constexpr int TOGETHER = 4;  // keys whose numbers are fetched at once
-    float most = NEVER, total = 0;
+    constexpr int TOGETHER = 4;  // number of keys that are fetched at once
+    float most = MASKED_SCORE, total = 0;
     int len = a.lens[prompt];
     for (int first = 0; first < len; first += TOGETHER) {
         float s[TOGETHER] = {}, values[TOGETHER][MOST];
@@ -306,13 +312,13 @@ KERNEL(token_attention, TokenArgs, 256) {
                 int col = lane + i * 32, key = min(first + j, len - 1);
                 values[j][i] = 0;
                 if (col >= a.d) continue;
-                s[j] += q[i] * get(a.k, at(a.k, key) + col);
-                values[j][i] = get(a.v, at(a.v, key) + col);
+                s[j] += q[i] * load1(a.k, at(a.k, key) + col);
+                values[j][i] = load1(a.v, at(a.v, key) + col);
             }
         float next = most;
         UNROLL for (int j = 0; j < TOGETHER; j++) {
             s[j] = warp_sum(s[j]);
-            if (first + j >= len) s[j] = NEVER;
+            if (first + j >= len) s[j] = MASKED_SCORE;
             next = fmaxf(next, s[j]);
         }
         float shrink = exp2_fast(most - next);
@@ -327,6 +333,6 @@ KERNEL(token_attention, TokenArgs, 256) {
     }
     UNROLL for (int i = 0; i < MOST; i++) {
         int col = lane + i * 32;
-        if (col < a.d) put(a.out, at(a.out, token) + col, sums[i] / total);
+        if (col < a.d) store1(a.out, at(a.out, token) + col, sums[i] / total);
     }
 }

@@ -1,4 +1,4 @@
-// What kernels share: operands whose type is known at run time, sums over a warp, activations.
+// Shared by the kernels: operands whose type is known at run time, sums over a warp, activations.
 #pragma once
 
 #include <ptx.cuh>
@@ -8,15 +8,15 @@
 enum { F32 = 0, F16 = 1, BF16 = 2 };
 enum { NO_ACTIVATION = 0, RELU = 1, GELU = 2, SIGMOID = 3 };
 
-// A tensor: rows `stride` elements apart. No tensor where `p` is null.
+// A tensor with rows `stride` elements apart. A null `p` means no tensor.
 struct View {
     void* p;
     int stride;
     int dtype;
 };
 
-// Four elements next to each other.
-struct Four {
+// Four consecutive elements.
+struct Vec4 {
     float v[4];
 };
 
@@ -24,12 +24,12 @@ DEVICE int bytes_of(int dtype) { return dtype == F32 ? 4 : 2; }
 DEVICE const char* address(View v, size_t i) { return static_cast<const char*>(v.p) + i * bytes_of(v.dtype); }
 DEVICE bool aligned(const void* p, int bytes) { return (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) == 0; }
 
-DEVICE float get(View v, size_t i) {
+DEVICE float load1(View v, size_t i) {
     if (v.dtype == F32) return static_cast<const float*>(v.p)[i];
     if (v.dtype == BF16) return to_float(static_cast<const bf16*>(v.p)[i]);
     return to_float(static_cast<const f16*>(v.p)[i]);
 }
-DEVICE void put(View v, size_t i, float x) {
+DEVICE void store1(View v, size_t i, float x) {
     if (v.dtype == F32)
         static_cast<float*>(v.p)[i] = x;
     else if (v.dtype == BF16)
@@ -60,39 +60,39 @@ template <class T> constexpr int DTYPE = F32;
 template <> constexpr int DTYPE<f16> = F16;
 template <> constexpr int DTYPE<bf16> = BF16;
 
-// Two 16-bit numbers next to each other, at a multiple of 4 bytes.
-template <class T> DEVICE void get_pair(const T* p, float& x, float& y) {
+// Two consecutive 16-bit numbers, 4-byte aligned.
+template <class T> DEVICE void load_pair(const T* p, float& x, float& y) {
     uint32_t bits = *reinterpret_cast<const uint32_t*>(p);
     x = low(bits & 0xffff, DTYPE<T>), y = low(bits >> 16, DTYPE<T>);
 }
-template <class T> DEVICE void put_pair(T* p, float x, float y) { *reinterpret_cast<uint32_t*>(p) = pack<T>(x, y); }
+template <class T> DEVICE void store_pair(T* p, float x, float y) { *reinterpret_cast<uint32_t*>(p) = pack<T>(x, y); }
 
-// Two 16-bit numbers of a register plus two floats, given by their bits.
+// Adds two floats, given by their bits, to the two 16-bit numbers of a register.
 template <class T> DEVICE uint32_t add_pair(uint32_t pair, uint32_t x, uint32_t y) {
     return pack<T>(low(pair & 0xffff, DTYPE<T>) + as_float(x), low(pair >> 16, DTYPE<T>) + as_float(y));
 }
 
-DEVICE Four four(uint4 u) { return {{as_float(u.x), as_float(u.y), as_float(u.z), as_float(u.w)}}; }
-DEVICE Four four(uint2 u, int dtype) {
+DEVICE Vec4 vec4(uint4 u) { return {{as_float(u.x), as_float(u.y), as_float(u.z), as_float(u.w)}}; }
+DEVICE Vec4 vec4(uint2 u, int dtype) {
     return {{low(u.x & 0xffff, dtype), low(u.x >> 16, dtype), low(u.y & 0xffff, dtype), low(u.y >> 16, dtype)}};
 }
 
-// Elements i..i+4, at a multiple of their size.
-DEVICE Four get4_aligned(View v, size_t i) {
+// Elements i..i+4, aligned to four elements.
+DEVICE Vec4 load4_aligned(View v, size_t i) {
     const char* p = address(v, i);
-    return v.dtype == F32 ? four(load16(p)) : four(load8(p), v.dtype);
+    return v.dtype == F32 ? vec4(load16(p)) : vec4(load8(p), v.dtype);
 }
 
-// Elements i..i+4, of which the first n (1 to 4) exist; the others are 0.
-DEVICE Four get4(View v, size_t i, int n) {
+// Elements i..i+4, of which the first n (1 to 4) exist. The others are 0.
+DEVICE Vec4 load4(View v, size_t i, int n) {
     const char* p = address(v, i);
-    if (n == 4 && aligned(p, 4 * bytes_of(v.dtype))) return v.dtype == F32 ? four(load16(p)) : four(load8(p), v.dtype);
-    Four r = {{0, 0, 0, 0}};
+    if (n == 4 && aligned(p, 4 * bytes_of(v.dtype))) return v.dtype == F32 ? vec4(load16(p)) : vec4(load8(p), v.dtype);
+    Vec4 r = {{0, 0, 0, 0}};
     UNROLL for (int j = 0; j < 4; j++)
-        if (j < n) r.v[j] = get(v, i + j);
+        if (j < n) r.v[j] = load1(v, i + j);
     return r;
 }
-DEVICE void put4(View v, size_t i, Four x, int n) {
+DEVICE void store4(View v, size_t i, Vec4 x, int n) {
     char* p = const_cast<char*>(address(v, i));
     if (n == 4 && aligned(p, 4 * bytes_of(v.dtype))) {
         if (v.dtype == F32) {
@@ -113,11 +113,11 @@ DEVICE void put4(View v, size_t i, Four x, int n) {
         }
     } else {
         UNROLL for (int j = 0; j < 4; j++)
-            if (j < n) put(v, i + j, x.v[j]);
+            if (j < n) store1(v, i + j, x.v[j]);
     }
 }
 
-// Two floats at a multiple of 8 bytes.
+// Two floats, 8-byte aligned.
 DEVICE void store_pair(float* p, float x, float y) {
     union {
         float value;
@@ -132,15 +132,15 @@ DEVICE float warp_sum(float x) {
     return x;
 }
 
-// x times the share of a normal distribution below x, by 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical
-// Functions: the error function within 1.5e-7, with neither branches nor divisions.
+// GELU: x times the normal distribution function of x, by formula 7.1.26 of Abramowitz and Stegun, Handbook
+// of Mathematical Functions. The error function is within 1.5e-7, without branches or divisions.
 DEVICE float gelu(float x) {
     float z = fabsf(x) * 0.70710678f, t = reciprocal_fast(fmaf(0.3275911f, z, 1.0f));
     float p = fmaf(1.061405429f, t, -1.453152027f);
     p = fmaf(p, t, 1.421413741f);
     p = fmaf(p, t, -0.284496736f);
     p = fmaf(p, t, 0.254829592f) * t;
-    // 1 - erf(z), of which the half is the share beyond |x|.
+    // 1 - erf(z). Half of it is the probability beyond |x|.
     float beyond = 0.5f * p * exp2_fast(z * z * -1.44269504f);
     return x > 0 ? x - x * beyond : x * beyond;
 }

@@ -1,18 +1,18 @@
-// The steps of flash attention on tensor cores, a warp at a time: M times 16 queries by 64 keys.
+// The steps of flash attention on tensor cores. A warp takes M times 16 queries by 64 keys.
 #pragma once
 
 #include "common.cuh"
 
-constexpr float NEVER = -1e30f;  // below every score; its difference with itself is 0, unlike infinity's
+constexpr float MASKED_SCORE = -1e30f;  // below every score; unlike infinity, its difference with itself is 0
 
-// Eight 16-bit numbers at any address to a chunk of shared memory, zeros beyond the first n.
+// Copies eight 16-bit numbers from any address to a chunk of shared memory, with zeros beyond the first n.
 template <class T> DEVICE void copy_chunk(char* to, const T* from, int n) {
     T* numbers = reinterpret_cast<T*>(to);
     KEEP_LOOP for (int i = 0; i < 8; i++) numbers[i] = i < n ? from[i] : from_float<T>(0.0f);
 }
 
-// ROWS rows of `width` 16-bit numbers to a tile, zeros beyond the first `rows` and beyond the width. A thread copies the
-// same chunk of every row that it takes part in. `fast`: rows are 16 bytes aligned and widths multiples of 8.
+// Copies ROWS rows of `width` 16-bit numbers to a tile, with zeros beyond the first `rows` and beyond the width. A
+// thread copies the same chunk of each of its rows. `fast`: rows are 16-byte aligned and widths are multiples of 8.
 template <int ROWS, int THREADS, class T, int BYTES>
 DEVICE void fetch_rows(Tile<BYTES> to, const T* from, int stride, int rows, int width, int fast) {
     constexpr int CHUNKS = BYTES / 16, PASS = THREADS / CHUNKS;
@@ -28,7 +28,7 @@ DEVICE void fetch_rows(Tile<BYTES> to, const T* from, int stride, int rows, int 
     }
 }
 
-// s = rows row..row + 16 M of q times the 64 rows of k. With LOOP it takes fewer registers and more instructions.
+// s = rows row..row + 16 M of q times the 64 rows of k. LOOP uses fewer registers and more instructions.
 template <class T, bool LOOP = false, int M, int BYTES>
 DEVICE void scores(float (&s)[M][8][4], Tile<BYTES> q, int row, Tile<BYTES> k) {
     UNROLL for (int i = 0; i < M; i++)
@@ -47,10 +47,10 @@ DEVICE void scores(float (&s)[M][8][4], Tile<BYTES> q, int row, Tile<BYTES> k) {
     }
 }
 
-// sums += w times the 64 rows of v, w as `scores` leaves its results.
+// sums += w times the 64 rows of v. w has the layout of the results of `scores`.
 template <class T, int M, int N, int BYTES>
-DEVICE void weigh(float (&sums)[M][N][4], const float (&w)[M][8][4], Tile<BYTES> v) {
-    constexpr int PART = N % 8 == 0 ? 8 : N % 4 == 0 ? 4 : 2;  // columns at once, or registers run out
+DEVICE void add_weighted_values(float (&sums)[M][N][4], const float (&w)[M][8][4], Tile<BYTES> v) {
+    constexpr int PART = N % 8 == 0 ? 8 : N % 4 == 0 ? 4 : 2;  // columns at once; more would need too many registers
     UNROLL for (int c = 0; c < 4; c++) {
         Fragment left[M][4];
         UNROLL for (int i = 0; i < M; i++)
@@ -67,17 +67,17 @@ DEVICE void weigh(float (&sums)[M][N][4], const float (&w)[M][8][4], Tile<BYTES>
     }
 }
 
-// The running softmax of 16 M queries: of a lane, rows lane/4 and lane/4 + 8 of every 16.
+// The running softmax of 16 M queries. A lane holds rows lane/4 and lane/4 + 8 of every 16.
 template <class T, int M, int D> struct Softmax {
     float most[M][2], total[M][2] = {};
     float sums[M][D / 8][4] = {};
 
     DEVICE Softmax() {
-        UNROLL for (int m = 0; m < M; m++) most[m][0] = most[m][1] = NEVER;
+        UNROLL for (int m = 0; m < M; m++) most[m][0] = most[m][1] = MASKED_SCORE;
     }
 
-    // Takes the products with 64 keys, NEVER where there is none, and the keys' values. A weight is
-    // 2^(scale (product - maximum)). Every row has met a key by the end of its first call.
+    // Adds 64 keys: their products with the queries, MASKED_SCORE where there is no key, and their values. A weight is
+    // 2^(scale (product - maximum)). The first call has a key for every row.
     DEVICE void add(float (&s)[M][8][4], float scale, Tile<D * 2> values) {
         UNROLL for (int m = 0; m < M; m++)
             UNROLL for (int i = 0; i < 2; i++) {
@@ -95,11 +95,11 @@ template <class T, int M, int D> struct Softmax {
                         total[m][i] += s[m][j][r];
                     }
             }
-        weigh<T>(sums, s, values);
+        add_weighted_values<T>(sums, s, values);
     }
 
-    // Adds up what the four lanes of a row have.
-    DEVICE void finish() {
+    // Adds up the totals of the four lanes of a row.
+    DEVICE void apply_epilogue() {
         UNROLL for (int m = 0; m < M; m++)
             UNROLL for (int i = 0; i < 2; i++) {
                 total[m][i] += shuffle_xor(total[m][i], 1);
@@ -108,8 +108,9 @@ template <class T, int M, int D> struct Softmax {
     }
 };
 
-// What a part of the keys gave a query, for `merge_splits`: D sums of values at sums + place * D, not yet divided; the
-// maximum, times the scale, and the total at stats + place * 2. `i`: which of the lane's two rows of 16.
+// Stores the result of one split of the keys for a query, for `merge_splits`. The D sums of values, not yet divided, go
+// to sums + place * D. The maximum times the scale, and the total, go to stats + place * 2. `i` selects one of the
+// lane's two rows of 16.
 template <class T, int M, int D>
 DEVICE void store_split(const Softmax<T, M, D>& softmax, int m, int i, float scale, float* sums, float* stats, size_t place) {
     int lane = thread_x() % 32;
@@ -121,21 +122,21 @@ DEVICE void store_split(const Softmax<T, M, D>& softmax, int m, int i, float sca
         store_pair(sums + place * D + j * 8 + lane % 4 * 2, softmax.sums[m][j][i * 2], softmax.sums[m][j][i * 2 + 1]);
 }
 
-// The running softmax in f32: a query to four threads in a row, each with a quarter of the keys' scores and of the
-// columns. Rows in shared memory are longer than they are wide, so that banks differ.
+// The running softmax in f32. Four adjacent threads share a query. Each holds a quarter of the scores and of the
+// columns. Rows in shared memory are padded, so that they begin in different banks.
 template <int D, int DV, int KEYS> struct PlainSoftmax {
     static constexpr int ROW = D + 4, VALUE_ROW = DV + 4, WEIGHT_ROW = KEYS + 1, PART = KEYS / 4;
-    float most = NEVER, total = 0, sums[DV / 4] = {};
+    float most = MASKED_SCORE, total = 0, sums[DV / 4] = {};
 
-    // Takes KEYS keys and values; `weights` is the query's own; `score(key, s)` makes a score of a product.
+    // Adds KEYS keys and values. `weights` is the query's own memory. `score(key, s)` turns a product into a score.
     template <class F> DEVICE void add(float* query, float* keys, float* values, float* weights, F score) {
         View q = {query, 0, F32}, k = {keys, 0, F32}, v = {values, 0, F32};
         int part = thread_x() % 4;
         float s[PART] = {};
         for (int c = 0; c < D; c += 4) {
-            Four x = get4(q, c, 4);
+            Vec4 x = load4(q, c, 4);
             UNROLL for (int j = 0; j < PART; j++) {
-                Four y = get4(k, (part + j * 4) * ROW + c, 4);
+                Vec4 y = load4(k, (part + j * 4) * ROW + c, 4);
                 UNROLL for (int i = 0; i < 4; i++) s[j] = fmaf(x.v[i], y.v[i], s[j]);
             }
         }
@@ -151,7 +152,7 @@ template <int D, int DV, int KEYS> struct PlainSoftmax {
         total *= shrink;
         UNROLL for (int i = 0; i < DV / 4; i++) sums[i] *= shrink;
         UNROLL for (int j = 0; j < PART; j++) {
-            float w = s[j] > NEVER ? exp2_fast(s[j] - most) : 0.0f;
+            float w = s[j] > MASKED_SCORE ? exp2_fast(s[j] - most) : 0.0f;
             total += w;
             weights[part + j * 4] = w;
         }
@@ -159,25 +160,25 @@ template <int D, int DV, int KEYS> struct PlainSoftmax {
         for (int key = 0; key < KEYS; key++) {
             float w = weights[key];
             UNROLL for (int i = 0; i < DV / 16; i++) {
-                Four y = get4(v, key * VALUE_ROW + (i * 4 + part) * 4, 4);
+                Vec4 y = load4(v, key * VALUE_ROW + (i * 4 + part) * 4, 4);
                 UNROLL for (int c = 0; c < 4; c++) sums[i * 4 + c] = fmaf(w, y.v[c], sums[i * 4 + c]);
             }
         }
     }
 
-    // Adds up what the four threads of a query have.
-    DEVICE void finish() {
+    // Adds up the totals of the four threads of a query.
+    DEVICE void apply_epilogue() {
         total += shuffle_xor(total, 1);
         total += shuffle_xor(total, 2);
     }
 
-    // This thread's columns of the first `width`, times `factor`.
-    DEVICE void put(View out, size_t at, int width, float factor) const {
+    // Stores this thread's columns of the first `width`, times `factor`.
+    DEVICE void store1(View out, size_t at, int width, float factor) const {
         UNROLL for (int i = 0; i < DV / 16; i++) {
             int col = (i * 4 + thread_x() % 4) * 4, n = min(4, width - col);
-            Four y;
+            Vec4 y;
             UNROLL for (int c = 0; c < 4; c++) y.v[c] = sums[i * 4 + c] * factor;
-            if (n > 0) put4(out, at + col, y, n);
+            if (n > 0) store4(out, at + col, y, n);
         }
     }
 };

@@ -1,16 +1,18 @@
-// The two halves of the mask decoder's conversation. The image is read as it is: projections are on the tokens' side.
+// The two cross attentions of the mask decoder. The image is read unprojected: the projections are applied to the
+// tokens.
 //
 // attend_image, tokens read the image:   out = softmax(scale q (x + pos)^T) x
 // update_image, the image reads tokens:  out = norm(x + bias + sum over heads of softmax_t(scale ((x + pos) k^T + b)) v)
 //
-// Widths are those of the image features, a multiple of 32 up to 256; D rounds up. Not yet measured on a GPU.
+// Channel counts are those of the image features, a multiple of 32 up to 256. D is rounded up. Not yet measured on a
+// GPU.
 
 #include "flash.cuh"
 
 constexpr int HEADS = 8;
 
-// 64 rows of x + pos to a tile, of x to another where `plain` is one; zeros beyond the first `rows` and the width, a
-// multiple of 8. Sixteen rows' numbers are on their way at a time.
+// Copies 64 rows of x + pos to a tile, and of x to the tile `plain` if there is one. There are zeros beyond the first
+// `rows` and beyond the width, a multiple of 8. Sixteen rows are loaded at a time.
 template <class T, int BYTES>
 DEVICE void fetch_sums(Tile<BYTES> to, Tile<BYTES> plain, View x, size_t at, View pos, size_t pos_at, int rows, int width) {
     constexpr int CHUNKS = BYTES / 16, PASS = 128 / CHUNKS, TOGETHER = 4;
@@ -48,7 +50,7 @@ struct AttendArgs {
     float scale;      // log2(e) / sqrt(width of a head)
 };
 
-// 64 queries by the keys of one split, 64 at a time. Grid: (tiles of queries, splits, p).
+// 64 queries by the keys of one split, 64 keys at a time. Grid: (tiles of queries, splits, p).
 template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
     constexpr int BYTES = D * 2, TILE = 64 * BYTES;
     typedef Tile<BYTES> Rows;
@@ -72,11 +74,11 @@ template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
         if (end - start < 64) {
             UNROLL for (int j = 0; j < 8; j++)
                 UNROLL for (int r = 0; r < 4; r++)
-                    if (start + j * 8 + lane % 4 * 2 + r % 2 >= end) s[0][j][r] = NEVER;
+                    if (start + j * 8 + lane % 4 * 2 + r % 2 >= end) s[0][j][r] = MASKED_SCORE;
         }
         softmax.add(s, a.scale, v);
     }
-    softmax.finish();
+    softmax.apply_epilogue();
     UNROLL for (int i = 0; i < 2; i++) {
         int query = first + warp * 16 + lane / 4 + i * 8;
         size_t place = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
@@ -84,7 +86,7 @@ template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
     }
 }
 
-// As above in f32: 32 queries, four threads each, 16 keys at a time.
+// The same in f32: 32 queries, with four threads per query, 16 keys at a time.
 template <int D> DEVICE void attend32(const AttendArgs& a) {
     constexpr int ROW = D + 4, KEYS = 16;
     typedef PlainSoftmax<D, D, KEYS> Softmax;
@@ -96,34 +98,34 @@ template <int D> DEVICE void attend32(const AttendArgs& a) {
     View q_rows = {q, 0, F32}, k_rows = {k, 0, F32}, v_rows = {v, 0, F32};
     for (int i = thread_x(); i < 32 * (D / 4); i += 128) {
         int r = i / (D / 4), c = i % (D / 4) * 4, n = first + r < a.n ? min(a.c - c, 4) : 0;
-        Four x = {{0, 0, 0, 0}};
-        if (n > 0) x = get4(a.q, (static_cast<size_t>(prompt) * a.n + first + r) * a.q.stride + c, n);
-        put4(q_rows, r * ROW + c, x, 4);
+        Vec4 x = {{0, 0, 0, 0}};
+        if (n > 0) x = load4(a.q, (static_cast<size_t>(prompt) * a.n + first + r) * a.q.stride + c, n);
+        store4(q_rows, r * ROW + c, x, 4);
     }
     Softmax softmax;
     for (int start = begin; start < end; start += KEYS) {
         barrier();
         for (int i = thread_x(); i < KEYS * (D / 4); i += 128) {
             int r = i / (D / 4), c = i % (D / 4) * 4, n = start + r < end ? min(a.c - c, 4) : 0;
-            Four x = {{0, 0, 0, 0}}, y = x;
+            Vec4 x = {{0, 0, 0, 0}}, y = x;
             if (n > 0) {
-                x = get4(a.keys, (entry + start + r) * a.keys.stride + c, n);
-                y = get4(a.pos, static_cast<size_t>(start + r) * a.pos.stride + c, n);
+                x = load4(a.keys, (entry + start + r) * a.keys.stride + c, n);
+                y = load4(a.pos, static_cast<size_t>(start + r) * a.pos.stride + c, n);
             }
-            put4(v_rows, r * ROW + c, x, 4);
+            store4(v_rows, r * ROW + c, x, 4);
             UNROLL for (int j = 0; j < 4; j++) x.v[j] += y.v[j];
-            put4(k_rows, r * ROW + c, x, 4);
+            store4(k_rows, r * ROW + c, x, 4);
         }
         barrier();
         softmax.add(q + row * ROW, k, v, p + row * Softmax::WEIGHT_ROW,
-                    [&](int key, float s) { return start + key < end ? s * a.scale : NEVER; });
+                    [&](int key, float s) { return start + key < end ? s * a.scale : MASKED_SCORE; });
     }
-    softmax.finish();
+    softmax.apply_epilogue();
     int query = first + row;
     if (query >= a.n) return;
     size_t out = (static_cast<size_t>(prompt) * a.splits + block_y()) * a.n + query;
     if (thread_x() % 4 == 0) a.stats[out * 2] = softmax.most, a.stats[out * 2 + 1] = softmax.total;
-    softmax.put(View{a.sums, 0, F32}, out * a.c, a.c, 1.0f);
+    softmax.store1(View{a.sums, 0, F32}, out * a.c, a.c, 1.0f);
 }
 
 struct UpdateArgs {
@@ -139,8 +141,9 @@ struct UpdateArgs {
     float scale, eps;
 };
 
-// 64 pixels, eight tokens (64 keys) at a time. With more than eight tokens the scores are computed twice: first for
-// maximum and total of every head, then for the weights, since the sums of all heads are one. Grid: (pixels by 64, p).
+// 64 pixels by eight tokens (64 keys) at a time. The sums of all heads are added into one. So with more than eight
+// tokens the scores are computed twice: first for the maximum and the total of every head, then for the weights. Grid:
+// (pixels by 64, p).
 template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
     constexpr int BYTES = D * 2, TILE = 64 * BYTES;
     typedef Tile<BYTES> Rows;
@@ -157,17 +160,18 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
     fetch(k, a.k, 0);
     fetch_sums<T>(x, Rows{nullptr}, a.keys, (entry + first) * a.keys.stride, a.pos,
                   static_cast<size_t>(first) * a.pos.stride, a.hw - first, a.c);
-    // Of a lane: rows lane/4 and lane/4 + 8; keys 8 j + lane%4*2 and the next, so every j is a token and r%2 a head.
+    // A lane holds rows lane/4 and lane/4 + 8, and keys 8 j + lane%4*2 and the next. So j is the token and r%2 selects
+    // a head.
     auto read = [&](float(&s)[1][8][4], int step) {
         scores<T, (D > 128)>(s, x, warp * 16, k);
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) {
                 int key = step * 64 + j * 8 + lane % 4 * 2 + r % 2;
                 float bias = key < keys ? a.score_bias[static_cast<size_t>(prompt) * a.t * HEADS + key] : 0.0f;
-                s[0][j][r] = key < keys ? (s[0][j][r] + bias) * a.scale : NEVER;
+                s[0][j][r] = key < keys ? (s[0][j][r] + bias) * a.scale : MASKED_SCORE;
             }
     };
-    float most[4] = {NEVER, NEVER, NEVER, NEVER}, total[4] = {0, 0, 0, 0};
+    float most[4] = {MASKED_SCORE, MASKED_SCORE, MASKED_SCORE, MASKED_SCORE}, total[4] = {0, 0, 0, 0};
     float s[1][8][4];
     KEEP_LOOP for (int step = 0; step < steps; step++) {
         if (step > 0) {
@@ -186,7 +190,7 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
             UNROLL for (int j = 0; j < 8; j++) total[r] += exp2_fast(s[0][j][r] - next);
         }
     }
-    UNROLL for (int r = 0; r < 4; r++) most[r] += log2f(total[r]);  // so that a weight is one exponential
+    UNROLL for (int r = 0; r < 4; r++) most[r] += log2f(total[r]);  // so that a weight takes one exponential
     float sums[1][D / 8][4] = {};
     KEEP_LOOP for (int step = 0; step < steps; step++) {
         if (steps > 1) {
@@ -199,7 +203,7 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         if (steps > 1) read(s, step);
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = exp2_fast(s[0][j][r] - most[r]);
-        weigh<T>(sums, s, v);
+        add_weighted_values<T>(sums, s, v);
     }
     UNROLL for (int i = 0; i < 2; i++) {
         int pixel = first + warp * 16 + lane / 4 + i * 8;
@@ -209,7 +213,7 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
             int col = j * 8 + lane % 4 * 2;
             if (pixel >= a.hw || col >= a.c) continue;
             float x, y;
-            get_pair(own + col, x, y);
+            load_pair(own + col, x, y);
             sums[0][j][i * 2] += x + a.bias[col], sums[0][j][i * 2 + 1] += y + a.bias[col + 1];
             sum += sums[0][j][i * 2] + sums[0][j][i * 2 + 1];
         }
@@ -233,16 +237,16 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
             auto result = [&](int r) {
                 return (sums[0][j][i * 2 + r] - mean) * norm * a.gamma[col + r] + a.beta[col + r];
             };
-            put_pair(out + col, result(0), result(1));
+            store_pair(out + col, result(0), result(1));
         }
     }
 }
 
-// As above in f32: a warp per pixel, a key to each lane, 32 keys (four tokens) at a time; then the weights of those keys
-// to every lane, which keeps some columns of the sum. `shared`: of each warp the pixel, then the weights.
-// Grid: (pixels by 4, p).
+// The same in f32. A warp takes a pixel, and a lane takes one of 32 keys (four tokens) at a time. The weights of those
+// keys are then given to every lane, which holds some columns of the sum. Shared memory holds the pixel of each warp,
+// then the weights. Grid: (pixels by 4, p).
 DEVICE void update32(const UpdateArgs& a) {
-    constexpr int MOST = 8;  // columns of a lane, 32 apart
+    constexpr int MOST = 8;  // the most columns of a lane, 32 apart
     int pixel = block_x() * 4 + thread_x() / 32, prompt = block_y(), lane = thread_x() % 32;
     if (pixel >= a.hw) return;
     float* x = reinterpret_cast<float*>(shared_memory()) + thread_x() / 32 * (256 + 32);
@@ -253,30 +257,30 @@ DEVICE void update32(const UpdateArgs& a) {
     UNROLL for (int i = 0; i < MOST; i++) {
         int col = lane + i * 32;
         bool there = col < a.c;
-        float own = there ? get(a.keys, from + col) : 0.0f;
-        if (there) x[col] = own + get(a.pos, static_cast<size_t>(pixel) * a.pos.stride + col);
+        float own = there ? load1(a.keys, from + col) : 0.0f;
+        if (there) x[col] = own + load1(a.pos, static_cast<size_t>(pixel) * a.pos.stride + col);
         y[i] = there ? own + a.bias[col] : 0.0f;
     }
     warp_barrier();
     int keys = a.lens[prompt] * HEADS;
     size_t first = static_cast<size_t>(prompt) * a.t * HEADS;
     auto score = [&](int key) {
-        if (key >= keys) return NEVER;
+        if (key >= keys) return MASKED_SCORE;
         float s = 0;
         for (int c = 0; c < a.c; c += 4) {  // c is a multiple of 32
-            Four u = get4(row, c, 4), v = get4(a.k, (first + key) * a.k.stride + c, 4);
+            Vec4 u = load4(row, c, 4), v = load4(a.k, (first + key) * a.k.stride + c, 4);
             UNROLL for (int j = 0; j < 4; j++) s = fmaf(u.v[j], v.v[j], s);
         }
         return (s + a.score_bias[first + key]) * a.scale;
     };
-    // Lanes 8 apart have the same head.
-    float most = NEVER, total = 0, s = NEVER;
+    // Lanes that are 8 apart have the same head.
+    float most = MASKED_SCORE, total = 0, s = MASKED_SCORE;
     for (int start = 0; start < keys; start += 32) {
         s = score(start + lane);
         float next = fmaxf(most, s);
         next = fmaxf(next, shuffle_xor(next, 8));
         next = fmaxf(next, shuffle_xor(next, 16));
-        float sum = s > NEVER ? exp2_fast(s - next) : 0.0f;
+        float sum = s > MASKED_SCORE ? exp2_fast(s - next) : 0.0f;
         sum += shuffle_xor(sum, 8);
         sum += shuffle_xor(sum, 16);
         total = total * exp2_fast(most - next) + sum;
@@ -285,7 +289,7 @@ DEVICE void update32(const UpdateArgs& a) {
     for (int start = 0; start < keys; start += 32) {
         if (keys > 32) s = score(start + lane);
         warp_barrier();
-        weights[lane] = s > NEVER ? exp2_fast(s - most) / total : 0.0f;
+        weights[lane] = s > MASKED_SCORE ? exp2_fast(s - most) / total : 0.0f;
         warp_barrier();
         int n = min(32, keys - start);
         for (int key = 0; key < n; key++) {
@@ -293,7 +297,7 @@ DEVICE void update32(const UpdateArgs& a) {
             size_t value = (first + start + key) * a.v.stride;
             UNROLL for (int i = 0; i < MOST; i++) {
                 int col = lane + i * 32;
-                if (col < a.c) y[i] = fmaf(w, get(a.v, value + col), y[i]);
+                if (col < a.c) y[i] = fmaf(w, load1(a.v, value + col), y[i]);
             }
         }
     }
@@ -306,7 +310,7 @@ DEVICE void update32(const UpdateArgs& a) {
     size_t out = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
     UNROLL for (int i = 0; i < MOST; i++) {
         int col = lane + i * 32;
-        if (col < a.c) put(a.out, out + col, (y[i] - mean) * norm * a.gamma[col] + a.beta[col]);
+        if (col < a.c) store1(a.out, out + col, (y[i] - mean) * norm * a.gamma[col] + a.beta[col]);
     }
 }
 

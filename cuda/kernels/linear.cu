@@ -1,10 +1,10 @@
 // Products: out = rotation(activation(A W^T + bias)) + addend, group by group.
 //
-// A is (m, k) and W is (n, k), both 16 bytes aligned row by row; the preparing kernels at the end bring other operands
-// into that form. Tiles of A and W pass through shared memory in stages of cp.async; sums are f32 in registers.
-// The finished tile goes through shared memory once more, so that the epilogue reads and writes whole sectors.
-// Grid: (tiles of m, tiles of n, groups). On an H200 the tensor cores are predicted to be at 13 to 21% of their peak with tiles
-// of 128 x 64, 64 of k, three stages, 72 KB, three blocks on a multiprocessor. Not yet measured on a GPU.
+// A is (m, k) and W is (n, k). The rows of both are 16-byte aligned. The preparing kernels at the end bring other
+// operands into that form. Tiles of A and W go through shared memory in stages of cp.async, and sums are f32 in
+// registers. The finished tile goes through shared memory once more, so that the epilogue reads and writes whole
+// sectors. Grid: (tiles of m, tiles of n, groups). Tiles are 128 x 64, with 64 of k and three stages in 72 KB of shared
+// memory, three blocks per multiprocessor. On an H200 they are predicted to reach 13 to 21% of the tensor cores' peak.
 
 #include "common.cuh"
 
@@ -15,29 +15,29 @@ struct LinearArgs {
     const void* w;
     const float* bias;  // (groups, n), or null
     View out;           // (m, groups * n)
-    View addend;        // as out; upsampled: (h/2, w/2, n) for an output (h, w, n)
+    View addend;        // as out; an upsampled addend is (h/2, w/2, n) for an output (h, w, n)
     int m, n, k;
     int lda, ldw;       // elements
-    int a_group;        // elements from a group's columns of A to the next's
+    int a_group;        // elements from the columns of A of one group to those of the next
     int activation, addend_kind;
-    int out_w;          // rows of an entry of out: w of an upsampled addend
-    View x, y;          // of few rows: A is x + y, (m, groups * k) each; y may be none
-    // Rotary position embedding of the first `rotated` columns; there is no addend then.
+    int out_w;          // rows of an entry of out; w of an upsampled addend
+    View x, y;          // for few rows: A is x + y, (m, groups * k) each; y is optional
+    // Rotary position embedding of the first `rotated` columns. It excludes an addend.
     const float* rotation;  // (rotation_rows, rotation_columns): cosine and sine of each pair of columns, or null
-    const int* lens;        // (entries): how many rows are rotated, or null: all
+    const int* lens;        // (entries): the number of rotated rows, or null for all
     int rotated, rotation_rows, rotation_columns;
 };
 
-// Cosine and sine for two pairs of columns of one row after another, from `row` on and STEP apart.
+// Cosine and sine for two pairs of columns, for rows `row`, `row` + STEP and so on.
 template <int STEP> struct Rotations {
-    int col, entry = 0, within = 0, from = 0;  // `from`: row of the table
+    int col, entry = 0, within = 0, from = 0;  // `from` is the row of the table
 
     DEVICE Rotations(const LinearArgs& a, int row, int col) : col(col) {
         if (!any(a)) return;
         entry = row / a.out_w, within = row % a.out_w, from = within % a.rotation_rows;
     }
     DEVICE bool any(const LinearArgs& a) const { return a.rotation && col < a.rotated; }
-    // 1 and 0 for a row or columns that are not rotated.
+    // 1 and 0 for rows and columns that are not rotated.
     DEVICE uint4 next(const LinearArgs& a) {
         const uint32_t one = 0x3f800000;
         uint4 next = {one, 0, one, 0};
@@ -56,10 +56,10 @@ template <int STEP> struct Rotations {
     }
 };
 
-// Rows and columns from (row0, col0) of a tile of sums in shared memory, `stride` floats a row. A thread keeps four columns
-// and takes two rows at a time.
+// Writes the sums of a tile in shared memory, of `stride` floats a row, to rows and columns from (row0, col0). A thread
+// keeps its four columns and takes two rows at a time.
 template <int ROWS, int COLS, int THREADS>
-DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0, int col0) {
+DEVICE void apply_epilogue(const LinearArgs& a, const float* sums, int stride, int row0, int col0) {
     constexpr int QUADS = COLS / 4, PASS = THREADS / QUADS, TOGETHER = 2;
     static_assert(THREADS % QUADS == 0 && ROWS % (PASS * TOGETHER) == 0, "whole passes");
     int quad = thread_x() % QUADS, within = block_z() * a.n + col0 + quad * 4, n = min(4, a.n - col0 - quad * 4);
@@ -95,9 +95,9 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
             UNROLL for (int i = 0; i < TOGETHER; i++)
                 if (row0 + start + i * PASS < a.m) words[i] = rotations.next(a);
         }
-        Four y[TOGETHER];
+        Vec4 y[TOGETHER];
         UNROLL for (int i = 0; i < TOGETHER; i++) {
-            y[i] = four(load16(sums + (start + i * PASS) * stride + quad * 4));
+            y[i] = vec4(load16(sums + (start + i * PASS) * stride + quad * 4));
             UNROLL for (int j = 0; j < 4; j++) y[i].v[j] += bias[j];
         }
         if (a.activation == GELU) {
@@ -109,7 +109,7 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
         }
         if (rotate) {
             UNROLL for (int i = 0; i < TOGETHER; i++) {
-                Four t = four(words[i]);
+                Vec4 t = vec4(words[i]);
                 UNROLL for (int j = 0; j < 4; j += 2) {
                     float first = y[i].v[j], second = y[i].v[j + 1];
                     y[i].v[j] = first * t.v[j] - second * t.v[j + 1];
@@ -121,21 +121,22 @@ DEVICE void finish(const LinearArgs& a, const float* sums, int stride, int row0,
             int row = row0 + start + i * PASS;
             if (row >= a.m) continue;
             if (a.addend_kind != NO_ADDEND) {
-                Four add;
+                Vec4 add;
                 if (!fast)
-                    add = get4(a.addend, addend_at(row), n);
+                    add = load4(a.addend, addend_at(row), n);
                 else if (a.addend.dtype == F32)
-                    add = four(words[i]);
+                    add = vec4(words[i]);
                 else
-                    add = four(uint2{words[i].x, words[i].y}, a.addend.dtype);
+                    add = vec4(uint2{words[i].x, words[i].y}, a.addend.dtype);
                 UNROLL for (int j = 0; j < 4; j++) y[i].v[j] += add.v[j];
             }
-            put4(a.out, static_cast<size_t>(row) * a.out.stride + within, y[i], n);
+            store4(a.out, static_cast<size_t>(row) * a.out.stride + within, y[i], n);
         }
     }
 }
 
-// Rows row0.. of a matrix, columns 16/size * (CHUNKS * step) on, to a tile in shared memory; zeros beyond its end.
+// Copies rows row0.. of a matrix, and the CHUNKS chunks of columns of step `step`, to a tile in shared memory, with zeros
+// beyond its end.
 template <int ROWS, int CHUNKS, int SIZE, int THREADS, class At>
 DEVICE void fetch(At at, const void* matrix, size_t stride, int row0, int rows, int step, int k) {
     for (int i = thread_x(); i < ROWS * CHUNKS; i += THREADS) {
@@ -147,18 +148,18 @@ DEVICE void fetch(At at, const void* matrix, size_t stride, int row0, int rows, 
     }
 }
 
-// A panel of 64 columns of ROWS rows, step after step: a thread copies the same chunk of rows PASS apart.
+// Copies ROWS rows of 64 columns per step. A thread copies the same chunk of rows that are PASS apart.
 template <class T, int ROWS, int THREADS> struct Panel {
     static constexpr int CHUNKS = 8, PASS = THREADS / CHUNKS;
     const T* from;  // this thread's chunk of its first row
-    int stride, rows, left;  // rows and columns that remain, from this thread's own on
+    int stride, rows, left;  // remaining rows and columns, counted from this thread's first
 
     DEVICE Panel(const void* matrix, int stride, int row0, int rows, int k) : stride(stride) {
         int row = row0 + thread_x() / CHUNKS, c = thread_x() % CHUNKS * 8;
         from = static_cast<const T*>(matrix) + static_cast<size_t>(row) * stride + c;
         this->rows = rows - row, left = k - c;
     }
-    // The next panel; zeros beyond the matrix.
+    // Copies the next panel, with zeros beyond the matrix.
     DEVICE void fetch(Tile<CHUNKS * 16> to) {
         int bytes = min(max(left, 0), 8) * 2, row = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
         UNROLL for (int i = 0; i < ROWS; i += PASS)
@@ -167,7 +168,7 @@ template <class T, int ROWS, int THREADS> struct Panel {
     }
 };
 
-// BM x BN by WM x WN warps, 64 of k at a time in three stages, 16-bit operands.
+// A tile of BM x BN by WM x WN warps, 64 of k at a time in three stages, 16-bit operands.
 template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const LinearArgs& a) {
     constexpr int THREADS = WM * WN * 32, M = BM / WM / 16, N = BN / WN / 8, STAGES = 3, ROW = 128;
     typedef Tile<ROW> Operand;
@@ -196,7 +197,7 @@ template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const Li
         barrier();
         fetch_step();
         Operand x = {shared + step % STAGES * STAGE}, y = {x.base + BM * ROW};
-        UNROLL_2 for (int c = 0; c < 8; c += 2) {  // wholly, it takes a register too many on sm_80
+        UNROLL_2 for (int c = 0; c < 8; c += 2) {  // unrolled fully, it takes one register too many on sm_80
             Fragment left[M][4], right[N][2];
             UNROLL for (int i = 0; i < M; i++) load_a(left[i], x, wm + i * 16, c);
             load_b(right, y, wn, c);
@@ -214,10 +215,10 @@ template <class T, int BM, int BN, int WM, int WN> DEVICE void linear16(const Li
                 store_pair(tile + row * STRIDE + col, sums[i][j][r], sums[i][j][r + 1]);
             }
     barrier();
-    finish<BM, BN, THREADS>(a, tile, STRIDE, row0, col0);
+    apply_epilogue<BM, BN, THREADS>(a, tile, STRIDE, row0, col0);
 }
 
-// 64 x 64 by 256 threads, each 4 x 4, 16 of k at a time, f32.
+// A tile of 64 x 64 by 256 threads, each 4 x 4, 16 of k at a time, f32.
 DEVICE void linear32(const LinearArgs& a) {
     constexpr int SIDE = 64, THREADS = 256, ROW = 20, STAGE = 2 * SIDE * ROW, STAGES = 4;
     float* shared = reinterpret_cast<float*>(shared_memory());
@@ -241,9 +242,9 @@ DEVICE void linear32(const LinearArgs& a) {
         fetch_step(step + STAGES - 1);
         View x = {shared + step % STAGES * STAGE, 0, F32}, y = {shared + step % STAGES * STAGE + SIDE * ROW, 0, F32};
         UNROLL for (int k = 0; k < 16; k += 4) {
-            Four l[4], r[4];
-            UNROLL for (int i = 0; i < 4; i++) l[i] = get4(x, (ty + 16 * i) * ROW + k, 4);
-            UNROLL for (int j = 0; j < 4; j++) r[j] = get4(y, (tx + 16 * j) * ROW + k, 4);
+            Vec4 l[4], r[4];
+            UNROLL for (int i = 0; i < 4; i++) l[i] = load4(x, (ty + 16 * i) * ROW + k, 4);
+            UNROLL for (int j = 0; j < 4; j++) r[j] = load4(y, (tx + 16 * j) * ROW + k, 4);
             UNROLL for (int i = 0; i < 4; i++)
                 UNROLL for (int j = 0; j < 4; j++)
                     UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(l[i].v[c], r[j].v[c], sums[i][j]);
@@ -255,11 +256,11 @@ DEVICE void linear32(const LinearArgs& a) {
     UNROLL for (int i = 0; i < 4; i++)
         UNROLL for (int j = 0; j < 4; j++) shared[(ty + 16 * i) * STRIDE + tx + 16 * j] = sums[i][j];
     barrier();
-    finish<SIDE, SIDE, THREADS>(a, shared, STRIDE, row0, col0);
+    apply_epilogue<SIDE, SIDE, THREADS>(a, shared, STRIDE, row0, col0);
 }
 
-// Few rows, such as the tokens of prompts, in f32: W, which is most of what is read, is read once for eight rows of A. A
-// warp makes two columns of the result; its lanes share out k, a multiple of 4. Grid: (n by 16, m by 8, groups).
+// For few rows, such as the tokens of prompts, in f32. W is most of the data, and is read once for eight rows of A. A
+// warp computes two columns of the result, and its lanes divide k, a multiple of 4. Grid: (n by 16, m by 8, groups).
 KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
     constexpr int ROWS = 8, COLS = 2;
     int row0 = block_y() * ROWS, col0 = block_x() * 16 + thread_x() / 32 * COLS, lane = thread_x() % 32;
@@ -272,13 +273,13 @@ KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
     };
     auto multiply = [&](bool sum) {
         KEEP_LOOP for (int k = lane * 4; k < a.k; k += 128) {
-            Four columns[COLS], rows[ROWS];
+            Vec4 columns[COLS], rows[ROWS];
             UNROLL for (int j = 0; j < COLS; j++)
-                columns[j] = four(load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k));
-            UNROLL for (int i = 0; i < ROWS; i++) rows[i] = four(load16(row_of(a.x, i) + k * 4));
+                columns[j] = vec4(load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k));
+            UNROLL for (int i = 0; i < ROWS; i++) rows[i] = vec4(load16(row_of(a.x, i) + k * 4));
             if (sum) {
                 UNROLL for (int i = 0; i < ROWS; i++) {
-                    Four more = four(load16(row_of(a.y, i) + k * 4));
+                    Vec4 more = vec4(load16(row_of(a.y, i) + k * 4));
                     UNROLL for (int c = 0; c < 4; c++) rows[i].v[c] += more.v[c];
                 }
             }
@@ -291,7 +292,8 @@ KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
         multiply(true);
     else
         multiply(false);
-    // Sixteen sums over the warp, one to every two lanes: at each step a lane gives away half of what it has.
+    // Reduces sixteen sums over the warp, to one sum for every two lanes. In each step a lane gives away half of its
+    // sums.
     float part[ROWS * COLS];
     UNROLL for (int i = 0; i < ROWS * COLS; i++) part[i] = sums[i / COLS][i % COLS];
     UNROLL for (int half = ROWS * COLS / 2; half > 0; half /= 2) {
@@ -306,8 +308,8 @@ KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
     if (lane % 2 != 0 || row >= a.m || col >= a.n) return;
     int at = group * a.n + col;
     float y = activate(a.activation, sum + (a.bias ? a.bias[at] : 0.0f));
-    if (a.addend_kind == TENSOR) y += get(a.addend, static_cast<size_t>(row) * a.addend.stride + at);
-    put(a.out, static_cast<size_t>(row) * a.out.stride + at, y);
+    if (a.addend_kind == TENSOR) y += load1(a.addend, static_cast<size_t>(row) * a.addend.stride + at);
+    store1(a.out, static_cast<size_t>(row) * a.out.stride + at, y);
 }
 
 KERNEL(linear_f32, LinearArgs, 256) { linear32(a); }
@@ -320,11 +322,11 @@ KERNEL(linear_small_f16, LinearArgs, 128) { linear16<f16, 64, 64, 2, 2>(a); }
 
 struct RowsArgs {
     View out;  // (rows, groups * padded)
-    View x, y; // (rows, groups * k); y may be none
+    View x, y; // (rows, groups * k); y is optional
     int rows, groups, k, padded;
 };
 
-// out = x + y, each group's columns padded with zeros to a multiple of 4. Grid: quads of elements by 256.
+// out = x + y, with the columns of each group padded with zeros to a multiple of 4. Grid: quads of elements by 256.
 KERNEL(prepare_rows, RowsArgs, 256) {
     int quads = a.groups * a.padded / 4;
     int i = block_x() * 256 + thread_x(), at = i / quads;
@@ -332,15 +334,15 @@ KERNEL(prepare_rows, RowsArgs, 256) {
     size_t row = at;
     int col = i % quads * 4, group = col / a.padded, within = col % a.padded;
     int n = min(4, a.k - within);
-    Four v = {{0, 0, 0, 0}};
+    Vec4 v = {{0, 0, 0, 0}};
     if (n > 0) {
-        v = get4(a.x, row * a.x.stride + group * a.k + within, n);
+        v = load4(a.x, row * a.x.stride + group * a.k + within, n);
         if (a.y.p) {
-            Four w = get4(a.y, row * a.y.stride + group * a.k + within, n);
+            Vec4 w = load4(a.y, row * a.y.stride + group * a.k + within, n);
             UNROLL for (int j = 0; j < 4; j++) v.v[j] += w.v[j];
         }
     }
-    put4(a.out, row * a.out.stride + col, v, 4);
+    store4(a.out, row * a.out.stride + col, v, 4);
 }
 
 struct PatchesArgs {
@@ -350,7 +352,7 @@ struct PatchesArgs {
     int kernel, stride, pad, padded;
 };
 
-// Rows of patches, (kernel, kernel, c), zeros beyond the map and beyond k. Grid: quads of elements by 256.
+// Rows of patches, (kernel, kernel, c), with zeros beyond the map and beyond k. Grid: quads of elements by 256.
 KERNEL(prepare_patches, PatchesArgs, 256) {
     int quads = a.padded / 4;
     int i = block_x() * 256 + thread_x(), row = i / quads, col = i % quads * 4;
@@ -359,17 +361,17 @@ KERNEL(prepare_patches, PatchesArgs, 256) {
     int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
     int c = col % a.c, kx = col / a.c % a.kernel, ky = col / a.c / a.kernel;
     const size_t first = static_cast<size_t>(image) * a.h * a.w;
-    Four v;
+    Vec4 v;
     UNROLL for (int j = 0; j < 4; j++) {
         int y = y0 + ky, x = x0 + kx;
         bool inside = ky < a.kernel && y >= 0 && y < a.h && x >= 0 && x < a.w;
-        v.v[j] = inside ? get(a.x, (first + y * a.w + x) * a.x.stride + c) : 0.0f;
+        v.v[j] = inside ? load1(a.x, (first + y * a.w + x) * a.x.stride + c) : 0.0f;
         if (++c == a.c) {
             c = 0;
             if (++kx == a.kernel) kx = 0, ky++;
         }
     }
-    put4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, 4);
+    store4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, 4);
 }
 
 struct ConvArgs {
@@ -382,12 +384,12 @@ struct ConvArgs {
     int kernel, stride, pad, activation;
 };
 
-// A convolution of few channels, up to N, as the masks' downsampling begins with: a thread makes a pixel of the result, in
-// f32. `shared`: weights (kernel, kernel, c, N). Grid: (pixels by 256, images).
+// A convolution of few channels, up to N, such as the first ones of mask downsampling. A thread computes a pixel of the
+// result, in f32. Shared memory holds the weights (kernel, kernel, c, N). Grid: (pixels by 256, images).
 template <int N> DEVICE void conv_few(const ConvArgs& a) {
     float* weights = reinterpret_cast<float*>(shared_memory());
     for (int i = thread_x(); i < a.kernel * a.kernel * a.c * N; i += 256)
-        weights[i] = i % N < a.n ? get(a.weights, static_cast<size_t>(i % N) * a.weights.stride + i / N) : 0.0f;
+        weights[i] = i % N < a.n ? load1(a.weights, static_cast<size_t>(i % N) * a.weights.stride + i / N) : 0.0f;
     barrier();
     int at = block_x() * 256 + thread_x(), image = block_y();
     if (at >= a.out_h * a.out_w) return;
@@ -399,11 +401,11 @@ template <int N> DEVICE void conv_few(const ConvArgs& a) {
         if (y < 0 || y >= a.h || x < 0 || x >= a.w) continue;
         size_t from = ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride;
         KEEP_LOOP for (int c = 0; c < a.c; c += 4) {
-            Four v = get4(a.x, from + c, min(4, a.c - c));
+            Vec4 v = load4(a.x, from + c, min(4, a.c - c));
             UNROLL for (int k = 0; k < 4; k++) {
                 if (c + k >= a.c) continue;
                 UNROLL for (int j = 0; j < N; j += 4) {
-                    Four w = four(load16(weights + (i * a.c + c + k) * N + j));
+                    Vec4 w = vec4(load16(weights + (i * a.c + c + k) * N + j));
                     UNROLL for (int r = 0; r < 4; r++) sums[j + r] = fmaf(v.v[k], w.v[r], sums[j + r]);
                 }
             }
@@ -413,13 +415,13 @@ template <int N> DEVICE void conv_few(const ConvArgs& a) {
     UNROLL for (int j = 0; j < N; j += 4) {
         int n = min(4, a.n - j);
         if (n <= 0) continue;
-        Four y;
+        Vec4 y;
         UNROLL for (int r = 0; r < 4; r++) y.v[r] = activate(a.activation, sums[j + r]);
         if (a.addend.p) {
-            Four add = get4(a.addend, pixel * a.addend.stride + j, n);
+            Vec4 add = load4(a.addend, pixel * a.addend.stride + j, n);
             UNROLL for (int r = 0; r < 4; r++) y.v[r] += add.v[r];
         }
-        put4(a.out, pixel * a.out.stride + j, y, n);
+        store4(a.out, pixel * a.out.stride + j, y, n);
     }
 }
 KERNEL(conv_few_4, ConvArgs, 256) { conv_few<4>(a); }

@@ -1,11 +1,11 @@
-// Masks out: enlarged to the caller's size pixel by pixel, and written, labelled or measured. Every product and sum is
-// spelled out as one operation, so that all of them see the same bits. Not yet measured on a GPU.
+// Mask output: masks are enlarged to the caller's size pixel by pixel, and written, labelled or measured. Every product
+// and sum is a separate operation, so that all three see the same bits.
 
 #include "common.cuh"
 
 enum { BINARY = 0, BITS = 1, LOGITS = 2 };
 
-// The masks of an operation, in order, and the size that they are enlarged to.
+// The masks of an operation, in order, and the size to which they are enlarged.
 struct Planes {
     const float* masks;   // (p, n, h, w)
     const int* selected;  // (count), or null: all masks in order
@@ -39,32 +39,42 @@ DEVICE float enlarged(const float* from, int w, Sample y, Sample x) {
 struct WriteArgs {
     Planes planes;
     void* out;           // (count, out_h, items of a row)
-    float limit;         // what is above it is on the object, or the bound of logits
+    float limit;         // values above it are on the object; for logits, the bound
     int format, flipped;
-    int blocks;          // of a mask
+    int blocks;          // blocks per mask
 };
 
-// An item is a pixel, or eight as the bits of a byte. Grid: items of a mask by 256, for each mask.
+// An item is four pixels of a row, or a byte with the bits of eight. Grid: items of a mask by 256, for each mask.
 KERNEL(write_masks, WriteArgs, 256) {
     const Planes& p = a.planes;
-    int items = a.format == BITS ? (p.out_w + 7) / 8 : p.out_w, mask = block_x() / a.blocks;
-    int i = block_x() % a.blocks * 256 + thread_x(), row = i / items, item = i % items;
+    int pixels = a.format == BITS ? 8 : 4, items = (p.out_w + pixels - 1) / pixels, mask = block_x() / a.blocks;
+    int i = block_x() % a.blocks * 256 + thread_x(), row = i / items, column = i % items * pixels;
     if (row >= p.out_h) return;
+    int n = min(pixels, p.out_w - column);
     const float* from = plane(p, mask);
     Sample y = sample(row, p.h, p.out_h);
-    size_t out = (static_cast<size_t>(mask) * p.out_h + (a.flipped ? p.out_h - 1 - row : row)) * items + item;
+    size_t line = static_cast<size_t>(mask) * p.out_h + (a.flipped ? p.out_h - 1 - row : row);
+    auto value = [&](int j) { return enlarged(from, p.w, y, sample(column + j, p.w, p.out_w)); };
     if (a.format == BITS) {
         int bits = 0;
-        for (int j = 0; j < min(8, p.out_w - item * 8); j++)
-            bits |= (enlarged(from, p.w, y, sample(item * 8 + j, p.w, p.out_w)) > a.limit) << (7 - j);
-        static_cast<uint8_t*>(a.out)[out] = static_cast<uint8_t>(bits);
+        for (int j = 0; j < n; j++) bits |= (value(j) > a.limit) << (7 - j);
+        static_cast<uint8_t*>(a.out)[line * items + column / 8] = static_cast<uint8_t>(bits);
         return;
     }
-    float v = enlarged(from, p.w, y, sample(item, p.w, p.out_w));
-    if (a.format == BINARY)
-        static_cast<uint8_t*>(a.out)[out] = v > a.limit;
+    float v[4];
+    UNROLL for (int j = 0; j < 4; j++) v[j] = j < n ? value(j) : 0.0f;
+    if (a.format == LOGITS) {
+        UNROLL for (int j = 0; j < 4; j++) v[j] = fminf(fmaxf(v[j], -a.limit), a.limit);
+        store4({a.out, 0, F32}, line * p.out_w + column, {{v[0], v[1], v[2], v[3]}}, n);
+        return;
+    }
+    uint8_t* out = static_cast<uint8_t*>(a.out) + line * p.out_w + column;
+    uint32_t on = 0;
+    UNROLL for (int j = 0; j < 4; j++) on |= static_cast<uint32_t>(v[j] > a.limit) << (8 * j);
+    if (n == 4 && aligned(out, 4))
+        *reinterpret_cast<uint32_t*>(out) = on;
     else
-        static_cast<float*>(a.out)[out] = fminf(fmaxf(v, -a.limit), a.limit);
+        for (int j = 0; j < n; j++) out[j] = static_cast<uint8_t>(on >> (8 * j));
 }
 
 struct LabelArgs {
@@ -89,12 +99,12 @@ KERNEL(write_labels, LabelArgs, 256) {
     a.out[static_cast<size_t>(a.flipped ? p.out_h - 1 - row : row) * p.out_w + column] = static_cast<uint16_t>(label);
 }
 
-// Pixels above three thresholds; left, top, right and bottom of those above the first.
+// The number of pixels above three thresholds, and left, top, right and bottom of the pixels above the first.
 struct Measures {
     int above[3], left, top, right, bottom;
 };
 
-DEVICE Measures nothing() { return {{0, 0, 0}, 0x7fffffff, 0x7fffffff, -1, -1}; }
+DEVICE Measures empty_measures() { return {{0, 0, 0}, 0x7fffffff, 0x7fffffff, -1, -1}; }
 
 DEVICE void merge(Measures& a, const Measures& b) {
     UNROLL for (int i = 0; i < 3; i++) a.above[i] += b.above[i];
@@ -116,15 +126,15 @@ struct MeasureArgs {
     Planes planes;
     Measures* parts;  // (count, blocks)
     float thresholds[3];
-    int blocks;       // of a mask, 16 rows each
+    int blocks;       // blocks per mask, of 16 rows each
 };
 
-// Grid: 16 rows, for each mask.
+// Grid: blocks of 16 rows, for each mask.
 KERNEL(measure_masks, MeasureArgs, 256) {
     const Planes& p = a.planes;
     int first = block_x() % a.blocks * 16, last = min(first + 16, p.out_h);
     const float* from = plane(p, block_x() / a.blocks);
-    Measures all = nothing();
+    Measures all = empty_measures();
     for (int column = thread_x(); column < p.out_w; column += 256) {
         Sample x = sample(column, p.w, p.out_w);
         for (int row = first; row < last; row++) {
@@ -150,7 +160,7 @@ struct MeasureMergeArgs {
 
 // Grid: (count).
 KERNEL(measure_merge, MeasureMergeArgs, 32) {
-    Measures all = nothing();
+    Measures all = empty_measures();
     for (int i = thread_x(); i < a.blocks; i += 32) merge(all, a.parts[static_cast<size_t>(block_x()) * a.blocks + i]);
     merge_warp(all);
     if (all.above[0] == 0) all.left = all.top = all.right = all.bottom = 0;

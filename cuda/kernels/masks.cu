@@ -1,4 +1,4 @@
-// What happens to logits: which mask of a prompt is taken, and small areas mended. Not yet measured on a GPU.
+// Selects a mask of each prompt, fills holes and removes specks.
 
 #include "common.cuh"
 
@@ -12,7 +12,7 @@ struct SelectArgs {
     float delta, thresh;
 };
 
-// Counts are exact: whole numbers below 2^24. Grid: (p).
+// Counts are exact, since they are integers below 2^24. Grid: (p).
 KERNEL(select_masks, SelectArgs, 256) {
     int prompt = block_x();
     if (a.kind == MULTIMASK) {
@@ -52,69 +52,100 @@ struct CleanArgs {
     int pad;
 };
 
-// Union-find over 8-neighbours of one kind (Playne and Hawick, 2018): every pixel points at one before it in its
-// component, and in the end at the first. Four kernels, each with a pixel a thread. Grid: pixels of all planes by 256.
-DEVICE const float* plane_of(const CleanArgs& a, size_t i) {
-    size_t pixels = static_cast<size_t>(a.h) * a.w, plane = i / pixels;
-    return a.masks + (plane / a.n * a.all + a.selected[plane]) * pixels;
-}
-DEVICE bool pixel(const CleanArgs& a, size_t* i) {
-    *i = static_cast<size_t>(block_x()) * 256 + thread_x();
-    return *i < static_cast<size_t>(a.planes) * a.h * a.w;
+// Union-find over 8-neighbours of one kind (Playne and Hawick, 2018). Every pixel points to an earlier pixel of its
+// component, and in the end to the first. Four kernels, each with one thread per pixel. Grid: pixels of all planes by
+// 256.
+struct MaskPixel {
+    bool exists;
+    size_t base;  // of its plane
+    int at, x;    // in its plane, in its row
+    const float* mask;
+};
+DEVICE MaskPixel mask_pixel(const CleanArgs& a) {
+    size_t i = static_cast<size_t>(block_x()) * 256 + thread_x(), pixels = static_cast<size_t>(a.h) * a.w;
+    size_t plane = min(i / pixels, static_cast<size_t>(a.planes - 1));
+    int at = static_cast<int>(i - plane * pixels);
+    const float* mask = a.masks + (plane / a.n * a.all + a.selected[plane]) * pixels;
+    return {i < a.planes * pixels, plane * pixels, at, at % a.w, mask};
 }
 
+// A pixel first points to the start of its run, the neighbours of its kind in its row that are in its warp.
 KERNEL(clean_start, CleanArgs, 256) {
-    size_t i;
-    if (!pixel(a, &i)) return;
-    a.labels[i] = static_cast<int>(i % (static_cast<size_t>(a.h) * a.w));
-    a.areas[i] = 0;
+    MaskPixel p = mask_pixel(a);
+    int lane = thread_x() % 32;
+    bool kind = p.exists && p.mask[p.at] > a.threshold;
+    bool goes_on = p.exists && lane > 0 && p.x > 0 && (p.mask[p.at - 1] > a.threshold) == kind;
+    int start = highest_bit(~lanes_where(goes_on) & 0xffffffffu >> (31 - lane));
+    if (!p.exists) return;
+    a.labels[p.base + p.at] = p.at - (lane - start);
+    a.areas[p.base + p.at] = 0;
 }
 
+// The first pixel of the component. Halves the path on the way (Jaiganesh and Burtscher, 2018): a pixel only ever comes to
+// point to an earlier pixel of its component.
 DEVICE int root(int* labels, int i) {
-    for (int up = load_volatile(labels + i); up != i; up = load_volatile(labels + i)) i = up;
-    return i;
+    int up = load_volatile(labels + i);
+    for (int next = load_volatile(labels + up); next != up; next = load_volatile(labels + up)) {
+        atomic_min(labels + i, next);
+        i = up, up = next;
+    }
+    return up;
 }
 
-KERNEL(clean_join, CleanArgs, 256) {
-    size_t i;
-    if (!pixel(a, &i)) return;
-    int pixels = a.h * a.w, at = static_cast<int>(i % pixels), x = at % a.w;
-    int* labels = a.labels + (i - at);
-    const float* mask = plane_of(a, i);
-    bool kind = mask[at] > a.threshold;
-    // Left, and the three above.
-    for (int k = 0; k < 4; k++) {
-        int dx = k == 0 ? -1 : k - 2, dy = k == 0 ? 0 : -1;
-        if (x + dx < 0 || x + dx >= a.w || at + dy * a.w < 0) continue;
-        int other = at + dy * a.w + dx;
-        if ((mask[other] > a.threshold) != kind) continue;
-        int one = root(labels, at), two = root(labels, other);
-        // The larger root takes the smaller as its parent; where another thread was faster, go on from what it left.
-        while (one != two) {
-            if (one < two) {
-                int t = one;
-                one = two, two = t;
-            }
-            int before = atomic_min(labels + one, two);
-            if (before == one) break;
-            one = root(labels, before);
-            two = root(labels, two);
+DEVICE void unite(int* labels, int one, int two) {
+    one = root(labels, one), two = root(labels, two);
+    // The larger root takes the smaller one as its parent. If another thread changed it first, continue from that
+    // thread's value.
+    while (one != two) {
+        if (one < two) {
+            int t = one;
+            one = two, two = t;
         }
+        int before = atomic_min(labels + one, two);
+        if (before == one) break;
+        one = root(labels, before), two = root(labels, two);
     }
 }
 
+// Unites a pixel with the row above, once for each pair of runs that touch, and runs that continue from warp to warp.
+KERNEL(clean_join, CleanArgs, 256) {
+    MaskPixel p = mask_pixel(a);
+    if (!p.exists) return;
+    int* labels = a.labels + p.base;
+    int above = p.at - a.w;
+    bool kind = p.mask[p.at] > a.threshold, first = p.x == 0, last = p.x == a.w - 1;
+    auto same = [&](int other) { return (p.mask[other] > a.threshold) == kind; };
+    bool left = !first && same(p.at - 1);
+    if (left && thread_x() % 32 == 0) unite(labels, p.at, p.at - 1);
+    if (above < 0) return;
+    bool corner = !first && same(above - 1);
+    if (same(above)) {
+        // If both on the left are of this kind, the left pixel unites the rows.
+        if (!left || !corner) unite(labels, p.at, above);
+        return;
+    }
+    // The neighbours in this row unite the rows if they are of this kind, since a corner is above them.
+    if (corner && !left) unite(labels, p.at, above - 1);
+    if (!last && same(above + 1) && !same(p.at + 1)) unite(labels, p.at, above + 1);
+}
+
+// Counts the pixels of every component. The first of consecutive lanes with the same component adds all of them.
 KERNEL(clean_count, CleanArgs, 256) {
-    size_t i;
-    if (!pixel(a, &i)) return;
-    int at = static_cast<int>(i % (static_cast<size_t>(a.h) * a.w));
-    atomic_add(a.areas + (i - at) + root(a.labels + (i - at), at), 1);
+    MaskPixel p = mask_pixel(a);
+    int lane = thread_x() % 32, first = p.exists ? root(a.labels + p.base, p.at) : -1;
+    int before = shuffle_from(first, max(lane - 1, 0));
+    bool goes_on = lane > 0 && p.at > 0 && before == first;
+    uint32_t later = ~lanes_where(goes_on) >> lane >> 1;
+    if (!p.exists) return;
+    a.labels[p.base + p.at] = first;
+    if (!goes_on) atomic_add(a.areas + p.base + first, later ? lowest_bit(later) + 1 : 32 - lane);
 }
 
 KERNEL(clean_write, CleanArgs, 256) {
-    size_t i;
-    if (!pixel(a, &i)) return;
-    int at = static_cast<int>(i % (static_cast<size_t>(a.h) * a.w));
-    float area = static_cast<float>(a.areas[(i - at) + root(a.labels + (i - at), at)]), v = plane_of(a, i)[at];
+    MaskPixel p = mask_pixel(a);
+    if (!p.exists) return;
+    size_t i = p.base + p.at;
+    float area = static_cast<float>(a.areas[p.base + a.labels[i]]), v = p.mask[p.at];
     if (v > a.threshold)
         v = area <= a.sprinkle ? a.threshold - a.margin : v;
     else

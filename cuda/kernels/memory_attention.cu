@@ -1,12 +1,13 @@
-// Attention of every object to what it remembers: one head, queries and keys up to D wide, values up to DV.
+// Attention of every object to its memories: one head, queries and keys up to D wide, values up to DV wide.
 //
 //   out = softmax(q k^T / sqrt(d)) v  over the first `len` keys
 //
-// Flash attention (Dao, arXiv:2307.08691) with the keys in splits, whose results `merge_splits` joins, so that one object
-// fills a GPU. A block takes 16 M queries a warp of one object and one split, 64 keys at a time. With two stages the next
-// keys and values are fetched while values are weighed; with one, values are fetched while scores are computed, and keys
-// while values are weighed. A card takes the first kernel whose shared memory its blocks may have. On an H200 the tensor
-// cores are predicted to be at 43% of their peak in 256_64 and at 28% in 256_256. Not yet measured on a GPU.
+// Flash attention (Dao, arXiv:2307.08691). The keys are divided into splits, whose results `merge_splits` combines, so
+// that one object fills a GPU. A block takes one object and one split, with 16 M queries per warp and 64 keys at a
+// time. With two stages, the next keys and values are fetched while the current values are weighted. With one stage,
+// values are fetched while scores are computed, and keys while values are weighted. A GPU uses the first kernel whose
+// shared memory fits. On an H200, 256_64 is predicted to reach 43% of the tensor cores' peak, and 256_256 28%. Not yet
+// measured on a GPU.
 //
 //   kernel          queries  warps  M  stages  splits  KB shared
 //   64_64               128      4  2       2       4         48
@@ -19,16 +20,16 @@
 #include "flash.cuh"
 
 struct MemoryArgs {
-    View out;         // (p, n, dv), of f32 kernels
+    View out;         // (p, n, dv), in f32 kernels
     View q;           // (p, n, d)
     View k;           // (p, m, d)
     View v;           // (p, m, dv)
     const int* lens;  // (p)
-    float* sums;      // (p, splits, n, DV), of 16-bit kernels: see store_split
+    float* sums;      // (p, splits, n, DV), in 16-bit kernels: see store_split
     float* stats;     // (p, splits, n, 2)
     int n, m, d, dv;
     float scale;  // log2(e) / sqrt(d)
-    int fast;     // rows are 16 bytes aligned, widths multiples of 8
+    int fast;     // rows are 16-byte aligned, widths are multiples of 8
 };
 
 template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVICE void memory16(const MemoryArgs& a) {
@@ -39,7 +40,7 @@ template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVI
     auto keys = [&](int step) { return Tile<D * 2>{stages + step % STAGES * (KEYS + VALUES)}; };
     auto values = [&](int step) { return Tile<DV * 2>{stages + step % STAGES * (KEYS + VALUES) + KEYS}; };
     int first = block_x() * QUERIES, split = block_y(), object = block_z(), warp = thread_x() / 32, lane = thread_x() % 32;
-    // Whole steps to a split: how many depends on the object's own keys alone.
+    // A split has whole steps. Their number depends only on the object's own keys.
     int len = a.lens[object], part = (len + SPLITS * 64 - 1) / (SPLITS * 64) * 64;
     int begin = split * part, count = max(min(part, len - begin), 0), steps = (count + 63) / 64;
     size_t query0 = static_cast<size_t>(object) * a.n + first, key0 = static_cast<size_t>(object) * a.m + begin;
@@ -79,12 +80,12 @@ template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVI
             UNROLL for (int m = 0; m < M; m++)
                 UNROLL for (int j = 0; j < 8; j++)
                     UNROLL for (int r = 0; r < 4; r++)
-                        if (j * 8 + lane % 4 * 2 + r % 2 >= left) s[m][j][r] = NEVER;
+                        if (j * 8 + lane % 4 * 2 + r % 2 >= left) s[m][j][r] = MASKED_SCORE;
         }
         softmax.add(s, a.scale, values(step));
     }
     copy_wait<0>();
-    softmax.finish();
+    softmax.apply_epilogue();
     UNROLL for (int m = 0; m < M; m++)
         UNROLL for (int i = 0; i < 2; i++) {
             int query = first + (warp * M + m) * 16 + lane / 4 + i * 8;
@@ -93,7 +94,7 @@ template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVI
         }
 }
 
-// As above in f32: 32 queries, four threads each, 16 keys at a time.
+// The same in f32: 32 queries, with four threads per query, 16 keys at a time.
 template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     typedef PlainSoftmax<D, DV, 16> Softmax;
     float* q = reinterpret_cast<float*>(shared_memory());
@@ -103,9 +104,9 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     auto fetch = [&](float* to, View from, int rows, int wide, int line, int count, int start, int end, int width) {
         for (int i = thread_x(); i < rows * (wide / 4); i += 128) {
             int r = i / (wide / 4), c = i % (wide / 4) * 4, n = start + r < end ? min(max(width - c, 0), 4) : 0;
-            Four x = {{0, 0, 0, 0}};
-            if (n > 0) x = get4(from, (static_cast<size_t>(object) * count + start + r) * from.stride + c, n);
-            put4(View{to, 0, F32}, r * line + c, x, 4);
+            Vec4 x = {{0, 0, 0, 0}};
+            if (n > 0) x = load4(from, (static_cast<size_t>(object) * count + start + r) * from.stride + c, n);
+            store4(View{to, 0, F32}, r * line + c, x, 4);
         }
     };
     fetch(q, a.q, 32, D, Softmax::ROW, a.n, first, a.n, a.d);
@@ -116,11 +117,11 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
         fetch(v, a.v, 16, DV, Softmax::VALUE_ROW, a.m, start, len, a.dv);
         barrier();
         softmax.add(q + row * Softmax::ROW, k, v, p + row * Softmax::WEIGHT_ROW,
-                    [&](int key, float s) { return start + key < len ? s * a.scale : NEVER; });
+                    [&](int key, float s) { return start + key < len ? s * a.scale : MASKED_SCORE; });
     }
-    softmax.finish();
+    softmax.apply_epilogue();
     if (first + row >= a.n) return;
-    softmax.put(a.out, (static_cast<size_t>(object) * a.n + first + row) * a.out.stride, a.dv, 1.0f / softmax.total);
+    softmax.store1(a.out, (static_cast<size_t>(object) * a.n + first + row) * a.out.stride, a.dv, 1.0f / softmax.total);
 }
 
 #define MEMORY(name, D, DV, M, WARPS, STAGES, SPLITS)                             \

@@ -1,18 +1,19 @@
 // Layer norm: out = activation((x - mean) / sqrt(variance + eps) * gamma + beta) over rows of n.
 //
-// LANES threads take a row, each QUADS times four columns, which stay in registers: a row is read once. The variance is
-// about the mean; one pass over squares would lose digits. Grid: rows by 256 / LANES. Not yet measured on a GPU.
+// LANES threads take a row. Each thread holds QUADS times four columns in registers, so a row is read once. The
+// variance is taken about the mean, since a single sum of squares would lose digits. Grid: rows by 256 / LANES. Not yet
+// measured on a GPU.
 
 #include "common.cuh"
 
 struct NormArgs {
-    View out;  // (rows, padded): zeros beyond n
+    View out;  // (rows, padded), with zeros beyond n
     View x;    // (rows, n)
     const float* gamma;
     const float* beta;
     float eps;
     int rows, n, padded, activation;
-    int fast;  // rows are 16 bytes aligned and n a multiple of 4
+    int fast;  // rows are 16-byte aligned and n is a multiple of 4
 };
 
 template <int LANES, int QUADS> DEVICE void norm(const NormArgs& a) {
@@ -23,19 +24,19 @@ template <int LANES, int QUADS> DEVICE void norm(const NormArgs& a) {
         return x;
     };
     size_t from = static_cast<size_t>(row) * a.x.stride;
-    Four x[QUADS] = {};
+    Vec4 x[QUADS] = {};
     if (row >= a.rows) {
     } else if (a.fast && a.x.dtype == F32) {
         UNROLL for (int i = 0; i < QUADS; i++)
-            if (column(i) < a.n) x[i] = four(load16(address(a.x, from + column(i))));
+            if (column(i) < a.n) x[i] = vec4(load16(address(a.x, from + column(i))));
     } else if (a.fast) {
         uint2 words[QUADS] = {};
         UNROLL for (int i = 0; i < QUADS; i++)
             if (column(i) < a.n) words[i] = load8(address(a.x, from + column(i)));
-        UNROLL for (int i = 0; i < QUADS; i++) x[i] = four(words[i], a.x.dtype);
+        UNROLL for (int i = 0; i < QUADS; i++) x[i] = vec4(words[i], a.x.dtype);
     } else {
         UNROLL for (int i = 0; i < QUADS; i++)
-            if (column(i) < a.n) x[i] = get4(a.x, from + column(i), min(4, a.n - column(i)));
+            if (column(i) < a.n) x[i] = load4(a.x, from + column(i), min(4, a.n - column(i)));
     }
     float sum = 0;
     UNROLL for (int i = 0; i < QUADS; i++) sum += x[i].v[0] + x[i].v[1] + x[i].v[2] + x[i].v[3];
@@ -50,33 +51,33 @@ template <int LANES, int QUADS> DEVICE void norm(const NormArgs& a) {
     UNROLL for (int i = 0; i < QUADS; i++) {
         int col = column(i);
         if (col >= a.padded) continue;
-        Four y;
+        Vec4 y;
         UNROLL for (int j = 0; j < 4; j++)
             y.v[j] = col + j < a.n
                 ? activate(a.activation, (x[i].v[j] - mean) * r * a.gamma[col + j] + a.beta[col + j]) : 0.0f;
-        put4(a.out, out + col, y, min(4, a.padded - col));
+        store4(a.out, out + col, y, min(4, a.padded - col));
     }
 }
 
-// Rows of any width, a warp to each, read three times.
+// Rows of any width. A warp takes a row and reads it three times.
 DEVICE void norm_wide(const NormArgs& a) {
     int row = block_x() * 8 + thread_x() / 32, lane = thread_x() % 32;
     if (row >= a.rows) return;
     size_t x = static_cast<size_t>(row) * a.x.stride, out = static_cast<size_t>(row) * a.out.stride;
     float sum = 0;
-    for (int i = lane; i < a.n; i += 32) sum += get(a.x, x + i);
+    for (int i = lane; i < a.n; i += 32) sum += load1(a.x, x + i);
     float mean = warp_sum(sum) / a.n;
     sum = 0;
-    for (int i = lane; i < a.n; i += 32) sum += (get(a.x, x + i) - mean) * (get(a.x, x + i) - mean);
+    for (int i = lane; i < a.n; i += 32) sum += (load1(a.x, x + i) - mean) * (load1(a.x, x + i) - mean);
     float r = rsqrtf(warp_sum(sum) / a.n + a.eps);
     for (int i = lane; i < a.padded; i += 32) {
         bool there = i < a.n;
-        float y = there ? (get(a.x, x + i) - mean) * r * a.gamma[i] + a.beta[i] : 0.0f;
-        put(a.out, out + i, there ? activate(a.activation, y) : 0.0f);
+        float y = there ? (load1(a.x, x + i) - mean) * r * a.gamma[i] + a.beta[i] : 0.0f;
+        store1(a.out, out + i, there ? activate(a.activation, y) : 0.0f);
     }
 }
 
-// The number is the most columns.
+// The number in the name is the most columns.
 KERNEL(layer_norm_4, NormArgs, 256) { norm<1, 1>(a); }
 KERNEL(layer_norm_16, NormArgs, 256) { norm<4, 1>(a); }
 KERNEL(layer_norm_64, NormArgs, 256) { norm<16, 1>(a); }

@@ -1,30 +1,31 @@
-// Pictures in: scaled to 0..1, resized with a filter that widens when shrinking, normalised.
+// Image input: pixels are scaled to 0..1, resized with a filter that widens when it shrinks the image, and normalised.
 //
-// preprocess, a triangle filter: as PyTorch's interpolate(mode="bilinear", antialias=True): along rows first, then along columns, here the other way
-// round, which is the same up to rounding.
-// bicubic, of bytes: to the bit as Pillow's Image.resize, along rows, rounded to bytes, then along columns. The host makes
-// the weights, which are whole numbers. Not yet measured on a GPU.
+// preprocess: a triangle filter, as PyTorch's interpolate(mode="bilinear", antialias=True). PyTorch resizes along rows
+// first and then along columns. Here the order is reversed, which is the same up to rounding.
+//
+// bicubic, for bytes: equal to Pillow's Image.resize to the bit. It resizes along rows, rounds to bytes, and resizes
+// along columns. The host computes the weights, which are integers.
 
 #include "common.cuh"
 
 enum { BYTES = 0, FLOATS = 1, YUV = 2, HALVES = 3, BFLOATS = 4 };
 
-// Red, green or blue; or Y, U or V.
+// One channel: red, green or blue, or Y, U or V.
 struct Channel {
     const char* at;  // its first value
-    int row, step;   // bytes from row to row, from value to value
-    int halved[2];   // 1: one value serves two columns; two rows
+    int row, step;   // bytes from row to row, and from value to value
+    int halved[2];   // 1: one value serves two columns, or two rows
 };
 
 struct PictureArgs {
     View out;  // (side, side, 3)
     Channel channel[3];
-    float* lines;        // (side, width, 3): columns resized; of bicubic (height, side, 3) bytes: rows resized
-    const int* weights;  // of bicubic (2, side, 2 + taps): along rows, then columns; first sample, count, weights
+    float* lines;        // (side, width, 3), columns resized; for bicubic (height, side, 3) bytes, rows resized
+    const int* weights;  // for bicubic (2, side, 2 + taps): along rows, then columns; first sample, count, weights
     int width, height, side, taps;
-    int flipped;  // the first row in memory is the last
-    int kind;     // of values: BYTES; YUV, which are bytes too; FLOATS, HALVES (binary16) or BFLOATS (bfloat16)
-    int yuv[6];   // black; in units of 2^-16: of Y in all, of V in red, of U and V in green, of U in blue
+    int flipped;  // the first row in memory is the last of the image
+    int kind;     // type of values: BYTES, YUV (bytes too), FLOATS, HALVES (binary16) or BFLOATS (bfloat16)
+    int yuv[6];   // black; then factors in units of 2^-16: Y in all, V in red, U and V in green, U in blue
 };
 
 DEVICE const char* value(const PictureArgs& a, int c, int x, int y) {
@@ -35,7 +36,7 @@ DEVICE const char* value(const PictureArgs& a, int c, int x, int y) {
 
 DEVICE int clamped(int v) { return min(max(v, 0), 255); }
 
-// Red, green and blue of a pixel of a picture of bytes, 0 to 255.
+// Red, green and blue of a pixel of an image of bytes, 0 to 255.
 struct Pixel {
     int v[3];
 };
@@ -51,7 +52,7 @@ DEVICE Pixel pixel(const PictureArgs& a, int x, int y) {
     return p;
 }
 
-// A value of a picture of floats.
+// A value of an image of floats.
 DEVICE float number(const PictureArgs& a, int c, int x, int y) {
     const char* at = value(a, c, x, y);
     if (a.kind == HALVES) return to_float(*reinterpret_cast<const f16*>(at));
@@ -64,7 +65,7 @@ DEVICE float normalised(float x, int c) {
     return (x - mean[c]) / deviation[c];
 }
 
-// The source samples under output sample i, and their weights before they are divided by their sum.
+// The source samples of output sample i, and their weights before division by their sum.
 struct Filter {
     int first, count;
     double center, support;
@@ -102,7 +103,7 @@ KERNEL(preprocess_columns, PictureArgs, 256) {
     for (int c = 0; c < 3; c++) a.lines[(static_cast<size_t>(y) * a.width + x) * 3 + c] = sum[c] / total;
 }
 
-// Four rows to a thread, which share the weights. Grid: (side by 256, side by 4).
+// A thread takes four rows, which share the weights. Grid: (side by 256, side by 4).
 KERNEL(preprocess_rows, PictureArgs, 256) {
     constexpr int ROWS = 4;
     int x = block_x() * 256 + thread_x(), y = block_y() * ROWS, rows = min(ROWS, a.side - y);
@@ -120,10 +121,10 @@ KERNEL(preprocess_rows, PictureArgs, 256) {
     UNROLL for (int i = 0; i < ROWS; i++)
         if (i < rows)
             for (int c = 0; c < 3; c++)
-                put(a.out, (static_cast<size_t>(y + i) * a.side + x) * 3 + c, normalised(sum[i][c] / total, c));
+                store1(a.out, (static_cast<size_t>(y + i) * a.side + x) * 3 + c, normalised(sum[i][c] / total, c));
 }
 
-// A sum of bytes times weights, in units of 2^-22, as a byte.
+// Converts a sum of bytes times weights, in units of 2^-22, to a byte.
 DEVICE uint8_t byte(int sum) { return static_cast<uint8_t>(clamped((sum + (1 << 21)) >> 22)); }
 
 // Grid: (side by 256, height).
@@ -150,5 +151,5 @@ KERNEL(bicubic_columns, PictureArgs, 256) {
     for (int j = 0; j < filter[1]; j++, pixel += a.side * 3)
         for (int c = 0; c < 3; c++) sum[c] += filter[2 + j] * pixel[c];
     for (int c = 0; c < 3; c++)
-        put(a.out, (static_cast<size_t>(y) * a.side + x) * 3 + c, normalised(byte(sum[c]) / 255.0f, c));
+        store1(a.out, (static_cast<size_t>(y) * a.side + x) * 3 + c, normalised(byte(sum[c]) / 255.0f, c));
 }

@@ -1,4 +1,5 @@
-// What kernels ask of the hardware, by name: the only file with inline PTX. The emulator has one of the same name.
+// Instructions of the hardware under readable names. This is the only file with inline PTX. The emulator has a file of
+// the same name.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -10,11 +11,11 @@
 #define UNROLL _Pragma("unroll")
 #define UNROLL_2 _Pragma("unroll 2")
 #define UNROLL_4 _Pragma("unroll 4")
-#define KEEP_LOOP _Pragma("unroll 1")  // where unrolling would cost registers that are not there
+#define KEEP_LOOP _Pragma("unroll 1")  // where unrolling would need too many registers
 
-// A kernel takes one struct of plain data, the same that Rust fills; `a` names it.
+// A kernel takes one struct of plain data, which Rust fills. Its name is `a`.
 #define KERNEL(name, Args, threads) KERNEL_SHARING(name, Args, threads, 1)
-// As KERNEL, with so few registers that `blocks` blocks fit on a multiprocessor.
+// As KERNEL, with few enough registers that `blocks` blocks fit on a multiprocessor.
 #define KERNEL_SHARING(name, Args, threads, blocks) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args a)
 
@@ -28,14 +29,14 @@ DEVICE int block_z() { return blockIdx.z; }
 DEVICE int grid_x() { return gridDim.x; }
 DEVICE int block_threads() { return blockDim.x; }
 
-// x, of which the compiler knows nothing: what depends on it is computed again in every turn of a loop and not kept in a
-// register meanwhile.
+// x as a value that the compiler cannot analyse. Expressions of it are computed in every iteration of a loop instead of
+// being kept in registers.
 DEVICE int computed_again(int x) {
     asm volatile("" : "+r"(x));
     return x;
 }
 
-// The block's dynamic shared memory, aligned to 128 bytes.
+// The dynamic shared memory of the block, aligned to 128 bytes.
 DEVICE char* shared_memory() {
     extern __shared__ __align__(128) char shared[];
     return shared;
@@ -49,7 +50,7 @@ template <> DEVICE float from_float<float>(float x) { return x; }
 template <> DEVICE bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
 template <> DEVICE f16 from_float<f16>(float x) { return __float2half_rn(x); }
 
-// Two 16-bit numbers as a register, the first in the low half.
+// Packs two 16-bit numbers into a register, the first in the low half.
 template <class T> DEVICE uint32_t pack(float low, float high);
 template <> DEVICE uint32_t pack<bf16>(float low, float high) {
     __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
@@ -60,7 +61,7 @@ template <> DEVICE uint32_t pack<f16>(float low, float high) {
     return *reinterpret_cast<uint32_t*>(&v);
 }
 
-// 2^x within two units in the last place; results below the smallest normal number are 0.
+// 2^x within two units in the last place. Results below the smallest normal number are 0.
 DEVICE float exp2_fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -74,46 +75,54 @@ DEVICE float reciprocal_fast(float x) {
     return y;
 }
 
-// Nanoseconds of the device's clock.
+// The device's clock in nanoseconds.
 DEVICE int64_t nanoseconds() {
     int64_t now;
     asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
     return now;
 }
 
-// All threads of the block, all lanes of the warp.
+// Synchronises all threads of the block, or all lanes of the warp.
 DEVICE void barrier() { __syncthreads(); }
 DEVICE void warp_barrier() { __syncwarp(); }
 DEVICE float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 DEVICE int shuffle_xor(int x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
-// The value of a lane.
+// Returns the value of another lane.
 DEVICE int shuffle_from(int x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
+
+// The bits of all lanes' x, lane 0's the lowest.
+DEVICE uint32_t lanes_where(bool x) { return __ballot_sync(0xffffffffu, x); }
+// The index of a bit that is set. x is not 0.
+DEVICE int highest_bit(uint32_t x) { return 31 - __clz(static_cast<int>(x)); }
+DEVICE int lowest_bit(uint32_t x) { return __ffs(static_cast<int>(x)) - 1; }
 
 DEVICE int atomic_add(int* p, int v) { return atomicAdd(p, v); }
 DEVICE int atomic_min(int* p, int v) { return atomicMin(p, v); }
-// A read that sees what other blocks wrote during this launch.
+// A read that sees values that other blocks wrote during this launch.
 DEVICE int load_volatile(const int* p) { return *reinterpret_cast<const volatile int*>(p); }
 
-// 16 bytes at an address that is a multiple of 16.
+// 16 bytes at an address that is 16-byte aligned.
 DEVICE uint4 load16(const void* p) { return *reinterpret_cast<const uint4*>(p); }
 DEVICE void store16(void* p, uint4 v) { *reinterpret_cast<uint4*>(p) = v; }
 DEVICE uint2 load8(const void* p) { return *reinterpret_cast<const uint2*>(p); }
 DEVICE void store8(void* p, uint2 v) { *reinterpret_cast<uint2*>(p) = v; }
 
-// Copies `bytes` (0 to 16) from global to shared memory and zeros the rest of the 16; there after copy_wait.
+// Copies `bytes` (0 to 16) from global to shared memory and zeros the rest of the 16. The copy is complete after
+// copy_wait.
 DEVICE void copy_async16(void* shared, const void* global, int bytes) {
     uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
 }
-// Ends a group of copies; copy_wait<N> waits for all groups of this thread but the last N.
+// Ends a group of copies. copy_wait<N> waits for all groups of this thread except the last N.
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int N> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
-// A register of an operand of mma: two 16-bit numbers.
+// A register of an operand of mma, which holds two 16-bit numbers.
 typedef uint32_t Fragment;
 
-// Four matrices of 8x8 16-bit numbers from shared memory. Lanes 8 i to 8 i + 7 give the rows of matrix i, of 16 bytes
-// each; r[i] is columns 2*(lane%4) and the next of row lane/4 of matrix i, or, transposed, those rows of column lane/4.
+// Loads four 8x8 matrices of 16-bit numbers from shared memory. Lanes 8 i to 8 i + 7 give the addresses of the 16-byte
+// rows of matrix i. r[i] is columns 2*(lane%4) and the next of row lane/4 of matrix i. Transposed, r[i] is those rows
+// of column lane/4.
 DEVICE void ldmatrix(Fragment (&r)[4], const void* row) {
     uint32_t p = static_cast<uint32_t>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -140,8 +149,8 @@ template <> DEVICE void mma_16x8x16<f16>(float (&d)[4], const Fragment (&a)[4], 
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
-// d[i][j] += a[i] b[j], products of 16x16 by 16x8. Of each, a lane holds rows lane/4 and lane/4 + 8, and columns
-// 2*(lane%4) and the next: d[0] and d[1] of the first row, d[2] and d[3] of the second.
+// d[i][j] += a[i] b[j], products of 16x16 by 16x8. In each, a lane holds rows lane/4 and lane/4 + 8, and columns
+// 2*(lane%4) and the next. d[0] and d[1] are in the first row, d[2] and d[3] in the second.
 template <class T, int M, int N>
 DEVICE void mma(float (&d)[M][N][4], const Fragment (&a)[M][4], const Fragment (&b)[N][2]) {
     UNROLL for (int i = 0; i < M; i++)

@@ -1,10 +1,10 @@
-// Tiles of 16-bit numbers in shared memory, and which of their rows a lane loads for a product.
+// Tiles of 16-bit numbers in shared memory, and the rows that a lane loads for a product.
 #pragma once
 
 #include <ptx.cuh>
 
-// Rows of BYTES bytes, in chunks of 16 that are permuted so that neither storing a row nor reading a column of chunks
-// meets a bank twice.
+// Rows of BYTES bytes, in chunks of 16 bytes. The chunks are permuted, so that neither storing a row nor reading a
+// column of chunks has bank conflicts.
 template <int BYTES> struct Tile {
     char* base;
     static constexpr int CHUNKS = BYTES / 16;
@@ -14,12 +14,13 @@ template <int BYTES> struct Tile {
     }
 };
 
-// The left operand of mma: rows row..row+16, columns 8*chunk..8*chunk+16 of a tile.
+// Loads the left operand of mma: rows row..row+16, columns 8*chunk..8*chunk+16 of a tile.
 template <int BYTES> DEVICE void load_a(Fragment (&a)[4], Tile<BYTES> tile, int row, int chunk) {
     int lane = thread_x() & 31;
     ldmatrix(a, tile.at(row + (lane & 15), chunk + (lane >> 4)));
 }
-// N right operands of mma from a tile that holds them transposed: columns row..row + 8 N, depth 8*chunk..8*chunk+16.
+// Loads N right operands of mma from a tile that holds them transposed: columns row..row + 8 N, depth
+// 8*chunk..8*chunk+16.
 template <int N, int BYTES> DEVICE void load_b(Fragment (&b)[N][2], Tile<BYTES> tile, int row, int chunk) {
     int lane = thread_x() & 31;
     UNROLL for (int j = 0; j < N; j += 2) {
@@ -28,7 +29,7 @@ template <int N, int BYTES> DEVICE void load_b(Fragment (&b)[N][2], Tile<BYTES> 
         b[j][0] = r[0], b[j][1] = r[1], b[j + 1][0] = r[2], b[j + 1][1] = r[3];
     }
 }
-// N right operands from a tile that holds them as they are: depth row..row+16, columns 8*chunk..8*chunk + 8 N.
+// Loads N right operands from a tile that holds them untransposed: depth row..row+16, columns 8*chunk..8*chunk + 8 N.
 template <int N, int BYTES> DEVICE void load_b_rows(Fragment (&b)[N][2], Tile<BYTES> tile, int row, int chunk) {
     int lane = thread_x() & 31;
     UNROLL for (int j = 0; j < N; j += 2) {

@@ -1,5 +1,5 @@
-// What an object's past needs: keeping memories and giving them back, the mask as the memory encoder takes it, and its
-// depthwise convolution. All are limited by memory. Not yet measured on a GPU.
+// The memory bank: gathers memories, writes slots, resizes the mask for the memory encoder, and convolves it depthwise.
+// All are bound by memory bandwidth.
 
 #include "common.cuh"
 
@@ -17,53 +17,54 @@ struct GatherArgs {
     int m, c, hw, parts, b, q;
 };
 
-// Keys are values plus where and when, zeros beyond. Grid: (quads of columns of m rows by 256, p).
+// Keys are values plus their positions in space and time, with zeros beyond an object's rows. Grid: (quads of columns
+// of m rows by 256, p).
 KERNEL(gather_memories, GatherArgs, 256) {
     int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads, object = block_y();
     int frames = a.counts[2 * object], pointers = a.counts[2 * object + 1], spatial = frames * a.hw;
     if (row >= a.m) return;
     int col = i % quads * 4, n = min(4, a.c - col);
-    Four value = {}, key = {};
+    Vec4 value = {}, key = {};
     if (row < spatial) {
         int at = object * a.b + row / a.hw, place = row % a.hw;
-        value = get4(a.maps, (static_cast<size_t>(a.map_of[at]) * a.hw + place) * a.c + col, n);
-        Four where = get4(a.space, static_cast<size_t>(place) * a.c + col, n);
-        Four when = get4(a.time, static_cast<size_t>(a.time_of[at]) * a.c + col, n);
+        value = load4(a.maps, (static_cast<size_t>(a.map_of[at]) * a.hw + place) * a.c + col, n);
+        Vec4 where = load4(a.space, static_cast<size_t>(place) * a.c + col, n);
+        Vec4 when = load4(a.time, static_cast<size_t>(a.time_of[at]) * a.c + col, n);
         UNROLL for (int j = 0; j < 4; j++) key.v[j] = value.v[j] + when.v[j] + where.v[j];
     } else if (row < spatial + pointers * a.parts) {
         int at = object * a.q + (row - spatial) / a.parts, part = (row - spatial) % a.parts;
-        value = get4(a.pointers, (static_cast<size_t>(a.pointer_of[at]) * a.parts + part) * a.c + col, n);
-        Four when = get4(a.pointer_times, static_cast<size_t>(at) * a.c + col, n);
+        value = load4(a.pointers, (static_cast<size_t>(a.pointer_of[at]) * a.parts + part) * a.c + col, n);
+        Vec4 when = load4(a.pointer_times, static_cast<size_t>(at) * a.c + col, n);
         UNROLL for (int j = 0; j < 4; j++) key.v[j] = value.v[j] + when.v[j];
     }
     size_t out = static_cast<size_t>(object) * a.m + row;
-    put4(a.values, out * a.values.stride + col, value, n);
-    put4(a.keys, out * a.keys.stride + col, key, n);
+    store4(a.values, out * a.values.stride + col, value, n);
+    store4(a.keys, out * a.keys.stride + col, key, n);
 }
 
-struct RememberArgs {
+struct WriteBankSlotsArgs {
     View bank;            // (slots, n, c)
     View x;               // (p, n, c)
     const int* slots;     // (p)
-    const float* scores;  // (p)
+    const float* scores;  // (p), or null if all objects are visible
     const float* absent;  // (c)
     int n, c, replace, pad;
 };
 
 // Grid: (quads of columns of n rows by 256, p).
-KERNEL(remember, RememberArgs, 256) {
+KERNEL(write_bank_slots, WriteBankSlotsArgs, 256) {
     int quads = (a.c + 3) / 4, i = block_x() * 256 + thread_x(), row = i / quads, object = block_y();
     if (row >= a.n) return;
     int col = i % quads * 4, n = min(4, a.c - col);
-    Four y = get4(a.x, (static_cast<size_t>(object) * a.n + row) * a.x.stride + col, n);
-    bool seen = a.scores[object] > 0;
+    Vec4 y = load4(a.x, (static_cast<size_t>(object) * a.n + row) * a.x.stride + col, n);
+    bool visible = !a.scores || a.scores[object] > 0;
     UNROLL for (int j = 0; j < 4; j++) {
-        if (!seen && j < n) y.v[j] = a.absent[col + j] + (a.replace ? 0.0f : y.v[j]);
+        if (!visible && j < n) y.v[j] = a.absent[col + j] + (a.replace ? 0.0f : y.v[j]);
     }
-    put4(a.bank, (static_cast<size_t>(a.slots[object]) * a.n + row) * a.c + col, y, n);
+    store4(a.bank, (static_cast<size_t>(a.slots[object]) * a.n + row) * a.c + col, y, n);
 }
 
-struct PickArgs {
+struct GatherRowsArgs {
     View out;         // (p, c)
     View x;           // (p, n, c)
     const int* rows;  // (p)
@@ -71,23 +72,24 @@ struct PickArgs {
 };
 
 // Grid: columns of all rows by 256.
-KERNEL(pick_rows, PickArgs, 256) {
+KERNEL(gather_rows, GatherRowsArgs, 256) {
     int i = block_x() * 256 + thread_x(), object = i / a.c, col = i % a.c;
     if (object >= a.p) return;
-    put(a.out, static_cast<size_t>(object) * a.out.stride + col,
-        get(a.x, (static_cast<size_t>(object) * a.n + a.first + a.rows[object]) * a.x.stride + col));
+    store1(a.out, static_cast<size_t>(object) * a.out.stride + col,
+        load1(a.x, (static_cast<size_t>(object) * a.n + a.first + a.rows[object]) * a.x.stride + col));
 }
 
-struct HideArgs {
+struct MaskAbsentArgs {
     float* masks;         // (p, pixels)
     const float* scores;  // (p)
     int pixels;
+    float value;
 };
 
 // Grid: (pixels by 256, p).
-KERNEL(hide_absent, HideArgs, 256) {
+KERNEL(mask_absent_objects, MaskAbsentArgs, 256) {
     int i = block_x() * 256 + thread_x(), object = block_y();
-    if (i < a.pixels && !(a.scores[object] > 0)) a.masks[static_cast<size_t>(object) * a.pixels + i] = -1024.0f;
+    if (i < a.pixels && !(a.scores[object] > 0)) a.masks[static_cast<size_t>(object) * a.pixels + i] = a.value;
 }
 
 struct MemoryMaskArgs {
@@ -113,7 +115,7 @@ KERNEL(memory_mask, MemoryMaskArgs, 256) {
     float lower = mask[bottom * a.w + left] * (1 - u) + mask[bottom * a.w + right] * u;
     float v = upper * (1 - t) + lower * t;
     v = a.binary[object] ? (v > 0 ? 1.0f : 0.0f) : activate(SIGMOID, v);
-    put(a.out, static_cast<size_t>(object) * a.side * a.side + i, v * a.scale + a.bias);
+    store1(a.out, static_cast<size_t>(object) * a.side * a.side + i, v * a.scale + a.bias);
 }
 
 struct DepthwiseArgs {
@@ -123,8 +125,8 @@ struct DepthwiseArgs {
     int p, h, w, c;
 };
 
-// A block takes 16 x 8 pixels of 32 channels, whose surroundings and weights lie in shared memory; a thread four pixels of
-// a row and four channels. Grid: (w by 16, h by 8, p times c by 32).
+// A block takes 16 x 8 pixels of 32 channels. Their surroundings and the weights are in shared memory. A thread takes
+// four pixels of a row and four channels. Grid: (w by 16, h by 8, p times c by 32).
 KERNEL(depthwise_conv7x7, DepthwiseArgs, 256) {
     constexpr int W = 16, H = 8, QUADS = 8, ROW = W + 6, PIXELS = ROW * (H + 6);
     int parts = (a.c + 31) / 32, image = block_z() / parts, channel0 = block_z() % parts * 32;
@@ -134,28 +136,28 @@ KERNEL(depthwise_conv7x7, DepthwiseArgs, 256) {
     View from_weights = {const_cast<float*>(a.weights), 0, F32}, bias = {const_cast<float*>(a.bias), 0, F32};
     for (int i = thread_x(); i < PIXELS * QUADS; i += 256) {
         int at = i / QUADS, y = y0 + at / ROW - 3, x = x0 + at % ROW - 3, col = channel0 + i % QUADS * 4;
-        Four v = {{0, 0, 0, 0}};
+        Vec4 v = {{0, 0, 0, 0}};
         if (y >= 0 && y < a.h && x >= 0 && x < a.w && col < a.c)
-            v = get4(a.x, ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride + col, min(4, a.c - col));
-        put4(tile, i * 4, v, 4);
+            v = load4(a.x, ((static_cast<size_t>(image) * a.h + y) * a.w + x) * a.x.stride + col, min(4, a.c - col));
+        store4(tile, i * 4, v, 4);
     }
     for (int i = thread_x(); i < 49 * QUADS; i += 256) {
         int col = channel0 + i % QUADS * 4;
-        Four v = {{0, 0, 0, 0}};
-        if (col < a.c) v = get4(from_weights, static_cast<size_t>(i / QUADS) * a.c + col, min(4, a.c - col));
-        put4(weights, i * 4, v, 4);
+        Vec4 v = {{0, 0, 0, 0}};
+        if (col < a.c) v = load4(from_weights, static_cast<size_t>(i / QUADS) * a.c + col, min(4, a.c - col));
+        store4(weights, i * 4, v, 4);
     }
     barrier();
     int quad = thread_x() % QUADS, col = channel0 + quad * 4, n = min(4, a.c - col);
     int x = thread_x() / QUADS % (W / 4) * 4, y = thread_x() / QUADS / (W / 4);
     if (n <= 0 || y0 + y >= a.h) return;
-    Four sums[4];
-    UNROLL for (int i = 0; i < 4; i++) sums[i] = get4(bias, col, n);
+    Vec4 sums[4];
+    UNROLL for (int i = 0; i < 4; i++) sums[i] = load4(bias, col, n);
     KEEP_LOOP for (int dy = 0; dy < 7; dy++) {
-        Four row[10];
-        UNROLL for (int i = 0; i < 10; i++) row[i] = four(load16(shared + (((y + dy) * ROW + x + i) * QUADS + quad) * 4));
+        Vec4 row[10];
+        UNROLL for (int i = 0; i < 10; i++) row[i] = vec4(load16(shared + (((y + dy) * ROW + x + i) * QUADS + quad) * 4));
         UNROLL for (int dx = 0; dx < 7; dx++) {
-            Four w = four(load16(shared + PIXELS * 32 + ((dy * 7 + dx) * QUADS + quad) * 4));
+            Vec4 w = vec4(load16(shared + PIXELS * 32 + ((dy * 7 + dx) * QUADS + quad) * 4));
             UNROLL for (int i = 0; i < 4; i++)
                 UNROLL for (int j = 0; j < 4; j++) sums[i].v[j] = fmaf(row[dx + i].v[j], w.v[j], sums[i].v[j]);
         }
@@ -163,6 +165,6 @@ KERNEL(depthwise_conv7x7, DepthwiseArgs, 256) {
     UNROLL for (int i = 0; i < 4; i++) {
         if (x0 + x + i >= a.w) continue;
         size_t pixel = (static_cast<size_t>(image) * a.h + y0 + y) * a.w + x0 + x + i;
-        put4(a.out, pixel * a.out.stride + col, sums[i], n);
+        store4(a.out, pixel * a.out.stride + col, sums[i], n);
     }
 }

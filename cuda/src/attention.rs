@@ -1,8 +1,11 @@
-//! Attention over maps and among tokens: `kernels/attention.cu`.
+//! Attention over maps and among tokens. The kernels are in `kernels/attention.cu`.
 
 use crate::device::{Device, LEAST_SHARED};
-use crate::{Cuda, Kernel, View, blocks, plain};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{View, blocks, plain};
 use bytemuck::NoUninit;
+use sam2_engine::backend::AttentionOps;
 use sam2_engine::backend::Windows;
 use sam2_engine::tensor::{DType, Tensor};
 use std::f32::consts::LOG2_E;
@@ -50,7 +53,8 @@ struct TokenArgs {
     scale: f32,
 }
 
-/// The kernel for a type, a head width and a number of queries, the width it pads to, and the queries of its blocks.
+/// The kernel for a type, a head width and a number of queries. Also the head width to which the kernel pads, and its
+/// queries per block.
 fn window_kernel(dtype: DType, d: usize, queries: usize) -> (Kernel, usize, usize) {
     use Kernel::*;
     let f32s = [window_attention_f32_32, window_attention_f32_96, window_attention_f32_256];
@@ -72,8 +76,8 @@ fn window_kernel(dtype: DType, d: usize, queries: usize) -> (Kernel, usize, usiz
     }
 }
 
-impl<D: Device> Cuda<D> {
-    pub(crate) fn window_attention(
+impl<D: Device> AttentionOps for Cuda<D> {
+    fn window_attention(
         &self,
         out: Tensor<'_>,
         q: Tensor<'_>,
@@ -141,7 +145,7 @@ impl<D: Device> Cuda<D> {
         self.launch(kernel, [groups * tiles, heads, 1], shared, &args);
     }
 
-    pub(crate) fn token_attention(
+    fn token_attention(
         &self,
         out: Tensor<'_>,
         q: Tensor<'_>,

@@ -1,4 +1,4 @@
-//! Products through cuBLASLt, where the library is installed.
+//! Products by cuBLASLt, if the library is installed.
 
 use crate::device::{Gemm, LibraryActivation};
 use cudarc::cublaslt::result::{self, CublasError};
@@ -8,9 +8,10 @@ use sam2_engine::{Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::c_void;
+use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What the engine calls of the library.
+/// The functions of the library that the engine calls.
 const FUNCTIONS: &[&str] = &[
     "cublasLtCreate",
     "cublasLtDestroy",
@@ -28,19 +29,19 @@ const FUNCTIONS: &[&str] = &[
     "cublasLtMatrixLayoutDestroy",
 ];
 
-/// What operands are aligned to, in bytes.
+/// The alignment of operands in bytes.
 const ALIGN: u32 = 16;
-/// The rows that algorithms are chosen for, whatever a product's rows are: a row's result must not depend on how many
-/// others there are.
+/// The number of rows for which algorithms are chosen, whatever the rows of a product. So the result of a row does not
+/// depend on the number of other rows.
 const NOMINAL_ROWS: usize = 4096;
-/// The library's word for a transposed operand.
+/// The library's constant for a transposed operand.
 const CUBLAS_OP_T: i32 = 1;
 
-/// The library's version, such as 130100, where it is installed and whole.
+/// The version of the library, such as 130100, if it is installed and complete.
 pub fn version() -> Option<usize> {
     static VERSION: OnceLock<Option<usize>> = OnceLock::new();
     *VERSION.get_or_init(|| {
-        // SAFETY: looks for the library, then for its functions, and calls one that returns a number.
+        // SAFETY: looks for the library and its functions, and calls one that returns a number.
         unsafe {
             let whole = sys::is_culib_present()
                 && FUNCTIONS.iter().all(|f| sys::culib().get::<unsafe extern "C" fn()>(f.as_bytes()).is_ok());
@@ -53,13 +54,19 @@ fn failed(what: &str) -> impl Fn(CublasError) -> Error + '_ {
     move |e| Error::Device(format!("cuBLASLt, {what}: {:?}", e.0))
 }
 
-/// The library's handle and the products it has been asked for.
+/// The handle of the library, and the plans of products that were used before.
 pub struct Blas {
     handle: sys::cublasLtHandle_t,
     plans: Mutex<HashMap<Gemm, Option<Plan>>>,
 }
 
-/// How a product of a shape is made.
+impl fmt::Debug for Blas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blas").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// The plan of a product of one shape.
 struct Plan {
     desc: sys::cublasLtMatmulDesc_t,
     a: sys::cublasLtMatrixLayout_t,
@@ -68,12 +75,12 @@ struct Plan {
     algo: sys::cublasLtMatmulAlgo_t,
 }
 
-// SAFETY: handles are used by one thread at a time, under the lock.
+// SAFETY: the handles are used under the lock, by one thread at a time.
 unsafe impl Send for Plan {}
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        // SAFETY: made once; null ones were never made.
+        // SAFETY: each handle was created once, and null handles were never created.
         unsafe {
             for layout in [self.a, self.w, self.out] {
                 if !layout.is_null() {
@@ -88,17 +95,22 @@ impl Drop for Plan {
 }
 
 impl Blas {
-    /// Scratch that the library may use.
+    /// Scratch memory for the library.
     pub const SCRATCH: usize = 32 << 20;
 
-    /// A handle for the current context; none where the library is absent or does not start.
+    /// A handle for the current context. `None` if the library is absent or does not start.
+    #[must_use]
     pub fn new() -> Option<Blas> {
         version()?;
         let handle = result::create_handle().ok()?;
         Some(Blas { handle, plans: Mutex::new(HashMap::new()) })
     }
 
-    /// Enqueues a product; false where the library has no way to make it.
+    /// Enqueues a product. Returns false if the library has no algorithm for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the library fails.
     pub fn multiply(&self, gemm: &Gemm, scratch: u64, stream: cudarc::driver::sys::CUstream) -> Result<bool> {
         let shape = Gemm { a: 0, w: 0, out: 0, bias: (gemm.bias != 0) as u64, ..*gemm };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +121,8 @@ impl Blas {
         let Some(plan) = plan else { return Ok(false) };
         let (one, beta) = (1.0f32, if gemm.add { 1.0f32 } else { 0.0 });
         let pointer = |addr: u64| addr as *mut c_void;
-        // SAFETY: the plan is for operands of these shapes, which the caller vouches for; the scratch is of that size.
+        // SAFETY: the plan is for operands of these shapes, which the caller guarantees. The scratch memory has the
+        // plan's size.
         unsafe {
             if gemm.bias != 0 {
                 set(plan.desc, sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &gemm.bias)?;
@@ -141,28 +154,27 @@ impl Blas {
 impl Drop for Blas {
     fn drop(&mut self) {
         self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-        // SAFETY: made once.
+        // SAFETY: the handle was created once.
         let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }
 
-/// Sets an attribute of a product to a value of the attribute's size.
+/// Sets an attribute of a product to a value, which has the size of the attribute.
 unsafe fn set<T>(
     desc: sys::cublasLtMatmulDesc_t,
     attribute: sys::cublasLtMatmulDescAttributes_t,
     value: &T,
 ) -> Result<()> {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees it.
     unsafe { result::set_matmul_desc_attribute(desc, attribute, (&raw const *value).cast(), size_of::<T>()) }
         .map_err(failed("an attribute"))
 }
 
 impl Plan {
-    /// The library counts columns first: what is (m, n) here is (n, m) there, so out^T = w a^T with w transposed.
-    /// None where it has no way to make the product.
+    /// Makes the plan of a product. The library is column-major, so its (n, m) is the engine's (m, n): out^T = w a^T
+    /// with w transposed. `None` if the library has no algorithm.
     fn new(handle: sys::cublasLtHandle_t, g: &Gemm) -> Result<Option<Plan>> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
         let plain = g.activation == LibraryActivation::None;
         assert!(plain || !g.add, "the library adds before it applies a function: {g:?}");
         let kind = |dtype| match dtype {
@@ -182,9 +194,9 @@ impl Plan {
             out: null.cast(),
             algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
         };
-        // Layouts of the nominal rows belong to a plan of their own, which is dropped in the end.
+        // Layouts with the nominal number of rows belong to a separate plan, which is dropped at the end.
         let (mut plan, mut nominal) = (nothing(), nothing());
-        // Plain f32 is f32: no TF32.
+        // Plain f32 products are computed in f32 and not in TF32.
         let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         plan.desc = result::create_matmul_desc(compute, kind(DType::F32)).map_err(failed("a product"))?;
         plan.w = layout(g.dtype, g.k, g.n, g.ldw)?;
@@ -202,14 +214,23 @@ impl Plan {
             (LibraryActivation::TanhGelu, true) => CUBLASLT_EPILOGUE_GELU_BIAS,
         };
         let transpose = CUBLAS_OP_T;
-        let preference = result::create_matmul_pref().map_err(failed("a preference"))?;
-        // SAFETY: every value is of its attribute's type; the preference is destroyed once.
+        // SAFETY: every value is of its attribute's type.
         unsafe {
             set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &transpose)?;
             set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
             if g.bias != 0 {
                 set(plan.desc, Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &kind(g.out_dtype))?;
             }
+        }
+        Ok(plan.choose(handle, &nominal)?.then_some(plan))
+    }
+
+    /// Chooses the algorithm by the layouts of the nominal rows. Returns false if the library has no way to make the product.
+    fn choose(&mut self, handle: sys::cublasLtHandle_t, nominal: &Plan) -> Result<bool> {
+        use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
+        let preference = result::create_matmul_pref().map_err(failed("a preference"))?;
+        // SAFETY: every value is of its attribute's type; the preference is destroyed once.
+        unsafe {
             let prefer =
                 |what, value: *const c_void, bytes| result::set_matmul_pref_attribute(preference, what, value, bytes);
             let (scratch, align) = (Blas::SCRATCH, ALIGN);
@@ -224,28 +245,28 @@ impl Plan {
                 found = found.and_then(|()| prefer(operand, (&raw const align).cast(), 4));
             }
             let algo = found.and_then(|()| {
-                let (w, a, out) = (plan.w, nominal.a, nominal.out);
-                result::get_matmul_algo_heuristic(handle, plan.desc, w, a, out, out, preference)
+                let (w, a, out) = (self.w, nominal.a, nominal.out);
+                result::get_matmul_algo_heuristic(handle, self.desc, w, a, out, out, preference)
             });
             let _ = result::destroy_matmul_pref(preference);
             match algo {
-                Ok(found) => plan.algo = found.algo,
-                Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => return Ok(None),
+                Ok(found) => self.algo = found.algo,
+                Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => return Ok(false),
                 Err(e) => return Err(failed("the choice of an algorithm")(e)),
             }
             let mut checked = std::mem::zeroed();
             let status = sys::cublasLtMatmulAlgoCheck(
                 handle,
-                plan.desc,
-                plan.w,
-                plan.a,
-                plan.out,
-                plan.out,
-                &plan.algo,
+                self.desc,
+                self.w,
+                self.a,
+                self.out,
+                self.out,
+                &self.algo,
                 &mut checked,
             );
             let takes = status == sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS && checked.workspaceSize <= Blas::SCRATCH;
-            Ok(takes.then_some(plan))
+            Ok(takes)
         }
     }
 }

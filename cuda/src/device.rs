@@ -1,35 +1,39 @@
-//! The seam between the backend and what runs its kernels: CUDA's driver, or the emulator.
+//! The interface between the backend and the device that runs its kernels: the CUDA driver or the emulator.
 
 use crate::kernels::Kernel;
 use bytemuck::NoUninit;
 use sam2_engine::Result;
-use sam2_engine::backend::Memory;
+use sam2_engine::backend::{DeviceMemory, Memory};
 use sam2_engine::tensor::DType;
 
-/// The most bytes of a kernel's arguments.
+/// The maximum size of a kernel's arguments in bytes.
 pub const MAX_ARGS: usize = 256;
-/// The most shared memory that a block may ask for on any card: Hopper's and Blackwell's data centre cards.
+/// The most shared memory that a block can use on any GPU. Data centre GPUs of Hopper and Blackwell have it.
 pub const MAX_SHARED: usize = 227 << 10;
-/// The most shared memory that a block may ask for on every card there are kernels for.
+/// The most shared memory that a block can use on every GPU that the kernels support.
 pub const LEAST_SHARED: usize = 99 << 10;
 
-/// A kernel about to run.
-#[derive(Clone, Copy)]
+/// A launch of a kernel.
+#[derive(Clone, Copy, Debug)]
 pub struct Launch {
-    /// Which.
+    /// The kernel.
     pub kernel: Kernel,
     /// Blocks along x, y, z.
     pub grid: [u32; 3],
     /// Bytes of dynamic shared memory of a block.
     pub shared: usize,
-    /// The kernel's one argument, a plain struct, then zeros.
+    /// The kernel's one argument, a plain struct, padded with zeros.
     pub args: [u64; MAX_ARGS / 8],
-    /// Its size.
+    /// The size of the argument.
     pub size: usize,
 }
 
 impl Launch {
-    /// `args` is the struct that the kernel takes, field by field.
+    /// `args` has the layout of the struct that the kernel takes.
+    ///
+    /// # Panics
+    ///
+    /// If `shared` is above [`MAX_SHARED`].
     pub fn new<A: NoUninit>(kernel: Kernel, grid: [usize; 3], shared: usize, args: &A) -> Launch {
         const { assert!(size_of::<A>() <= MAX_ARGS && align_of::<A>() <= 8) };
         assert!(shared <= MAX_SHARED, "{kernel:?}: {shared} bytes of shared memory");
@@ -39,25 +43,25 @@ impl Launch {
     }
 }
 
-/// What the device's own library does to a sum before it is stored.
+/// What the device's library does to a sum before it stores the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LibraryActivation {
     /// Nothing.
     None,
     /// Negative sums become 0.
     Relu,
-    /// GELU in its form with tanh (Hendrycks and Gimpel, arXiv:1606.08415): at most 4.8e-4 from the exact one.
+    /// GELU in its approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415), which differs by at most 4.8e-4.
     TanhGelu,
 }
 
-/// A product for the device's own library: out (m, n) = act(a (m, k) w (n, k)^T + bias) + addend.
+/// A product for the device's library: out (m, n) = act(a (m, k) w (n, k)^T + bias) + addend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gemm {
     /// (m, k), rows `lda` elements apart.
     pub a: u64,
     /// (n, k), rows `ldw` elements apart.
     pub w: u64,
-    /// (n), in the type of `out`; 0: none.
+    /// (n), in the type of `out`. 0: no bias.
     pub bias: u64,
     /// (m, n), rows `ldo` elements apart.
     pub out: u64,
@@ -77,21 +81,23 @@ pub struct Gemm {
     pub dtype: DType,
     /// Type of `out` and `bias`.
     pub out_dtype: DType,
-    /// What is done to sums; not with `add`.
+    /// The activation of sums. It excludes `add`.
     pub activation: LibraryActivation,
-    /// `out` is added to what it holds.
+    /// The product is added to the contents of `out`.
     pub add: bool,
 }
 
-/// Host memory that the device can copy from and to while the host goes on.
+/// Host memory for copies that run while the host continues.
 pub trait Pinned {
-    /// Its first byte.
+    /// The first byte.
     fn ptr(&self) -> *mut u8;
-    /// Its size.
+    /// The size.
     fn bytes(&self) -> usize;
 }
 
-/// A queue of work on a device. Work runs in order, some time before `sync` returns.
+/// A queue of work on a device. Work runs in order, at some time before `sync` returns.
+///
+/// The error of earlier work may be returned by any later call.
 pub trait Device: Sized + Send + 'static {
     /// Memory of the device.
     type Memory: Memory;
@@ -99,47 +105,116 @@ pub trait Device: Sized + Send + 'static {
     type Pinned: Pinned + Send;
     /// Recorded work.
     type Recording: Send;
-    /// A moment in the queue.
+    /// A point in the queue.
     type Event: Send;
 
     /// The device's name.
     fn name(&self) -> String;
-    /// Its place in the driver's order.
+    /// Its index in the driver's order.
     fn index(&self) -> usize;
-    /// Bytes of its memory that nobody uses, and all of them.
-    fn memory(&self) -> Result<[u64; 2]>;
-    /// Bytes of shared memory that a block may ask for: from [`LEAST_SHARED`] to [`MAX_SHARED`].
+    /// Its memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
+    fn memory(&self) -> Result<DeviceMemory>;
+    /// Bytes of shared memory that a block can use: from [`LEAST_SHARED`] to [`MAX_SHARED`].
     fn shared(&self) -> usize;
     /// Another queue on the same device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn fork(&self) -> Result<Self>;
     /// Memory whose contents are undefined.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](sam2_engine::Error::OutOfMemory) if memory is exhausted.
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn alloc(&self, bytes: usize, what: &'static str) -> Result<Self::Memory>;
     /// Host memory for copies.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](sam2_engine::Error::OutOfMemory) if memory is exhausted.
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn pinned(&self, bytes: usize) -> Result<Self::Pinned>;
     /// Enqueues a kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the kernel does not load, or if the device fails.
     fn launch(&self, launch: &Launch) -> Result<()>;
-    /// Enqueues a product; false where the device has no library for it, or that has no way to make it.
+    /// Enqueues a product. Returns false if the device has no library, or the library has no algorithm for the product.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](sam2_engine::Error::OutOfMemory) if there is no memory for the scratch of the library.
+    /// [`Error::Device`](sam2_engine::Error::Device) if the library or the device fails.
     fn gemm(&self, gemm: &Gemm) -> Result<bool>;
     /// Enqueues a copy of pinned bytes to the device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn copy_in(&self, to: u64, from: *const u8, bytes: usize) -> Result<()>;
     /// Enqueues a copy to pinned bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn copy_out(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()>;
-    /// Starts to write down what is enqueued instead of running it. Every kernel has run before.
+    /// Starts recording: work is recorded and does not run. Every kernel must have run before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn begin(&self) -> Result<()>;
-    /// Ends that.
+    /// Ends recording.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](sam2_engine::Error::OutOfMemory) if memory is exhausted.
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn end(&self) -> Result<Self::Recording>;
     /// Enqueues recorded work.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
-    /// This queue as callers name theirs.
+    /// The handle of this queue, as callers name their queues.
     fn stream(&self) -> u64;
-    /// What follows on this queue comes after what is now on the caller's queue `stream`.
+    /// Later work on this queue waits for the work that is now on the caller's queue `stream`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`](sam2_engine::Error::Input) if `stream` belongs to another context, or is being captured.
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn follow(&self, stream: u64) -> Result<()>;
-    /// What follows on the caller's queue `stream` comes after what is now on this queue.
+    /// Later work on the caller's queue `stream` waits for the work that is now on this queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn lead(&self, stream: u64) -> Result<()>;
-    /// Marks this moment in the queue.
+    /// Marks the current point in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn mark(&self) -> Result<Self::Event>;
-    /// Seconds between two moments that have passed.
+    /// Seconds between two points that have been reached.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn seconds(&self, from: &Self::Event, to: &Self::Event) -> Result<f64>;
-    /// Waits for everything enqueued.
+    /// Waits for all enqueued work.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](sam2_engine::Error::Device) if the device fails.
     fn sync(&self) -> Result<()>;
 }

@@ -1,29 +1,30 @@
 //! A queue on an NVIDIA GPU, through its driver.
 //!
-//! The card's primary context is used, as CUDA's runtime and PyTorch use it, so that pointers of the caller's are valid
-//! here. Every call makes it current and puts back what was current before.
+//! The queue uses the GPU's primary context, as the CUDA runtime and PyTorch do, so pointers of the caller are valid.
+//! Every call makes this context current and restores the previous one.
 
 use crate::blas::Blas;
 use crate::device::{Device, Gemm, Launch, Pinned};
 use crate::kernels::Kernel;
 use crate::probe::{Card, Unavailable, check, describe, fatbin, usable};
 use cudarc::driver::sys::{self, CUresult};
-use sam2_engine::backend::Memory;
+use sam2_engine::backend::{DeviceMemory, Memory};
 use sam2_engine::{Error, Result};
 use std::cell::OnceCell;
 use std::ffi::{CString, c_void};
+use std::fmt;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-/// A card with its kernels loaded, shared by everything that runs on it.
+/// A GPU with its kernels loaded. Everything that runs on the GPU shares it.
 pub(crate) struct Context {
     card: Card,
     device: sys::CUdevice,
     context: sys::CUcontext,
     module: sys::CUmodule,
-    /// Loaded when first needed: most models use a few of each family.
+    /// Kernels are loaded when they are first needed, since most models use only a few of each family.
     functions: Vec<OnceLock<Function>>,
-    /// Started when the first product asks for it: the library's files are large.
+    /// The library is started for the first product, since its files are large.
     blas: OnceLock<Option<Blas>>,
 }
 
@@ -39,13 +40,13 @@ unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
-/// While it lives the context is current on this thread.
+/// Keeps the context current on this thread while it lives.
 pub(crate) struct Current;
 
 impl Drop for Current {
     fn drop(&mut self) {
         let mut context = null_mut();
-        // SAFETY: pushed by whoever made this.
+        // SAFETY: the creator of this value pushed the context.
         unsafe { sys::cuCtxPopCurrent_v2(&mut context) };
     }
 }
@@ -54,7 +55,7 @@ fn failed(what: &str, e: CUresult) -> Error {
     Error::Device(format!("{what}: {}", describe(e)))
 }
 
-/// Runs a call of the driver, which must be there, and names it in its failure.
+/// Calls a function of the driver, which must be loaded. An error names the function.
 macro_rules! call {
     ($function:ident($($arg:expr),*)) => {
         check(unsafe { sys::$function($($arg),*) }).map_err(|e| failed(stringify!($function), e))
@@ -62,7 +63,7 @@ macro_rules! call {
 }
 
 impl Context {
-    /// The context of card `index`; one for all who ask.
+    /// The context of GPU `index`. All callers share one.
     fn of(index: usize) -> Result<Arc<Context>> {
         static ALL: Mutex<Vec<(usize, Weak<Context>)>> = Mutex::new(Vec::new());
         let card = usable(index)?;
@@ -114,12 +115,12 @@ impl Context {
         Ok(made)
     }
 
-    /// Makes the context current until the answer is dropped.
+    /// Makes the context current until the returned value is dropped.
     pub(crate) fn enter(&self) -> Result<Current> {
         call!(cuCtxPushCurrent_v2(self.context)).map(|()| Current)
     }
 
-    /// A kernel, loaded and with as much dynamic shared memory as any launch asks for.
+    /// A kernel, loaded, with the most dynamic shared memory that a launch uses.
     fn function(&self, kernel: Kernel) -> Result<sys::CUfunction> {
         let place = &self.functions[kernel as usize];
         if let Some(function) = place.get() {
@@ -143,7 +144,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         if let Ok(_current) = self.enter() {
             self.blas.take();
-            // SAFETY: nothing uses the module any more: whatever could holds this context.
+            // SAFETY: the module is unused, since every user of it holds this context.
             unsafe { sys::cuModuleUnload(self.module) };
         }
         // SAFETY: retained once in `new`.
@@ -158,6 +159,12 @@ pub struct GpuMemory {
     bytes: usize,
 }
 
+impl fmt::Debug for GpuMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GpuMemory").field("addr", &self.addr).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 impl Memory for GpuMemory {
     fn addr(&self) -> u64 {
         self.addr
@@ -170,7 +177,8 @@ impl Memory for GpuMemory {
 impl Drop for GpuMemory {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: allocated there, freed once; the driver waits for work that may use it.
+            // SAFETY: the memory was allocated by this driver and is freed once. The driver waits for work that may use
+            // it.
             unsafe { sys::cuMemFree_v2(self.addr) };
         }
     }
@@ -181,6 +189,12 @@ pub struct PinnedMemory {
     context: Arc<Context>,
     ptr: *mut c_void,
     bytes: usize,
+}
+
+impl fmt::Debug for PinnedMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedMemory").field("ptr", &self.ptr).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 // SAFETY: plain memory.
@@ -198,7 +212,7 @@ impl Pinned for PinnedMemory {
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: allocated there, freed once.
+            // SAFETY: the memory was allocated by this driver and is freed once.
             unsafe { sys::cuMemFreeHost(self.ptr) };
         }
     }
@@ -210,29 +224,41 @@ pub struct Graph {
     exec: sys::CUgraphExec,
 }
 
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").field("exec", &self.exec).finish_non_exhaustive()
+    }
+}
+
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Graph {}
 
 impl Drop for Graph {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: made once; a graph in flight is freed when it ends.
+            // SAFETY: the graph was created once. A graph that is running is freed when it ends.
             unsafe { sys::cuGraphExecDestroy(self.exec) };
         }
     }
 }
 
-/// A moment in a stream.
+/// A point in a stream.
 pub struct Event {
     context: Arc<Context>,
     event: sys::CUevent,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("event", &self.event).finish_non_exhaustive()
+    }
 }
 
 // SAFETY: handles of the driver may be used by any thread.
 unsafe impl Send for Event {}
 
 impl Event {
-    /// With `timed` it can be asked when it happened; without, waiting for it costs less.
+    /// With `timed` the time of the event can be read. Without it, waiting for the event costs less.
     fn new(context: &Arc<Context>, timed: bool) -> Result<Event> {
         let flags =
             if timed { sys::CUevent_flags::CU_EVENT_DEFAULT } else { sys::CUevent_flags::CU_EVENT_DISABLE_TIMING };
@@ -245,7 +271,7 @@ impl Event {
 impl Drop for Event {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: made once; one that is waited for is freed after.
+            // SAFETY: the event was created once. An event that is waited for is freed later.
             unsafe { sys::cuEventDestroy_v2(self.event) };
         }
     }
@@ -255,15 +281,29 @@ impl Drop for Event {
 pub struct Driver {
     context: Arc<Context>,
     stream: sys::CUstream,
-    /// For the matrix library.
+    /// Scratch memory for the matrix library.
     scratch: OnceCell<GpuMemory>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("index", &self.context.card.index)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
 }
 
 // SAFETY: used by one thread at a time.
 unsafe impl Send for Driver {}
 
 impl Driver {
-    /// A stream on card `index`, counted as the driver counts. Says what is missing where it cannot be.
+    /// A stream on GPU `index`, in the driver's order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the GPU cannot be used, for a reason of [`Unavailable`], or if the driver fails.
+    /// [`Error::OutOfMemory`] if there is no memory for the context or for the kernels.
     pub fn new(index: usize) -> Result<Driver> {
         Driver::on(Context::of(index)?)
     }
@@ -277,11 +317,12 @@ impl Driver {
         Ok(Driver { context, stream, scratch: OnceCell::new() })
     }
 
-    /// Fails where the caller's stream is of another context than the card's primary one, whose events it does not take;
-    /// and while somebody records on it: the engine's own recordings and waits cannot be part of that.
+    /// Fails if the caller's stream belongs to a context other than the primary one, whose events it does not take.
+    /// Fails while the stream is being recorded, since the engine's own recordings and waits cannot be part of that
+    /// recording.
     fn usable(&self, stream: sys::CUstream) -> Result<()> {
         let mut of = null_mut();
-        // Streams 0, 1 and 2 are the driver's names of the current context's default streams.
+        // Streams 0, 1 and 2 are the driver's names for the default streams of the current context.
         if stream as usize > 2 {
             call!(cuStreamGetCtx(stream, &mut of))?;
             if of != self.context.context {
@@ -301,7 +342,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: made once. What is enqueued may use memory about to be freed.
+            // SAFETY: the stream was created once. Work on it may use memory that is about to be freed.
             unsafe {
                 sys::cuStreamSynchronize(self.stream);
                 sys::cuStreamDestroy_v2(self.stream);
@@ -324,11 +365,11 @@ impl Device for Driver {
         self.context.card.index
     }
 
-    fn memory(&self) -> Result<[u64; 2]> {
+    fn memory(&self) -> Result<DeviceMemory> {
         let _current = self.context.enter()?;
-        let (mut free, mut all) = (0, 0);
-        call!(cuMemGetInfo_v2(&mut free, &mut all))?;
-        Ok([free as u64, all as u64])
+        let (mut free, mut total) = (0, 0);
+        call!(cuMemGetInfo_v2(&mut free, &mut total))?;
+        Ok(DeviceMemory { free: free as u64, total: total as u64 })
     }
 
     fn shared(&self) -> usize {
@@ -352,7 +393,7 @@ impl Device for Driver {
     fn pinned(&self, bytes: usize) -> Result<PinnedMemory> {
         let _current = self.context.enter()?;
         let mut ptr = null_mut();
-        // No flags: write-combined memory would be slow to read results from.
+        // No flags, since reading results from write-combined memory would be slow.
         match check(unsafe { sys::cuMemHostAlloc(&mut ptr, bytes.max(1), 0) }) {
             Ok(()) => Ok(PinnedMemory { context: self.context.clone(), ptr, bytes }),
             Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY) => Err(Error::OutOfMemory { what: "pinned memory", bytes }),
@@ -393,7 +434,7 @@ impl Device for Driver {
 
     fn begin(&self) -> Result<()> {
         let _current = self.context.enter()?;
-        // Other threads of the process may go on with whatever they do.
+        // Other threads of the process may continue with any calls.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         call!(cuStreamBeginCapture_v2(self.stream, mode))
     }

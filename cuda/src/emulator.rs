@@ -1,32 +1,33 @@
-//! A device that is a CPU pretending: for tests on machines without a GPU.
+//! An emulated device on the CPU, for tests on machines without a GPU.
 //!
-//! The kernels are the same files, compiled for the host; every CUDA thread is a fiber and every access is checked
-//! (`emulator/runtime.cpp`). Work waits in a queue and runs at some moment before `sync` returns, so that a host that
-//! reads or writes too early is found out. Everything random follows from a seed.
+//! The kernels are the same files, compiled for the host. Every CUDA thread is a fiber (`emulator/launch.cpp`),
+//! and every access is checked (`emulator/memory.cpp`). Work waits in a queue and runs at some time before `sync`
+//! returns. So a host that reads or writes too early is detected. All random choices follow from a seed.
 
 use crate::device::{Device, Gemm, Launch, LibraryActivation, MAX_ARGS, MAX_SHARED, Pinned};
 use crate::kernels::Kernel;
 use crate::linear::narrow;
-use sam2_engine::backend::Memory;
+use sam2_engine::backend::{DeviceMemory, Memory};
 use sam2_engine::memory::try_collect;
 use sam2_engine::tensor::DType;
 use sam2_engine::{Error, Result};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Instant;
 
-/// The folder of `libsam2_emulator.a` and `libsam2_emulated_kernels.a`: what a stand-in for the driver is made of.
+/// The folder of `libsam2_emulator.a` and `libsam2_emulated_kernels.a`, from which a stand-in for the driver is built.
 pub const LIBRARIES: &str = env!("SAM2_EMULATOR_LIBRARIES");
-/// The folder of its source.
+/// The folder of the emulator's source.
 pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/emulator");
-/// Kernels for NVIDIA's cards were compiled too.
+/// Whether kernels for NVIDIA GPUs were compiled too.
 pub const HAS_KERNELS: bool = cfg!(sam2_kernels);
 
-/// Where nvcc and the tools beside it are, and its version; empty where the build ran none.
+/// The folder of nvcc and the tools beside it, and the version of nvcc. Empty if the build did not run nvcc.
 pub const NVCC: (&str, &str) = (env!("SAM2_NVCC_FOLDER"), env!("SAM2_NVCC"));
-/// The machine code of an H200 that this build made, if it did.
+/// The machine code for an H200, if this build made it.
 pub const CUBIN: &str = concat!(env!("SAM2_EMULATOR_LIBRARIES"), "/kernels.90a.cubin");
 
 unsafe extern "C" {
@@ -46,7 +47,8 @@ unsafe extern "C" {
     ) -> bool;
 }
 
-/// Memory of the pretended device.
+/// Memory of the emulated device.
+#[derive(Debug)]
 pub struct EmulatedMemory {
     addr: u64,
     bytes: usize,
@@ -63,13 +65,19 @@ impl Memory for EmulatedMemory {
 
 impl Drop for EmulatedMemory {
     fn drop(&mut self) {
-        // SAFETY: allocated there, freed once.
+        // SAFETY: the memory was allocated by the emulator and is freed once.
         unsafe { sam2_emulator_free(self.addr as *mut c_void) }
     }
 }
 
 /// Host memory for copies.
 pub struct HostBytes(Box<[Cell<u8>]>);
+
+impl fmt::Debug for HostBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBytes").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
 
 impl Pinned for HostBytes {
     fn ptr(&self) -> *mut u8 {
@@ -80,9 +88,9 @@ impl Pinned for HostBytes {
     }
 }
 
-/// Queued work. Addresses are numbers: what they point to is looked up when it runs.
-#[derive(Clone, Copy)]
-#[allow(clippy::large_enum_variant)] // nearly all of it is launches
+/// Queued work. Addresses are numbers, which are looked up when the work runs.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant)] // nearly all values are launches
 enum Work {
     Launch(Launch),
     Gemm(Gemm),
@@ -90,22 +98,23 @@ enum Work {
     Out { to: usize, from: u64, bytes: usize },
 }
 
-/// A queue of the pretended device.
+/// A queue of the emulated device.
+#[derive(Debug)]
 pub struct Emulator {
     queue: RefCell<Vec<Work>>,
     recording: RefCell<Option<Vec<Work>>>,
     random: Cell<u64>,
-    /// Products are the device's own business, as with a matrix library.
+    /// Whether the device computes products itself, as a device with a matrix library does.
     library: bool,
-    /// Bytes of shared memory that a block may ask for.
+    /// Bytes of shared memory that a block can use.
     shared: usize,
-    /// Allocations until one fails; negative: none does.
+    /// Allocations until one fails. Negative: none fails.
     until_failure: Arc<AtomicIsize>,
-    /// Kernels until one fails, likewise.
+    /// Kernels until one fails. Negative: none fails.
     until_fault: Arc<AtomicIsize>,
 }
 
-/// Counts down; true for what finds 0.
+/// Counts down. Returns true if the count was 0.
 fn strikes(count: &AtomicIsize) -> bool {
     let left = count.load(Ordering::Relaxed);
     if left != 0 {
@@ -115,7 +124,8 @@ fn strikes(count: &AtomicIsize) -> bool {
 }
 
 impl Emulator {
-    /// A device whose every choice follows from `seed`.
+    /// A device whose random choices all follow from `seed`.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Emulator {
             queue: RefCell::new(Vec::new()),
@@ -128,24 +138,26 @@ impl Emulator {
         }
     }
 
-    /// As `new`, with a library for products.
+    /// The same, with a library for products.
+    #[must_use]
     pub fn with_library(seed: u64) -> Self {
         Emulator { library: true, ..Emulator::new(seed) }
     }
 
-    /// As `new`, of a card whose blocks have no more shared memory than this.
+    /// The same, with at most this much shared memory per block.
+    #[must_use]
     pub fn with_shared_memory(seed: u64, bytes: usize) -> Self {
         Emulator { shared: bytes, ..Emulator::new(seed) }
     }
 
-    /// The queue that a caller handed in.
+    /// The queue that a caller passed.
     unsafe fn of_stream<'a>(stream: u64) -> &'a Emulator {
-        // SAFETY: the caller's: made by `stream` of one that still lives.
+        // SAFETY: the caller passes a value of `stream` of a queue that still lives.
         unsafe { &*(stream as *const Emulator) }
     }
 
-    /// Counts allocations down, of this queue and its forks: the one that finds 0 fails, and so do those after it
-    /// until the count is set anew.
+    /// Counts the allocations of this queue and its forks down. The allocation at 0 fails, and so do later ones until
+    /// the count is set again.
     pub fn failing(&self) -> Arc<AtomicIsize> {
         self.until_failure.clone()
     }
@@ -181,7 +193,7 @@ impl Emulator {
 
     fn run(&self, work: &Work) -> Result<()> {
         let copy = |device: u64, host: usize, bytes: usize, kind: c_int, what: &str| {
-            // SAFETY: the host's side is pinned memory of that size, the device's is looked up.
+            // SAFETY: the host side is pinned memory of that size, and the device side is looked up.
             if unsafe { sam2_emulator_copy(device as usize, host as *mut c_void, bytes, kind) } {
                 return Ok(());
             }
@@ -218,7 +230,7 @@ impl Emulator {
             return Err(Error::Internal(what));
         }
         let mut error = [0 as c_char; 512];
-        // SAFETY: the kernel's arguments are of the size it takes; what they point to is looked up at every access.
+        // SAFETY: the arguments have the size that the kernel takes. Addresses in them are looked up at every access.
         let done = unsafe {
             sam2_emulator_launch(
                 kernel,
@@ -236,7 +248,13 @@ impl Emulator {
         if done { Ok(()) } else { Err(Error::Device(message())) }
     }
 
-    /// Runs one of the kernels with a mistake (`emulator/faults.cu`): `out` and `in` of 64 floats (`in` of 128 for products), `n`.
+    /// Runs one of the kernels with a mistake (`emulator/faults.cu`). `out` and `in` have 64 floats (`in` has 128 for
+    /// products).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the emulator detects the mistake, or if there is no such kernel. [`Error::Internal`] if
+    /// the kernel takes other arguments or another number of threads.
     pub fn fault(&self, name: &str, out: u64, input: u64, n: i32) -> Result<()> {
         #[derive(Clone, Copy, bytemuck::NoUninit)]
         #[repr(C)]
@@ -253,7 +271,7 @@ impl Emulator {
     }
 }
 
-/// Index, size of arguments, threads of a block.
+/// The index, the size of the arguments, and the threads per block.
 fn find(name: &str) -> Option<(c_int, usize, usize)> {
     let name = CString::new(name).ok()?;
     let (mut args, mut threads) = (0, 0);
@@ -276,8 +294,8 @@ impl Device for Emulator {
         0
     }
 
-    fn memory(&self) -> Result<[u64; 2]> {
-        Ok([1 << 33; 2])
+    fn memory(&self) -> Result<DeviceMemory> {
+        Ok(DeviceMemory { free: 1 << 33, total: 1 << 33 })
     }
 
     fn shared(&self) -> usize {
@@ -300,7 +318,7 @@ impl Device for Emulator {
         if strikes(&self.until_failure) {
             return failed;
         }
-        // SAFETY: any size may be asked for; null is checked.
+        // SAFETY: any size may be requested, and null is checked.
         let p = unsafe { sam2_emulator_alloc(bytes) };
         if p.is_null() { failed } else { Ok(EmulatedMemory { addr: p as u64, bytes }) }
     }
@@ -351,7 +369,7 @@ impl Device for Emulator {
     }
 
     fn follow(&self, stream: u64) -> Result<()> {
-        // SAFETY: the caller's. Whatever is ordered before this is done first; more than that would be legal too.
+        // SAFETY: the caller guarantees it. All work ordered before this runs first. Running more would be legal too.
         unsafe { Emulator::of_stream(stream) }.drain()
     }
 
@@ -372,11 +390,11 @@ impl Device for Emulator {
     }
 }
 
-/// Reads (or, with `write`, writes) elements of device memory, as f32.
+/// Reads, or with `write` writes, elements of device memory as f32.
 fn elements(addr: u64, dtype: DType, values: &mut [f32], write: bool) -> Result<()> {
     let mut bytes = Vec::with_capacity(values.len() * 4);
     narrow(&mut bytes, values, dtype);
-    // SAFETY: the host's side is as long as it says, the device's is looked up.
+    // SAFETY: the host slice has its stated length, and the device side is looked up.
     if !unsafe { sam2_emulator_copy(addr as usize, bytes.as_mut_ptr().cast(), bytes.len(), !write as c_int) } {
         return Err(Error::Device(format!("product: {} bytes at {addr:#x}: no memory, or never written", bytes.len())));
     }
@@ -386,7 +404,7 @@ fn elements(addr: u64, dtype: DType, values: &mut [f32], write: bool) -> Result<
     Ok(())
 }
 
-/// What a matrix library does, in plain loops.
+/// Computes a product as a matrix library would, in plain loops.
 fn multiply(g: &Gemm) -> Result<()> {
     let aligned = [g.a, g.w, g.out].iter().all(|addr| addr.is_multiple_of(16));
     if !aligned || (g.add && g.activation != LibraryActivation::None) || ![DType::F32, g.dtype].contains(&g.out_dtype) {
@@ -420,14 +438,16 @@ fn tanh_gelu(x: f32) -> f32 {
 }
 
 /// Recorded work.
+#[derive(Debug)]
 pub struct RecordedWork(Vec<Work>);
 
-// SAFETY: addresses and numbers.
+// SAFETY: the fields are addresses and numbers.
 unsafe impl Send for RecordedWork {}
-// SAFETY: as above; a queue is used by one thread at a time.
+// SAFETY: as above, and a queue is used by one thread at a time.
 unsafe impl Send for Emulator {}
 
-/// Threads of a block of the kernel of that name, if there is one.
+/// The threads per block of the kernel with that name, if it exists.
+#[must_use]
 pub fn threads_of(name: &str) -> Option<u32> {
     find(name).map(|(_, _, threads)| threads as u32)
 }

@@ -1,4 +1,4 @@
-//! Every kernel by name, with the threads of a block.
+//! All kernels by name, with their threads per block.
 
 macro_rules! kernels {
     ($($name:ident $threads:literal)*) => {
@@ -9,15 +9,15 @@ macro_rules! kernels {
         pub enum Kernel { $($name),* }
 
         impl Kernel {
-            /// All of them.
+            /// All kernels.
             pub const ALL: &[Kernel] = &[$(Kernel::$name),*];
 
-            /// The name it has in the compiled file.
+            /// The name in the compiled file.
             pub fn name(self) -> &'static str {
                 [$(stringify!($name)),*][self as usize]
             }
 
-            /// Threads of a block.
+            /// Threads per block.
             pub fn threads(self) -> u32 {
                 [$($threads),*][self as usize]
             }
@@ -54,6 +54,6 @@ kernels! {
     upscale_norm 256 upscale_masks 256
     select_masks 256 clean_start 256 clean_join 256 clean_count 256 clean_write 256
     write_masks 256 write_labels 256 measure_masks 256 measure_merge 32
-    gather_memories 256 remember 256 pick_rows 256 hide_absent 256 memory_mask 256 depthwise_conv7x7 256
+    gather_memories 256 write_bank_slots 256 gather_rows 256 mask_absent_objects 256 memory_mask 256 depthwise_conv7x7 256
     preprocess_columns 256 preprocess_rows 256 bicubic_rows 256 bicubic_columns 256
 }

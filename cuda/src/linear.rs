@@ -1,22 +1,27 @@
-//! Products: `kernels/linear.cu`, `kernels/norm.cu`.
+//! Products. The kernels are in `kernels/linear.cu` and `kernels/norm.cu`.
 
 use crate::device::{Device, Gemm, LibraryActivation};
-use crate::{Cuda, Kernel, View, blocks, code, plain};
+use crate::kernels::Kernel;
+use crate::operands::{NormedRows, Prepared};
+use crate::queue::Cuda;
+use crate::view::{View, blocks, code, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::*;
 use sam2_engine::memory::try_with_capacity;
 use sam2_engine::tensor::{DType, Tensor, bf16, f16};
 use sam2_engine::{Error, Result};
 
-/// The least weights whose products go to the device's library: smaller ones are limited by memory or by the launch.
+/// The smallest weights whose products use the device's library. Products of smaller weights are limited by memory or
+/// by the launch.
 const LIBRARY_WEIGHTS: usize = 1 << 10;
 
 /// Weights of a product on the device: (groups, n, row), rows padded with zeros to 16 bytes.
+#[derive(Debug)]
 pub struct Weights<M> {
     w: M,
     /// (groups, n)
     bias: Option<M>,
-    /// The same in the type of the weights, where that is narrower.
+    /// The same in the type of the weights, if that is narrower.
     narrow_bias: Option<M>,
     pub(crate) groups: usize,
     pub(crate) n: usize,
@@ -85,21 +90,6 @@ struct PatchesArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct NormArgs {
-    out: View,
-    x: View,
-    gamma: u64,
-    beta: u64,
-    eps: f32,
-    rows: i32,
-    n: i32,
-    padded: i32,
-    activation: i32,
-    fast: i32,
-}
-
-#[derive(Clone, Copy, NoUninit)]
-#[repr(C)]
 struct ConvArgs {
     out: View,
     x: View,
@@ -118,30 +108,8 @@ struct ConvArgs {
     activation: i32,
 }
 
-/// The most weights of a convolution that a block keeps in shared memory.
+/// The most weights of a convolution that fit in the shared memory of a block.
 const FEW_WEIGHTS: usize = 1 << 10;
-
-/// Rows that were normalised for a product, in the workspace.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NormedRows {
-    /// Address, stride and number of the rows that were normalised.
-    from: (u64, usize, usize),
-    gamma: u64,
-    columns: usize,
-    dtype: DType,
-    /// Where they are now.
-    addr: u64,
-}
-
-/// Where an operand in the form that the products take is: columns of a group, elements from row to row.
-#[derive(Clone, Copy)]
-pub(crate) struct Prepared {
-    pub addr: u64,
-    pub stride: usize,
-    pub group: usize,
-    /// What is added to it, where the product's kernel does so.
-    pub add: View,
-}
 
 /// Appends values in a type.
 pub(crate) fn narrow(bytes: &mut Vec<u8>, values: &[f32], dtype: DType) {
@@ -154,9 +122,107 @@ pub(crate) fn narrow(bytes: &mut Vec<u8>, values: &[f32], dtype: DType) {
     }
 }
 
-/// Elements to which rows of `k` are padded.
+/// The number of elements to which rows of `k` are padded.
 fn padded(k: usize, dtype: DType) -> usize {
     k.next_multiple_of(16 / dtype.bytes())
+}
+
+impl<D: Device> LinearOps for Cuda<D> {
+    type Linear = Weights<D::Memory>;
+
+    fn linear_weights(&self, data: LinearData<'_>) -> Result<Weights<D::Memory>> {
+        self.pack(&data)
+    }
+
+    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Weights<D::Memory>, epilogue: Epilogue<'_>) {
+        let m = out.rows();
+        assert!(
+            x.x.rows() == m && x.x.cols() == w.groups * w.k && out.cols() == w.groups * w.n,
+            "linear: {out:?} from {:?} by {}x({}, {})",
+            x.x,
+            w.groups,
+            w.n,
+            w.k
+        );
+        self.count_operands(&[out, x.x]);
+        let out_w = if out.dims().len() > 2 { out.dim(out.dims().len() - 2) } else { 1 };
+        let lens = epilogue.rotation.and_then(|r| r.lens);
+        assert!(epilogue.rotation.is_none() || out.dims().len() == 3, "linear: rotates {out:?}");
+        assert!(lens.is_none_or(|lens| lens.len() == out.dim(0)), "linear: {out:?} rotated as long as {lens:?}");
+        if let Some(a) = self.prepare(x, w) {
+            self.product(View::of(out), m, a, w, epilogue, out_w);
+        }
+    }
+
+    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Weights<D::Memory>>, epilogue: Epilogue<'_>) {
+        let (rank, w) = (out.dims().len(), &conv.weights);
+        let (out_h, out_w) = (out.dim(rank - 3), out.dim(rank - 2));
+        let [h, width, c] = x.dims()[x.dims().len() - 3..] else { panic!("conv2d: {x:?}") };
+        let fits = |to: usize, from: usize| (to - 1) * conv.stride + conv.kernel <= from + 2 * conv.pad;
+        assert!(
+            w.k == conv.kernel * conv.kernel * c && out.cols() == w.n && fits(out_h, h) && fits(out_w, width),
+            "conv2d: {out:?} from {x:?}"
+        );
+        assert!(out.rows() / (out_h * out_w) == x.rows() / (h * width), "conv2d: {out:?} from {x:?}");
+        assert!(epilogue.rotation.is_none(), "conv2d: a rotation");
+        self.count_operands(&[out, x]);
+        let addend = match epilogue.addend {
+            Addend::None => Some(View::NONE),
+            Addend::Tensor(t) => Some(View::of(t)),
+            Addend::Upsampled(_) => None,
+        };
+        if let Some(addend) = addend
+            && w.n <= 16
+            && w.n * w.k <= FEW_WEIGHTS
+        {
+            self.count(|counters| counters.matmul_flops += (2 * out.rows() * w.n * w.k) as u64);
+            let args = ConvArgs {
+                out: View::of(out),
+                x: View::of(x),
+                weights: View::at(w.w.addr(), w.row, w.dtype),
+                addend,
+                bias: w.bias.as_ref().map_or(0, |b| b.addr()),
+                h: h as i32,
+                w: width as i32,
+                c: c as i32,
+                out_h: out_h as i32,
+                out_w: out_w as i32,
+                n: w.n as i32,
+                kernel: conv.kernel as i32,
+                stride: conv.stride as i32,
+                pad: conv.pad as i32,
+                activation: activation_code(epilogue.activation),
+            };
+            let (kernel, wide) = if w.n <= 4 { (Kernel::conv_few_4, 4) } else { (Kernel::conv_few_16, 16) };
+            let grid = [blocks(out_h * out_w, 256), out.rows() / (out_h * out_w), 1];
+            return self.launch(kernel, grid, w.k * wide * 4, &args);
+        }
+        let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
+        let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
+        let args = PatchesArgs {
+            out: View::at(addr, stride, w.dtype),
+            x: View::of(x),
+            rows: rows as i32,
+            h: h as i32,
+            w: width as i32,
+            c: c as i32,
+            out_h: out_h as i32,
+            out_w: out_w as i32,
+            kernel: conv.kernel as i32,
+            stride: conv.stride as i32,
+            pad: conv.pad as i32,
+            padded: stride as i32,
+        };
+        self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
+        self.product(
+            View::of(out),
+            rows,
+            Prepared { addr, stride, group: stride, add: View::NONE },
+            w,
+            epilogue,
+            out_w,
+        );
+    }
 }
 
 impl<D: Device> Cuda<D> {
@@ -172,7 +238,7 @@ impl<D: Device> Cuda<D> {
                 narrow(&mut packed, values, dtype);
                 packed.resize(packed.len() + (row - k) * dtype.bytes(), 0);
             }
-            // SAFETY: the whole of the memory.
+            // SAFETY: the slice is the whole memory.
             let all = unsafe { Tensor::new(memory.addr(), dtype, &[groups * n, row]) };
             self.upload(all, &packed);
         }
@@ -180,7 +246,7 @@ impl<D: Device> Cuda<D> {
             let mut bytes = Vec::new();
             narrow(&mut bytes, data.b, dtype);
             let b = self.alloc(bytes.len(), "weights")?;
-            // SAFETY: the whole of the memory.
+            // SAFETY: the slice is the whole memory.
             self.upload(unsafe { Tensor::new(b.addr(), dtype, &[data.b.len()]) }, &bytes);
             Ok(b)
         };
@@ -243,13 +309,13 @@ impl<D: Device> Cuda<D> {
             assert!(addend_kind == 0, "linear: a rotation and an addend");
         }
         if w.few_rows {
-            // The kernel adds `a.add`, which the others do not; it takes no addend of half the size and no rotation.
+            // Only this kernel adds `a.add`. It takes no addend of half the size and no rotation.
             let possible = addend_kind != 2 && e.rotation.is_none();
             assert!(possible, "linear: an upsampled addend to few rows, or a rotation of them");
             let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
             return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
         }
-        // Small tiles where large ones would leave much of a GPU idle. A sum is the same bits in both.
+        // Small tiles where large tiles would leave much of a GPU idle. Both give the same bits.
         let large = m.div_ceil(128) * w.n.div_ceil(64) * w.groups >= 256;
         let (kernel, rows) = match (w.dtype, large) {
             (DType::Bf16, true) => (Kernel::linear_bf16, 128),
@@ -258,16 +324,16 @@ impl<D: Device> Cuda<D> {
             (DType::F16, false) => (Kernel::linear_small_f16, 64),
             _ => (Kernel::linear_f32, 64),
         };
-        // Four or three stages of both operands, or the tile of sums that follows them in the same memory.
+        // Four or three stages of both operands. The tile of sums uses the same memory afterwards.
         let stages = if w.dtype == DType::F32 { 4 * (rows + 64) * 80 } else { 3 * (rows + 64) * 128 };
         let shared = stages.max(rows * (64 + 8) * 4);
         self.launch(kernel, [m.div_ceil(rows), w.n.div_ceil(64), w.groups], shared, &args);
     }
 
-    /// The product as the device's library can make it: it adds only to what the output holds, and its GELU is the form
-    /// with tanh, whose error is an eighth of what rounding a result of 1 to bf16 makes, but several times f16's.
-    /// Which products it makes depends on the weights and not on the rows: else a prompt's result would depend on how
-    /// many others share its pass.
+    /// The product in the form of the device's library, which adds only to the contents of the output. Its GELU is the
+    /// approximation by tanh. The error of that is an eighth of the rounding error of a result near 1 in bf16, but
+    /// several times that in f16. The choice depends on the weights and not on the rows. Otherwise the result of a
+    /// prompt would depend on the number of prompts in its batch.
     fn as_gemm(&self, out: View, m: usize, a: Prepared, w: &Weights<D::Memory>, e: Epilogue<'_>) -> Option<Gemm> {
         let out_dtype = if out.dtype == code(w.dtype) { w.dtype } else { DType::F32 };
         let add = match e.addend {
@@ -369,137 +435,9 @@ impl<D: Device> Cuda<D> {
         self.normed.set(normed.map(|normed| NormedRows { addr, ..normed }));
         Some(Prepared { addr, stride, group, add: View::NONE })
     }
-
-    pub(crate) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Weights<D::Memory>, epilogue: Epilogue<'_>) {
-        let m = out.rows();
-        assert!(
-            x.x.rows() == m && x.x.cols() == w.groups * w.k && out.cols() == w.groups * w.n,
-            "linear: {out:?} from {:?} by {}x({}, {})",
-            x.x,
-            w.groups,
-            w.n,
-            w.k
-        );
-        self.count_operands(&[out, x.x]);
-        let out_w = if out.dims().len() > 2 { out.dim(out.dims().len() - 2) } else { 1 };
-        let lens = epilogue.rotation.and_then(|r| r.lens);
-        assert!(epilogue.rotation.is_none() || out.dims().len() == 3, "linear: rotates {out:?}");
-        assert!(lens.is_none_or(|lens| lens.len() == out.dim(0)), "linear: {out:?} rotated as long as {lens:?}");
-        if let Some(a) = self.prepare(x, w) {
-            self.product(View::of(out), m, a, w, epilogue, out_w);
-        }
-    }
-
-    pub(crate) fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Self>, epilogue: Epilogue<'_>) {
-        let (rank, w) = (out.dims().len(), &conv.weights);
-        let (out_h, out_w) = (out.dim(rank - 3), out.dim(rank - 2));
-        let [h, width, c] = x.dims()[x.dims().len() - 3..] else { panic!("conv2d: {x:?}") };
-        let fits = |to: usize, from: usize| (to - 1) * conv.stride + conv.kernel <= from + 2 * conv.pad;
-        assert!(
-            w.k == conv.kernel * conv.kernel * c && out.cols() == w.n && fits(out_h, h) && fits(out_w, width),
-            "conv2d: {out:?} from {x:?}"
-        );
-        assert!(out.rows() / (out_h * out_w) == x.rows() / (h * width), "conv2d: {out:?} from {x:?}");
-        assert!(epilogue.rotation.is_none(), "conv2d: a rotation");
-        self.count_operands(&[out, x]);
-        let addend = match epilogue.addend {
-            Addend::None => Some(View::NONE),
-            Addend::Tensor(t) => Some(View::of(t)),
-            Addend::Upsampled(_) => None,
-        };
-        if let Some(addend) = addend
-            && w.n <= 16
-            && w.n * w.k <= FEW_WEIGHTS
-        {
-            self.count(|counters| counters.matmul_flops += (2 * out.rows() * w.n * w.k) as u64);
-            let args = ConvArgs {
-                out: View::of(out),
-                x: View::of(x),
-                weights: View::at(w.w.addr(), w.row, w.dtype),
-                addend,
-                bias: w.bias.as_ref().map_or(0, |b| b.addr()),
-                h: h as i32,
-                w: width as i32,
-                c: c as i32,
-                out_h: out_h as i32,
-                out_w: out_w as i32,
-                n: w.n as i32,
-                kernel: conv.kernel as i32,
-                stride: conv.stride as i32,
-                pad: conv.pad as i32,
-                activation: activation_code(epilogue.activation),
-            };
-            let (kernel, wide) = if w.n <= 4 { (Kernel::conv_few_4, 4) } else { (Kernel::conv_few_16, 16) };
-            let grid = [blocks(out_h * out_w, 256), out.rows() / (out_h * out_w), 1];
-            return self.launch(kernel, grid, w.k * wide * 4, &args);
-        }
-        let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
-        let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
-        let args = PatchesArgs {
-            out: View::at(addr, stride, w.dtype),
-            x: View::of(x),
-            rows: rows as i32,
-            h: h as i32,
-            w: width as i32,
-            c: c as i32,
-            out_h: out_h as i32,
-            out_w: out_w as i32,
-            kernel: conv.kernel as i32,
-            stride: conv.stride as i32,
-            pad: conv.pad as i32,
-            padded: stride as i32,
-        };
-        self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
-        self.product(
-            View::of(out),
-            rows,
-            Prepared { addr, stride, group: stride, add: View::NONE },
-            w,
-            epilogue,
-            out_w,
-        );
-    }
-
-    /// `out` (rows, padded) = activation(norm(x)), zeros beyond x's columns.
-    fn norm(&self, out: View, x: Tensor<'_>, norm: Norm<'_>, activation: Activation, padded: usize) {
-        assert!(norm.gamma.len() == x.cols() && norm.beta.len() == x.cols(), "layer_norm: {x:?} by {:?}", norm.gamma);
-        let args = NormArgs {
-            out,
-            x: View::of(x),
-            gamma: plain(norm.gamma, DType::F32),
-            beta: plain(norm.beta, DType::F32),
-            eps: norm.eps,
-            rows: x.rows() as i32,
-            n: x.cols() as i32,
-            padded: padded as i32,
-            activation: activation_code(activation),
-            fast: (x.addr().is_multiple_of(16)
-                && (x.stride() * x.dtype().bytes()).is_multiple_of(16)
-                && x.cols().is_multiple_of(4)) as i32,
-        };
-        use Kernel::*;
-        let (kernel, lanes) = match padded {
-            0..=4 => (layer_norm_4, 1),
-            5..=16 => (layer_norm_16, 4),
-            17..=64 => (layer_norm_64, 16),
-            65..=128 => (layer_norm_128, 32),
-            129..=192 => (layer_norm_192, 16),
-            193..=384 => (layer_norm_384, 32),
-            385..=640 => (layer_norm_640, 32),
-            641..=1152 => (layer_norm_1152, 32),
-            _ => (layer_norm_wide, 32),
-        };
-        self.launch(kernel, [blocks(x.rows(), 256 / lanes), 1, 1], 0, &args);
-    }
-
-    pub(crate) fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
-        assert!(out.rows() == x.rows() && out.cols() == x.cols(), "layer_norm: {out:?} from {x:?}");
-        self.count_operands(&[out, x]);
-        self.norm(View::of(out), x, norm, activation, x.cols());
-    }
 }
 
-fn activation_code(activation: Activation) -> i32 {
+pub(crate) fn activation_code(activation: Activation) -> i32 {
     match activation {
         Activation::None => 0,
         Activation::Relu => 1,

@@ -1,15 +1,19 @@
-//! Masks out, written, labelled or measured: `kernels/mask_out.cu`.
+//! Mask output: masks are written, labelled or measured. The kernels are in `kernels/mask_out.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, blocks, plain};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{blocks, plain};
 use bytemuck::NoUninit;
+use sam2_engine::backend::MaskOutOps;
 use sam2_engine::backend::Measure;
 use sam2_engine::tensor::{DType, Tensor};
-use sam2_engine::{MaskFormat, MaskMemory, MaskOut};
+use sam2_engine::{MaskFormat, MaskMemory, MaskOut, Size};
 
-/// Rows that a block measures.
+/// Rows that one block measures.
 const ROWS: usize = 16;
-/// Bytes of the measures of a mask.
+
+/// Bytes of the measures of one mask.
 const MEASURES: usize = 28;
 
 #[derive(Clone, Copy, NoUninit)]
@@ -94,18 +98,18 @@ struct MeasureMergeArgs {
     pad: i32,
 }
 
-impl<D: Device> Cuda<D> {
-    pub(crate) fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+impl<D: Device> MaskOutOps for Cuda<D> {
+    fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
         let (height, width, limit) = (out.height, out.width, out.limit);
         let planes = Planes::of(masks, selected, (height, width));
         let (format, memory, flipped) = out.of("write_masks", planes.count(), false);
         let (code, items) = match format {
-            MaskFormat::Binary => (0, width),
+            MaskFormat::Binary => (0, width.div_ceil(4)),
             MaskFormat::Bits => (1, width.div_ceil(8)),
-            MaskFormat::Logits => (2, width),
+            MaskFormat::Logits => (2, width.div_ceil(4)),
             MaskFormat::Labels => unreachable!("asserted above"),
         };
-        self.masks_out(memory, format.bytes(planes.count(), height, width), &planes, |out| {
+        self.masks_out(memory, format.bytes(planes.count(), Size::new(width, height)), &planes, |out| {
             let blocks = blocks(height * items, 256);
             let (flipped, grid) = (flipped as i32, [planes.count() * blocks, 1, 1]);
             let args = WriteArgs { planes, out, limit, format: code, flipped, blocks: blocks as i32 };
@@ -113,48 +117,18 @@ impl<D: Device> Cuda<D> {
         });
     }
 
-    pub(crate) fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+    fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
         let (height, width, threshold) = (out.height, out.width, out.limit);
         let planes = Planes::of(masks, selected, (height, width));
         assert!(planes.count() <= MaskFormat::MOST_LABELS, "write_labels: {masks:?}");
         let (format, memory, flipped) = out.of("write_labels", planes.count(), true);
-        self.masks_out(memory, format.bytes(1, height, width), &planes, |out| {
+        self.masks_out(memory, format.bytes(1, Size::new(width, height)), &planes, |out| {
             let args = LabelArgs { planes, out, threshold, flipped: flipped as i32 };
             self.launch(Kernel::write_labels, [blocks(height * width, 256), 1, 1], 0, &args);
         });
     }
 
-    /// Launches `write` into memory of the caller's, the host's by way of the device's.
-    fn masks_out(&self, memory: MaskMemory<'_>, bytes: usize, planes: &Planes, write: impl FnOnce(u64)) {
-        self.count(|c| c.bytes += (planes.bytes() + bytes) as u64);
-        if self.failed() || bytes == 0 {
-            return;
-        }
-        match memory {
-            MaskMemory::Host(data) => {
-                let Some(addr) = self.edge(bytes, "masks") else { return };
-                write(addr);
-                if !self.failed() {
-                    self.keep(self.staging.borrow_mut().down(&self.device, data, addr));
-                }
-            }
-            MaskMemory::Device(slice) => {
-                self.keep(self.device.follow(slice.stream()));
-                write(slice.address());
-                if !self.failed() {
-                    self.keep(self.device.lead(slice.stream()));
-                }
-            }
-        }
-    }
-
-    pub(crate) fn measure_masks(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Option<Tensor<'_>>,
-        measure: Measure,
-    ) {
+    fn measure_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>, measure: Measure) {
         let Measure { threshold, offset, height, width } = measure;
         let planes = Planes::of(masks, selected, (height, width));
         let count = planes.count();
@@ -171,5 +145,31 @@ impl<D: Device> Cuda<D> {
         self.launch(Kernel::measure_masks, [count * rows, 1, 1], 8 * MEASURES, &args);
         let args = MeasureMergeArgs { out: plain(out, DType::I32), parts, blocks: rows as i32, pad: 0 };
         self.launch(Kernel::measure_merge, [count, 1, 1], 0, &args);
+    }
+}
+
+impl<D: Device> Cuda<D> {
+    /// Launches `write` into caller-provided memory. Output to host memory goes through device memory.
+    fn masks_out(&self, memory: MaskMemory<'_>, bytes: usize, planes: &Planes, write: impl FnOnce(u64)) {
+        self.count(|c| c.bytes += (planes.bytes() + bytes) as u64);
+        if self.failed() || bytes == 0 {
+            return;
+        }
+        match memory {
+            MaskMemory::Host(data) => {
+                let Some(addr) = self.io_buffer(bytes, "masks") else { return };
+                write(addr);
+                if !self.failed() {
+                    self.keep(self.staging.borrow_mut().down(&self.device, data, addr));
+                }
+            }
+            MaskMemory::Device(slice) => {
+                self.keep(self.device.follow(slice.stream()));
+                write(slice.address());
+                if !self.failed() {
+                    self.keep(self.device.lead(slice.stream()));
+                }
+            }
+        }
     }
 }

@@ -1,8 +1,11 @@
-//! Choosing and mending masks: `kernels/masks.cu`.
+//! Selects masks, fills holes and removes specks. The kernels are in `kernels/masks.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, blocks, plain};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{blocks, plain};
 use bytemuck::NoUninit;
+use sam2_engine::backend::MaskOps;
 use sam2_engine::backend::{Cleaning, Selection};
 use sam2_engine::tensor::{DType, Tensor};
 
@@ -38,8 +41,8 @@ struct CleanArgs {
     pad: i32,
 }
 
-impl<D: Device> Cuda<D> {
-    pub(crate) fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
+impl<D: Device> MaskOps for Cuda<D> {
+    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
         let [p, 4, h, w] = *masks.dims() else { panic!("select_masks: {masks:?}") };
         let n = selection.masks();
         assert!(out.len() == p * n && iou.dims() == [p, 4], "select_masks: {out:?} from {masks:?} {iou:?}");
@@ -62,7 +65,7 @@ impl<D: Device> Cuda<D> {
         self.launch(Kernel::select_masks, [p, 1, 1], 8, &args);
     }
 
-    pub(crate) fn clean_masks(
+    fn clean_masks(
         &self,
         out: Tensor<'_>,
         masks: Tensor<'_>,

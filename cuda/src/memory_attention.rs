@@ -1,8 +1,11 @@
-//! Attention to memories: `kernels/memory_attention.cu`.
+//! Attention to memories. The kernels are in `kernels/memory_attention.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, View, plain};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{View, plain};
 use bytemuck::NoUninit;
+use sam2_engine::backend::MemoryAttentionOps;
 use sam2_engine::tensor::{DType, Tensor};
 use std::f32::consts::LOG2_E;
 
@@ -24,24 +27,25 @@ struct MemoryArgs {
     fast: i32,
 }
 
-/// Workspace that one launch fills at most: objects beyond it get a launch of their own.
+/// The most workspace of one launch. Objects beyond it get another launch.
 const MOST_SUMS: usize = 128 << 20;
 
-/// A kernel and what it is made for.
+/// A kernel and its properties.
 struct Shape {
     kernel: Kernel,
-    /// Width of queries and keys, and of values.
+    /// The width of queries and keys, and the width of values.
     widths: (usize, usize),
-    /// Queries of a block.
+    /// Queries per block.
     queries: usize,
-    /// Parts that the keys are split in, as in the kernel. Fixed, so that results do not depend on the number of objects.
+    /// Splits of the keys, as in the kernel. The number is fixed, so that results do not depend on the number of
+    /// objects.
     splits: usize,
     /// Bytes of shared memory.
     shared: usize,
 }
 
 impl Shape {
-    /// The first kernel that is wide enough and whose blocks get the shared memory they need.
+    /// The first kernel that is wide enough and whose shared memory is available.
     fn of(dtype: DType, d: usize, dv: usize, most_shared: usize) -> Shape {
         use Kernel::*;
         let f32s = |kernel, (a, b): (usize, usize)| {
@@ -72,15 +76,8 @@ impl Shape {
     }
 }
 
-impl<D: Device> Cuda<D> {
-    pub(crate) fn memory_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        lens: Tensor<'_>,
-    ) {
+impl<D: Device> MemoryAttentionOps for Cuda<D> {
+    fn memory_attention(&self, out: Tensor<'_>, q: Tensor<'_>, k: Tensor<'_>, v: Tensor<'_>, lens: Tensor<'_>) {
         let (&[p, n, d], &[_, m, dv]) = (q.dims(), v.dims()) else { panic!("memory_attention: {q:?} {v:?}") };
         assert!(
             out.dims() == [p, n, dv] && k.dims() == [p, m, d] && v.dim(0) == p && lens.len() == p,

@@ -1,7 +1,7 @@
-//! Whether CUDA can be used here, and why not.
+//! Whether CUDA can be used on this machine, and the reason if it cannot.
 //!
-//! The driver is loaded at run time, and only after these questions: a library that is absent or lacks a function is an
-//! answer, never a panic.
+//! The driver is loaded at run time, after these checks. A library that is absent or lacks a function is an error and
+//! never a panic.
 
 use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 use sam2_engine::Error;
@@ -9,44 +9,44 @@ use std::ffi::CStr;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The oldest driver that runs what the kernels are compiled to, as the driver counts: release 580.
+/// The oldest driver that runs the compiled kernels, as the driver counts versions: release 580.
 pub const OLDEST_DRIVER: i32 = 13000;
-/// The least compute capability.
+/// The lowest compute capability.
 pub const OLDEST_CARD: (i32, i32) = (8, 0);
 
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 static KERNELS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
 
-/// The kernels compiled for NVIDIA's cards; empty in a build without nvcc.
+/// The kernels compiled for NVIDIA GPUs. Empty in a build without nvcc.
 pub(crate) fn fatbin() -> &'static [u8] {
     if cfg!(sam2_kernels) { &KERNELS.0 } else { &[] }
 }
 
-/// Why CUDA cannot be used.
+/// The reason why CUDA cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unavailable {
     /// The program was built without nvcc.
     NoKernels,
-    /// There is no library of NVIDIA's driver.
+    /// The library of the NVIDIA driver is absent.
     NoDriver,
-    /// The driver's library lacks a function.
+    /// The library of the driver lacks a function.
     IncompleteDriver(&'static str),
-    /// The driver is too old; its version as it counts, such as 12040.
+    /// The driver is too old. The value is its version as the driver counts, such as 12040.
     OldDriver(i32),
-    /// The driver says that something is wrong.
+    /// The driver returned an error.
     Failing(String),
-    /// There is no card.
+    /// There is no GPU.
     NoDevice,
-    /// There are only so many cards.
+    /// There is no GPU with the requested index.
     NoSuchDevice {
-        /// The card asked for.
+        /// The requested index.
         index: usize,
-        /// How many there are.
+        /// The number of GPUs.
         count: usize,
     },
-    /// No kernel runs on the card.
+    /// No compiled kernel runs on the GPU.
     UnsupportedCard {
         /// Its name.
         name: String,
@@ -101,11 +101,11 @@ impl From<Unavailable> for Error {
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// Its place in the driver's order.
+    /// Its index in the driver's order.
     pub index: usize,
     /// Its name.
     pub name: String,
-    /// What it is called wherever it is plugged in.
+    /// Its identifier, which does not depend on its slot.
     pub uuid: [u8; 16],
     /// Compute capability.
     pub capability: (i32, i32),
@@ -113,11 +113,11 @@ pub struct Card {
     pub memory: usize,
     /// Multiprocessors.
     pub multiprocessors: usize,
-    /// Bytes of shared memory that a block may ask for.
+    /// Bytes of shared memory that a block can use.
     pub shared: usize,
 }
 
-/// What the engine calls of the driver.
+/// The functions of the driver that the engine calls.
 const FUNCTIONS: &[&str] = &[
     "cuInit",
     "cuDriverGetVersion",
@@ -165,27 +165,33 @@ const FUNCTIONS: &[&str] = &[
     "cuEventElapsedTime_v2",
 ];
 
-/// The driver's version, once it is known to be there and to start.
+/// The driver's version, after checks that the driver is present and starts.
+///
+/// # Errors
+///
+/// [`Unavailable::NoDriver`], [`Unavailable::IncompleteDriver`] or [`Unavailable::OldDriver`] if the driver is
+/// absent, lacks a function or is too old. [`Unavailable::NoDevice`] if there is no GPU. [`Unavailable::Failing`] if
+/// the driver does not start.
 pub fn driver() -> Result<i32, Unavailable> {
     static ANSWER: OnceLock<Result<i32, Unavailable>> = OnceLock::new();
     ANSWER.get_or_init(ask).clone()
 }
 
 fn ask() -> Result<i32, Unavailable> {
-    // SAFETY: looks for libraries; loading NVIDIA's runs its initialisers, which is what everybody does.
+    // SAFETY: looks for libraries. Loading NVIDIA's library runs its initialisers, as in every program that uses it.
     let present = unsafe { sys::is_culib_present() };
     if !present {
         return Err(Unavailable::NoDriver);
     }
     let has = |name: &str| {
-        // SAFETY: the library is there; the function is only looked up.
+        // SAFETY: the library is loaded, and the function is only looked up.
         unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()) }.is_ok()
     };
     if !has("cuDriverGetVersion") {
         return Err(Unavailable::IncompleteDriver("cuDriverGetVersion"));
     }
     let mut version = 0;
-    // SAFETY: the function is there and writes one number.
+    // SAFETY: the function exists and writes one number.
     check(unsafe { sys::cuDriverGetVersion(&mut version) }).map_err(|e| Unavailable::Failing(format!("{e:?}")))?;
     if version < OLDEST_DRIVER {
         return Err(Unavailable::OldDriver(version));
@@ -193,7 +199,7 @@ fn ask() -> Result<i32, Unavailable> {
     if let Some(name) = FUNCTIONS.iter().find(|name| !has(name)) {
         return Err(Unavailable::IncompleteDriver(name));
     }
-    // SAFETY: the function is there.
+    // SAFETY: the function exists.
     match unsafe { sys::cuInit(0) } {
         CUresult::CUDA_SUCCESS => Ok(version),
         CUresult::CUDA_ERROR_NO_DEVICE => Err(Unavailable::NoDevice),
@@ -205,7 +211,7 @@ pub(crate) fn check(result: CUresult) -> Result<(), CUresult> {
     if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(result) }
 }
 
-/// The driver's name and words for a failure. The driver must be there.
+/// The driver's name and description of an error. The driver must be loaded.
 pub(crate) fn describe(e: CUresult) -> String {
     let text = |get: unsafe fn(CUresult, *mut *const std::ffi::c_char) -> CUresult| {
         let mut text = std::ptr::null();
@@ -218,12 +224,16 @@ pub(crate) fn describe(e: CUresult) -> String {
     format!("{} ({})", text(sys::cuGetErrorString), text(sys::cuGetErrorName))
 }
 
-/// The machine's cards.
+/// The GPUs of the machine.
+///
+/// # Errors
+///
+/// The errors of [`driver`]. [`Unavailable::Failing`] if the driver fails.
 pub fn cards() -> Result<Vec<Card>, Unavailable> {
     driver()?;
     let failing = |e| Unavailable::Failing(describe(e));
     let mut count = 0;
-    // SAFETY: the driver has started; every call writes one value of the type it says.
+    // SAFETY: the driver has started. Every call writes one value of its stated type.
     unsafe {
         check(sys::cuDeviceGetCount(&mut count)).map_err(failing)?;
         (0..count.max(0)).map(|i| card(i).map_err(failing)).collect()
@@ -238,7 +248,7 @@ unsafe fn card(index: i32) -> Result<Card, CUresult> {
         // SAFETY: writes one number.
         check(unsafe { sys::cuDeviceGetAttribute(&mut value, which, device) }).map(|()| value)
     };
-    // SAFETY: the driver has started; the name's buffer is of the size it is told.
+    // SAFETY: the driver has started, and the buffer of the name has the stated size.
     unsafe {
         check(sys::cuDeviceGet(&mut device, index))?;
         check(sys::cuDeviceGetName(name.as_mut_ptr().cast(), 255, device))?;
@@ -260,13 +270,14 @@ unsafe fn card(index: i32) -> Result<Card, CUresult> {
     })
 }
 
-/// The architectures that kernels were compiled for, such as "80, 90a"; `None` without nvcc.
+/// The architectures for which kernels were compiled, such as "80, 90a". `None` without nvcc.
+#[must_use]
 pub fn architectures() -> Option<&'static str> {
     option_env!("SAM2_ARCHS").filter(|_| cfg!(sam2_kernels))
 }
 
-/// Whether one of these architectures, such as "80, 90a", runs on a card without being compiled anew: code for a compute
-/// capability runs on later ones of the same major number, and code of a name with "a" on no other.
+/// Whether one of these architectures, such as "80, 90a", runs on a GPU without a new compilation. Code for a compute
+/// capability runs on later ones with the same major number. Code for a name with "a" runs on no other.
 fn covers(architectures: &str, (major, minor): (i32, i32)) -> bool {
     architectures.split(", ").any(|name| {
         let (number, alone) = name.strip_suffix('a').map_or((name, false), |number| (number, true));
@@ -276,13 +287,20 @@ fn covers(architectures: &str, (major, minor): (i32, i32)) -> bool {
 }
 
 impl Card {
-    /// The architectures of this build, if it has none for this card: the driver then compiles the kernels' PTX.
+    /// The architectures of this build, if none is for this GPU. The driver then compiles the kernels' PTX.
+    #[must_use]
     pub fn compiles(&self) -> Option<&'static str> {
         architectures().filter(|names| !covers(names, self.capability))
     }
 }
 
-/// A card that kernels may run on.
+/// A GPU that may run the kernels.
+///
+/// # Errors
+///
+/// The errors of [`cards`]. [`Unavailable::NoDevice`] if there is no GPU. [`Unavailable::NoSuchDevice`] if there is
+/// no GPU with this index. [`Unavailable::UnsupportedCard`] if its compute capability is too low.
+/// [`Unavailable::NoKernels`] in a build without kernels.
 pub fn usable(index: usize) -> Result<Card, Unavailable> {
     let cards = cards()?;
     let count = cards.len();

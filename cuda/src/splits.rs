@@ -1,7 +1,9 @@
-//! Joining what attention to parts of the keys gave: `kernels/splits.cu`.
+//! Combines the results of attention to splits of the keys. The kernel is in `kernels/splits.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, View, blocks};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{View, blocks};
 use bytemuck::NoUninit;
 
 #[derive(Clone, Copy, NoUninit)]
@@ -16,7 +18,7 @@ struct MergeArgs {
     width: i32,
 }
 
-/// What the splits of `p` prompts or objects of `n` queries found.
+/// The results of the splits of `p` prompts or objects of `n` queries.
 pub(crate) struct Splits {
     /// (p, splits, n, width) of f32.
     pub sums: u64,
@@ -29,21 +31,21 @@ pub(crate) struct Splits {
 }
 
 impl Splits {
-    /// The first `p` of them.
+    /// The results of the first `p`.
     pub(crate) fn of(&self, p: usize) -> Splits {
         Splits { p, ..*self }
     }
 }
 
 impl<D: Device> Cuda<D> {
-    /// Workspace for what splits find; none after a failure.
+    /// Workspace for the results of splits. `None` after a failure.
     pub(crate) fn splits(&self, p: usize, splits: usize, n: usize, width: usize) -> Option<Splits> {
         let bytes = (p * splits * n * width * 4).next_multiple_of(256);
         let sums = self.workspace(bytes + p * splits * n * 8)?;
         Some(Splits { sums, stats: sums + bytes as u64, p, n, splits, width })
     }
 
-    /// `out` (p, n, c): the splits joined.
+    /// `out` (p, n, c): the combined results.
     pub(crate) fn merge(&self, out: View, c: usize, from: &Splits) {
         assert!(c <= from.width && from.width.is_multiple_of(4) && from.width <= 256, "splits of {c} columns");
         let args = MergeArgs {

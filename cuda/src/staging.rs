@@ -1,31 +1,59 @@
-//! Copies between the caller's memory and the device, through pinned memory, without waiting.
+//! Copies between host memory of the caller and the device, through pinned memory, without waiting.
 
 use crate::device::{Device, Pinned};
 use sam2_engine::Result;
+use sam2_engine::cpu::pool::Pool;
+use std::cell::OnceCell;
+use std::thread::available_parallelism;
 
-/// More than this is not held at once: who copies more waits in between.
+/// The most bytes that are held at once. A larger copy waits in between.
 const MOST: usize = 256 << 20;
+/// The bytes of a task of the threads. Smaller copies are made by the caller's thread.
+const PIECE: usize = 512 << 10;
+/// The most threads that copy. Few threads reach the bandwidth of the memory.
+const MOST_THREADS: usize = 8;
 
 /// A block of pinned memory that fills up until the next wait.
 pub struct Staging<D: Device> {
     block: Option<D::Pinned>,
     used: usize,
-    /// Blocks that were outgrown, which copies may still read.
+    /// Earlier blocks that were too small. Copies may still read them.
     old: Vec<D::Pinned>,
-    /// What comes down: to where, from where in pinned memory, how much.
-    down: Vec<(*mut u8, *const u8, usize)>,
+    /// Copies from the device that are on the way.
+    down: Vec<Landing>,
+    /// The threads that copy, from the first large copy on. `None` inside: the system gives no threads.
+    pool: OnceCell<Option<Pool>>,
 }
 
-// SAFETY: the pointers are into pinned memory it owns and into buffers whose owners wait for the copies.
+/// A copy from pinned memory to a buffer of the caller.
+struct Landing {
+    to: *mut u8,
+    from: *const u8,
+    bytes: usize,
+}
+
+// SAFETY: the threads read memory that no one writes, and write pieces that do not overlap.
+unsafe impl Sync for Landing {}
+
+impl Landing {
+    /// Copies a piece.
+    fn piece(&self, piece: usize) {
+        let at = piece * PIECE;
+        // SAFETY: the buffer of the caller, which outlives the wait, and pinned memory of that size.
+        unsafe { std::ptr::copy_nonoverlapping(self.from.add(at), self.to.add(at), PIECE.min(self.bytes - at)) };
+    }
+}
+
+// SAFETY: the pointers are into pinned memory that this value owns, and into buffers whose owners wait for the copies.
 unsafe impl<D: Device> Send for Staging<D> {}
 
 impl<D: Device> Staging<D> {
-    /// Nothing yet.
+    /// An empty staging area.
     pub fn new() -> Self {
-        Staging { block: None, used: 0, old: Vec::new(), down: Vec::new() }
+        Staging { block: None, used: 0, old: Vec::new(), down: Vec::new(), pool: OnceCell::new() }
     }
 
-    /// `bytes` pinned bytes that are the caller's until the next wait.
+    /// `bytes` bytes of pinned memory, which belong to the caller until the next wait.
     fn take(&mut self, device: &D, bytes: usize) -> Result<*mut u8> {
         if self.used > 0 && self.used + bytes > MOST {
             device.sync()?;
@@ -45,29 +73,38 @@ impl<D: Device> Staging<D> {
     /// Copies to the device what `fill` writes.
     pub fn up(&mut self, device: &D, to: u64, bytes: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
         let from = self.take(device, bytes)?;
-        // SAFETY: what was just taken, which nobody else has.
+        // SAFETY: the bytes were just taken and have no other user.
         fill(unsafe { std::slice::from_raw_parts_mut(from, bytes) });
         device.copy_in(to, from, bytes)
     }
 
-    /// Copies from the device to `out`, there once the device was waited for and `landed` was called.
+    /// Copies from the device to `out`. The data are there after the next wait and a call of `landed`.
     pub fn down(&mut self, device: &D, out: &mut [u8], from: u64) -> Result<()> {
+        if out.len() > PIECE {
+            self.pool.get_or_init(|| {
+                let cpus = available_parallelism().map_or(1, |n| n.get());
+                Pool::new(cpus.min(MOST_THREADS), &[]).ok()
+            });
+        }
         let to = self.take(device, out.len())?;
         device.copy_out(to, from, out.len())?;
-        self.down.push((out.as_mut_ptr(), to, out.len()));
+        self.down.push(Landing { to: out.as_mut_ptr(), from: to, bytes: out.len() });
         Ok(())
     }
 
-    /// The device has been waited for: hands out what came down.
+    /// Completes copies from the device, after a wait.
     pub fn landed(&mut self) {
-        for (to, from, bytes) in self.down.drain(..) {
-            // SAFETY: the caller's buffer, which outlives the wait, and pinned memory of that size.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
+        for copy in self.down.drain(..) {
+            let pieces = copy.bytes.div_ceil(PIECE);
+            match self.pool.get().and_then(Option::as_ref) {
+                Some(pool) if pieces > 1 => pool.run(pieces, &|piece, _| copy.piece(piece)),
+                _ => (0..pieces).for_each(|piece| copy.piece(piece)),
+            }
         }
         self.forget();
     }
 
-    /// Drops what was to come down, after a failure.
+    /// Drops pending copies from the device, after a failure.
     pub fn forget(&mut self) {
         self.down.clear();
         self.old.clear();

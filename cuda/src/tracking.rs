@@ -1,9 +1,12 @@
-//! Memories of objects: `kernels/tracking.cu`.
+//! The memory bank. The kernels are in `kernels/tracking.cu`.
 
 use crate::device::Device;
-use crate::{Cuda, Kernel, View, blocks, plain};
+use crate::kernels::Kernel;
+use crate::queue::Cuda;
+use crate::view::{View, blocks, plain};
 use bytemuck::NoUninit;
-use sam2_engine::backend::{Absent, Bank, BankIndex, BankSizes};
+use sam2_engine::backend::TrackingOps;
+use sam2_engine::backend::{Absent, Bank, BankIndex, BankSizes, NO_OBJ_SCORE};
 use sam2_engine::tensor::{DType, Tensor};
 
 #[derive(Clone, Copy, NoUninit)]
@@ -30,7 +33,7 @@ struct GatherArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct RememberArgs {
+struct WriteBankSlotsArgs {
     bank: View,
     x: View,
     slots: u64,
@@ -44,7 +47,7 @@ struct RememberArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct PickArgs {
+struct GatherRowsArgs {
     out: View,
     x: View,
     rows: u64,
@@ -56,11 +59,11 @@ struct PickArgs {
 
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
-struct HideArgs {
+struct MaskAbsentArgs {
     masks: u64,
     scores: u64,
     pixels: i32,
-    pad: i32,
+    value: f32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -91,8 +94,8 @@ struct DepthwiseArgs {
     c: i32,
 }
 
-impl<D: Device> Cuda<D> {
-    pub(crate) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
+impl<D: Device> TrackingOps for Cuda<D> {
+    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
         let BankSizes { p, m, c, hw, k, b, q } = BankSizes::of(keys, values, &bank, &index);
         self.count_operands(&[keys, values]);
         let args = GatherArgs {
@@ -117,40 +120,32 @@ impl<D: Device> Cuda<D> {
         self.launch(Kernel::gather_memories, [blocks(m * c.div_ceil(4), 256), p, 1], 0, &args);
     }
 
-    pub(crate) fn remember(
-        &self,
-        bank: Tensor<'_>,
-        x: Tensor<'_>,
-        slots: Tensor<'_>,
-        scores: Tensor<'_>,
-        absent: Absent<'_>,
-    ) {
-        let (&[p, n, c], &[_, bn, bc]) = (x.dims(), bank.dims()) else { panic!("remember: {bank:?} {x:?}") };
-        assert!(
-            (bn, bc) == (n, c) && slots.len() == p && scores.len() == p && absent.vector.len() == c,
-            "remember: {bank:?} from {x:?}, {slots:?} {scores:?} {:?}",
-            absent.vector
-        );
+    fn write_bank_slots(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, absent: Option<Absent<'_>>) {
+        let (&[p, n, c], &[_, bn, bc]) = (x.dims(), bank.dims()) else { panic!("write_bank_slots: {bank:?} {x:?}") };
+        assert!((bn, bc) == (n, c) && slots.len() == p, "write_bank_slots: {bank:?} from {x:?}, {slots:?}");
+        if let Some(Absent { scores, vector, .. }) = absent {
+            assert!(scores.len() == p && vector.len() == c, "write_bank_slots: {x:?}, {scores:?} {vector:?}");
+        }
         self.count_operands(&[x, x]);
-        let args = RememberArgs {
+        let args = WriteBankSlotsArgs {
             bank: View::of(bank),
             x: View::of(x),
             slots: plain(slots, DType::I32),
-            scores: plain(scores, DType::F32),
-            absent: plain(absent.vector, DType::F32),
+            scores: absent.map_or(0, |a| plain(a.scores, DType::F32)),
+            absent: absent.map_or(0, |a| plain(a.vector, DType::F32)),
             n: n as i32,
             c: c as i32,
-            replace: absent.replace as i32,
+            replace: absent.is_some_and(|a| a.replace) as i32,
             pad: 0,
         };
-        self.launch(Kernel::remember, [blocks(n * c.div_ceil(4), 256), p, 1], 0, &args);
+        self.launch(Kernel::write_bank_slots, [blocks(n * c.div_ceil(4), 256), p, 1], 0, &args);
     }
 
-    pub(crate) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
-        let &[p, n, c] = x.dims() else { panic!("pick_rows: {x:?}") };
-        assert!(out.dims() == [p, c] && rows.len() == p, "pick_rows: {out:?} of {x:?}, {rows:?}");
+    fn gather_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
+        let &[p, n, c] = x.dims() else { panic!("gather_rows: {x:?}") };
+        assert!(out.dims() == [p, c] && rows.len() == p, "gather_rows: {out:?} of {x:?}, {rows:?}");
         self.count_operands(&[out, out]);
-        let args = PickArgs {
+        let args = GatherRowsArgs {
             out: View::of(out),
             x: View::of(x),
             rows: plain(rows, DType::I32),
@@ -159,20 +154,20 @@ impl<D: Device> Cuda<D> {
             c: c as i32,
             first: first as i32,
         };
-        self.launch(Kernel::pick_rows, [blocks(p * c, 256), 1, 1], 0, &args);
+        self.launch(Kernel::gather_rows, [blocks(p * c, 256), 1, 1], 0, &args);
     }
 
-    pub(crate) fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
+    fn mask_absent_objects(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
         let p = masks.dim(0);
-        assert!(scores.len() == p, "hide_absent: {masks:?} by {scores:?}");
+        assert!(scores.len() == p, "mask_absent_objects: {masks:?} by {scores:?}");
         self.count_operands(&[masks]);
         let pixels = masks.len() / p.max(1);
         let (masks, scores) = (plain(masks, DType::F32), plain(scores, DType::F32));
-        let args = HideArgs { masks, scores, pixels: pixels as i32, pad: 0 };
-        self.launch(Kernel::hide_absent, [blocks(pixels, 256), p, 1], 0, &args);
+        let args = MaskAbsentArgs { masks, scores, pixels: pixels as i32, value: NO_OBJ_SCORE };
+        self.launch(Kernel::mask_absent_objects, [blocks(pixels, 256), p, 1], 0, &args);
     }
 
-    pub(crate) fn memory_mask(
+    fn memory_mask(
         &self,
         out: Tensor<'_>,
         masks: Tensor<'_>,
@@ -204,7 +199,7 @@ impl<D: Device> Cuda<D> {
         self.launch(Kernel::memory_mask, [blocks(side * side, 256), p, 1], 0, &args);
     }
 
-    pub(crate) fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
+    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
         let &[p, h, w, c] = x.dims() else { panic!("depthwise_conv7x7: {x:?}") };
         assert!(
             out.dims() == x.dims() && weights.dims() == [49, c] && bias.len() == c,

@@ -1,9 +1,9 @@
-//! How tensors cross over to kernels.
+//! Tensors in the form that kernels take.
 
 use bytemuck::NoUninit;
 use sam2_engine::tensor::{DType, Tensor};
 
-/// A tensor as kernels take it.
+/// A tensor in the form that kernels take.
 #[derive(Clone, Copy, NoUninit)]
 #[repr(C)]
 pub(crate) struct View {
@@ -25,7 +25,7 @@ impl View {
     }
 }
 
-/// An element type as kernels know it.
+/// The number of an element type in kernels.
 pub(crate) fn code(dtype: DType) -> i32 {
     match dtype {
         DType::F32 => 0,
@@ -35,13 +35,13 @@ pub(crate) fn code(dtype: DType) -> i32 {
     }
 }
 
-/// The address of a tensor of f32, or of i32, without gaps between its rows.
+/// The address of a tensor of f32 or i32 without gaps between its rows.
 pub(crate) fn plain(t: Tensor<'_>, dtype: DType) -> u64 {
     assert!(t.dtype() == dtype && t.is_contiguous(), "expected {dtype:?} without gaps, got {t:?}");
     t.addr()
 }
 
-/// Blocks of `threads` that cover `items`, which kernels count in 32 bits.
+/// The number of blocks of `threads` that cover `items`, which kernels count in 32 bits.
 pub(crate) fn blocks(items: usize, threads: usize) -> usize {
     assert!(items < 1 << 31, "{items} items of one launch");
     items.div_ceil(threads).max(1)

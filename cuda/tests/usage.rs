@@ -1,15 +1,16 @@
-//! What the assembler made of the kernels: registers, shared memory, no spills; and that none is missing.
+//! Register usage of the kernels: registers, shared memory, no spills. The test also checks that no kernel is missing.
 //!
-//! `kernels/usage.txt` is the state as committed, for the compiler named in its first line. After a change of the kernels,
-//! `SAM2_WRITE_USAGE=1 cargo test -p sam2-cuda --test usage -- --include-ignored` with every architecture writes it anew.
+//! `kernels/usage.txt` is the committed state, for the compiler that is named in its first line. After a change of the
+//! kernels, `SAM2_WRITE_USAGE=1 cargo test -p sam2-cuda --test usage -- --include-ignored` with every architecture
+//! writes it again.
 
 use sam2_cuda::Kernel;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Registers of a thread, bytes of shared memory that do not depend on the launch, bytes spilled.
+/// Registers per thread, bytes of static shared memory, bytes of spills.
 type Usage = (u32, u32, u32);
 
-/// By kernel and architecture, what the assembler said of this build.
+/// The assembler's report of this build, by kernel and architecture.
 fn assembled() -> BTreeMap<(String, String), Usage> {
     let log = std::fs::read_to_string(env!("SAM2_PTXAS_LOG")).unwrap();
     let mut all = BTreeMap::new();

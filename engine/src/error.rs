@@ -1,11 +1,11 @@
-//! What can go wrong, by who can mend it.
+//! Error types, grouped by who can fix the problem.
 
 use std::path::Path;
 
 /// The engine's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every failure of the engine. The text says what, where, expected, got, and what to do.
+/// An error of the engine. The message says what failed and where, what was expected, what was found, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,64 +14,64 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: String,
-        /// The system's reason.
+        /// The reason that the system gives.
         source: std::io::Error,
     },
     /// A checkpoint is damaged, not a SAM 2 checkpoint, or does not fit the configuration.
     #[error("checkpoint {path}: {what}")]
     Checkpoint {
-        /// The file, or how it was given.
+        /// The path of the file, or the name of the source if there is no file.
         path: String,
-        /// What is wrong with it.
+        /// The problem with the checkpoint.
         what: String,
     },
-    /// A configuration has a key or value the engine does not support.
+    /// A configuration has a key or a value that the engine does not support.
     #[error("configuration: {key}: {what}")]
     Config {
-        /// The key's path, dots between levels.
+        /// The path of the key, with dots between levels.
         key: String,
-        /// What is wrong with it.
+        /// The problem with the value.
         what: String,
     },
-    /// A picture is damaged, of an unknown kind, or of a size the engine does not take.
+    /// An image is damaged, of an unknown kind, or of a size that the engine does not support.
     #[error("picture {name}: {what}")]
     Picture {
-        /// The file, or how it was given.
+        /// The path of the file, or the name of the source if there is no file.
         name: String,
-        /// What is wrong with it.
+        /// The problem with the image.
         what: String,
     },
-    /// A video file is damaged, of an unknown kind, or of a size the engine does not take.
+    /// A video file is damaged, of an unknown kind, or of a size that the engine does not support.
     #[error("video {path}: {what}")]
     Video {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is wrong with it.
+        /// The problem with the video.
         what: String,
     },
     /// The program `ffmpeg` is absent or too old.
     #[error("{program}: {what}")]
     Ffmpeg {
-        /// Its name or path.
+        /// The name or path of the program.
         program: String,
-        /// What is wrong with it, and what to do.
+        /// The problem with the program, and what to do.
         what: String,
     },
-    /// A call's argument is out of its range.
+    /// An argument of a call is out of its range.
     #[error("{0}")]
     Input(String),
-    /// The device asked for is absent, too old or failed.
+    /// The requested device is absent or too old, or the device failed.
     #[error("device: {0}")]
     Device(String),
-    /// An allocation failed. What existed before the call still works.
+    /// An allocation failed. Everything that existed before the call still works.
     #[error("out of memory: {bytes} bytes for {what}")]
     OutOfMemory {
-        /// What the memory was for.
+        /// The purpose of the memory.
         what: &'static str,
-        /// How much was asked for.
+        /// The number of bytes that were requested.
         bytes: usize,
     },
-    /// A defect of the engine itself.
+    /// A defect of the engine.
     #[error("internal error: {0}; please report this")]
     Internal(String),
 }

@@ -1,4 +1,4 @@
-//! Notices `fork`: the child has the memory of its parent and none of its threads.
+//! Detects `fork`. A child process has the memory of its parent but none of its threads.
 
 #[cfg(unix)]
 mod unix {
@@ -11,8 +11,8 @@ mod unix {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many forks lie between this process and the one that asked first. A thread that was started when the number
-    /// was another does not exist in this process.
+    /// Returns the number of forks between this process and the first process that called this function. A thread does
+    /// not exist in this process if the number was different when the thread was started.
     pub fn generation() -> u64 {
         static REGISTERED: Once = Once::new();
         REGISTERED.call_once(|| {
@@ -27,7 +27,7 @@ mod unix {
 #[cfg(unix)]
 pub use unix::generation;
 
-/// Where there is no `fork` there is one process.
+/// Returns 0. Without `fork` there is only one process.
 #[cfg(not(unix))]
 pub fn generation() -> u64 {
     0

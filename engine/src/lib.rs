@@ -1,69 +1,71 @@
-//! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. It knows no GPU.
+//! The core of sam2: checkpoints, configuration, the model, its predictors, and the CPU backend. The crate has
+//! no code for GPUs.
 //!
-//! Imports go down this list: predictors (`amg`, `video`, `image_predictor`), `worker`, `model`, then `backend` with `stage`,
-//! `arena` and `tensor`, `config`, `checkpoint`, `memory`, `error`. `model` never names a device. `cpu` implements `backend`; beside it and
-//! `tensor` it uses `error`, `frame`, `mask_out`, `memory`, `precision` and `resample`. `config` takes one limit from `cpu` and the names
-//! of published models from `variant`. Files on one level may import each other, as `backend` and `mask_out` do.
+//! The modules are listed below. Each module imports only from the modules above it:
+//!
+//! - `error`, `memory`, `fork`: errors, allocations that may fail, processes.
+//! - `media`: images and frames on their way in.
+//! - `masks`: masks on their way out.
+//! - `backend`: what a device must be able to do, and memory on it.
+//! - `checkpoint`: files of weights.
+//! - `model`: the configuration and the network. It never names a device.
+//! - `session`: prompts, and the queue of work that predictors share.
+//! - `image`, `video`, `amg`: the predictors.
+//! - `cpu`: the CPU backend. Of the modules here only the last one names it, for the instruction set of a model.
+//! - `model_handle`: a loaded model, which makes predictors.
 
 #![cfg_attr(coverage, feature(coverage_attribute))]
 
 mod amg;
-pub mod arena;
 pub mod backend;
 pub mod checkpoint;
-pub mod config;
 // Kernels are unsafe from end to end: blocks inside them would say nothing. Their shapes are checked by the operations.
 #[allow(unsafe_op_in_unsafe_fn, missing_docs)]
 // Counters of lines in them would make the tests twenty times slower.
 #[cfg_attr(coverage, coverage(off))]
 pub mod cpu;
 mod error;
-pub mod ffmpeg;
 pub mod fork;
-mod format;
-mod frame;
-mod frames;
-mod image_predictor;
-pub mod labels;
-mod mask_out;
+mod image;
+mod masks;
+mod media;
 pub mod memory;
 mod model;
 mod model_handle;
-pub mod null;
-pub mod operands;
-pub mod picture;
-mod polygons;
-mod precision;
-mod prompt;
-pub mod resample;
-pub mod rle;
-pub mod stage;
-pub mod tensor;
-mod variant;
+mod session;
 mod video;
-mod worker;
-mod workspace;
 
 pub use amg::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
-    MAX_GRID_POINTS, Progress, Until,
+    GenerateControl, MAX_GRID_POINTS, Progress,
 };
-pub use backend::{Counters, KernelTime, Probe, StageTime};
+pub use backend::precision::{Policy, Precision};
+pub use backend::workspace::Workspace;
+pub use backend::{Counters, DeviceMemory, KernelTime, MemoryUse, ProbeFn, StageTime, tensor};
 pub use checkpoint::Checkpoint;
-pub use config::Config;
 pub use error::{Error, Result};
-pub use format::{Channel, PixelFormat, PixelValue, Yuv, YuvMatrix, YuvNumbers, YuvRange};
-pub use frame::{DeviceSlice, Frame, MAX_SIDE, Pixels, Plane};
-pub use frames::{Frames, FramesOptions, is_hidden, natural_order};
-pub use image_predictor::{
-    ImagePredictor, ImagePredictorOptions, Masks, PredictOptions, Prediction, PredictionBuffers,
+pub use image::prediction::{
+    ImagePredictorOptions, Masks, PredictOptions, Prediction, PredictionBuffers, ReserveOptions,
 };
-pub use mask_out::{MaskBuffer, MaskFormat, MaskMemory, MaskOut};
-pub use model::{check, manifest};
+pub use image::predictor::ImagePredictor;
+pub use image::worker::{Feature, FeatureMap};
+pub use masks::buffer::{MaskBuffer, MaskFormat, MaskMemory, MaskOut};
+pub use masks::{labels, rle};
+pub use media::format::{Channel, PixelFormat, PixelValue, Yuv, YuvMatrix, YuvNumbers, YuvRange};
+pub use media::frame::{Frame, MAX_SIDE};
+pub use media::frames::{Frames, FramesOptions, is_hidden, natural_order};
+pub use media::plane::{DeviceSlice, Pixels, Plane};
+pub use media::size::Size;
+pub use media::{ffmpeg, resample};
+pub use model::config::{self, Config};
+pub use model::variant::{VARIANTS, Variant};
 pub use model_handle::Model;
-pub use precision::{Policy, Precision};
-pub use prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
-pub use variant::{VARIANTS, Variant};
-pub use video::{FrameMasks, Retention, VideoPredictor, VideoPredictorOptions};
-pub use worker::Feature;
-pub use workspace::Workspace;
+pub use session::features::ImageFeatures;
+pub use session::prompt::{MAX_POINTS, Point, Prompt, mask_logits, parse_prompts};
+pub use video::{Direction, FrameMasks, PointOptions, Retention, VideoPredictor, VideoPredictorOptions};
+
+/// Image files: reads PNG, JPEG, WebP, BMP, TIFF, GIF and PNM, and writes PNG.
+pub mod picture {
+    pub use crate::masks::labels::encode_indexed_png;
+    pub use crate::media::picture::*;
+}

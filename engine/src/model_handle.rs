@@ -1,21 +1,27 @@
-//! A loaded model, whatever the device.
+//! A loaded model on any backend.
 
-use crate::arena::Place;
-use crate::backend::{Backend, Memory};
+use crate::amg::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions};
+use crate::backend::arena::Placement;
+use crate::backend::precision::Precision;
+use crate::backend::workspace::Workspace;
+use crate::backend::{Backend, DeviceMemory, Memory};
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
-use crate::frames::Frames;
-use crate::image_predictor::{ImagePredictor, ImagePredictorOptions};
+use crate::image::batch::ImageQueue;
+use crate::image::prediction::ImagePredictorOptions;
+use crate::image::predictor::ImagePredictor;
+use crate::image::worker::ImageWorker;
+use crate::media::frames::Frames;
 use crate::model::Network;
-use crate::precision::Precision;
-use crate::video::{Retention, Tracker, VideoPredictor, VideoPredictorOptions, VideoWorker};
-use crate::worker::{ImageWorker, Worker};
-use crate::workspace::Workspace;
+use crate::model::config::Config;
+use crate::video::{Retention, Tracker, VideoPredictor, VideoPredictorOptions, VideoSource, VideoWorker};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A model's weights on a device. Cheap to clone, shared by any number of predictors and threads.
+/// The weights of a model on a device. A clone is cheap: predictors and threads in any number share one copy of the
+/// weights.
 #[derive(Clone)]
 pub struct Model {
     loaded: Arc<dyn Loaded>,
@@ -26,14 +32,22 @@ pub struct Model {
     workspace: Option<Workspace>,
 }
 
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Model");
+        out.field("device", &self.device).field("precision", &self.precision);
+        out.field("image_size", &self.config.image_size).finish_non_exhaustive()
+    }
+}
+
 /// A network on some backend.
 trait Loaded: Send + Sync {
-    fn image_worker(&self, place: &Place) -> Result<Box<dyn ImageWorker>>;
-    fn video_worker(&self, offload: bool, place: &Place) -> Result<Box<dyn VideoWorker>>;
+    fn image_worker(&self, place: &Placement) -> Result<Box<dyn ImageWorker>>;
+    fn video_worker(&self, offload: bool, place: &Placement) -> Result<Box<dyn VideoWorker>>;
     fn alloc(&self, bytes: usize) -> Result<Box<dyn Memory>>;
-    fn memory(&self) -> Result<Option<[u64; 2]>>;
+    fn memory(&self) -> Result<Option<DeviceMemory>>;
     fn index(&self) -> usize;
-    fn instructions(&self) -> Option<&'static str>;
+    fn isa(&self) -> Option<Isa>;
 }
 
 struct OnBackend<B: Backend> {
@@ -48,12 +62,12 @@ impl<B: Backend> OnBackend<B> {
 }
 
 impl<B: Backend> Loaded for OnBackend<B> {
-    fn image_worker(&self, place: &Place) -> Result<Box<dyn ImageWorker>> {
+    fn image_worker(&self, place: &Placement) -> Result<Box<dyn ImageWorker>> {
         let b = self.b().fork()?;
-        Ok(Box::new(Worker::new(self.net.clone(), b, place)))
+        Ok(Box::new(ImageQueue::new(self.net.clone(), b, place)))
     }
 
-    fn video_worker(&self, offload: bool, place: &Place) -> Result<Box<dyn VideoWorker>> {
+    fn video_worker(&self, offload: bool, place: &Placement) -> Result<Box<dyn VideoWorker>> {
         if self.net.tracking.is_none() {
             return Err(Error::Input("the checkpoint has no tensors for tracking: it is for pictures alone".into()));
         }
@@ -65,7 +79,7 @@ impl<B: Backend> Loaded for OnBackend<B> {
         Ok(Box::new(self.b().alloc(bytes, "a tensor")?))
     }
 
-    fn memory(&self) -> Result<Option<[u64; 2]>> {
+    fn memory(&self) -> Result<Option<DeviceMemory>> {
         self.b().memory()
     }
 
@@ -73,13 +87,18 @@ impl<B: Backend> Loaded for OnBackend<B> {
         self.b().index()
     }
 
-    fn instructions(&self) -> Option<&'static str> {
-        self.b().instructions()
+    fn isa(&self) -> Option<Isa> {
+        self.b().instructions().and_then(|name| name.parse().ok())
     }
 }
 
 impl Model {
     /// Loads a checkpoint onto a backend.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if the configuration contradicts the tensors. [`Error::Device`] if the device lacks the
+    /// precision, or fails. [`Error::OutOfMemory`] if memory is exhausted.
     pub fn load<B: Backend>(b: B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Model> {
         let (precision, start) = (b.precision(precision)?, Instant::now());
         let net = Arc::new(Network::load(&b, checkpoint, config, precision)?);
@@ -92,84 +111,131 @@ impl Model {
         Ok(Model { loaded, config: Arc::new(config.clone()), precision, device, fingerprint, workspace: None })
     }
 
-    /// The sizes of the model.
+    /// Returns the configuration of the model, which has the sizes of its layers.
+    #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the model computes in.
+    /// Returns the precision that the model computes in.
+    #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// The name of the device the model is on: `CPU`, or a GPU's.
+    /// Returns the name of the model's device: `CPU`, or the name of a GPU.
+    #[must_use]
     pub fn device(&self) -> &str {
         &self.device
     }
 
-    /// The place of the model's GPU in the driver's order.
+    /// Returns the index of the model's GPU in the order of the driver.
+    #[must_use]
     pub fn device_index(&self) -> usize {
         self.loaded.index()
     }
 
-    /// The name of the instruction set that the model runs on; `None` on a GPU.
-    pub fn instructions(&self) -> Option<&'static str> {
-        self.loaded.instructions()
+    /// Returns the instruction set that the model runs on, or `None` on a GPU.
+    #[must_use]
+    pub fn isa(&self) -> Option<Isa> {
+        self.loaded.isa()
     }
 
-    /// Memory of the model's device, for results that stay there; freed with what is returned.
+    /// Allocates memory on the model's device, for results that stay on the device. The memory is freed when the
+    /// returned value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] if memory is exhausted. [`Error::Device`] if the device fails.
     pub fn alloc(&self, bytes: usize) -> Result<Box<dyn Memory>> {
         self.loaded.alloc(bytes)
     }
 
-    /// Bytes of the GPU's memory that nobody uses, and all of them; none on the CPU.
-    pub fn memory(&self) -> Result<Option<[u64; 2]>> {
+    /// Returns the memory of the model's GPU, or `None` on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub fn memory(&self) -> Result<Option<DeviceMemory>> {
         self.loaded.memory()
     }
 
-    /// The same model, whose predictors work in the caller's memory instead of allocating on the device. It is enough where it
-    /// has room for what a predictor like theirs holds after its `reserve`, `memory_bytes`, and 4 KiB; where it is not, calls
-    /// fail with [`Error::OutOfMemory`]. (A GPU's staging areas for pictures stay the engine's.)
+    /// Returns the same model, with predictors that work in the caller's memory instead of allocating on the device.
+    /// The workspace must have room for the `memory_bytes` of such a predictor after its `reserve`, and 4 KiB more. If
+    /// the workspace is too small, calls fail with [`Error::OutOfMemory`]. The staging areas of a GPU for images are
+    /// not in the workspace.
+    #[must_use]
     pub fn within(&self, workspace: Workspace) -> Model {
         Model { workspace: Some(workspace), ..self.clone() }
     }
 
-    fn place(&self, guard: bool) -> Place {
-        Place { guard, workspace: self.workspace.clone() }
+    fn place(&self, guard: bool) -> Placement {
+        Placement { guard, workspace: self.workspace.clone() }
     }
 
-    /// A predictor for pictures, with a queue and scratch memory of its own.
+    /// Creates a predictor for images. The predictor has its own queue and its own scratch memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if an option is not a number. [`Error::OutOfMemory`] if memory is exhausted. [`Error::Device`]
+    /// if the device fails.
     pub fn image_predictor(&self, options: ImagePredictorOptions) -> Result<ImagePredictor> {
         ImagePredictor::new(self.loaded.image_worker(&self.place(false))?, &self.config, options)
     }
 
-    /// A predictor for the frames of a video.
+    /// Creates a generator of automatic masks. The generator has its own queue and its own scratch memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if an option is out of its range. The other errors are those of [`Model::image_predictor`].
+    pub fn automatic_mask_generator(&self, options: AutomaticMaskGeneratorOptions) -> Result<AutomaticMaskGenerator> {
+        AutomaticMaskGenerator::new(options, |predictor_options| self.image_predictor(predictor_options))
+    }
+
+    /// Creates a predictor for the frames of a video.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if there are no frames, or if the checkpoint has no tensors for tracking. [`Error::Config`] if
+    /// videos need a setting that the configuration lacks. [`Error::Io`], [`Error::Picture`], [`Error::Video`] or
+    /// [`Error::Ffmpeg`] if the first frame cannot be read. [`Error::OutOfMemory`] if memory is exhausted.
+    /// [`Error::Device`] if the device fails.
     pub fn video_predictor(&self, frames: Frames, options: VideoPredictorOptions) -> Result<VideoPredictor> {
-        self.video(Ok(frames), options, false)
+        self.video(VideoSource::Frames(frames), options, false)
     }
 
-    /// As [`Model::video_predictor`], guarded as [`Model::guarded_image_predictor`].
+    /// Creates a predictor as [`Model::video_predictor`] does, with the memory checks of
+    /// [`Model::guarded_image_predictor`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::video_predictor`].
     pub fn guarded_video_predictor(&self, frames: Frames, options: VideoPredictorOptions) -> Result<VideoPredictor> {
-        self.video(Ok(frames), options, true)
+        self.video(VideoSource::Frames(frames), options, true)
     }
 
-    /// A predictor for frames that come one by one, [`VideoPredictor::push_frame`], nobody knows how many.
+    /// Creates a predictor for a live stream of unknown length. [`VideoPredictor::push_frame`] takes the frames one by
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if the checkpoint has no tensors for tracking. [`Error::Config`] if videos need a setting that
+    /// the configuration lacks. [`Error::OutOfMemory`] if memory is exhausted. [`Error::Device`] if the device fails.
     pub fn video_stream(&self, retention: Retention, options: VideoPredictorOptions) -> Result<VideoPredictor> {
-        self.video(Err(retention), options, false)
+        self.video(VideoSource::Stream(retention), options, false)
     }
 
-    fn video(
-        &self,
-        source: Result<Frames, Retention>,
-        options: VideoPredictorOptions,
-        guard: bool,
-    ) -> Result<VideoPredictor> {
+    fn video(&self, source: VideoSource, options: VideoPredictorOptions, guard: bool) -> Result<VideoPredictor> {
         let worker = self.loaded.video_worker(options.offload_state_to_cpu, &self.place(guard))?;
-        VideoPredictor::new(worker, self.config.clone(), self.fingerprint, source, options)
+        VideoPredictor::new(Arc::new(Mutex::new(worker)), self.config.clone(), self.fingerprint, source, options)
     }
 
-    /// As [`Model::image_predictor`], with poisoned memory and red zones between tensors that every call checks: slow,
-    /// for tests.
+    /// Creates a predictor as [`Model::image_predictor`] does, with poisoned memory and with red zones between tensors.
+    /// Every call checks the red zones. The predictor is slow and meant for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::image_predictor`].
     pub fn guarded_image_predictor(&self, options: ImagePredictorOptions) -> Result<ImagePredictor> {
         ImagePredictor::new(self.loaded.image_worker(&self.place(true))?, &self.config, options)
     }

@@ -1,4 +1,4 @@
-// What an application does, for a program that stays as it was compiled: a mask of a picture, and an object through frames.
+// A program that is kept in compiled form: predicts masks of an image, and tracks an object through a video.
 #include <sam2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@ static void show(const char *what, const void *data, size_t size) {
     printf("%s %zu %016llx\n", what, size, (unsigned long long)hash);
 }
 
-static int32_t each(void *user, const sam2_frame *f) {
+static int32_t show_frame(void *user, const sam2_frame *f) {
     ++*(int *)user;
     printf("frame %llu, %u x %u\n", (unsigned long long)f->frame_idx, f->width, f->height);
-    show("ids", f->object_ids, f->num_objects * sizeof(int64_t));
-    show("scores", f->scores, f->num_objects * sizeof(float));
+    show("ids", f->obj_ids, f->num_objects * sizeof(int64_t));
+    show("scores", f->object_score_logits, f->num_objects * sizeof(float));
     show("logits", f->masks, (size_t)f->num_objects * f->width * f->height * sizeof(float));
     return 0;
 }
@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
     int32_t label = 1;
     sam2_prompt prompts[2] = {SAM2_PROMPT_INIT, SAM2_PROMPT_INIT};
     prompts[0].num_points = 1, prompts[0].points = at, prompts[0].labels = &label;
-    prompts[1].box_ = box;
+    prompts[1].bounds = box;
     sam2_mask_buffer masks = SAM2_MASK_BUFFER_INIT;
     masks.size = 2 * (uint64_t)image.width * image.height, masks.data = malloc(masks.size);
     ok(sam2_image_predictor_predict(predictor, prompts, 2, 0, &masks, iou, NULL, NULL));
@@ -57,14 +57,14 @@ int main(int argc, char **argv) {
     ok(sam2_picture_destroy(picture));
 
     sam2_video_predictor *video;
-    sam2_video_options keep = SAM2_VIDEO_OPTIONS_INIT;
+    sam2_video_predictor_options keep = SAM2_VIDEO_PREDICTOR_OPTIONS_INIT;
     ok(sam2_video_predictor_open(model, argv[3], &keep, &video));
     ok(sam2_model_destroy(model));
     at[0] = 208, at[1] = 249;
     int frames = 0;
-    ok(sam2_video_predictor_add_new_points_or_box(video, 0, 7, prompts, 0, NULL, each, &frames));
-    ok(sam2_video_predictor_propagate_in_video(video, 0, 3, 0, NULL, each, &frames));
-    sam2_video_info about = SAM2_VIDEO_INFO_INIT;
+    ok(sam2_video_predictor_add_new_points_or_box(video, 0, 7, prompts, 0, NULL, show_frame, &frames));
+    ok(sam2_video_predictor_propagate_in_video(video, 0, 3, 0, NULL, show_frame, &frames));
+    sam2_video_predictor_info about = SAM2_VIDEO_PREDICTOR_INFO_INIT;
     ok(sam2_video_predictor_get_info(video, &about));
     printf("%d of %llu frames, %u objects\n", frames, (unsigned long long)about.num_frames, about.num_objects);
     printf("a stale handle: %d\n", sam2_image_predictor_destroy(predictor));

@@ -1,33 +1,33 @@
-//! The library's allocator: the system's, with a reserve for requests that must not fail and that the system refuses.
+//! Allocator of the library: the system's allocator, with a reserve for infallible requests that the system refuses.
 //!
-//! Requests that say so (weights, arenas, pictures, results; see `sam2_engine::memory`) can fail, and their failure is a
-//! status. The others (names, lists, messages) are made by Rust's collections, which abort the process when they get no memory.
-//! The reserve keeps them going until the call has ended: while it is in use, requests that can fail do, so that the call ends
-//! with SAM2_ERROR_OUT_OF_MEMORY.
+//! Fallible requests (weights, arenas, images, results, see `sam2_engine::memory`) may fail, and their failure becomes
+//! a status. All other requests (names, lists, messages) come from Rust's collections, which abort the process if they
+//! get no memory. The reserve serves them until the call has ended. While it is in use, fallible requests fail, so that
+//! the call ends with SAM2_ERROR_OUT_OF_MEMORY.
 
-use engine::engine::memory::is_fallible;
+use sam2_engine::memory::is_fallible;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of the reserve, which the system does not provide before they are used.
+/// Size of the reserve in bytes. The system provides the pages when they are first used.
 const RESERVE: usize = 16 << 20;
 
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: Allocator<System> = Allocator::over(System);
 
-/// An allocator over another one.
+/// An allocator on top of another one.
 pub(crate) struct Allocator<A> {
     system: A,
-    /// The reserve was used since the last call ended.
+    /// Whether the reserve was used since the last call ended.
     low: AtomicBool,
     locked: AtomicBool,
     reserve: UnsafeCell<Reserve>,
 }
 
-/// Memory that is given out from its start, and is whole again when the last piece has come back.
+/// Memory that is allocated in order, and is reset when the last piece is freed.
 #[repr(align(64))]
 struct Reserve {
     bytes: [u8; RESERVE],
@@ -35,13 +35,13 @@ struct Reserve {
     pieces: usize,
 }
 
-// SAFETY: the reserve is used under its lock.
+// SAFETY: the reserve is used under a lock.
 unsafe impl<A: Sync> Sync for Allocator<A> {}
 
 impl Reserve {
     fn take(&mut self, layout: Layout) -> *mut u8 {
         let start = self.bytes.as_mut_ptr();
-        // SAFETY: within the bytes, or at their end.
+        // SAFETY: the offset is at most the length of the bytes.
         let padding = unsafe { start.add(self.used) }.align_offset(layout.align());
         let Some(end) = self.used.checked_add(padding).and_then(|at| at.checked_add(layout.size())) else {
             return null_mut();
@@ -49,7 +49,7 @@ impl Reserve {
         if end > RESERVE {
             return null_mut();
         }
-        // SAFETY: within the bytes.
+        // SAFETY: the offset is within the bytes.
         let piece = unsafe { start.add(end - layout.size()) };
         (self.used, self.pieces) = (end, self.pieces + 1);
         piece
@@ -72,7 +72,7 @@ impl<A> Allocator<A> {
         Allocator { system, low: AtomicBool::new(false), locked: AtomicBool::new(false), reserve }
     }
 
-    /// Uses the reserve, one thread at a time. It is held for a few instructions, and its lock must not allocate.
+    /// Locks the reserve for a few instructions. The lock must not allocate.
     fn reserve<T>(&self, work: impl FnOnce(&mut Reserve) -> T) -> T {
         while self.locked.swap(true, Ordering::Acquire) {
             std::hint::spin_loop();
@@ -84,17 +84,17 @@ impl<A> Allocator<A> {
     }
 
     fn is_reserve(&self, ptr: *mut u8) -> bool {
-        // SAFETY: the place of the bytes is looked at, not the bytes.
+        // SAFETY: only the address of the bytes is taken.
         let start = unsafe { &raw const (*self.reserve.get()).bytes } as usize;
         (start..start + RESERVE).contains(&(ptr as usize))
     }
 
-    /// Whether a request fails at once: one that can fail while memory is low.
+    /// Whether a request fails at once, because it is fallible and memory is low.
     fn refuses(&self) -> bool {
         self.low.load(Ordering::Relaxed) && is_fallible()
     }
 
-    /// Memory of the reserve for what the system has refused; null for a request that can fail.
+    /// Allocates from the reserve after the system has refused. Returns null for a fallible request.
     fn spare(&self, layout: Layout) -> *mut u8 {
         if is_fallible() {
             return null_mut();
@@ -104,14 +104,14 @@ impl<A> Allocator<A> {
     }
 }
 
-// SAFETY: memory is the system's or the reserve's, of the size and alignment that was asked for, and goes back to where it is
+// SAFETY: memory comes from the system or the reserve with the requested size and alignment, and is freed where it came
 // from.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.refuses() {
             return null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         let ptr = unsafe { self.system.alloc(layout) };
         if ptr.is_null() { self.spare(layout) } else { ptr }
     }
@@ -120,14 +120,14 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         if self.refuses() {
             return null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         let ptr = unsafe { self.system.alloc_zeroed(layout) };
         if !ptr.is_null() {
             return ptr;
         }
         let ptr = self.spare(layout);
         if !ptr.is_null() {
-            // SAFETY: so many bytes of the reserve.
+            // SAFETY: the reserve returned this many bytes.
             unsafe { ptr.write_bytes(0, layout.size()) };
         }
         ptr
@@ -138,20 +138,20 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
             return null_mut();
         }
         if !self.is_reserve(ptr) {
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of `GlobalAlloc`.
             let moved = unsafe { self.system.realloc(ptr, layout, size) };
             if !moved.is_null() {
                 return moved;
             }
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: likewise; the system is asked once more for what is in the reserve.
+        // SAFETY: contract of `GlobalAlloc`. The system is asked again for memory that is in the reserve.
         let moved = if self.is_reserve(ptr) { unsafe { self.alloc(wanted) } } else { self.spare(wanted) };
         if !moved.is_null() {
-            // SAFETY: both have so many bytes, and are apart.
+            // SAFETY: both have this many bytes and do not overlap.
             unsafe { ptr.copy_to_nonoverlapping(moved, layout.size().min(size)) };
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of `GlobalAlloc`.
             unsafe { self.dealloc(ptr, layout) };
         }
         moved
@@ -161,20 +161,20 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
         if self.is_reserve(ptr) {
             return self.reserve(|reserve| reserve.put_back(ptr, layout));
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         unsafe { self.system.dealloc(ptr, layout) }
     }
 }
 
 impl<A: GlobalAlloc> Allocator<A> {
-    /// Whether there is too little of the reserve left for a call, and the system has no memory.
+    /// Whether too little of the reserve is left for a call, and the system has no memory.
     fn is_exhausted(&self) -> bool {
         const PROBE: usize = 64 << 10;
         if self.reserve(|reserve| reserve.used) <= RESERVE / 2 {
             return false;
         }
         let probe = Layout::new::<[u8; PROBE]>();
-        // SAFETY: not of size 0, and freed as it was allocated.
+        // SAFETY: the size is not 0, and the memory is freed as it was allocated.
         unsafe {
             let ptr = self.system.alloc(probe);
             if !ptr.is_null() {
@@ -184,7 +184,7 @@ impl<A: GlobalAlloc> Allocator<A> {
         }
     }
 
-    /// Passes requests that can fail on to the system again.
+    /// Lets fallible requests reach the system again.
     fn call_ended(&self) {
         if self.low.load(Ordering::Relaxed) {
             self.low.store(false, Ordering::Relaxed);
@@ -192,7 +192,7 @@ impl<A: GlobalAlloc> Allocator<A> {
     }
 }
 
-/// Whether a call fails before it begins, since it might not get the memory to end with an error.
+/// Whether a call must fail at once, because it might not get the memory to report an error.
 pub(crate) fn is_exhausted() -> bool {
     #[cfg(not(test))]
     return ALLOCATOR.is_exhausted();
@@ -200,7 +200,7 @@ pub(crate) fn is_exhausted() -> bool {
     false
 }
 
-/// A call has ended, and freed what it does not return.
+/// Records that a call has ended and freed its temporary memory.
 pub(crate) fn call_ended() {
     #[cfg(not(test))]
     ALLOCATOR.call_ended();
@@ -209,23 +209,23 @@ pub(crate) fn call_ended() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::engine::memory::fallible;
+    use sam2_engine::memory::fallible;
     use std::sync::atomic::AtomicUsize;
 
-    /// A system that has no memory any more after so many bytes.
+    /// A system whose memory is limited to a number of bytes.
     struct Limited(AtomicUsize);
 
-    // SAFETY: as the system's, or null.
+    // SAFETY: returns memory of the system, or null.
     unsafe impl GlobalAlloc for Limited {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             let left =
                 self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(layout.size()));
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of `GlobalAlloc`.
             if left.is_ok() { unsafe { System.alloc(layout) } } else { null_mut() }
         }
 
         unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of `GlobalAlloc`.
             unsafe { System.dealloc(ptr, layout) }
         }
     }
@@ -259,7 +259,7 @@ mod tests {
             ALLOCATOR.dealloc(moved, layout(200));
             ALLOCATOR.dealloc(zeros, layout(3));
             assert_eq!(ALLOCATOR.reserve(|reserve| (reserve.used, reserve.pieces)), (0, 0));
-            // The system has memory again, which requests that can fail get once the call has ended.
+            // The system has memory again, and fallible requests get it after the call has ended.
             ALLOCATOR.system.0.store(4 * PIECE, Ordering::Relaxed);
             assert!(fallible(|| ALLOCATOR.alloc(layout(PIECE))).is_null());
             ALLOCATOR.call_ended();

@@ -1,28 +1,28 @@
-//! `sam2_gpu_info`: the GPUs of this machine.
+//! `sam2_gpu_info`: the GPUs of the machine.
 
 use crate::arguments::copy_text;
+use crate::error::{Failure, SAM2_ERROR_DEVICE, call, sam2_status};
 use crate::options::{Sized32, fill};
-use crate::status::{Failure, SAM2_ERROR_DEVICE, call, sam2_status};
 use std::ffi::c_char;
 
-/// A GPU of this machine. Begin with SAM2_GPU_INFO_INIT.
+/// Description of a GPU. Initialize it with SAM2_GPU_INFO_INIT.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_gpu_info {
-    /// sizeof(sam2_gpu_info)
+    /// sizeof(sam2_gpu_info).
     pub struct_size: u32,
-    /// Compute capability, 90 for 9.0.
+    /// Compute capability: 90 is 9.0.
     pub capability: u32,
-    /// Bytes of memory.
+    /// Size of the memory in bytes.
     pub memory: u64,
-    /// Not 0: models can run on it.
+    /// 1 if models can run on this GPU, otherwise 0.
     pub usable: i32,
-    /// Not used.
+    /// Unused.
     pub reserved: i32,
-    /// As nvidia-smi prints it, for sam2_model_options.
+    /// UUID as nvidia-smi prints it, for `device_uuid` of ::sam2_model_options.
     pub uuid: [c_char; 48],
-    /// Its name, cut to its length.
+    /// Name, truncated to fit.
     pub name: [c_char; 64],
 }
 
@@ -40,12 +40,15 @@ unsafe impl Sized32 for sam2_gpu_info {
     const NAME: &'static str = "sam2_gpu_info";
 }
 
-/// Counts the NVIDIA GPUs of this machine; 0 where their driver is not installed, of which `sam2_last_error` tells.
+/// Counts the NVIDIA GPUs of the machine.
 ///
-/// # Safety
-/// `count` is writable.
+/// Blocks while the driver initializes, on the first call of the process.
+///
+/// @param count Receives the number of GPUs. It is 0 if the driver is not installed, and sam2_last_error() then gives
+///         the reason.
+/// @return SAM2_OK, or a common status.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_gpu_count(count: *mut u32) -> sam2_status {
+pub unsafe extern "C" fn sam2_gpu_get_count(count: *mut u32) -> sam2_status {
     call(|| {
         if count.is_null() {
             return Err(Failure::argument("count is null"));
@@ -54,16 +57,20 @@ pub unsafe extern "C" fn sam2_gpu_count(count: *mut u32) -> sam2_status {
             Failure::from(why).say();
             0
         });
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe { count.write(found as u32) };
         Ok(())
     })
 }
 
-/// Writes what GPU `index`, in the driver's order, is; where models cannot run on it, `sam2_last_error` tells why.
+/// Describes a GPU.
 ///
-/// # Safety
-/// `info` points at as many writable bytes as its `struct_size` says.
+/// If models cannot run on the GPU, the call succeeds with `usable` 0, and sam2_last_error() gives the reason.
+///
+/// @param index Index of the GPU in the driver's order, from 0.
+/// @param info Receives the description, as far as its `struct_size` reaches.
+/// @return SAM2_OK, SAM2_ERROR_INVALID_ARGUMENT if there is no such GPU, SAM2_ERROR_DEVICE if the driver is not
+///         installed or fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_gpu_get_info(index: u32, info: *mut sam2_gpu_info) -> sam2_status {
     call(|| {
@@ -74,7 +81,7 @@ pub unsafe extern "C" fn sam2_gpu_get_info(index: u32, info: *mut sam2_gpu_info)
         if let Some(why) = &gpu.refusal {
             Failure::new(SAM2_ERROR_DEVICE, why).say();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             fill(info, |info| {
                 info.capability = (gpu.capability.0 * 10 + gpu.capability.1) as u32;

@@ -1,24 +1,27 @@
-//! Tensors of other libraries: DLPack 1 (<https://dmlc.github.io/dlpack/latest/c_api.html>).
+//! Exchange of tensors with other libraries: DLPack 1 (<https://dmlc.github.io/dlpack/latest/c_api.html>).
 
+use crate::error::{Failure, Result, call, sam2_status};
 use crate::image::{
     SAM2_FORMAT_GRAY8, SAM2_FORMAT_RGB_BF16, SAM2_FORMAT_RGB_BF16_PLANAR, SAM2_FORMAT_RGB_F16,
     SAM2_FORMAT_RGB_F16_PLANAR, SAM2_FORMAT_RGB_F32, SAM2_FORMAT_RGB_F32_PLANAR, SAM2_FORMAT_RGB8,
-    SAM2_FORMAT_RGB8_PLANAR, SAM2_FORMAT_RGBA8, SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST, sam2_image,
+    SAM2_FORMAT_RGB8_PLANAR, SAM2_FORMAT_RGBA8, SAM2_MEMORY_CUDA, SAM2_MEMORY_HOST, sam2_image, sam2_memory,
 };
-use crate::masks::{SAM2_MASK_BITS, SAM2_MASK_LABELS, SAM2_MASK_LOGITS, SAM2_MASK_U8, sam2_mask_buffer};
+use crate::mask_buffer::{
+    SAM2_MASK_BINARY, SAM2_MASK_BITS, SAM2_MASK_LABELS, SAM2_MASK_LOGITS, sam2_mask_buffer, sam2_mask_format,
+};
 use crate::model::{MODELS, sam2_model};
 use crate::options::fill;
-use crate::status::{Failure, Result, call, sam2_status};
 use engine::Memory;
-use engine::engine::memory::try_reserve_exact;
+use sam2_engine::memory::try_reserve_exact;
 use std::ffi::c_void;
 
-/// A tensor with its owner, as dlpack.h declares it.
+/// A tensor and its owner, as dlpack.h of DLPack 1 declares it.
+#[derive(Debug)]
 pub struct DLManagedTensorVersioned {
     _opaque: [u8; 0],
 }
 
-/// What dlpack.h declares.
+/// `DLManagedTensorVersioned` of dlpack.h.
 #[repr(C)]
 struct Managed {
     version: [u32; 2],
@@ -45,7 +48,7 @@ struct Tensor {
 const READ_ONLY: u64 = 1;
 const CPU: i32 = 1;
 const CUDA: i32 = 2;
-/// Memory of the host that GPUs see, and memory that moves: the host may use both.
+/// Pinned host memory, and managed memory. The host can use both.
 const CUDA_HOST: i32 = 3;
 const CUDA_MANAGED: i32 = 13;
 const INT: u8 = 0;
@@ -55,12 +58,12 @@ const BFLOAT: u8 = 4;
 const COMPLEX: u8 = 5;
 const BOOL: u8 = 6;
 
-/// What a tensor says.
+/// Description of a tensor.
 struct View {
     data: *mut c_void,
     memory: i32,
     read_only: bool,
-    /// Code and bits.
+    /// Type code and bits of a value.
     kind: (u8, u8),
     shape: Vec<usize>,
     /// In elements.
@@ -69,9 +72,9 @@ struct View {
 
 impl View {
     /// # Safety
-    /// Null or a tensor, with shape and strides of its number of dimensions.
+    /// `tensor` is NULL, or a tensor whose shape and strides have as many values as it has dimensions.
     unsafe fn of(tensor: *const DLManagedTensorVersioned) -> Result<View> {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let managed = unsafe { tensor.cast::<Managed>().as_ref() };
         let managed = managed.ok_or_else(|| Failure::argument("tensor is null"))?;
         if managed.version[0] != 1 {
@@ -87,7 +90,7 @@ impl View {
             return Err(Failure::argument(format!("a tensor of {} dimensions with {} lanes", t.ndim, t.lanes)));
         }
         let list = |p: *const i64| -> Result<Vec<usize>> {
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of callers.
             let values = unsafe { std::slice::from_raw_parts(p, t.ndim as usize) };
             let small = values.iter().map(|&v| usize::try_from(v).ok().filter(|&v| v < 1 << 40));
             small.collect::<Option<_>>().ok_or_else(|| Failure::argument(format!("a tensor with sizes {values:?}")))
@@ -105,7 +108,7 @@ impl View {
     }
 }
 
-/// The bytes from a tensor's first element to the end of its last; None where they are not countable.
+/// Bytes from the first element of a tensor to the end of the last one. None if they overflow.
 fn end_of(shape: &[usize], strides: &[usize], bits: u8) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
@@ -115,13 +118,13 @@ fn end_of(shape: &[usize], strides: &[usize], bits: u8) -> Option<usize> {
     last.checked_add(1)?.checked_mul(usize::from(bits).div_ceil(8))
 }
 
-/// The strides of a tensor without gaps.
+/// Strides of a tensor without gaps.
 fn compact(shape: &[usize]) -> Vec<usize> {
     let after = |i: usize| shape[i + 1..].iter().fold(1usize, |n, &d| n.saturating_mul(d));
     (0..shape.len()).map(after).collect()
 }
 
-/// The name of a tensor's type.
+/// Name of a type of values.
 fn type_name((code, bits): (u8, u8)) -> String {
     let name = match code {
         INT => "int",
@@ -135,7 +138,7 @@ fn type_name((code, bits): (u8, u8)) -> String {
     if code == BOOL { name.into() } else { format!("{name}{bits}") }
 }
 
-/// A picture's format where a pixel's channels lie together, and where they lie in planes.
+/// Formats of an image with interleaved channels, and with channels in planes.
 fn formats(kind: (u8, u8), channels: usize) -> Option<(i32, Option<i32>)> {
     Some(match (kind, channels) {
         ((UINT, 8), 1) => (SAM2_FORMAT_GRAY8, None),
@@ -149,8 +152,8 @@ fn formats(kind: (u8, u8), channels: usize) -> Option<(i32, Option<i32>)> {
 }
 
 impl View {
-    /// Which dimensions are a picture's rows, columns and channels, and its formats; one that there is not is 1 long.
-    fn as_picture(&self) -> Option<([(usize, usize); 3], (i32, Option<i32>))> {
+    /// Finds the rows, columns and channels of an image, and its formats. A missing dimension has length 1.
+    fn as_image(&self) -> Option<([(usize, usize); 3], (i32, Option<i32>))> {
         let dims: Vec<(usize, usize)> = self.shape.iter().copied().zip(self.strides.iter().copied()).collect();
         let dims = if let [(1, _), rest @ ..] = &dims[..]
             && rest.len() == 3
@@ -170,28 +173,31 @@ impl View {
     }
 }
 
-/// Describes a tensor as an image: (height, width) of uint8; (height, width, channels) or (channels, height, width), where the
-/// last dimension decides if both fit, of uint8 with 1 or 3 channels, or 4 as the last dimension, or of float32, float16 or
-/// bfloat16 with 3; red, green, blue. A first dimension of 1 before three others is left out. In memory a pixel's channels lie
-/// together or in planes, in either order of dimensions; rows may have gaps between them. The tensor stays the caller's, and
-/// must be there as long as the image is used; of memory of a GPU, `has_stream` and `stream` are for the caller to set.
+/// Describes a tensor as an image.
 ///
-/// # Safety
-/// `tensor` is a tensor; `image` points at as many writable bytes as its `struct_size` says.
+/// The tensor has one of these shapes: (height, width) of uint8, (height, width, channels) or (channels, height,
+/// width) of uint8 with 1 or 3 channels or of float32, float16 or bfloat16 with 3 channels, or (height, width, 4) of
+/// uint8. If both orders fit, the last dimension is the channels. The channels are red, green and blue. A leading
+/// dimension of 1 before three others is dropped. The channels of a pixel are adjacent in memory or in planes,
+/// whatever the order of dimensions, and rows may have gaps between them.
+///
+/// @param tensor The tensor. The caller keeps it and must not delete it while the image is in use.
+/// @param image Receives the description. For GPU memory, the caller sets `has_stream` and `stream`.
+/// @return SAM2_OK, SAM2_ERROR_INVALID_ARGUMENT if the tensor is not an image, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_from_dlpack(
     tensor: *const DLManagedTensorVersioned,
     image: *mut sam2_image,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let t = unsafe { View::of(tensor) }?;
-        let Some(([(height, row), (width, column), (channels, channel)], (together, apart))) = t.as_picture() else {
+        let Some(([(height, row), (width, column), (channels, channel)], (together, apart))) = t.as_image() else {
             let what = "(height, width, 3) and (3, height, width) of uint8, float32, float16 or bfloat16 are";
             let (name, shape) = (type_name(t.kind), &t.shape);
-            return Err(Failure::argument(format!("no picture: a tensor of {name} with shape {shape:?}; {what}")));
+            return Err(Failure::argument(format!("not an image: a tensor of {name} with shape {shape:?}; {what}")));
         };
-        // Of a picture one pixel wide or high, or of one channel, the strides say nothing.
+        // The stride of a dimension of length 1 is meaningless.
         let lies = |pixel, value, between| {
             (width == 1 || column == pixel)
                 && (channels == 1 || channel == value)
@@ -200,7 +206,7 @@ pub unsafe extern "C" fn sam2_image_from_dlpack(
         let planar = apart.filter(|_| lies(1, channel, 1));
         if planar.is_none() && !lies(channels, 1, channels) {
             let what = "channels of a pixel, or columns, must follow each other without gaps";
-            return Err(Failure::argument(format!("a picture with strides {:?}: {what}", t.strides)));
+            return Err(Failure::argument(format!("an image with strides {:?}: {what}", t.strides)));
         }
         let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
         let size = t.kind.1 as usize / 8;
@@ -210,7 +216,7 @@ pub unsafe extern "C" fn sam2_image_from_dlpack(
             let at = t.data.cast::<u8>().wrapping_add(channel.saturating_mul(i * size)).cast_const();
             if used { at.cast() } else { std::ptr::null() }
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             fill(image, |image| {
                 image.format = planar.unwrap_or(together);
@@ -221,21 +227,25 @@ pub unsafe extern "C" fn sam2_image_from_dlpack(
     })
 }
 
-/// Describes a tensor without gaps as a buffer for masks: uint8 or bool as SAM2_MASK_U8, float32 as SAM2_MASK_LOGITS, uint16 as
-/// SAM2_MASK_LABELS. The tensor stays the caller's, as of `sam2_image_from_dlpack`.
+/// Describes a tensor as a buffer for masks.
 ///
-/// # Safety
-/// `tensor` is a tensor; `buffer` points at as many writable bytes as its `struct_size` says.
+/// The type of the values determines the format: uint8 or bool is SAM2_MASK_BINARY, float32 is SAM2_MASK_LOGITS,
+/// uint16 is SAM2_MASK_LABELS.
+///
+/// @param tensor The tensor, writable and without gaps. The caller keeps it and must not delete it while the buffer
+///         is in use.
+/// @param buffer Receives the description. For GPU memory, the caller sets `has_stream` and `stream`.
+/// @return SAM2_OK, SAM2_ERROR_INVALID_ARGUMENT if the tensor cannot receive masks, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_mask_buffer_from_dlpack(
     tensor: *const DLManagedTensorVersioned,
     buffer: *mut sam2_mask_buffer,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let t = unsafe { View::of(tensor) }?;
-        let kind = match t.kind {
-            (UINT | BOOL, 8) => SAM2_MASK_U8,
+        let format = match t.kind {
+            (UINT | BOOL, 8) => SAM2_MASK_BINARY,
             (FLOAT, 32) => SAM2_MASK_LOGITS,
             (UINT, 16) => SAM2_MASK_LABELS,
             kind => return Err(Failure::argument(format!("no masks: a tensor of {}", type_name(kind)))),
@@ -245,16 +255,16 @@ pub unsafe extern "C" fn sam2_mask_buffer_from_dlpack(
             return Err(Failure::argument("a tensor for masks is writable and has no gaps"));
         }
         let size = t.shape.iter().fold(t.kind.1 as u64 / 8, |n, &d| n.saturating_mul(d as u64));
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             fill(buffer, |buffer| {
-                (buffer.kind, buffer.data, buffer.size, buffer.memory) = (kind, t.data, size, t.memory);
+                (buffer.format, buffer.data, buffer.size, buffer.memory) = (format, t.data, size, t.memory);
             })
         }
     })
 }
 
-/// What a tensor of the library's owns.
+/// Memory of a tensor of the library.
 struct Owned {
     managed: Managed,
     shape: Vec<i64>,
@@ -265,40 +275,43 @@ struct Owned {
 
 unsafe extern "C" fn delete(tensor: *mut Managed) {
     if let Some(tensor) = std::ptr::NonNull::new(tensor) {
-        // SAFETY: made by `sam2_tensor_create`, deleted once.
+        // SAFETY: created by `sam2_tensor_create` and deleted once.
         let owned = unsafe { Box::from_raw(tensor.as_ref().context.cast::<Owned>()) };
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(owned)));
     }
 }
 
-/// Makes a tensor for masks of `kind` (SAM2_MASK_U8, SAM2_MASK_LOGITS or SAM2_MASK_LABELS), (dims[0], ..., dims[num_dims - 1]),
-/// 1 to 4 of them, in `memory`: the host's, where it is zeros, or that of the model's GPU. It is the caller's, who hands it on, or
-/// deletes it by its own `deleter`; it outlives the model.
+/// Creates a tensor for masks.
 ///
-/// # Safety
-/// `dims` has `num_dims` values; `out` is writable.
+/// @param model The model, whose GPU the memory may be on. The tensor may outlive it.
+/// @param format SAM2_MASK_BINARY, SAM2_MASK_LOGITS or SAM2_MASK_LABELS.
+/// @param memory A ::sam2_memory. Host memory is zeroed.
+/// @param dims (num_dims): the shape.
+/// @param num_dims Number of dimensions, 1 to 4.
+/// @param out Receives the tensor. The caller owns it, and passes it on or calls its `deleter`.
+/// @return SAM2_OK, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_tensor_create(
     model: *const sam2_model,
-    kind: i32,
-    memory: i32,
+    format: sam2_mask_format,
+    memory: sam2_memory,
     dims: *const i64,
     num_dims: u32,
     out: *mut *mut DLManagedTensorVersioned,
 ) -> sam2_status {
     call(|| {
         let model = MODELS.get(model)?;
-        let (code, bits) = match kind {
-            SAM2_MASK_U8 => (UINT, 8),
+        let (code, bits) = match format {
+            SAM2_MASK_BINARY => (UINT, 8),
             SAM2_MASK_LOGITS => (FLOAT, 32),
             SAM2_MASK_LABELS => (UINT, 16),
             SAM2_MASK_BITS => return Err(Failure::argument("no tensor is of bits; use a buffer")),
-            other => return Err(Failure::argument(format!("no kind {other}"))),
+            other => return Err(Failure::argument(format!("no format {other}"))),
         };
         if dims.is_null() || !(1..=4).contains(&num_dims) {
             return Err(Failure::argument(format!("a tensor of {num_dims} dimensions")));
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let shape = unsafe { std::slice::from_raw_parts(dims, num_dims as usize) }.to_vec();
         let positive = shape.iter().map(|&d| usize::try_from(d).ok().filter(|&d| d > 0)).collect::<Option<Vec<_>>>();
         let wrong = || Failure::argument(format!("a tensor with sizes {shape:?}"));
@@ -342,7 +355,7 @@ pub unsafe extern "C" fn sam2_tensor_create(
         let managed =
             Managed { version: [1, 0], context: std::ptr::null_mut(), deleter: Some(delete), flags: 0, tensor };
         let owned = Box::into_raw(Box::new(Owned { managed, shape, strides, _host: host, _device: device }));
-        // SAFETY: just made, and it stays where it is; `out` is the caller's promise.
+        // SAFETY: the box was just created and does not move. For `out`, contract of callers.
         unsafe {
             let o = &mut *owned;
             (o.managed.tensor.shape, o.managed.tensor.strides) = (o.shape.as_mut_ptr(), o.strides.as_mut_ptr());

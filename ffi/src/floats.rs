@@ -1,10 +1,10 @@
-//! The floating-point state that calls compute in, whatever their caller's: round to nearest, nothing flushed to zero, no
-//! traps. Results are the same bits on every thread.
+//! Floating-point state of calls: round to nearest, no flush to zero, no traps. It replaces the state of the caller, so
+//! that results are the same bits on every thread.
 
 #[cfg(not(miri))]
 use std::arch::asm;
 
-/// The standard state; dropped, it gives the caller theirs back.
+/// Sets the standard state, and restores the state of the caller when dropped.
 pub(crate) struct Standard(u64);
 
 impl Standard {
@@ -25,7 +25,7 @@ impl Drop for Standard {
     }
 }
 
-/// Of MXCSR: all exceptions masked. Its low six bits are flags of what has happened, which are left out.
+/// MXCSR with all exceptions masked, without the six low bits, which are sticky flags.
 #[cfg(target_arch = "x86_64")]
 const STANDARD: u64 = 0x1f80;
 #[cfg(not(target_arch = "x86_64"))]
@@ -34,7 +34,7 @@ const STANDARD: u64 = 0;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 fn get() -> u64 {
     let mut state = 0u32;
-    // SAFETY: stores the register.
+    // SAFETY: the instruction stores the register.
     unsafe { asm!("stmxcsr [{}]", in(reg) &mut state, options(nostack, preserves_flags)) };
     u64::from(state & !0x3f)
 }
@@ -42,25 +42,25 @@ fn get() -> u64 {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 fn put(state: u64) {
     let state = state as u32;
-    // SAFETY: a state that is standard, or that the register had.
+    // SAFETY: the state is the standard one, or one that the register had.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &state, options(nostack, preserves_flags)) };
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 fn get() -> u64 {
     let state: u64;
-    // SAFETY: reads the register.
+    // SAFETY: the instruction reads the register.
     unsafe { asm!("mrs {}, fpcr", out(reg) state, options(nomem, nostack, preserves_flags)) };
     state
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 fn put(state: u64) {
-    // SAFETY: a state that is standard, or that the register had.
+    // SAFETY: the state is the standard one, or one that the register had.
     unsafe { asm!("msr fpcr, {}", in(reg) state, options(nomem, nostack, preserves_flags)) };
 }
 
-/// Miri has no such register.
+/// Miri has no floating-point register.
 #[cfg(miri)]
 fn get() -> u64 {
     STANDARD

@@ -1,41 +1,41 @@
-//! Handles: numbers that look like pointers. They are looked up and never followed, so that a stale one is an error.
+//! Handles: numbers in the form of pointers. They are looked up and never dereferenced, so a stale handle is an error.
 
-use engine::engine::memory::fallible;
+use sam2_engine::memory::fallible;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why a handle is of no use.
+/// Reason why a lookup fails.
 pub(crate) enum Lookup {
     Stale(&'static str),
     Busy(&'static str),
 }
 
-/// Everything that callers hold of one kind.
+/// All objects of one kind.
 pub(crate) struct Table<T> {
-    /// For messages.
+    /// Name of the kind, for messages.
     what: &'static str,
-    /// Tells handles of different kinds apart.
+    /// Number of the kind, which is part of its handles.
     kind: u64,
     slots: Mutex<Slots<T>>,
 }
 
 struct Slots<T> {
     all: Vec<Slot<T>>,
-    /// The place of the slot that was freed last.
+    /// Index of the slot that was freed last.
     free: Option<usize>,
 }
 
 struct Slot<T> {
-    /// How many objects it has held before.
+    /// Number of previous objects.
     generation: u32,
     object: Option<Arc<T>>,
-    /// Of a free slot: the one that was freed before it.
+    /// Free slots only: the slot that was freed before this one.
     next: Option<usize>,
 }
 
-/// Generations that a handle can tell apart. A slot that has had them all is not used again, so that no stale handle ever
-/// becomes valid.
+/// Number of generations that a handle can distinguish. A slot that has used them all is retired, so that no stale
+/// handle becomes valid.
 const GENERATIONS: u32 = 1 << 24;
 
 impl<T> Table<T> {
@@ -47,7 +47,7 @@ impl<T> Table<T> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds something; returns its handle, which is not null. Fails where there is no memory for more of them.
+    /// Stores an object and returns its handle, which is not NULL. Fails if there is no memory for another slot.
     pub fn insert<H>(&self, object: impl Into<Arc<T>>) -> engine::Result<*mut H> {
         let object = Some(object.into());
         let mut slots = self.slots();
@@ -61,12 +61,22 @@ impl<T> Table<T> {
         let slot = &mut slots.all[index];
         slots.free = slot.next.take();
         slot.object = object;
-        // Kind, generation, index: never 0, and odd, so that no pointer of the caller's is one.
+        // Kind, generation and index. The value is odd, so it is neither 0 nor an aligned pointer of the caller.
         let handle = self.kind << 56 | u64::from(slot.generation) << 32 | (index as u64) << 1 | 1;
         Ok(handle as usize as *mut H)
     }
 
-    /// The living slot of a handle.
+    /// Makes room for another object, so that the next `insert` does not fail unless other threads insert too.
+    pub fn reserve(&self) -> engine::Result<()> {
+        let mut slots = self.slots();
+        if slots.free.is_some() {
+            return Ok(());
+        }
+        let full = |_| engine::Error::OutOfMemory { what: "handles", bytes: size_of::<Slot<T>>() };
+        fallible(|| slots.all.try_reserve(1)).map_err(full)
+    }
+
+    /// Index of the slot of a valid handle.
     fn index<H>(&self, slots: &Slots<T>, handle: *const H) -> Result<usize, Lookup> {
         let handle = handle as usize as u64;
         let (kind, generation, index) = (handle >> 56, handle >> 32 & 0xff_ffff, (handle & 0xffff_ffff) as usize >> 1);
@@ -75,14 +85,14 @@ impl<T> Table<T> {
         if lives && kind == self.kind && handle & 1 == 1 { Ok(index) } else { Err(Lookup::Stale(self.what)) }
     }
 
-    /// What a handle stands for.
+    /// Looks up the object of a handle.
     pub fn get<H>(&self, handle: *const H) -> Result<Arc<T>, Lookup> {
         let slots = self.slots();
         let index = self.index(&slots, handle)?;
         slots.all[index].object.clone().ok_or(Lookup::Stale(self.what))
     }
 
-    /// Makes a handle stale. This needs no memory. A thread that still uses the object keeps it until it is done.
+    /// Makes a handle stale. This needs no memory. A thread that uses the object keeps it until it is finished.
     pub fn remove<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let mut guard = self.slots();
         let slots = &mut *guard;
@@ -100,32 +110,40 @@ impl<T> Table<T> {
 }
 
 impl<T> Table<Exclusive<T>> {
-    /// What a handle stands for, for one user at a time.
+    /// Looks up the object of a handle, for exclusive use.
     pub fn lease<H>(&self, handle: *const H) -> Result<Lease<T>, Lookup> {
         let of = self.get(handle)?;
         let value = of.value().take();
         let lease = Lease { value: Some(value.ok_or(Lookup::Busy(self.what))?), of };
         #[cfg(test)]
-        crate::panics::at(crate::panics::Place::Held);
+        crate::panics::at(crate::panics::PanicSite::Held);
         Ok(lease)
     }
 
-    /// Ends what a handle stands for. Fails while somebody has it: memory of the caller's that it works in is in use.
+    /// Takes the object of a handle, which becomes stale. Fails while the object is in use.
+    pub fn take<H>(&self, handle: *const H) -> Result<T, Lookup> {
+        let object = self.get(handle)?;
+        let value = object.value().take().ok_or(Lookup::Busy(self.what))?;
+        self.remove(handle)?;
+        Ok(*value)
+    }
+
+    /// Destroys the object of a handle. Fails while it is in use, because its workspace is then in use too.
     pub fn destroy<H>(&self, handle: *const H) -> Result<(), Lookup> {
         let object = self.get(handle)?;
         let value = object.value().take().ok_or(Lookup::Busy(self.what))?;
-        // Without its value nobody can have it any more, and no other thread can destroy it.
+        // Without its value no other thread can use or destroy it.
         let removed = self.remove(handle);
         drop(value);
         removed
     }
 }
 
-/// Something that one user has at a time.
+/// An object for one user at a time.
 pub(crate) struct Exclusive<T> {
-    /// None while somebody has it.
+    /// None while it is in use.
     value: Mutex<Option<Box<T>>>,
-    /// The work in progress is to stop.
+    /// Whether the current work should stop.
     pub cancelled: AtomicBool,
 }
 
@@ -138,14 +156,14 @@ impl<T> Exclusive<T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is to stop; asked once.
+    /// Returns whether the work should stop, and clears the flag.
     pub fn take_cancel(&self) -> bool {
         self.cancelled.swap(false, Ordering::AcqRel)
     }
 }
 
-/// The only user's access, which may go from thread to thread. After a panic too the value is there again: it is whole, since
-/// values change after all that can fail.
+/// Exclusive access to an object, which may move between threads. The value is returned after a panic too. It is
+/// consistent, because values change only after everything that can fail.
 pub(crate) struct Lease<T> {
     value: Option<Box<T>>,
     pub of: Arc<Exclusive<T>>,
@@ -154,13 +172,13 @@ pub(crate) struct Lease<T> {
 impl<T> Deref for Lease<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.value.as_ref().expect("there until it is dropped")
+        self.value.as_ref().expect("present until dropped")
     }
 }
 
 impl<T> DerefMut for Lease<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("there until it is dropped")
+        self.value.as_mut().expect("present until dropped")
     }
 }
 
@@ -189,7 +207,7 @@ mod tests {
         assert_eq!(table.slots().all.len(), 2);
     }
 
-    /// A search for a free slot, from either end, would find another one.
+    /// A linear search for a free slot would find another one.
     #[test]
     fn the_slot_that_was_freed_last_is_used_first() {
         let place = |handle: *mut u8| (handle as usize & 0xffff_ffff) >> 1;

@@ -1,18 +1,19 @@
-//! `sam2_image_predictor`
+//! `sam2_image_predictor`: masks for prompts on images.
 
 use crate::arguments::put;
+use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::handles::{Exclusive, Table};
 use crate::image::{frames, sam2_image};
 use crate::job::{begin, sam2_done_callback, sam2_job};
-use crate::masks::{mask_buffer, sam2_mask_buffer};
+use crate::mask_buffer::{mask_buffer, sam2_mask_buffer};
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
-use crate::prompts::{by_picture, prompts, sam2_prompt};
-use crate::status::{Failure, Result, call, release, sam2_status};
-use engine::{Feature, ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
+use crate::prompt::{by_image, prompts, sam2_prompt};
+use engine::{Feature, ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers, ReserveOptions};
 use std::ffi::c_void;
 
-/// Encodes a picture, then makes masks for prompts on it. One thread uses it at a time.
+/// Encodes images and predicts masks for prompts on them. One thread uses it at a time.
+#[derive(Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_image_predictor {
     _opaque: [u8; 0],
@@ -20,24 +21,25 @@ pub struct sam2_image_predictor {
 
 pub(crate) static PREDICTORS: Table<Exclusive<ImagePredictor>> = Table::new("image predictor", 2);
 
-/// How masks are made of logits. Begin with SAM2_IMAGE_PREDICTOR_OPTIONS_INIT.
+/// Options of sam2_image_predictor_create(). Initialize them with SAM2_IMAGE_PREDICTOR_OPTIONS_INIT.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_image_predictor_options {
-    /// sizeof(sam2_image_predictor_options)
+    /// sizeof(sam2_image_predictor_options).
     pub struct_size: u32,
-    /// Logits above it are foreground.
+    /// Logits above this value are on the object.
     pub mask_threshold: f32,
-    /// Holes of up to this many pixels of the low-resolution mask are filled; 0: none.
+    /// Largest area of a hole to fill, in pixels of the low-resolution mask. 0 disables it.
     pub max_hole_area: f32,
-    /// Specks of up to this many pixels of the low-resolution mask are removed; 0: none.
+    /// Largest area of a speck to remove, in pixels of the low-resolution mask. 0 disables it.
     pub max_sprinkle_area: f32,
-    /// Memory to work in instead of allocating: of the host where the model runs on the CPU, else of its GPU; there until the
-    /// predictor is destroyed. Enough is what `device_bytes` of a predictor like this says after its reserve, and
-    /// 4 KiB; where it is too small calls fail with SAM2_ERROR_OUT_OF_MEMORY. Null: none.
+    /// Memory for the predictor to use instead of allocating: host memory if the model runs on the CPU, otherwise
+    /// memory of its GPU. It must remain valid until the predictor is destroyed. A sufficient size is the
+    /// `device_bytes` of an equal predictor after its reservation, plus 4 KiB. If it is too small, calls fail with
+    /// SAM2_ERROR_OUT_OF_MEMORY. NULL lets the library allocate.
     pub workspace: *mut c_void,
-    /// Bytes of it.
+    /// Size of `workspace` in bytes.
     pub workspace_size: u64,
 }
 
@@ -54,10 +56,12 @@ unsafe impl Sized32 for sam2_image_predictor_options {
     const NAME: &'static str = "sam2_image_predictor_options";
 }
 
-/// Makes a predictor. `options` may be null. On success `*out` is to be given to `sam2_image_predictor_destroy`.
+/// Creates an image predictor.
 ///
-/// # Safety
-/// `options` is null or readable; `out` is writable.
+/// @param model The model.
+/// @param options Options. NULL uses the defaults.
+/// @param out Receives the predictor. Destroy it with sam2_image_predictor_destroy().
+/// @return SAM2_OK, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_create(
     model: *const sam2_model,
@@ -65,7 +69,7 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
     out: *mut *mut sam2_image_predictor,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise, of both.
+        // SAFETY: contract of callers.
         unsafe {
             put("out", out, || {
                 let o = read(options)?;
@@ -82,48 +86,71 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
     })
 }
 
-/// Destroys a predictor. Returns SAM2_ERROR_BUSY while a call or a job uses it, and destroys nothing then.
+/// Destroys an image predictor.
+///
+/// @param predictor The predictor.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if a call or a job uses the predictor, which then remains valid, or
+///         SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_destroy(predictor: *mut sam2_image_predictor) -> sam2_status {
     release(|| Ok(PREDICTORS.destroy(predictor)?))
 }
 
-/// Allocates what calls on `images` pictures at once need, with prompts of up to `max_points` points (a box is two), and masks
-/// as prompts or not, so that none of them allocates. Room for more pictures than there ever was forgets the current ones.
+/// Allocates memory in advance, so that later calls within the given limits do not allocate.
+///
+/// The current images are discarded if the predictor has no room for `num_images` images.
+///
+/// @param predictor The predictor.
+/// @param num_images Number of images in a batch.
+/// @param max_points Largest number of points in a prompt. A box counts as two points.
+/// @param mask_input 1 if prompts contain masks, otherwise 0.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if the predictor is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common
+///         status.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_reserve(
     predictor: *mut sam2_image_predictor,
-    images: u32,
+    num_images: u32,
     max_points: u32,
     mask_input: i32,
 ) -> sam2_status {
     call(|| {
         let mut p = PREDICTORS.lease(predictor)?;
-        Ok(p.reserve(images as usize, max_points as usize, mask_input != 0)?)
+        Ok(p.reserve(ReserveOptions {
+            images: num_images as usize,
+            points: max_points as usize,
+            mask_input: mask_input != 0,
+        })?)
     })
 }
 
-/// Encodes a picture; the ones of before are forgotten. On a GPU this returns once it is enqueued.
+/// Encodes an image, which replaces the previous images.
 ///
-/// # Safety
-/// `image` describes what is there.
+/// Blocks until the image is encoded on the CPU, or until the work is enqueued on a GPU.
+///
+/// @param predictor The predictor.
+/// @param image The image.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if the predictor is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common
+///         status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_set_image(
     predictor: *mut sam2_image_predictor,
     image: *const sam2_image,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let images = unsafe { frames(image, 1) }?;
         Ok(PREDICTORS.lease(predictor)?.set_image_batch(&images)?)
     })
 }
 
-/// As `sam2_image_predictor_set_image`, of several pictures, of any sizes, one struct after another. A prompt says by its
-/// `image` which of them it is for.
+/// Encodes several images of any sizes, which replace the previous images.
 ///
-/// # Safety
-/// `images` describe what is there.
+/// The `image` field of a prompt selects one of them. Blocks as sam2_image_predictor_set_image().
+///
+/// @param predictor The predictor.
+/// @param images Array of images.
+/// @param num_images Number of images.
+/// @return As sam2_image_predictor_set_image().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_set_image_batch(
     predictor: *mut sam2_image_predictor,
@@ -131,36 +158,45 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image_batch(
     num_images: usize,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let images = unsafe { frames(images, num_images) }?;
         Ok(PREDICTORS.lease(predictor)?.set_image_batch(&images)?)
     })
 }
 
-/// As `sam2_image_predictor_set_image_batch`, as a job: the pictures must be there until it has ended.
+/// Starts sam2_image_predictor_set_image_batch() as a job. Returns as soon as the arguments are checked.
 ///
-/// # Safety
-/// As of `sam2_image_predictor_set_image_batch`, until the job has ended; `job` is null or writable.
+/// @param predictor The predictor, which is busy until the job ends.
+/// @param images Array of images, which is copied. Their pixels must remain valid until the job ends.
+/// @param num_images Number of images.
+/// @param on_done Called when the job ends. May be NULL.
+/// @param user Passed to `on_done`. May be NULL.
+/// @param job Receives the job. NULL starts the job without a handle.
+/// @return SAM2_OK if the job started, SAM2_ERROR_BUSY if the predictor is in use, or a common status. No callback is
+///         called after a failure.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sam2_image_predictor_set_image_async(
+pub unsafe extern "C" fn sam2_image_predictor_set_image_batch_async(
     predictor: *mut sam2_image_predictor,
     images: *const sam2_image,
     num_images: usize,
-    done: sam2_done_callback,
+    on_done: sam2_done_callback,
     user: *mut c_void,
     job: *mut *mut sam2_job,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             let images = frames(images, num_images)?;
             let mut p = PREDICTORS.lease(predictor)?;
-            begin(job, done, user, move || Ok(p.set_image_batch(&images)?))
+            begin(job, on_done, user, move || Ok(p.set_image_batch(&images)?))
         }
     })
 }
 
-/// Forgets the pictures.
+/// Discards the images.
+///
+/// @param predictor The predictor.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if the predictor is in use, or a common status.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_reset(predictor: *mut sam2_image_predictor) -> sam2_status {
     call(|| {
@@ -169,20 +205,20 @@ pub extern "C" fn sam2_image_predictor_reset(predictor: *mut sam2_image_predicto
     })
 }
 
-/// What a predictor holds. Begin with SAM2_IMAGE_PREDICTOR_INFO_INIT.
+/// State of an image predictor. Initialize it with SAM2_IMAGE_PREDICTOR_INFO_INIT.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_image_predictor_info {
-    /// sizeof(sam2_image_predictor_info)
+    /// sizeof(sam2_image_predictor_info).
     pub struct_size: u32,
-    /// Pictures that are set.
+    /// Number of current images.
     pub num_images: u32,
-    /// Pixels across of the picture asked for; 0: there is none.
+    /// Width of the selected image in pixels. 0 if there is no such image.
     pub width: u32,
-    /// Pixels down of it.
+    /// Height of the selected image in pixels.
     pub height: u32,
-    /// Bytes of the device held beside the model's weights.
+    /// Device memory of the predictor in bytes, without the model's weights.
     pub device_bytes: u64,
 }
 
@@ -198,10 +234,12 @@ unsafe impl Sized32 for sam2_image_predictor_info {
     const NAME: &'static str = "sam2_image_predictor_info";
 }
 
-/// Writes what a predictor holds, and the size of picture `image` of those that are set.
+/// Describes the state of an image predictor and the size of one image.
 ///
-/// # Safety
-/// `info` points at as many writable bytes as its `struct_size` says.
+/// @param predictor The predictor.
+/// @param image Index of the image.
+/// @param info Receives the description, as far as its `struct_size` reaches.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if the predictor is in use, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_get_info(
     predictor: *const sam2_image_predictor,
@@ -210,8 +248,8 @@ pub unsafe extern "C" fn sam2_image_predictor_get_info(
 ) -> sam2_status {
     call(|| {
         let p = PREDICTORS.lease(predictor)?;
-        let (height, width) = p.image_sizes().get(image as usize).copied().unwrap_or_default();
-        // SAFETY: the caller's promise.
+        let engine::Size { width, height } = p.image_sizes().get(image as usize).copied().unwrap_or_default();
+        // SAFETY: contract of callers.
         unsafe {
             fill(info, |info| {
                 info.num_images = p.image_sizes().len() as u32;
@@ -222,22 +260,31 @@ pub unsafe extern "C" fn sam2_image_predictor_get_info(
     })
 }
 
-/// (d, side / 16, side / 16): what the mask decoder reads; the reference's image embedding.
-pub const SAM2_FEATURE_IMAGE_EMBEDDING: i32 = 0;
-/// (d / 4, side / 8, side / 8)
-pub const SAM2_FEATURE_HIGH_RES_1: i32 = 1;
-/// (d / 8, side / 4, side / 4)
-pub const SAM2_FEATURE_HIGH_RES_0: i32 = 2;
+/// Features of an encoded image. d is the width of the model's embedding, and side the side of its input.
+#[allow(non_camel_case_types)]
+pub type sam2_feature = i32;
 
-/// Writes the features SAM2_FEATURE_... of picture `image` of those that are set: `shape`, (3), is channels, rows and columns.
-/// `values` has room for `size` floats, which must be their product; null: only the shape is asked for.
+/// (d, side / 16, side / 16): the input of the mask decoder, which is the image embedding of the reference.
+pub const SAM2_FEATURE_IMAGE_EMBEDDING: sam2_feature = 0;
+/// (d / 4, side / 8, side / 8).
+pub const SAM2_FEATURE_HIGH_RES_1: sam2_feature = 1;
+/// (d / 8, side / 4, side / 4).
+pub const SAM2_FEATURE_HIGH_RES_0: sam2_feature = 2;
+
+/// Copies features of an encoded image. Blocks until the image is encoded.
 ///
-/// # Safety
-/// `values` is null or has `size` floats; `shape` has 3.
+/// @param predictor The predictor.
+/// @param feature A ::sam2_feature.
+/// @param image Index of the image.
+/// @param values Receives the features. NULL returns only the shape.
+/// @param size Number of floats in `values`, which must be the product of the shape. Ignored if `values` is NULL.
+/// @param shape (3): receives the channels, rows and columns.
+/// @return SAM2_OK, SAM2_ERROR_BUSY if the predictor is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common
+///         status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_get_features(
     predictor: *mut sam2_image_predictor,
-    feature: i32,
+    feature: sam2_feature,
     image: u32,
     values: *mut f32,
     size: usize,
@@ -253,11 +300,12 @@ pub unsafe extern "C" fn sam2_image_predictor_get_features(
         if shape.is_null() {
             return Err(Failure::argument("shape is null"));
         }
-        let (found, dims) = PREDICTORS.lease(predictor)?.features(feature, image as usize)?;
+        let map = PREDICTORS.lease(predictor)?.features(feature, image as usize)?;
+        let (found, dims) = (&map.values, map.shape());
         if !values.is_null() && size != found.len() {
             return Err(Failure::argument(format!("room for {size} values, there are {}", found.len())));
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             dims.iter().enumerate().for_each(|(i, &d)| shape.add(i).write(d as u32));
             if !values.is_null() {
@@ -268,21 +316,25 @@ pub unsafe extern "C" fn sam2_image_predictor_get_features(
     })
 }
 
-/// Three masks of each prompt, for when it is not clear what is meant, instead of one.
-pub const SAM2_PREDICT_MULTIMASK: u32 = 1;
-/// Coordinates are in 0..1, not in pixels.
-pub const SAM2_PREDICT_NORMALIZED: u32 = 2;
+/// Flags of sam2_image_predictor_predict().
+#[allow(non_camel_case_types)]
+pub type sam2_predict_flags = u32;
 
-/// What `sam2_image_predictor_predict` is to do, once its arguments are known to be right.
+/// Predict three masks per prompt, for ambiguous prompts, instead of one.
+pub const SAM2_PREDICT_MULTIMASK: sam2_predict_flags = 1;
+/// Coordinates range from 0 to 1 instead of pixels.
+pub const SAM2_PREDICT_NORMALIZED: sam2_predict_flags = 2;
+
+/// Checks the arguments of `sam2_image_predictor_predict` and returns its work.
 unsafe fn prediction(
     p: &ImagePredictor,
     list: *const sam2_prompt,
     num_prompts: usize,
-    flags: u32,
+    flags: sam2_predict_flags,
     masks: *const sam2_mask_buffer,
     iou_predictions: *mut f32,
     low_res_masks: *mut f32,
-    object_scores: *mut f32,
+    object_score_logits: *mut f32,
 ) -> Result<impl FnOnce(&mut ImagePredictor) -> Result<()> + Send + 'static> {
     if flags & !(SAM2_PREDICT_MULTIMASK | SAM2_PREDICT_NORMALIZED) != 0 {
         return Err(Failure::argument(format!("no flags {flags:#x}")));
@@ -298,18 +350,18 @@ unsafe fn prediction(
         normalize_coords: flags & SAM2_PREDICT_NORMALIZED == 0,
         return_logits: false,
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let (list, out) = unsafe {
         let floats = |p: *mut f32, len| (!p.is_null()).then(|| std::slice::from_raw_parts_mut(p, len));
         let out = PredictionBuffers {
             masks: mask_buffer(masks)?,
             iou_predictions: std::slice::from_raw_parts_mut(iou_predictions, num_prompts * n),
             low_res_masks: floats(low_res_masks, low),
-            object_score_logits: floats(object_scores, num_prompts),
+            object_score_logits: floats(object_score_logits, num_prompts),
         };
         (prompts(list, num_prompts, side)?, out)
     };
-    let counts = by_picture(&list, p.image_sizes().len())?;
+    let counts = by_image(&list, p.image_sizes().len())?;
     Ok(move |p: &mut ImagePredictor| {
         let (mut rest, mut groups) = (list.all(), Vec::with_capacity(counts.len()));
         for count in counts {
@@ -321,62 +373,89 @@ unsafe fn prediction(
     })
 }
 
-/// Makes masks of prompts on the pictures that are set: n per prompt, 3 with SAM2_PREDICT_MULTIMASK and else 1. Prompts are in
-/// the order of their pictures.
+/// Predicts masks for prompts on the current images.
 ///
-/// `masks`: (num_prompts, n, height, width) with the sizes of the prompts' pictures, or as its kind says; null: none.
-/// `iou_predictions`: (num_prompts, n), how well the model thinks each mask fits, about 0 to 1. `low_res_masks`: (num_prompts, n,
-/// mask_side, mask_side), logits within +-32, to be given as `mask_input`; null: none. `object_scores`: (num_prompts), above 0
-/// where there is an object; null: none.
+/// A prompt yields n masks: 3 with SAM2_PREDICT_MULTIMASK, otherwise 1. Blocks until the results are in host memory.
+/// Results in GPU memory are ordered by the stream of the buffer.
 ///
-/// # Safety
-/// All pointers are null where that is allowed, or point at as much as is said here.
+/// @param predictor The predictor.
+/// @param prompts Array of prompts, ordered by their images.
+/// @param num_prompts Number of prompts.
+/// @param flags Combination of ::sam2_predict_flags.
+/// @param masks Buffer for (num_prompts, n, height, width) masks with the sizes of the images, or for one map of
+///         labels. NULL returns no masks.
+/// @param iou_predictions (num_prompts, n): receives the predicted IoU of each mask, about 0 to 1. Must not be NULL.
+/// @param low_res_masks (num_prompts, n, mask_side, mask_side): receives logits from -32 to 32, suitable as
+///         `mask_input`. May be NULL.
+/// @param object_score_logits (num_prompts): receives a value above 0 if there is an object. May be NULL.
+/// @return SAM2_OK, SAM2_ERROR_INVALID_ARGUMENT if a prompt is malformed or refers to an image that is not set,
+///         SAM2_ERROR_BUSY if the predictor is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_predict(
     predictor: *mut sam2_image_predictor,
     prompts: *const sam2_prompt,
     num_prompts: usize,
-    flags: u32,
+    flags: sam2_predict_flags,
     masks: *const sam2_mask_buffer,
     iou_predictions: *mut f32,
     low_res_masks: *mut f32,
-    object_scores: *mut f32,
+    object_score_logits: *mut f32,
 ) -> sam2_status {
     call(|| {
         let mut p = PREDICTORS.lease(predictor)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         let work = unsafe {
-            prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_scores)
+            prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_score_logits)
         };
         work?(&mut p)
     })
 }
 
-/// As `sam2_image_predictor_predict`, as a job: whatever pointers point at, but for structs, must be there until it has ended.
+/// Starts sam2_image_predictor_predict() as a job. Returns as soon as the arguments are checked.
 ///
-/// # Safety
-/// As of `sam2_image_predictor_predict`, until the job has ended; `job` is null or writable.
+/// @param predictor The predictor, which is busy until the job ends.
+/// @param prompts Array of prompts, which is copied with their points and boxes. Their masks must remain valid until
+///         the job ends.
+/// @param num_prompts Number of prompts.
+/// @param flags Combination of ::sam2_predict_flags.
+/// @param masks As in sam2_image_predictor_predict(). The memory must remain valid until the job ends.
+/// @param iou_predictions As in sam2_image_predictor_predict(). Must remain valid until the job ends.
+/// @param low_res_masks As in sam2_image_predictor_predict(). Must remain valid until the job ends.
+/// @param object_score_logits As in sam2_image_predictor_predict(). Must remain valid until the job ends.
+/// @param on_done Called when the job ends. May be NULL.
+/// @param user Passed to `on_done`. May be NULL.
+/// @param job Receives the job. NULL starts the job without a handle.
+/// @return SAM2_OK if the job started, SAM2_ERROR_BUSY if the predictor is in use, or a common status. No callback is
+///         called after a failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_image_predictor_predict_async(
     predictor: *mut sam2_image_predictor,
     prompts: *const sam2_prompt,
     num_prompts: usize,
-    flags: u32,
+    flags: sam2_predict_flags,
     masks: *const sam2_mask_buffer,
     iou_predictions: *mut f32,
     low_res_masks: *mut f32,
-    object_scores: *mut f32,
-    done: sam2_done_callback,
+    object_score_logits: *mut f32,
+    on_done: sam2_done_callback,
     user: *mut c_void,
     job: *mut *mut sam2_job,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe {
             let mut p = PREDICTORS.lease(predictor)?;
-            let work =
-                prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_scores)?;
-            begin(job, done, user, move || work(&mut p))
+            let work = prediction(
+                &p,
+                prompts,
+                num_prompts,
+                flags,
+                masks,
+                iou_predictions,
+                low_res_masks,
+                object_score_logits,
+            )?;
+            begin(job, on_done, user, move || work(&mut p))
         }
     })
 }

@@ -1,30 +1,34 @@
-//! `sam2_job`: calls that go on while their caller does something else.
+//! `sam2_job`: calls that run on threads of the library.
 
-use crate::handles::Table;
-use crate::status::{
+use crate::error::{
     Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome, release,
     sam2_status,
 };
-use engine::engine::fork;
+use crate::handles::Table;
+use sam2_engine::fork;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A call in progress, or one that has ended. Any number of threads may wait for it.
+/// A call that runs on a thread of the library, or that has ended. Any number of threads may wait for it.
+#[derive(Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_job {
     _opaque: [u8; 0],
 }
 
-/// Gets the caller's pointer and how a job ended, on a thread of the library. It may make calls, and may destroy that job.
+/// Receives the end of a job, on a thread of the library. The callback may call the library and may destroy the job.
+///
+/// @param user Pointer that was given to the call.
+/// @param status How the job ended.
 #[allow(non_camel_case_types)]
 pub type sam2_done_callback = Option<unsafe extern "C" fn(user: *mut c_void, status: sam2_status)>;
 
 static JOBS: Table<Job> = Table::new("job", 5);
 
-/// How a job ended, once it has.
+/// State of a job: its result, once it has ended.
 #[derive(Default)]
 pub(crate) struct Job {
     ended: Mutex<Option<Result<()>>>,
@@ -32,7 +36,7 @@ pub(crate) struct Job {
 }
 
 thread_local! {
-    /// The job that this thread works on, else null.
+    /// The job that this thread runs, or null.
     static CURRENT: Cell<*const Job> = const { Cell::new(std::ptr::null()) };
 }
 
@@ -41,7 +45,7 @@ impl Job {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One that has ended so.
+    /// Creates a job that has ended with a result.
     pub fn ended_with(how: Result<()>) -> Arc<Job> {
         let job = Job::default();
         job.end(how);
@@ -53,17 +57,17 @@ impl Job {
         self.told.notify_all();
     }
 
-    /// Waits for the end, and says how it was.
+    /// Waits for the end and returns the result.
     pub fn result(&self) -> Result<()> {
         self.wait(None).unwrap_or(Ok(()))
     }
 
-    /// Whether this is called by the job itself, from a callback: it cannot wait for its own end.
+    /// Whether the current thread runs this job, in a callback. A job cannot wait for its own end.
     fn is_current(&self) -> bool {
         std::ptr::eq(CURRENT.get(), self)
     }
 
-    /// Waits for the end, or for so long.
+    /// Waits for the end, for at most the given time.
     fn wait(&self, limit: Option<Duration>) -> Option<Result<()>> {
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut ended = self.ended();
@@ -83,15 +87,15 @@ impl Job {
     }
 }
 
-/// Something of the caller's that goes to another thread, as they were told.
+/// A pointer of the caller that moves to another thread, as documented.
 pub(crate) struct Sent<T>(T);
 
-// SAFETY: what callers lend to a job is there, and not theirs to touch, until the job has ended.
+// SAFETY: contract of callers: memory of a job remains valid and unused by others until the job ends.
 unsafe impl<T> Send for Sent<T> {}
 
 impl<T> Sent<T> {
     /// # Safety
-    /// It may be used by any one thread until the job has ended.
+    /// Any one thread may use the value until the job ends.
     pub unsafe fn new(value: T) -> Self {
         Sent(value)
     }
@@ -103,11 +107,11 @@ impl<T> Sent<T> {
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Threads without work. There are as many as there ever were jobs at once.
+/// Idle threads. Their number is at most the largest number of simultaneous jobs.
 #[derive(Default)]
 struct Idle {
     threads: Vec<Sender<Work>>,
-    /// The process that they are in.
+    /// The process of the threads.
     process: u64,
 }
 
@@ -116,14 +120,14 @@ static IDLE: Mutex<Idle> = Mutex::new(Idle { threads: Vec::new(), process: 0 });
 fn idle() -> MutexGuard<'static, Idle> {
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if idle.process != fork::generation() {
-        // A child of fork has none of its parent's threads.
+        // A child of fork() has none of the threads of its parent.
         let parents = std::mem::replace(&mut *idle, Idle { threads: Vec::new(), process: fork::generation() });
         std::mem::forget(parents.threads);
     }
     idle
 }
 
-/// A thread without work, for work that never panics.
+/// Takes or starts an idle thread, for work that does not panic.
 fn idle_thread() -> Result<Sender<Work>> {
     if let Some(thread) = idle().threads.pop() {
         return Ok(thread);
@@ -141,8 +145,8 @@ fn idle_thread() -> Result<Sender<Work>> {
     Ok(send)
 }
 
-/// Starts work, which ends the job; `done` is called before that is known. `known` gets the job before the work begins, which
-/// it does not where `known` fails.
+/// Starts work that ends a job. `done` is called before the end becomes visible. `known` receives the job before the
+/// work begins. If `known` fails, the work does not begin.
 fn start_as(
     known: impl FnOnce(&Arc<Job>) -> Result<()>,
     work: impl FnOnce() -> Result<()> + Send + 'static,
@@ -160,7 +164,7 @@ fn start_as(
         let ended = outcome(work);
         done(ended.as_ref().map_or_else(|e| e.status, |()| SAM2_OK));
         CURRENT.set(std::ptr::null());
-        // Last: whoever waited may take back what they lent.
+        // Last, because callers that wait may then free their memory.
         theirs.end(ended);
     });
     thread.send(work).map_err(|_| Failure::new(SAM2_ERROR_INTERNAL, "a thread that has ended"))?;
@@ -172,44 +176,47 @@ pub(crate) fn start(work: impl FnOnce() -> Result<()> + Send + 'static) -> Resul
     start_as(|_| Ok(()), work, |_| {})
 }
 
-/// Begins a job, whose arguments were checked. Its handle is in `*out` before any callback is called; where `out` is null
-/// there is none, and the job lets go of itself when it ends.
+/// Begins a job after its arguments are checked. The handle is written to `*out` before any callback is called. If
+/// `out` is NULL, there is no handle, and the job is freed when it ends.
 ///
 /// # Safety
-/// `out` is null or writable.
+/// `out` is NULL or writable.
 pub(crate) unsafe fn begin(
     out: *mut *mut sam2_job,
-    done: sam2_done_callback,
+    on_done: sam2_done_callback,
     user: *mut c_void,
     work: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    // SAFETY: the caller's pointer is for the library's thread.
+    // SAFETY: contract of callbacks: the thread of the library passes the pointer on.
     let user = unsafe { Sent::new(user) };
     let known = |job: &Arc<Job>| {
         if !out.is_null() {
             let handle = JOBS.insert(job.clone())?;
-            // SAFETY: the caller's promise.
+            // SAFETY: contract of callers.
             unsafe { out.write(handle) };
         }
         Ok(())
     };
     start_as(known, work, move |status| {
-        if let Some(done) = done {
-            // SAFETY: the caller's function.
-            unsafe { done(*user.get(), status) };
+        if let Some(on_done) = on_done {
+            // SAFETY: contract of callbacks.
+            unsafe { on_done(*user.get(), status) };
         }
     })?;
     Ok(())
 }
 
-/// No limit to how long to wait.
-pub const SAM2_WAIT_FOREVER: u64 = 0xffff_ffff_ffff_ffff;
+/// Number of milliseconds that sets no limit.
+pub const SAM2_WAIT_FOREVER: u64 = u64::MAX;
 
-/// Waits for the end of a job, at most so many milliseconds (0: only asks), and writes how it ended; `sam2_last_error` then
-/// says why. Returns SAM2_ERROR_BUSY where it goes on; at once, where a callback of the job itself asks.
+/// Waits for the end of a job.
 ///
-/// # Safety
-/// `status` is writable.
+/// Blocks for at most the given time. From a callback of the job itself, the call returns SAM2_ERROR_BUSY at once.
+///
+/// @param job The job.
+/// @param milliseconds Longest time to wait. 0 returns at once, and SAM2_WAIT_FOREVER sets no limit.
+/// @param status Receives the status of the job. If the job failed, sam2_last_error() describes the failure.
+/// @return SAM2_OK if the job has ended, SAM2_ERROR_BUSY if it is still running, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_job_wait(
     job: *const sam2_job,
@@ -227,14 +234,19 @@ pub unsafe extern "C" fn sam2_job_wait(
         if let Err(failure) = &how {
             failure.say();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of callers.
         unsafe { status.write(how.map_or_else(|failure| failure.status, |()| SAM2_OK)) };
         Ok(())
     })
 }
 
-/// Lets go of a job, once it has ended: waits for it. From a callback of the job itself it does not wait, and the library
-/// lets go of the job when that ends.
+/// Destroys a job.
+///
+/// Blocks until the job ends. From a callback of the job itself, the call returns at once, and the job is freed when
+/// it ends.
+///
+/// @param job The job.
+/// @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_job_destroy(job: *mut sam2_job) -> sam2_status {
     release(|| {

@@ -1,24 +1,44 @@
-//! The library itself: its version, and what it has to say.
+//! Version and logging of the library.
 
-use crate::status::{Failure, call, sam2_status};
+use crate::error::{Failure, call, sam2_status};
 use engine::log::{self, Level, LevelFilter, Log, Metadata, Record};
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-/// The version of this interface. It changes only when something is taken away or changes its meaning.
+/// Major version of the library that this header belongs to.
+pub const SAM2_VERSION_MAJOR: u32 = 0;
+/// Minor version of the library that this header belongs to.
+pub const SAM2_VERSION_MINOR: u32 = 1;
+/// Patch version of the library that this header belongs to.
+pub const SAM2_VERSION_PATCH: u32 = 0;
+/// Version of the binary interface that this header declares. A program compares it with sam2_abi_version() at
+/// run time.
+pub const SAM2_ABI_VERSION: u32 = 0;
+
+/// Gets the version of the binary interface of the loaded library.
+///
+/// A program fits the library if the result equals the SAM2_ABI_VERSION that the program was compiled with. The
+/// version changes only when a function, a field or a constant is removed or changes its meaning.
+///
+/// @return The version of the interface. The call does not block and does not fail.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_abi_version() -> u32 {
-    0
+    SAM2_ABI_VERSION
 }
 
-/// The version of the library, as "0.1.0".
+/// Gets the version of the loaded library as text.
+///
+/// @return A static string such as "0.1.0", never NULL. The call does not block and does not fail.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr() as *const c_char
 }
 
-/// What the library was built for, as "sam2 0.1.0, x86_64-linux, CUDA kernels for 80, 90a"; it never changes.
+/// Gets the version, the platform and the GPU architectures that the library was built for.
+///
+/// @return A static string such as "sam2 0.1.0, x86_64-linux, CUDA kernels for 80, 90a", never NULL. The call does
+///         not block and does not fail.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_build_info() -> *const c_char {
     static TEXT: OnceLock<CString> = OnceLock::new();
@@ -31,31 +51,42 @@ pub extern "C" fn sam2_build_info() -> *const c_char {
     text.as_ptr()
 }
 
-/// Something failed in a way that is no caller's fault.
-pub const SAM2_LOG_ERROR: i32 = 1;
-/// Something is not as it should be, and the library goes on.
-pub const SAM2_LOG_WARN: i32 = 2;
-/// What was chosen, once: a model's device, its precision.
-pub const SAM2_LOG_INFO: i32 = 3;
-/// What is done seldom: allocations, recordings.
-pub const SAM2_LOG_DEBUG: i32 = 4;
-
-/// Gets the caller's pointer, SAM2_LOG_... and a text, which is there until it returns; on any thread, several at once.
-/// What the library would say of calls made from there is not said.
+/// Severity of a log message.
 #[allow(non_camel_case_types)]
-pub type sam2_log_callback = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
+pub type sam2_log_level = i32;
+
+/// An operation failed for a reason outside the caller's control.
+pub const SAM2_LOG_ERROR: sam2_log_level = 1;
+/// The library continues in spite of a problem.
+pub const SAM2_LOG_WARN: sam2_log_level = 2;
+/// A choice that is made once, such as the device and the precision of a model.
+pub const SAM2_LOG_INFO: sam2_log_level = 3;
+/// A rare event, such as an allocation.
+pub const SAM2_LOG_DEBUG: sam2_log_level = 4;
+
+/// Receives a log message.
+///
+/// The library calls it on any thread, and on several threads at the same time. Messages that calls from within the
+/// callback would log are dropped.
+///
+/// @param user Pointer that was given to sam2_set_log_callback().
+/// @param level A ::sam2_log_level.
+/// @param message NUL-terminated UTF-8 string, valid until the callback returns.
+#[allow(non_camel_case_types)]
+pub type sam2_log_callback =
+    Option<unsafe extern "C" fn(user: *mut c_void, level: sam2_log_level, message: *const c_char)>;
 
 struct Callback(sam2_log_callback, *mut c_void);
 
-// SAFETY: the caller's function is for any thread, and so is what it is given.
+// SAFETY: contract of callbacks: any thread may call the function with its pointer.
 unsafe impl Send for Callback {}
-// SAFETY: as above.
+// SAFETY: contract of callbacks.
 unsafe impl Sync for Callback {}
 
 static CALLBACK: RwLock<Callback> = RwLock::new(Callback(None, std::ptr::null_mut()));
 
 thread_local! {
-    /// The callback is running.
+    /// Whether this thread runs the callback.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -70,27 +101,38 @@ impl Log for ToCallback {
         if INSIDE.replace(true) {
             return;
         }
-        // Held over the call: who sets another callback waits until this one has returned.
-        let callback = CALLBACK.read().unwrap_or_else(PoisonError::into_inner);
-        let Callback(each, user) = *callback;
-        if let (Some(each), Ok(message)) = (each, CString::new(record.args().to_string())) {
-            // SAFETY: the caller's function; the text lives until it returns.
-            unsafe { each(user, record.level() as i32, message.as_ptr()) };
+        // Held during the call, so that sam2_set_log_callback waits until the callback has returned.
+        let set = CALLBACK.read().unwrap_or_else(PoisonError::into_inner);
+        let Callback(callback, user) = *set;
+        if let (Some(callback), Ok(message)) = (callback, CString::new(record.args().to_string())) {
+            // SAFETY: contract of callbacks; the text lives until it returns.
+            unsafe { callback(user, record.level() as sam2_log_level, message.as_ptr()) };
         }
-        drop(callback);
+        drop(set);
         INSIDE.set(false);
     }
 
     fn flush(&self) {}
 }
 
-/// Says who gets what the library has to say, up to `level`, at any time, before there is a model too. `each` null: nobody, as
-/// in the beginning. Waits until calls of the callback before have returned, and after it returns that one is not called any
-/// more. Not from within a callback.
+/// Sets the log callback of the process.
+///
+/// May be called at any time, before a model is loaded too. Blocks until running calls of the previous callback
+/// return. The previous callback is not called after this function returns.
+///
+/// @param level Least severe ::sam2_log_level to report.
+/// @param callback Receives the messages. NULL, the default, disables logging.
+/// @param user Passed to `callback`. May be NULL.
+/// @return SAM2_OK, SAM2_ERROR_INVALID_ARGUMENT if `level` is unknown or the call comes from within a log callback,
+///         or a common status.
 #[unsafe(no_mangle)]
-pub extern "C" fn sam2_set_log_callback(level: i32, each: sam2_log_callback, user: *mut c_void) -> sam2_status {
+pub extern "C" fn sam2_set_log_callback(
+    level: sam2_log_level,
+    callback: sam2_log_callback,
+    user: *mut c_void,
+) -> sam2_status {
     call(|| {
-        let level = match (level, each) {
+        let level = match (level, callback) {
             (_, None) => LevelFilter::Off,
             (SAM2_LOG_ERROR, _) => Level::Error.to_level_filter(),
             (SAM2_LOG_WARN, _) => Level::Warn.to_level_filter(),
@@ -101,10 +143,22 @@ pub extern "C" fn sam2_set_log_callback(level: i32, each: sam2_log_callback, use
         if INSIDE.get() {
             return Err(Failure::argument("a log callback cannot change who is called"));
         }
-        // Only the first succeeds; a program that logs through the same crate keeps its own logger.
+        // Only the first call succeeds. A Rust program that has its own logger keeps it.
         let _ = log::set_logger(&ToCallback);
         log::set_max_level(level);
-        *CALLBACK.write().unwrap_or_else(PoisonError::into_inner) = Callback(each, user);
+        *CALLBACK.write().unwrap_or_else(PoisonError::into_inner) = Callback(callback, user);
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_the_header_is_the_packages() {
+        let header = format!("{SAM2_VERSION_MAJOR}.{SAM2_VERSION_MINOR}.{SAM2_VERSION_PATCH}");
+        assert_eq!(header, env!("CARGO_PKG_VERSION"));
+        assert_eq!(sam2_abi_version(), SAM2_ABI_VERSION);
+    }
 }

@@ -1,73 +1,86 @@
-//! `sam2_model`
+//! `sam2_model`: the weights of a model on a device.
 
 use crate::arguments::{as_path, copy_text, put, text};
+use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
-use crate::status::{Failure, Result, call, release, sam2_status};
-use engine::engine::memory::try_with_capacity;
 use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
+use sam2_engine::memory::try_with_capacity;
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Range;
 use std::path::Path;
 
-/// A model's weights on a device. Any number of predictors and threads share one; predictors keep what they need of it,
-/// so that it may be destroyed before them.
+/// The weights of a model on a device.
+///
+/// Any number of threads and predictors share a model. Predictors keep what they need of it, so a model may be
+/// destroyed before its predictors.
+#[derive(Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_model {
     _opaque: [u8; 0],
 }
 
-/// The first GPU where CUDA works, otherwise the CPU.
-pub const SAM2_DEVICE_AUTO: i32 = 0;
+/// Type of device.
+#[allow(non_camel_case_types)]
+pub type sam2_device = i32;
+
+/// The first GPU if CUDA works, otherwise the CPU.
+pub const SAM2_DEVICE_AUTO: sam2_device = 0;
 /// The CPU.
-pub const SAM2_DEVICE_CPU: i32 = 1;
+pub const SAM2_DEVICE_CPU: sam2_device = 1;
 /// An NVIDIA GPU.
-pub const SAM2_DEVICE_CUDA: i32 = 2;
+pub const SAM2_DEVICE_CUDA: sam2_device = 2;
 
-/// bfloat16 on a GPU and on a CPU that multiplies it (AVX512-BF16, Arm's BF16), else float32.
-pub const SAM2_PRECISION_AUTO: i32 = 0;
-/// float32: the reference's own numbers.
-pub const SAM2_PRECISION_F32: i32 = 1;
+/// Numeric precision of a model.
+#[allow(non_camel_case_types)]
+pub type sam2_precision = i32;
+
+/// bfloat16 on a GPU, and on a CPU with bfloat16 products (AVX512-BF16, Arm BF16). Otherwise float32.
+pub const SAM2_PRECISION_AUTO: sam2_precision = 0;
+/// float32, as in the reference.
+pub const SAM2_PRECISION_F32: sam2_precision = 1;
 /// bfloat16.
-pub const SAM2_PRECISION_BF16: i32 = 2;
+pub const SAM2_PRECISION_BF16: sam2_precision = 2;
 /// float16.
-pub const SAM2_PRECISION_F16: i32 = 3;
+pub const SAM2_PRECISION_F16: sam2_precision = 3;
 
-/// How to load a model. Begin with SAM2_MODEL_OPTIONS_INIT.
+/// Options of sam2_model_load(). Initialize them with SAM2_MODEL_OPTIONS_INIT.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_model_options {
-    /// sizeof(sam2_model_options)
+    /// sizeof(sam2_model_options).
     pub struct_size: u32,
-    /// SAM2_DEVICE_...
-    pub device: i32,
-    /// Which GPU, in the driver's order.
+    /// A ::sam2_device.
+    pub device: sam2_device,
+    /// Index of the GPU in the driver's order.
     pub device_index: i32,
-    /// SAM2_PRECISION_...
-    pub precision: i32,
-    /// Threads of the CPU; 0: as many as the machine offers.
+    /// A ::sam2_precision.
+    pub precision: sam2_precision,
+    /// Number of CPU threads. 0 uses all that the machine offers.
     pub threads: u32,
-    /// Side of the model's input in pixels, a multiple of 32; 0: the configuration's.
+    /// Side of the model's input in pixels, a multiple of 32. 0 uses the value of the configuration.
     pub image_size: u32,
-    /// Not 0: single masks are not chosen by stability, holes not filled (the reference's apply_postprocessing=False).
+    /// 1 disables the choice of single masks by stability and the filling of holes, as apply_postprocessing=False of
+    /// the reference.
     pub no_postprocessing: i32,
-    /// Not 0: the file is read instead of mapped; whoever shortens a mapped file crashes the process.
+    /// 1 reads the file instead of mapping it. Truncating a file that is mapped crashes the process.
     pub no_mmap: i32,
-    /// A configuration: the text of one in the reference's structure, the path of a file, or the reference's name of a
-    /// published one ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending). Null: the one beside the
-    /// checkpoint, else the model is recognised by its tensors.
+    /// A configuration: YAML text in the reference's structure, the path of such a file, or the reference's name of a
+    /// published configuration ("configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and extension). NULL
+    /// uses the configuration beside the checkpoint, or recognizes the model by its tensors.
     pub config_yaml: *const c_char,
-    /// Changes of the configuration, "model.image_size=512", one per line; null: none.
+    /// Changes to the configuration, one per line, such as "model.image_size=512". May be NULL.
     pub overrides: *const c_char,
-    /// Which GPU, "GPU-" and its UUID as nvidia-smi prints it, in place of `device` and `device_index`; null: these.
+    /// UUID of a GPU as nvidia-smi prints it, starting with "GPU-". It replaces `device` and `device_index`. May be
+    /// NULL.
     pub device_uuid: *const c_char,
-    /// (num_cpus): CPUs that the library's threads are bound to, in turn; the thread that makes a call works too, and stays
-    /// where it is. Linux alone. Null: none.
+    /// (num_cpus) CPUs to bind the library's threads to, in turn. The calling thread, which also works, is not bound.
+    /// Linux only. May be NULL.
     pub cpus: *const u32,
-    /// CPUs in `cpus`, at most 1024.
+    /// Number of `cpus`, at most 1024.
     pub num_cpus: u32,
-    /// Not used.
+    /// Unused.
     pub reserved: u32,
 }
 
@@ -94,25 +107,25 @@ unsafe impl Sized32 for sam2_model_options {
 
 pub(crate) static MODELS: Table<Model> = Table::new("model", 1);
 
-/// A model whose predictors work in memory of the caller's, if there is some.
+/// Returns the model, with the workspace of the caller for its predictors if there is one.
 ///
 /// # Safety
-/// Null, or there as long as the predictors.
+/// The workspace is NULL, or remains valid until the predictors are destroyed.
 pub(crate) unsafe fn within(model: &Model, workspace: *mut c_void, size: u64) -> Result<Model> {
     if workspace.is_null() {
         return Ok(model.clone());
     }
     let size = usize::try_from(size).ok().filter(|&n| n <= isize::MAX as usize);
     let size = size.ok_or_else(|| Failure::argument("workspace_size is too large"))?;
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     Ok(model.within(unsafe { Workspace::new(workspace as u64, size) }))
 }
 
-/// The options, and the configuration they give.
-unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Option<String>)> {
-    // SAFETY: the caller's promise.
+/// Reads the options, and the text of a configuration if they contain one.
+unsafe fn load_options(options: *const sam2_model_options) -> Result<(LoadOptions, Option<String>)> {
+    // SAFETY: contract of callers.
     let o = unsafe { read(options) }?;
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let uuid = unsafe { text("device_uuid", o.device_uuid) }?;
     let by_uuid = |uuid: &str| format!("cuda:{uuid}").parse().ok().filter(|d| matches!(d, Device::Uuid(_)));
     let device = match (uuid, o.device, usize::try_from(o.device_index)) {
@@ -131,14 +144,14 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         SAM2_PRECISION_F16 => Precision::F16,
         other => return Err(Failure::argument(format!("no precision {other}"))),
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let (config, yaml) = unsafe { configuration(o.config_yaml) }?;
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let overrides = unsafe { text("overrides", o.overrides) }?;
     if o.num_cpus > 1024 || (o.num_cpus > 0 && o.cpus.is_null()) {
         return Err(Failure::argument(format!("cpus: {} of them, at most 1024", o.num_cpus)));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let cpus = (0..o.num_cpus as usize).map(|i| unsafe { o.cpus.add(i).read() } as usize).collect();
     let lines = overrides.unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
     let options = LoadOptions {
@@ -146,7 +159,7 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
         precision,
         threads: o.threads as usize,
         cpus,
-        instructions: None,
+        isa: None,
         config: config.map(Path::to_path_buf),
         overrides: lines.map(String::from).collect(),
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
@@ -156,16 +169,16 @@ unsafe fn options(options: *const sam2_model_options) -> Result<(LoadOptions, Op
     Ok((options, yaml.map(String::from)))
 }
 
-/// What `config_yaml` gives: a path or a name, or a configuration's text.
+/// Reads `config_yaml`: a path or a name, or the text of a configuration.
 unsafe fn configuration<'a>(config: *const c_char) -> Result<(Option<&'a Path>, Option<&'a str>)> {
     if config.is_null() {
         return Ok((None, None));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     let lossy = unsafe { CStr::from_ptr(config) }.to_string_lossy();
-    // YAML has keys, each with a colon; the name of a file or of a published configuration is one line without any.
+    // YAML has keys with colons. A file name or the name of a published configuration is one line without any.
     let is_name = !lossy.contains(['\n', '{']) && !lossy.contains(": ") && !lossy.ends_with(':');
-    // SAFETY: the caller's promise.
+    // SAFETY: contract of callers.
     unsafe {
         match is_name {
             true => Ok((Some(as_path("config_yaml", config)?), None)),
@@ -174,27 +187,30 @@ unsafe fn configuration<'a>(config: *const c_char) -> Result<(Option<&'a Path>, 
     }
 }
 
-/// Loads a checkpoint, a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one, onto
-/// a device.
+/// Loads a checkpoint onto a device.
 ///
-/// `options` may be null. On success `*out` is a model, to be given to `sam2_model_destroy`.
+/// Blocks while the file is read and the weights are prepared, for seconds with a large model.
 ///
-/// # Safety
-/// Texts end in 0; `out` is writable.
+/// @param path Path of a .safetensors, .pt or .bin file, of the index of a checkpoint in several files, or of a
+///         folder that holds one of these. Must not be NULL.
+/// @param options Options. NULL uses the defaults.
+/// @param out Receives the model. Destroy it with sam2_model_destroy().
+/// @return SAM2_OK, SAM2_ERROR_IO if the file cannot be read, SAM2_ERROR_MODEL if the checkpoint or the configuration
+///         is not usable, SAM2_ERROR_DEVICE if the device is missing or fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_load(
     path: *const c_char,
-    options_: *const sam2_model_options,
+    options: *const sam2_model_options,
     out: *mut *mut sam2_model,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise, of all three.
+        // SAFETY: contract of callers.
         unsafe {
             put("out", out, || {
                 let path = as_path("path", path)?;
-                let (options, yaml) = options(options_)?;
+                let (options, yaml) = load_options(options)?;
                 Ok(MODELS.insert(match yaml {
-                    Some(_) => engine::load_checkpoint(&engine::open(path, &options)?, &yaml, &options)?,
+                    Some(_) => engine::load_checkpoint(&options.open_checkpoint(path)?, yaml.as_deref(), &options)?,
                     None => engine::load(path, &options)?,
                 })?)
             })
@@ -202,55 +218,63 @@ pub unsafe extern "C" fn sam2_model_load(
     })
 }
 
-/// As `sam2_model_load`, of a checkpoint in memory, which is not needed after the call.
+/// Loads a checkpoint that is in memory. Otherwise as sam2_model_load().
 ///
-/// # Safety
-/// `data` has `size` bytes; `out` is writable.
+/// @param data The bytes of the checkpoint. They are not used after the call.
+/// @param size Number of bytes, greater than 0.
+/// @param options Options. NULL uses the defaults.
+/// @param out Receives the model. Destroy it with sam2_model_destroy().
+/// @return As sam2_model_load().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_load_memory(
     data: *const u8,
     size: usize,
-    options_: *const sam2_model_options,
+    options: *const sam2_model_options,
     out: *mut *mut sam2_model,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise, of all three.
+        // SAFETY: contract of callers.
         unsafe {
             put("out", out, || {
                 if data.is_null() || size == 0 {
                     return Err(Failure::argument("no data"));
                 }
-                let (options, yaml) = options(options_)?;
+                let (options, yaml) = load_options(options)?;
                 let mut bytes = try_with_capacity(size, "a checkpoint")?;
                 bytes.extend_from_slice(std::slice::from_raw_parts(data, size));
                 let checkpoint = Checkpoint::from_bytes("in memory", bytes)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?)?)
+                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)?)
             })
         }
     })
 }
 
-/// As `sam2_model_load`, of part of an open file, as of a game's archive: `size` bytes from `offset`, or to its end where `size`
-/// is 0. The descriptor stays the caller's, and is not needed after the call. Not on Windows.
+/// Loads a checkpoint that is part of an open file, such as an archive. Otherwise as sam2_model_load().
 ///
-/// # Safety
-/// `out` is writable.
+/// Not supported on Windows.
+///
+/// @param fd File descriptor that can be read. The caller keeps it and may close it after the call.
+/// @param offset Offset of the checkpoint in the file, in bytes.
+/// @param size Size of the checkpoint in bytes. 0 extends to the end of the file.
+/// @param options Options. NULL uses the defaults.
+/// @param out Receives the model. Destroy it with sam2_model_destroy().
+/// @return As sam2_model_load().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_load_fd(
     fd: i32,
     offset: u64,
     size: u64,
-    options_: *const sam2_model_options,
+    options: *const sam2_model_options,
     out: *mut *mut sam2_model,
 ) -> sam2_status {
     call(|| {
-        // SAFETY: the caller's promise, of both.
+        // SAFETY: contract of callers.
         unsafe {
             put("out", out, || {
-                let (options, yaml) = options(options_)?;
+                let (options, yaml) = load_options(options)?;
                 let end = if size == 0 { u64::MAX } else { offset.saturating_add(size) };
                 let checkpoint = of_descriptor(fd, offset..end, options.mmap)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, &yaml, &options)?)?)
+                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)?)
             })
         }
     })
@@ -263,7 +287,7 @@ fn of_descriptor(fd: i32, range: Range<u64>, mmap: bool) -> Result<Checkpoint> {
     if fd < 0 {
         return Err(Failure::argument(format!("no {name}")));
     }
-    // SAFETY: borrowed for this line; one that is not open fails to be duplicated.
+    // SAFETY: borrowed for this expression. Duplicating a descriptor that is not open fails.
     let own = unsafe { BorrowedFd::borrow_raw(fd) }.as_fd().try_clone_to_owned();
     let own = own.map_err(|source| engine::Error::Io { path: name.clone(), source })?;
     Ok(Checkpoint::from_file(&name, &own.into(), range, mmap)?)
@@ -274,32 +298,37 @@ fn of_descriptor(_: i32, _: Range<u64>, _: bool) -> Result<Checkpoint> {
     Err(Failure::argument("file descriptors are not of this system"))
 }
 
-/// Lets go of a model.
+/// Destroys a model.
+///
+/// Predictors of the model remain valid. The memory is freed with the last of them.
+///
+/// @param model The model.
+/// @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_model_destroy(model: *mut sam2_model) -> sam2_status {
     release(|| Ok(MODELS.remove(model)?))
 }
 
-/// What a model is. Begin with SAM2_MODEL_INFO_INIT.
+/// Description of a model. Initialize it with SAM2_MODEL_INFO_INIT.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct sam2_model_info {
-    /// sizeof(sam2_model_info)
+    /// sizeof(sam2_model_info).
     pub struct_size: u32,
     /// Side of the model's input in pixels.
     pub image_size: u32,
-    /// Side of low-resolution masks, and of masks given as prompts.
+    /// Side of low-resolution masks in pixels.
     pub mask_side: u32,
-    /// SAM2_PRECISION_...
-    pub precision: i32,
-    /// SAM2_DEVICE_CPU or SAM2_DEVICE_CUDA
-    pub device: i32,
-    /// The device's name, cut to its length.
+    /// A ::sam2_precision.
+    pub precision: sam2_precision,
+    /// SAM2_DEVICE_CPU or SAM2_DEVICE_CUDA.
+    pub device: sam2_device,
+    /// Name of the device, truncated to fit.
     pub device_name: [c_char; 64],
-    /// Bytes of the GPU's memory that nobody uses now; 0 on the CPU.
+    /// Free memory of the GPU in bytes. 0 on the CPU.
     pub free_memory: u64,
-    /// Bytes of the GPU's memory; 0 on the CPU.
+    /// Total memory of the GPU in bytes. 0 on the CPU.
     pub memory: u64,
 }
 
@@ -318,16 +347,17 @@ unsafe impl Sized32 for sam2_model_info {
     const NAME: &'static str = "sam2_model_info";
 }
 
-/// Writes what a model is, as much as `info->struct_size` says there is room for.
+/// Describes a model.
 ///
-/// # Safety
-/// `info` points at as many writable bytes as its `struct_size` says.
+/// @param model The model.
+/// @param info Receives the description, as far as its `struct_size` reaches.
+/// @return SAM2_OK, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_get_info(model: *const sam2_model, info: *mut sam2_model_info) -> sam2_status {
     call(|| {
         let model = MODELS.get(model)?;
-        let [free, all] = model.memory()?.unwrap_or_default();
-        // SAFETY: the caller's promise.
+        let memory = model.memory()?.unwrap_or_default();
+        // SAFETY: contract of callers.
         unsafe {
             fill(info, |info| {
                 info.image_size = model.config().image_size as u32;
@@ -340,7 +370,7 @@ pub unsafe extern "C" fn sam2_model_get_info(model: *const sam2_model, info: *mu
                 };
                 info.device = if model.device() == "CPU" { SAM2_DEVICE_CPU } else { SAM2_DEVICE_CUDA };
                 copy_text(&mut info.device_name, model.device());
-                (info.free_memory, info.memory) = (free, all);
+                (info.free_memory, info.memory) = (memory.free, memory.total);
             })
         }
     })

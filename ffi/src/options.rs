@@ -1,27 +1,27 @@
-//! Structs of options, which grow from version to version.
+//! Structs that begin with their size and grow in later versions.
 
-use crate::status::{Failure, Result};
+use crate::error::{Failure, Result};
 
-/// A struct whose first field is its size as the caller knows it.
+/// A struct whose first field is its size in the version of the caller.
 ///
 /// # Safety
-/// Plain data, all of whose bits may be anything, beginning with a `u32` size.
+/// The struct is plain data that is valid with any bits, and begins with a `u32` size.
 pub(crate) unsafe trait Sized32: Copy {
-    /// What the fields have that the caller does not know.
+    /// Defaults of the fields that the caller does not know.
     const INIT: Self;
     const NAME: &'static str;
 }
 
-/// The caller's options, with the rest as they are by default; all of them where `options` is null.
+/// Reads a struct of the caller. Missing fields have their defaults, and so have all fields if `options` is NULL.
 ///
 /// # Safety
-/// `options` is null or points at as many bytes as its `struct_size` says.
+/// `options` is NULL or points to as many bytes as its `struct_size` says.
 pub(crate) unsafe fn read<T: Sized32>(options: *const T) -> Result<T> {
     let mut all = T::INIT;
     if options.is_null() {
         return Ok(all);
     }
-    // SAFETY: at least its size is there.
+    // SAFETY: contract of callers: at least the size is readable.
     let size = unsafe { options.cast::<u32>().read_unaligned() } as usize;
     if !(8..=4096).contains(&size) {
         return Err(Failure::argument(format!(
@@ -31,20 +31,20 @@ pub(crate) unsafe fn read<T: Sized32>(options: *const T) -> Result<T> {
         )));
     }
     let known = size.min(size_of::<T>());
-    // SAFETY: the caller's promise; plain data.
+    // SAFETY: contract of callers; plain data.
     unsafe { std::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut all).cast::<u8>(), known) };
     Ok(all)
 }
 
-/// Writes into the caller's struct, as much of it as they know.
+/// Writes a struct of the caller, as far as its size reaches.
 ///
 /// # Safety
-/// `out` is null or points at as many writable bytes as its `struct_size` says.
+/// `out` is NULL or points to as many writable bytes as its `struct_size` says.
 pub(crate) unsafe fn fill<T: Sized32>(out: *mut T, fill: impl FnOnce(&mut T)) -> Result<()> {
     if out.is_null() {
         return Err(Failure::argument(format!("{} is null", T::NAME)));
     }
-    // SAFETY: the caller's promise, of both.
+    // SAFETY: contract of callers.
     unsafe {
         let mut all = read(out)?;
         fill(&mut all);

@@ -1,4 +1,4 @@
-//! Panics on purpose: whatever happens inside a call, it ends with an error, and handles work afterwards.
+//! Tests with planted panics: every call ends with an error, and handles work afterwards.
 
 use crate::*;
 use std::cell::Cell;
@@ -12,34 +12,34 @@ mod header;
 
 use every::Outcome;
 
-/// Where a call of this thread can be made to panic.
+/// Where a call of this thread panics.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Place {
-    /// Before it looks at anything.
+pub(crate) enum PanicSite {
+    /// Before it reads its arguments.
     Begin,
-    /// While it has what a handle stands for.
+    /// While it uses the object of a handle.
     Held,
 }
 
 thread_local! {
-    static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
+    static PANIC: Cell<Option<PanicSite>> = const { Cell::new(None) };
 }
 
-/// Panics if this is where to.
-pub(crate) fn at(place: Place) {
+/// Panics if a panic is planted here.
+pub(crate) fn at(place: PanicSite) {
     if PANIC.get() == Some(place) {
         panic!("on purpose");
     }
 }
 
-fn panicking<T>(place: Place, work: impl FnOnce() -> T) -> T {
+fn panicking<T>(place: PanicSite, work: impl FnOnce() -> T) -> T {
     PANIC.set(Some(place));
     let result = work();
     PANIC.set(None);
     result
 }
 
-/// All zeros, which every argument may be.
+/// An argument of all zeros.
 macro_rules! zero {
     ($arg:tt) => {
         std::mem::zeroed()
@@ -48,7 +48,7 @@ macro_rules! zero {
 
 macro_rules! call_each {
     ($($name:ident($($arg:tt),*))*) => {
-        // SAFETY: numbers, pointers and optional functions may be zero, and nothing is followed.
+        // SAFETY: numbers, pointers and optional functions may be zero, and no pointer is dereferenced.
         #[allow(unused_unsafe)]
         [$((stringify!($name), <[&str]>::len(&[$(stringify!($arg)),*]), unsafe { $name($(zero!($arg)),*) }.status())),*]
     };
@@ -57,13 +57,13 @@ macro_rules! call_each {
 #[test]
 fn every_function_survives_a_panic() {
     let called: Vec<(&str, usize, Option<sam2_status>)> =
-        panicking(Place::Begin, || every_function!(call_each).into_iter().collect());
+        panicking(PanicSite::Begin, || every_function!(call_each).into_iter().collect());
     let declared = header::functions();
     for function in &declared {
         let line = format!("{}({})", function.name, vec!["_"; function.arguments].join(", "));
         let this = called.iter().find(|(name, n, _)| *name == function.name && *n == function.arguments);
         let (_, _, status) = this.unwrap_or_else(|| panic!("tests/common/every.rs lacks {line}"));
-        // What other functions return is no status.
+        // Other functions do not return a status.
         let status = status.filter(|_| function.has_status());
         assert_eq!(status, function.has_status().then_some(SAM2_ERROR_INTERNAL), "{line}");
     }
@@ -79,11 +79,11 @@ fn a_handle_works_after_a_panic() {
     let pixels = [99u8; 16 * 16 * 3];
     let planes = [pixels.as_ptr().cast(), std::ptr::null(), std::ptr::null()];
     let image = sam2_image { width: 16, height: 16, planes, ..options::Sized32::INIT };
-    // SAFETY: everything is where its pointer says.
+    // SAFETY: all pointers are valid.
     unsafe {
         assert_eq!(sam2_model_load(demo, &options, &mut model), SAM2_OK);
         assert_eq!(sam2_image_predictor_create(model, std::ptr::null(), &mut predictor), SAM2_OK);
-        assert_eq!(sam2_video_predictor_stream(model, std::ptr::null(), &mut video), SAM2_OK);
+        assert_eq!(sam2_video_predictor_create_stream(model, std::ptr::null(), &mut video), SAM2_OK);
         let use_all = || {
             [
                 sam2_image_predictor_set_image(predictor, &image),
@@ -91,7 +91,7 @@ fn a_handle_works_after_a_panic() {
                 sam2_video_predictor_reset_state(video),
             ]
         };
-        assert_eq!(panicking(Place::Held, use_all), [SAM2_ERROR_INTERNAL; 3]);
+        assert_eq!(panicking(PanicSite::Held, use_all), [SAM2_ERROR_INTERNAL; 3]);
         assert_eq!(use_all(), [SAM2_OK; 3]);
     }
     assert_eq!(sam2_video_predictor_destroy(video), SAM2_OK);

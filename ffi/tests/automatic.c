@@ -1,4 +1,4 @@
-// Everything in a picture, and what is made of such masks: maps of labels and outlines.
+// Tests automatic mask generation, label maps and polygons.
 #include "check.h"
 
 enum { W = 61, H = 47, SIZE = W * H };
@@ -6,7 +6,7 @@ enum { W = 61, H = 47, SIZE = W * H };
 static uint8_t rgb[SIZE * 3];
 static sam2_image image = SAM2_IMAGE_INIT;
 
-// A search: what it found, and when it is to stop.
+// State of a search: its results, and when to end it.
 struct everything {
     int masks, calls, stop;
     uint64_t area, points;
@@ -31,7 +31,7 @@ static int32_t on_the_way(void *user, uint64_t points, uint64_t of, uint64_t mas
 }
 
 static void searches(const sam2_model *model) {
-    sam2_automatic_mask_options options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options options = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     CHECK(options.points_per_side == 32 && options.pred_iou_thresh == 0.8f && options.crop_overlap_ratio == 512.0 / 1500.0);
     sam2_automatic_mask_generator *g;
     options.points_per_batch = 0;
@@ -77,7 +77,7 @@ static void searches(const sam2_model *model) {
     CHECK(bad(sam2_automatic_mask_generator_create(model, &options, &g)) && strstr(sam2_last_error(), "per side"));
 }
 
-// A mask as text, to be freed.
+// Encodes a mask. The caller frees the string.
 static char *text_of(const uint8_t *mask) {
     size_t size = 0;
     OK(sam2_mask_encode_rle(mask, W, H, NULL, &size));
@@ -86,18 +86,18 @@ static char *text_of(const uint8_t *mask) {
     return text;
 }
 
-// Outlines, filled by the even-odd rule, are the mask.
+// Outlines that are filled by the even-odd rule reproduce the mask.
 static void outlines(const uint8_t *mask, const char *text) {
     size_t corners = 0, rings = 0;
-    OK(sam2_mask_polygons(text, W, H, NULL, &corners, NULL, &rings));
+    OK(sam2_mask_get_polygons(text, W, H, NULL, &corners, NULL, &rings));
     CHECK(rings > 1 && corners >= 4 * rings);
     uint32_t *points = malloc(corners * 2 * sizeof *points), *sizes = malloc(rings * sizeof *sizes);
     size_t few = corners - 1, less = rings - 1;
-    CHECK(bad(sam2_mask_polygons(text, W, H, points, &few, sizes, &less)) && few == corners && less == rings);
+    CHECK(bad(sam2_mask_get_polygons(text, W, H, points, &few, sizes, &less)) && few == corners && less == rings);
     few = corners - 1, less = rings - 1;
-    CHECK(bad(sam2_mask_polygons(text, W, H, points, &few, sizes, &rings)) && few == corners);
-    CHECK(bad(sam2_mask_polygons(text, W, H, points, &corners, sizes, &less)) && less == rings);
-    OK(sam2_mask_polygons(text, W, H, points, &corners, sizes, &rings));
+    CHECK(bad(sam2_mask_get_polygons(text, W, H, points, &few, sizes, &rings)) && few == corners);
+    CHECK(bad(sam2_mask_get_polygons(text, W, H, points, &corners, sizes, &less)) && less == rings);
+    OK(sam2_mask_get_polygons(text, W, H, points, &corners, sizes, &rings));
     static uint8_t filled[SIZE];
     size_t first = 0;
     for (size_t i = 0; i < rings; first += sizes[i++])
@@ -108,8 +108,8 @@ static void outlines(const uint8_t *mask, const char *text) {
                 for (uint32_t x = a[0]; x < W; x++) filled[y * W + x] ^= 1;
         }
     CHECK(first == corners && memcmp(filled, mask, SIZE) == 0);
-    CHECK(bad(sam2_mask_polygons(text, W - 1, H, points, &corners, sizes, &rings)));
-    CHECK(bad(sam2_mask_polygons("01", 100000, 1, NULL, &corners, NULL, &rings)));
+    CHECK(bad(sam2_mask_get_polygons(text, W - 1, H, points, &corners, sizes, &rings)));
+    CHECK(bad(sam2_mask_get_polygons("01", 100000, 1, NULL, &corners, NULL, &rings)));
     free(points), free(sizes);
 }
 
@@ -126,15 +126,15 @@ static void shapes(void) {
     const char *texts[2] = {text, all};
     static uint16_t map[SIZE];
     int wrong = 0;
-    OK(sam2_mask_label_map(texts, 2, W, H, map));
+    OK(sam2_mask_get_label_map(texts, 2, W, H, map));
     for (int i = 0; i < SIZE; i++) wrong += map[i] != (mask[i] ? 1 : 2);
-    OK(sam2_mask_label_map(texts, 1, W, H, map));
+    OK(sam2_mask_get_label_map(texts, 1, W, H, map));
     for (int i = 0; i < SIZE; i++) wrong += map[i] != mask[i];
-    OK(sam2_mask_label_map(NULL, 0, W, H, map));
+    OK(sam2_mask_get_label_map(NULL, 0, W, H, map));
     for (int i = 0; i < SIZE; i++) wrong += map[i] != 0;
-    CHECK(wrong == 0 && bad(sam2_mask_label_map(texts, 2, W, H - 1, map)) && bad(sam2_mask_label_map(texts, 65536, W, H, map)));
+    CHECK(wrong == 0 && bad(sam2_mask_get_label_map(texts, 2, W, H - 1, map)) && bad(sam2_mask_get_label_map(texts, 65536, W, H, map)));
     texts[1] = NULL;
-    CHECK(bad(sam2_mask_label_map(texts, 2, W, H, map)));
+    CHECK(bad(sam2_mask_get_label_map(texts, 2, W, H, map)));
     free(text), free(all);
 }
 

@@ -1,11 +1,11 @@
-//! C programs against the library: the one that the header opens with, and one that does everything wrong.
+//! C programs that use the library: the example of the header, and tests of every function.
 
 mod common;
 
 use common::*;
 use std::path::Path;
 
-/// The program of the header makes the mask that Rust makes, and follows it as Rust does.
+/// The example of the header computes the same mask and tracks it in the same way as Rust.
 #[test]
 fn the_program_of_the_header() {
     let png = std::env::temp_dir().join(format!("sam2-c-{}.png", std::process::id()));
@@ -13,7 +13,7 @@ fn the_program_of_the_header() {
     let said = run(C, "ffi/usage.c", &["demo", picture, frames, "208", "249", png.to_str().unwrap()]);
     let got = engine::picture::read(&png).unwrap();
     std::fs::remove_file(&png).unwrap();
-    assert!(std::fs::read_to_string(root().join("ffi/usage.c")).unwrap().lines().count() < 40);
+    assert!(std::fs::read_to_string(root().join("ffi/usage.c")).unwrap().lines().count() < 55);
 
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut predictor = model.image_predictor(Default::default()).unwrap();
@@ -26,12 +26,12 @@ fn the_program_of_the_header() {
     let mut want = format!("predicted IoU {:.6}\n", found.iou_predictions[0]);
     let frames = engine::Frames::open(root().join(frames)).unwrap();
     let mut video = model.video_predictor(frames, Default::default()).unwrap();
-    video.add_new_points_or_box(0, 1, &click, true, true).unwrap();
+    video.add_new_points_or_box(0, 1, &click, Default::default()).unwrap();
     let each = |found: engine::FrameMasks| {
         want += &format!("frame {}: {} pixels\n", found.frame_idx, found.areas[0]);
         true
     };
-    video.propagate_in_video(None, None, false, each).unwrap();
+    video.propagate_in_video(None, None, engine::Direction::Forward, each).unwrap();
     assert_eq!(said, want);
 }
 
@@ -48,7 +48,8 @@ fn everything_wrong_and_then_right() {
 fn everything_in_every_form() {
     let png = std::env::temp_dir().join(format!("sam2-forms-{}.png", std::process::id()));
     for compiler in [C, C_SANITIZED] {
-        run(compiler, "ffi/tests/forms.c", &["demo", "demo/samples/video1/frames", png.to_str().unwrap()]);
+        run(compiler, "ffi/tests/forms.c", &["demo", png.to_str().unwrap()]);
+        run(compiler, "ffi/tests/streams.c", &["demo", "demo/samples/video1/frames"]);
     }
     std::fs::remove_file(&png).unwrap();
 }
@@ -60,7 +61,7 @@ fn everything_in_a_picture() {
     }
 }
 
-/// Callbacks that are freed, predictors that are destroyed while they are in use, and forks.
+/// Freed callbacks, predictors that are destroyed while they are in use, and `fork()`.
 #[test]
 fn careless_hosts() {
     run(C, "ffi/tests/hardening.c", &["demo", "demo/samples/video1/frames"]);
@@ -81,7 +82,7 @@ fn paths_are_any_bytes() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Calls need no more of the calling thread's stack than the header says. The compiler takes more where it does not optimise.
+/// Calls need no more stack than the header states. Unoptimized code needs more.
 #[test]
 #[cfg(all(target_os = "linux", not(debug_assertions)))]
 fn a_small_stack_is_enough() {
@@ -109,7 +110,7 @@ fn a_small_stack_is_enough() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Any allocation may fail, small ones too. `SAM2_ALLOCATIONS=1` is the long form: each of them.
+/// Any allocation may fail. `SAM2_ALLOCATIONS=1` is the long form, which fails each of them.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn every_allocation_may_fail() {
@@ -123,18 +124,18 @@ fn every_allocation_may_fail() {
     std::fs::remove_dir_all(frames).unwrap();
 }
 
-/// All that the header declares is called by the tests.
+/// The tests call every function of the header.
 #[test]
 fn every_function_is_called() {
-    let tests = ["usage.c", "tests/abi.c", "tests/forms.c", "tests/automatic.c"]
+    let tests = ["usage.c", "tests/abi.c", "tests/forms.c", "tests/streams.c", "tests/automatic.c"]
         .map(|f| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(f)).unwrap());
     let called = |f: &header::Function| tests.iter().any(|text| text.contains(&format!("{}(", f.name)));
     let missing: Vec<String> = header::functions().into_iter().filter(|f| !called(f)).map(|f| f.name).collect();
     assert!(missing.is_empty(), "not called: {missing:?}");
 }
 
-/// Predictors come and go, and one makes many masks, in memory that does not grow. `SAM2_CYCLES=1000` and
-/// `SAM2_PREDICTIONS=10000` are the long form.
+/// Memory does not grow with the number of predictors and masks. `SAM2_CYCLES=1000` and `SAM2_PREDICTIONS=10000` are
+/// the long form.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_does_not_grow() {

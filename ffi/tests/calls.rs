@@ -11,7 +11,7 @@ mod tiny;
 
 use std::collections::HashSet;
 
-/// The inputs of a corpus.
+/// Reads the inputs of a corpus.
 fn inputs(target: &str) -> impl Iterator<Item = Vec<u8>> {
     let folder = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap())

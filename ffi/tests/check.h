@@ -1,4 +1,4 @@
-// What the C tests share.
+// Macros for C tests.
 #include <sam2.h>
 #include <errno.h>
 #include <math.h>

@@ -1,10 +1,10 @@
-//! The C++ header in all its forms: the bits that Rust makes, what callbacks throw, results that are misread, and forms that
-//! are linked together.
+//! Tests of the C++ header in all its forms: equal results to Rust, exceptions of callbacks, access to failed results,
+//! and linking of different forms.
 
 mod common;
 
 use common::*;
-use engine::{Frames, Masks, Prompt};
+use engine::{Direction, Frames, Masks, Prompt};
 use std::process::Command;
 
 const RESULTS: Compiler = ("CXX", "c++", &["-std=c++17", "-fno-exceptions", "-fno-rtti"]);
@@ -12,7 +12,7 @@ const RESULTS_UNWIND: Compiler = ("CXX", "c++", &["-std=c++17"]);
 const EXCEPTIONS: Compiler = ("CXX", "c++", &["-std=c++17", "-DSAM2_CPP_EXCEPTIONS"]);
 
 fn show<T>(what: &str, values: &[T]) -> String {
-    // SAFETY: bytes of numbers.
+    // SAFETY: numbers have no padding.
     let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
     let hash = |h: u64, &b: &u8| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
     format!("{what} {} {:016x}\n", values.len(), bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash))
@@ -30,13 +30,13 @@ fn both_forms_make_rusts_bits() {
     let mut want =
         show("masks", &masks) + &show("iou", &found.iou_predictions) + &show("low_res", &found.low_res_masks);
     let mut video = model.video_predictor(Frames::open(root().join(frames)).unwrap(), Default::default()).unwrap();
-    video.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+    video.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
     let mut last = Vec::new();
     let each = |masks: engine::FrameMasks| {
         last = masks.masks;
         true
     };
-    video.propagate_in_video(None, Some(3), false, each).unwrap();
+    video.propagate_in_video(None, Some(3), Direction::Forward, each).unwrap();
     let video = show("video", &last);
     want += &format!("frames 4\n{video}{video}objects 1\nstatus 4 number 2\n");
     for compiler in [RESULTS, EXCEPTIONS] {
@@ -48,7 +48,7 @@ fn both_forms_make_rusts_bits() {
     }
 }
 
-/// What a callback throws comes out of the call, in both forms: no exception goes through the library.
+/// Exceptions of callbacks are rethrown to the caller in both forms, and do not unwind the library.
 #[test]
 fn what_callbacks_throw() {
     let arguments = ["demo", "demo/samples/video1/frames/00000.jpg", "demo/samples/video1/frames"];
@@ -57,7 +57,7 @@ fn what_callbacks_throw() {
     }
 }
 
-/// A result that failed says so to whoever reads its value, instead of being read.
+/// Accessing the value of a failed result reports the failure.
 #[test]
 fn results_say_that_they_failed() {
     for compiler in [RESULTS, RESULTS_UNWIND] {
@@ -72,7 +72,7 @@ fn results_say_that_they_failed() {
     }
 }
 
-/// Objects in different forms, whose functions are not inlined, in both orders of linking.
+/// Links objects of different forms without inlining, in both orders.
 #[test]
 fn forms_are_linked_together() {
     let halves = ["forms_exceptions", "forms_results"].map(|name| format!("bindings/cpp/tests/{name}.cpp"));

@@ -1,4 +1,4 @@
-// Predictors come and go, and one makes many masks: memory stays what it was.
+// Creates and destroys predictors, and predicts many masks. Memory must not grow.
 #include <sam2.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-//! Every example is built from an installed tree alone, and finds what Rust finds.
+//! Builds every example from an installed tree, and compares its results with Rust.
 
 mod common;
 
 use common::{installed, on_linux, root, succeed, there};
-use engine::{FrameMasks, Frames, Prompt};
+use engine::{Direction, FrameMasks, Frames, Prompt};
 use libtest_mimic::Arguments;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,14 +20,14 @@ fn example(name: &str) -> PathBuf {
     root().join("bindings/examples").canonicalize().unwrap().join(name)
 }
 
-/// Flags for compilers.
+/// Gets flags of pkg-config.
 fn pkg_config(which: &str) -> Vec<String> {
     let path = tree().join("sam2/lib/pkgconfig");
     let said = succeed(Command::new("pkg-config").args([which, "sam2"]).env("PKG_CONFIG_PATH", path));
     said.split_whitespace().map(String::from).collect()
 }
 
-/// A program compiled as the examples' READMEs say, and more strictly.
+/// Compiles a program as the READMEs of the examples state, with more warnings.
 fn compiled(compiler: &str, name: &str, args: &[&str]) -> PathBuf {
     let program = tree().join(name);
     let mut command = Command::new(compiler);
@@ -36,7 +36,7 @@ fn compiled(compiler: &str, name: &str, args: &[&str]) -> PathBuf {
     program
 }
 
-/// A folder of programs, built with CMake, for a test.
+/// Builds a folder of programs with CMake.
 fn built(name: &str, test: &str) -> PathBuf {
     let build = tree().join(test);
     let prefix = format!("-DCMAKE_PREFIX_PATH={}", tree().join("sam2").display());
@@ -54,28 +54,28 @@ fn go(name: &str) -> PathBuf {
     program
 }
 
-/// A program that runs in the project's folder and finds its library.
+/// Prepares a program to run in the root folder with the installed library.
 fn program(path: impl AsRef<Path>) -> Command {
     let mut command = Command::new(path.as_ref());
     command.current_dir(root()).env("LD_LIBRARY_PATH", tree().join("sam2/lib"));
     command
 }
 
-/// What the object at (208, 249) of the first frame is on so many.
+/// Tracks the object at (208, 249) of the first frame in Rust.
 fn tracked(count: usize) -> Vec<FrameMasks> {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut video = model.video_predictor(Frames::open(root().join(FRAMES)).unwrap(), Default::default()).unwrap();
-    video.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
+    video.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
     let mut all = Vec::new();
     let each = |found| {
         all.push(found);
         true
     };
-    video.propagate_in_video(None, Some(count - 1), false, each).unwrap();
+    video.propagate_in_video(None, Some(count - 1), Direction::Forward, each).unwrap();
     all
 }
 
-/// The mask of a prompt, 255 on the object.
+/// Predicts the mask of a prompt in Rust, 255 on the object.
 fn mask(picture: &str, prompt: impl Fn(usize, usize) -> Prompt<'static>) -> Vec<u8> {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut p = model.image_predictor(Default::default()).unwrap();
@@ -91,7 +91,7 @@ fn pixels(path: impl AsRef<Path>) -> Vec<u8> {
     engine::picture::read(path.as_ref()).unwrap().pixels
 }
 
-/// The programs that do what the header's does print the same and write the same mask.
+/// The usage examples print the same as the example of the header, and write the same mask.
 fn as_in_the_header(other: PathBuf) {
     let source = root().join("ffi/usage.c").canonicalize().unwrap();
     let c = compiled("cc", &format!("{}-in-c", other.file_name().unwrap().display()), &[source.to_str().unwrap()]);
@@ -142,7 +142,7 @@ fn ros() {
     assert_eq!(lines[4 + 12 * 3..], ["wrong", "3000000005"]);
 }
 
-/// The node is installed as its CMakeLists.txt says, with stand-ins for ROS, and finds its library by itself.
+/// The installed node, with stand-ins for ROS, finds its library.
 fn ros_installed() {
     let (build, prefix) = (tree().join("ros-build"), tree().join("ros"));
     let stub = example("ros2-node/stub/cmake");
@@ -154,7 +154,7 @@ fn ros_installed() {
     assert_eq!(succeed(node.arg("demo").current_dir(root()).env_remove("LD_LIBRARY_PATH")), "spins\n");
 }
 
-/// Every type that the node subscribes is one of the table of its README, and RViz's click is none.
+/// The README of the node lists every type that it subscribes to, and not the click of RViz.
 fn ros_topics() {
     let file = |name| std::fs::read_to_string(example("ros2-node").join(name)).unwrap();
     let (node, readme) = (file("node.cpp"), file("README.md"));
@@ -171,7 +171,7 @@ fn camera() {
     let args = ["demo", FRAMES, "208", "249", "--frames", "4", "--overlay", overlay.to_str().unwrap()];
     let said = succeed(program(&camera).args(args));
     for ((i, line), found) in said.lines().enumerate().zip(tracked(4)) {
-        let ([left, top, right, bottom], area, score) = (found.boxes[0], found.areas[0], found.scores[0]);
+        let ([left, top, right, bottom], area, score) = (found.boxes[0], found.areas[0], found.object_score_logits[0]);
         let (number, rest) = line.split_once(' ').unwrap();
         let want = format!("{left} {top} {right} {bottom} {area} {score:.3}");
         assert_eq!((number, rest.split_once(' ').unwrap().1), (i.to_string().as_str(), want.as_str()));
@@ -180,7 +180,7 @@ fn camera() {
         let frame = pixels(root().join(FRAMES).join(format!("{i:05}.jpg")));
         assert_eq!(&ppm[..header.len()], header);
         let tinted = ppm[header.len()..].chunks(3).zip(frame.chunks(3)).filter(|(a, b)| a != b).count() as u64;
-        // A pixel that is of the tint's colour stays so.
+        // A pixel that already has the color of the tint is unchanged.
         assert!(tinted <= area && tinted > area - 50, "{tinted} {area}");
     }
     assert_eq!(said.lines().count(), 4);
@@ -188,7 +188,7 @@ fn camera() {
     assert_eq!(program(&camera).args(["demo", FRAMES, "1"]).status().unwrap().code(), Some(2));
 }
 
-/// The same by ffmpeg: frames without loss but for their colours' rounding.
+/// The same through ffmpeg, without loss except for rounded colors.
 fn camera_ffmpeg() {
     let (camera, video) = (built("camera-cpp", "ffmpeg").join("camera"), tree().join("clip.mkv"));
     let frames = format!("{FRAMES}/%05d.jpg");
@@ -215,7 +215,7 @@ fn engine_plugin() {
     assert_eq!(program(&host).args(["/nowhere", FRAMES, "6", "208", "249"]).status().unwrap().code(), Some(1));
 }
 
-/// The plugin's header is C for hosts in C++ too, as an Unreal module or a GDExtension.
+/// The header of the plugin compiles as C++ too, as in an Unreal module or a GDExtension.
 fn engine_plugin_from_cpp() {
     let (build, host) = (built("engine-plugin", "plugin-cpp"), tree().join("host-cpp"));
     let source = tree().join("host.cpp");
@@ -253,7 +253,7 @@ fn batch() {
     assert_eq!(succeed(&mut command).lines().count(), 1);
     let meant = |_, _| Prompt::new().point(77.0, 400.0, 1).bounds([20.0, 160.0, 365.0, 511.0]);
     assert!(pixels(out.join("astronaut.png.png")) == mask("demo/pictures/astronaut.png", meant));
-    // What is no picture is told of; the others go on.
+    // A file that is not an image is reported, and the others are processed.
     std::fs::write(pictures.join("broken.png"), "no").unwrap();
     let found = program(&batch).arg("demo").arg(&pictures).arg(&out).output().unwrap();
     let (said, told) = (String::from_utf8(found.stdout).unwrap(), String::from_utf8(found.stderr).unwrap());

@@ -1,41 +1,9 @@
-// What comes in and goes out in every form, jobs, cameras, and memory of the caller's: all the same masks.
-#include "check.h"
+// Tests every format of images and masks, tensors and workspaces. All must give the same masks.
+#include "image.h"
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { W = 61, H = 47, SIDE = 64, SIZE = W * H };
-
-static uint8_t rgb[SIZE * 3];
-static sam2_model *model;
-
-static sam2_image image_of(int32_t format, const void *data) {
-    sam2_image image = SAM2_IMAGE_INIT;
-    image.format = format, image.width = W, image.height = H, image.planes[0] = data;
-    return image;
-}
-
-static sam2_image_predictor *make(const sam2_image_predictor_options *options) {
-    sam2_image_predictor *p;
-    OK(sam2_image_predictor_create(model, options, &p));
-    return p;
-}
-
-static float at[2] = {30, 20}, spot[4] = {12, 9, 44, 40};
-static int32_t on = 1;
-
-static sam2_prompt click(uint32_t image) {
-    sam2_prompt p = SAM2_PROMPT_INIT;
-    p.num_points = 1, p.points = at, p.labels = &on, p.image = image;
-    return p;
-}
-
-static sam2_mask_buffer into(int32_t kind, void *data, uint64_t size) {
-    sam2_mask_buffer b = SAM2_MASK_BUFFER_INIT;
-    b.kind = kind, b.data = data, b.size = size;
-    return b;
-}
-
-// The logits of a click on a picture.
+// Predicts the logits of a click on an image.
 static void logits_of(const sam2_image *image, float *out) {
     sam2_image_predictor *p = make(NULL);
     OK(sam2_image_predictor_set_image(p, image));
@@ -103,17 +71,18 @@ static void pictures(void) {
     CHECK(bad(sam2_image_predictor_set_image(make(NULL), &image)) && strstr(sam2_last_error(), "no matrix"));
 }
 
-// Masks in every form; two pictures in one call; the same as a job.
-static void masks(void) {
-    static uint8_t u8[2 * SIZE], again[SIZE], bits[H * ((W + 7) / 8)];
+static float spot[4] = {12, 9, 44, 40};
+// Masks of a click and a box.
+static uint8_t u8[2 * SIZE];
+
+// A click and a box in every format of masks.
+static void mask_formats(sam2_image_predictor *p) {
+    static uint8_t bits[H * ((W + 7) / 8)];
     static uint16_t labels[SIZE], flipped[SIZE];
     static float low[SIDE * SIDE * 2], logits[2 * SIZE];
-    sam2_image_predictor *p = make(NULL);
-    sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
-    OK(sam2_image_predictor_set_image(p, &image));
     sam2_prompt list[2] = {click(0), SAM2_PROMPT_INIT};
-    list[1].box_ = spot;
-    sam2_mask_buffer buffer = into(SAM2_MASK_U8, u8, sizeof u8);
+    list[1].bounds = spot;
+    sam2_mask_buffer buffer = into(SAM2_MASK_BINARY, u8, sizeof u8);
     float iou[6], score[2];
     OK(sam2_image_predictor_predict(p, list, 2, 0, &buffer, iou, low, score));
     buffer = into(SAM2_MASK_LOGITS, logits, sizeof logits);
@@ -125,7 +94,7 @@ static void masks(void) {
     buffer = into(SAM2_MASK_LABELS, flipped, sizeof flipped), buffer.flip = 1;
     OK(sam2_image_predictor_predict(p, list, 2, 0, &buffer, iou, NULL, NULL));
     CHECK(bad(sam2_image_predictor_predict(p, list, 2, SAM2_PREDICT_MULTIMASK, &buffer, iou, NULL, NULL)));
-    buffer.kind = 7;
+    buffer.format = 7;
     CHECK(bad(sam2_image_predictor_predict(p, list, 2, 0, &buffer, iou, NULL, NULL)));
     int wrong = 0, areas[2] = {0, 0};
     for (int i = 0; i < SIZE; i++) {
@@ -138,7 +107,11 @@ static void masks(void) {
     CHECK(wrong == 0 && areas[0] > 0 && areas[1] > 0);
     list[0].mask_input = low;
     OK(sam2_image_predictor_predict(p, list, 1, 0, NULL, iou, NULL, NULL));
-    // A mask of the picture is the logits that stand for it; two masks are none, nor are bytes logits, nor half a size.
+}
+
+// A mask as a prompt equals its logits. Two masks, bytes as logits, and an incomplete size are errors.
+static void mask_prompts(sam2_image_predictor *p) {
+    float iou[6];
     static float same_low[SIDE * SIDE], from_mask[SIDE * SIDE], logits_of_mask[SIDE * SIDE], bytes[SIDE * SIDE];
     static uint8_t square[SIDE * SIDE];
     for (int i = 0; i < SIDE * SIDE; i++) {
@@ -164,12 +137,14 @@ static void masks(void) {
     CHECK(bad(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, NULL, NULL)));
     said.mask = NULL, said.mask_input = bytes;
     CHECK(bad(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, NULL, NULL)) && strstr(sam2_last_error(), "binary mask"));
-    // An empty list of points is not none.
+    // An empty list of points differs from none.
     said.mask_input = logits_of_mask, said.pad_points = 1;
     OK(sam2_image_predictor_predict(p, &said, 1, 0, NULL, iou, from_mask, NULL));
     CHECK(memcmp(same_low, from_mask, sizeof from_mask) != 0);
-    list[0].mask_input = NULL;
+}
 
+static void run_lengths(void) {
+    static uint8_t again[SIZE];
     size_t size = 0;
     OK(sam2_mask_encode_rle(u8, W, H, NULL, &size));
     char *text = malloc(size);
@@ -181,16 +156,45 @@ static void masks(void) {
     CHECK(memcmp(again, u8, SIZE) == 0);
     CHECK(bad(sam2_mask_decode_rle(text, W, H - 1, again)) && bad(sam2_mask_encode_rle(u8, 0, H, text, &size)));
     free(text);
+}
 
-    // A batch, the second picture smaller.
-    sam2_image both[2] = {image, image};
-    both[1].height = H - 7;
+static void features(sam2_image_predictor *q) {
+    uint32_t shape[3];
+    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_HIGH_RES_0, 0, NULL, 0, shape));
+    CHECK(shape[1] == SIDE && shape[2] == SIDE);
+    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 1, NULL, 0, shape));
+    size_t count = (size_t)shape[0] * shape[1] * shape[2];
+    float *values = calloc(count, sizeof *values), *again = calloc(count, sizeof *again);
+    CHECK(bad(sam2_image_predictor_get_features(q, 0, 0, values, count - 1, shape)));
+    CHECK(bad(sam2_image_predictor_get_features(q, 9, 0, values, count, shape)));
+    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 0, values, count, shape));
+    sam2_features *features = NULL;
+    uint64_t bytes = 0;
+    OK(sam2_image_predictor_take_features(q, &features));
+    OK(sam2_features_get_bytes(features, &bytes));
+    CHECK(bytes >= count * sizeof *values);
+    CHECK(bad(sam2_image_predictor_get_features(q, 0, 0, NULL, 0, shape)));
+    OK(sam2_image_predictor_set_features(q, features));
+    CHECK(sam2_image_predictor_set_features(q, features) == SAM2_ERROR_INVALID_HANDLE);
+    CHECK(sam2_features_destroy(features) == SAM2_ERROR_INVALID_HANDLE);
+    CHECK(values[0] != 0 && values[count - 1] != 0);
+    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 0, again, count, shape));
+    CHECK(memcmp(values, again, count * sizeof *values) == 0);
+    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 1, again, count, shape));
+    CHECK(memcmp(values, again, count * sizeof *values) != 0);
+    free(values);
+    free(again);
+}
+
+// A batch, whose second image is smaller, as a job. Returns the device memory of its predictor.
+static uint64_t batches(const sam2_image *both) {
     static uint8_t batch[SIZE + W * (H - 7)];
+    float iou[6];
     sam2_image_predictor *q = make(NULL);
     OK(sam2_image_predictor_reserve(q, 2, 4, 1));
     sam2_job *job;
     int how = 77, gone = -1;
-    OK(sam2_image_predictor_set_image_async(q, both, 2, NULL, NULL, &job));
+    OK(sam2_image_predictor_set_image_batch_async(q, both, 2, NULL, NULL, &job));
     OK(sam2_job_wait(job, SAM2_WAIT_FOREVER, &how));
     CHECK(how == SAM2_OK);
     OK(sam2_job_destroy(job));
@@ -199,7 +203,7 @@ static void masks(void) {
     OK(sam2_image_predictor_get_info(q, 1, &info));
     CHECK(info.num_images == 2 && info.width == W && info.height == H - 7 && info.device_bytes > 0);
     sam2_prompt each[2] = {click(0), click(1)};
-    buffer = into(SAM2_MASK_U8, batch, sizeof batch);
+    sam2_mask_buffer buffer = into(SAM2_MASK_BINARY, batch, sizeof batch);
     OK(sam2_image_predictor_predict_async(q, each, 2, 0, &buffer, iou, NULL, NULL, NULL, NULL, &job));
     while (sam2_job_wait(job, 1, &how) == SAM2_ERROR_BUSY) continue;
     CHECK(how == SAM2_OK && memcmp(batch, u8, SIZE) == 0);
@@ -210,39 +214,47 @@ static void masks(void) {
     buffer.size--;
     CHECK(bad(sam2_image_predictor_predict(q, each, 2, 0, &buffer, iou, NULL, NULL)));
 
-    uint32_t shape[3];
-    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_HIGH_RES_0, 0, NULL, 0, shape));
-    CHECK(shape[1] == SIDE && shape[2] == SIDE);
-    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 1, NULL, 0, shape));
-    size_t count = (size_t)shape[0] * shape[1] * shape[2];
-    float *values = calloc(count, sizeof *values);
-    CHECK(bad(sam2_image_predictor_get_features(q, 0, 0, values, count - 1, shape)));
-    CHECK(bad(sam2_image_predictor_get_features(q, 9, 0, values, count, shape)));
-    OK(sam2_image_predictor_get_features(q, SAM2_FEATURE_IMAGE_EMBEDDING, 0, values, count, shape));
-    CHECK(values[0] != 0 && values[count - 1] != 0);
-    free(values);
+    features(q);
     OK(sam2_image_predictor_reset(q));
     CHECK(bad(sam2_image_predictor_predict(q, each, 1, 0, NULL, iou, NULL, NULL)));
     OK(sam2_image_predictor_destroy(q));
+    return info.device_bytes;
+}
 
-    // In memory of the caller's: as much as the predictor before held.
-    size_t room = info.device_bytes + 4096;
+// A workspace of the size that the previous predictor needed.
+static void workspaces(const sam2_image *both, uint64_t device_bytes) {
+    static uint8_t batch[SIZE + W * (H - 7)];
+    sam2_prompt each[2] = {click(0), click(1)};
+    sam2_mask_buffer buffer = into(SAM2_MASK_BINARY, batch, sizeof batch);
+    float iou[6];
+    size_t room = device_bytes + 4096;
     sam2_image_predictor_options options = SAM2_IMAGE_PREDICTOR_OPTIONS_INIT;
     options.workspace = malloc(room), options.workspace_size = room;
-    q = make(&options);
+    sam2_image_predictor *q = make(&options);
     OK(sam2_image_predictor_reserve(q, 2, 4, 1));
     OK(sam2_image_predictor_set_image_batch(q, both, 2));
-    buffer.size++, memset(batch, 9, sizeof batch);
+    memset(batch, 9, sizeof batch);
     OK(sam2_image_predictor_predict(q, each, 2, 0, &buffer, iou, NULL, NULL));
     CHECK(memcmp(batch, u8, SIZE) == 0);
     CHECK(sam2_image_predictor_reserve(q, 50, 4, 1) == SAM2_ERROR_OUT_OF_MEMORY);
-    OK(sam2_image_predictor_set_image(q, &image));
+    OK(sam2_image_predictor_set_image(q, both));
     OK(sam2_image_predictor_destroy(q));
     free(options.workspace);
-    OK(sam2_image_predictor_destroy(p));
 }
 
-// dlpack.h's struct, with which tensors of other libraries come.
+static void masks(void) {
+    sam2_image both[2] = {image_of(SAM2_FORMAT_RGB8, rgb), image_of(SAM2_FORMAT_RGB8, rgb)};
+    both[1].height = H - 7;
+    sam2_image_predictor *p = make(NULL);
+    OK(sam2_image_predictor_set_image(p, both));
+    mask_formats(p);
+    mask_prompts(p);
+    OK(sam2_image_predictor_destroy(p));
+    run_lengths();
+    workspaces(both, batches(both));
+}
+
+// The struct of dlpack.h.
 struct tensor {
     uint32_t version[2];
     void *context;
@@ -320,13 +332,13 @@ static void tensors(void) {
     int64_t dims[4] = {1, 1, H, W}, negative[1] = {-1};
     DLManagedTensorVersioned *ours;
     CHECK(bad(sam2_tensor_create(model, SAM2_MASK_BITS, SAM2_MEMORY_HOST, dims, 4, &ours)));
-    CHECK(bad(sam2_tensor_create(model, SAM2_MASK_U8, SAM2_MEMORY_CUDA, dims, 4, &ours)));
-    CHECK(bad(sam2_tensor_create(model, SAM2_MASK_U8, SAM2_MEMORY_HOST, negative, 1, &ours)));
+    CHECK(bad(sam2_tensor_create(model, SAM2_MASK_BINARY, SAM2_MEMORY_CUDA, dims, 4, &ours)));
+    CHECK(bad(sam2_tensor_create(model, SAM2_MASK_BINARY, SAM2_MEMORY_HOST, negative, 1, &ours)));
     OK(sam2_tensor_create(model, SAM2_MASK_LOGITS, SAM2_MEMORY_HOST, dims, 4, &ours));
     struct tensor *inside = (void *)ours;
     CHECK(inside->ndim == 4 && inside->shape[3] == W && inside->strides[2] == W && inside->code == 2 && inside->bits == 32);
     OK(sam2_mask_buffer_from_dlpack(ours, &buffer));
-    CHECK(buffer.kind == SAM2_MASK_LOGITS && buffer.size == SIZE * 4);
+    CHECK(buffer.format == SAM2_MASK_LOGITS && buffer.size == SIZE * 4);
     sam2_image_predictor *p = make(NULL);
     OK(sam2_image_predictor_set_image(p, &image));
     sam2_prompt prompt = click(0);
@@ -335,251 +347,6 @@ static void tensors(void) {
     CHECK(memcmp(inside->data, want, sizeof want) == 0);
     inside->deleter(inside);
     OK(sam2_image_predictor_destroy(p));
-}
-
-struct found {
-    int calls;
-    int64_t timestamp;
-    uint64_t area;
-    int32_t box[4];
-    uint8_t lost;
-    double sum;
-    atomic_int done;
-};
-
-static int32_t keep(void *user, const sam2_frame *f) {
-    struct found *found = user;
-    found->calls++, found->timestamp = f->timestamp, found->sum = 0;
-    if (f->num_objects) {
-        found->area = f->areas[0], found->lost = f->lost[0];
-        memcpy(found->box, f->boxes, sizeof found->box);
-    }
-    for (size_t i = 0; f->masks && i < (size_t)f->num_objects * SIZE; i++) found->sum += f->masks[i];
-    return 0;
-}
-
-static void done(void *user, int32_t status) {
-    struct found *found = user;
-    found->done = status == SAM2_OK ? 1 : -1;
-}
-
-static sam2_video_predictor *stream(const sam2_video_options *options) {
-    sam2_video_predictor *v;
-    OK(sam2_video_predictor_stream(model, options, &v));
-    return v;
-}
-
-// Frames pushed one by one, as jobs, by several cameras at once, and in memory of the caller's.
-static void cameras(void) {
-    sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
-    sam2_prompt prompt = click(0);
-    sam2_video_predictor *v = stream(NULL), *other = stream(NULL), *third;
-    OK(sam2_video_predictor_reserve(v, 1, W, H));
-    CHECK(bad(sam2_video_predictor_reserve(v, 1, 0, H)));
-    struct found want = {0}, got = {0}, more = {0};
-    static uint8_t u8[SIZE], bits[H * ((W + 7) / 8)];
-    static uint16_t labels[SIZE];
-    OK(sam2_video_predictor_push_frame(v, &image, NULL, keep, &want));
-    sam2_mask_buffer buffer = into(SAM2_MASK_U8, u8, sizeof u8);
-    OK(sam2_video_predictor_add_new_points_or_box(v, 0, 5, &prompt, 0, &buffer, keep, &want));
-    CHECK(want.sum == 0 && want.area > 0);
-    uint64_t area = 0;
-    int box[4] = {W, H, -1, -1};
-    for (int i = 0; i < SIZE; i++) {
-        int x = i % W, y = i / W;
-        area += u8[i];
-        if (!u8[i]) continue;
-        box[0] = x < box[0] ? x : box[0], box[1] = y < box[1] ? y : box[1];
-        box[2] = x > box[2] ? x : box[2], box[3] = y > box[3] ? y : box[3];
-    }
-    CHECK(area == want.area && memcmp(box, want.box, sizeof box) == 0 && want.lost == 0);
-    int64_t ids[2];
-    size_t count = 2;
-    OK(sam2_video_predictor_get_object_ids(v, ids, &count));
-    CHECK(count == 1 && ids[0] == 5);
-    count = 0;
-    CHECK(bad(sam2_video_predictor_get_object_ids(v, ids, &count)) && count == 1);
-    image.timestamp = 123456789;
-    OK(sam2_video_predictor_push_frame(v, &image, NULL, keep, &want));
-    CHECK(want.timestamp == 123456789 && want.sum != 0);
-
-    // The same by a job; a predictor that has one is busy.
-    OK(sam2_video_predictor_push_frame(other, &image, NULL, NULL, NULL));
-    OK(sam2_video_predictor_add_new_points_or_box(other, 0, 5, &prompt, 0, NULL, NULL, NULL));
-    sam2_video_predictor *ahead;
-    OK(sam2_video_predictor_fork(other, &third));
-    OK(sam2_video_predictor_fork(other, &ahead));
-    sam2_job *job, *second;
-    int status = -1;
-    OK(sam2_video_predictor_push_frame_async(other, &image, NULL, keep, done, &got, &job));
-    int busy = sam2_video_predictor_push_frame_async(other, &image, NULL, keep, NULL, &more, &second);
-    CHECK(busy == SAM2_ERROR_BUSY || got.done);
-    if (busy == SAM2_OK) OK(sam2_job_destroy(second));
-    OK(sam2_job_wait(job, SAM2_WAIT_FOREVER, &status));
-    CHECK(status == SAM2_OK && got.done == 1 && got.sum == want.sum && got.area == want.area);
-    OK(sam2_job_destroy(job));
-    // A job that fails says why.
-    sam2_image wrong = image;
-    wrong.height--;
-    got.done = 0;
-    OK(sam2_video_predictor_push_frame_async(other, &wrong, NULL, NULL, done, &got, &job));
-    OK(sam2_job_wait(job, SAM2_WAIT_FOREVER, &status));
-    CHECK(bad(status) && got.done == -1 && strstr(sam2_last_error(), "pixels"));
-    OK(sam2_job_destroy(job));
-
-    // Several cameras at once, one of which is none.
-    struct found both[2] = {{0}, {0}};
-    sam2_push pushes[3] = {SAM2_PUSH_INIT, SAM2_PUSH_INIT, SAM2_PUSH_INIT};
-    sam2_mask_buffer map = into(SAM2_MASK_LABELS, labels, sizeof labels);
-    pushes[0].video = third, pushes[2].video = ahead;
-    for (int i = 0; i < 3; i++) pushes[i].image = &image, pushes[i].each = keep, pushes[i].user = &both[i / 2];
-    pushes[2].masks = &map;
-    CHECK(sam2_push_frames(pushes, 3) == SAM2_ERROR_INVALID_HANDLE);
-    CHECK(pushes[0].status == SAM2_OK && pushes[1].status == SAM2_ERROR_INVALID_HANDLE && pushes[2].status == SAM2_OK);
-    CHECK(both[0].sum == want.sum && both[1].area == want.area && both[1].timestamp == 123456789);
-    area = 0;
-    for (int i = 0; i < SIZE; i++) area += labels[i] == 1;
-    CHECK(area == want.area);
-
-    // Offline calls into a buffer, by a job that is cancelled.
-    buffer = into(SAM2_MASK_BITS, bits, sizeof bits);
-    got.calls = 0;
-    CHECK(bad(sam2_video_predictor_propagate_in_video(v, 1, 0, 0, &buffer, NULL, NULL)) || got.calls == 0);
-
-    // In memory of the caller's.
-    sam2_video_info info = SAM2_VIDEO_INFO_INIT;
-    sam2_video_predictor *ordinary = stream(NULL);
-    OK(sam2_video_predictor_reserve(ordinary, 1, W, H));
-    OK(sam2_video_predictor_get_info(ordinary, &info));
-    CHECK(info.object_device_bytes > 0 && info.object_host_bytes > 0);
-    sam2_video_options options = SAM2_VIDEO_OPTIONS_INIT;
-    options.workspace_size = info.device_bytes + 4096, options.workspace = malloc(options.workspace_size);
-    sam2_video_predictor *within = stream(&options);
-    OK(sam2_video_predictor_reserve(within, 1, W, H));
-    OK(sam2_video_predictor_push_frame(within, &image, NULL, NULL, NULL));
-    OK(sam2_video_predictor_add_new_points_or_box(within, 0, 5, &prompt, 0, NULL, NULL, NULL));
-    struct found inside = {0};
-    for (int i = 0; i < 12; i++) OK(sam2_video_predictor_push_frame(within, &image, NULL, i ? NULL : keep, &inside));
-    CHECK(inside.sum == want.sum);
-    CHECK(sam2_video_predictor_reserve(within, 500, W, H) == SAM2_ERROR_OUT_OF_MEMORY);
-    sam2_video_predictor *all[] = {v, other, third, ahead, ordinary, within};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) OK(sam2_video_predictor_destroy(all[i]));
-    free(options.workspace);
-}
-
-// Jobs that nobody waits for: without a handle, and with one that a callback of the job lets go of.
-static struct {
-    sam2_job *job;
-    atomic_int frames, ended;
-    int waited, destroyed, again;
-} alone;
-
-static int32_t leave_in_frame(void *user, const sam2_frame *f) {
-    int status;
-    (void)user, (void)f;
-    if (alone.frames++ == 0 && alone.job) {
-        alone.waited = sam2_job_wait(alone.job, SAM2_WAIT_FOREVER, &status);
-        alone.destroyed = sam2_job_destroy(alone.job), alone.again = sam2_job_destroy(alone.job);
-    }
-    return 0;
-}
-
-static void leave_in_done(void *user, int32_t status) {
-    int how;
-    (void)user;
-    if (alone.job && alone.frames == 0) {
-        alone.waited = sam2_job_wait(alone.job, SAM2_WAIT_FOREVER, &how);
-        alone.destroyed = sam2_job_destroy(alone.job), alone.again = sam2_job_destroy(alone.job);
-    }
-    alone.ended = status == SAM2_OK ? 1 : -1;
-}
-
-static void ended(int waited, int destroyed, int again) {
-    while (!alone.ended) continue;
-    CHECK(alone.ended == 1 && alone.waited == waited && alone.destroyed == destroyed && alone.again == again);
-    alone.waited = alone.destroyed = alone.again = 0, alone.job = NULL;
-    alone.ended = 0;
-    alone.frames = 0;
-}
-
-static void forgotten(const char *frames) {
-    sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
-    sam2_image_predictor *p = make(NULL);
-    sam2_prompt prompt = click(0);
-    float iou;
-    for (int i = 0; i < 3; i++) {
-        OK(sam2_image_predictor_set_image_async(p, &image, 1, leave_in_done, NULL, NULL));
-        ended(0, 0, 0);
-        OK(sam2_image_predictor_predict_async(p, &prompt, 1, 0, NULL, &iou, NULL, NULL, leave_in_done, NULL, NULL));
-        ended(0, 0, 0);
-        // The handle is there before the callback is called.
-        OK(sam2_image_predictor_set_image_async(p, &image, 1, leave_in_done, NULL, &alone.job));
-        ended(SAM2_ERROR_BUSY, SAM2_OK, SAM2_ERROR_INVALID_HANDLE);
-    }
-    sam2_video_predictor *v = stream(NULL), *offline;
-    OK(sam2_video_predictor_push_frame_async(v, &image, NULL, NULL, leave_in_done, NULL, NULL));
-    ended(0, 0, 0);
-    OK(sam2_video_predictor_open(model, frames, NULL, &offline));
-    OK(sam2_video_predictor_add_new_points_or_box(offline, 0, 1, &prompt, 0, NULL, NULL, NULL));
-    OK(sam2_video_predictor_propagate_in_video_async(offline, 0, 1, 0, NULL, leave_in_frame, leave_in_done, NULL, NULL));
-    ended(0, 0, 0);
-    OK(sam2_video_predictor_propagate_in_video_async(offline, 0, 1, 0, NULL, leave_in_frame, leave_in_done, NULL, &alone.job));
-    ended(SAM2_ERROR_BUSY, SAM2_OK, SAM2_ERROR_INVALID_HANDLE);
-    // A predictor stays while its job goes on, also where nobody waits for that.
-    OK(sam2_video_predictor_push_frame_async(v, &image, NULL, NULL, leave_in_done, NULL, NULL));
-    int destroyed = sam2_video_predictor_destroy(v);
-    CHECK(destroyed == SAM2_OK || destroyed == SAM2_ERROR_BUSY);
-    ended(0, 0, 0);
-    if (destroyed == SAM2_ERROR_BUSY) OK(sam2_video_predictor_destroy(v));
-    // A mask of floats: from 0.5 on, resized, it is what the bytes are.
-    struct found bytes = {0}, floats = {0};
-    static uint8_t on[SIZE];
-    static float soft[SIZE];
-    for (int i = 0; i < SIZE; i++) on[i] = i % W > 20, soft[i] = on[i] ? 1.0f : 0.0f;
-    v = stream(NULL);
-    OK(sam2_video_predictor_push_frame(v, &image, NULL, NULL, NULL));
-    OK(sam2_video_predictor_add_new_mask(v, 0, 1, on, W, H, NULL, keep, &bytes));
-    OK(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats));
-    CHECK(bytes.area > 0 && bytes.area == floats.area && bytes.sum == floats.sum);
-    for (int i = 0; i < SIZE; i++) soft[i] = 0.4f;
-    OK(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats));
-    CHECK(floats.area == 0);
-    soft[3] = NAN;
-    CHECK(bad(sam2_video_predictor_add_new_mask_f32(v, 0, 1, soft, W, H, NULL, keep, &floats)));
-    OK(sam2_video_predictor_destroy(v));
-    OK(sam2_video_predictor_destroy(offline));
-    OK(sam2_image_predictor_destroy(p));
-}
-
-// A propagation as a job, cancelled from its own callback's thread's point of view by another.
-static atomic_int going;
-static int32_t go(void *user, const sam2_frame *f) {
-    (void)user, (void)f;
-    going = 1;
-    return 0;
-}
-
-static void background(const char *frames) {
-    sam2_video_predictor *v;
-    float place[2] = {208, 249};
-    sam2_prompt prompt = click(0);
-    prompt.points = place;
-    OK(sam2_video_predictor_open(model, frames, NULL, &v));
-    static uint8_t bits[360 * 480 / 8];
-    sam2_mask_buffer buffer = into(SAM2_MASK_BITS, bits, sizeof bits);
-    OK(sam2_video_predictor_add_new_points_or_box(v, 0, 1, &prompt, 0, NULL, NULL, NULL));
-    sam2_job *job;
-    int status = -1;
-    OK(sam2_video_predictor_propagate_in_video_async(v, 0, -1, 0, &buffer, go, NULL, NULL, &job));
-    while (!going) CHECK(sam2_job_wait(job, 1, &status) == SAM2_ERROR_BUSY);
-    OK(sam2_video_predictor_cancel(v));
-    OK(sam2_job_wait(job, SAM2_WAIT_FOREVER, &status));
-    CHECK(status == SAM2_ERROR_CANCELLED);
-    int set = 0;
-    for (size_t i = 0; i < sizeof bits; i++) set += bits[i] != 0;
-    CHECK(set > 0);
-    OK(sam2_job_destroy(job));
-    OK(sam2_video_predictor_destroy(v));
 }
 
 struct heard {
@@ -594,34 +361,28 @@ static void hear(void *user, int32_t level, const char *message) {
     heard->recursive += sam2_set_log_callback(SAM2_LOG_INFO, NULL, NULL) != SAM2_OK;
 }
 
-int main(int argc, char **argv) {
-    if (argc != 4) return 2;
-    for (int i = 0; i < SIZE; i++) {
-        int x = i % W - 30, y = i / W - 20, in = x * x + y * y < 130;
-        for (int c = 0; c < 3; c++) rgb[3 * i + c] = (uint8_t)(in ? 200 - 30 * c + x : 40 + 20 * c + y);
-    }
-    // What is said before there is a model; a file by its descriptor, on chosen CPUs.
-    struct heard heard = {0};
+static struct heard heard;
+
+// Loads the model from a descriptor, on chosen CPUs, with messages logged.
+static void load(const char *weights, sam2_model_options *options) {
     OK(sam2_set_log_callback(SAM2_LOG_INFO, hear, &heard));
-    sam2_model_options options = SAM2_MODEL_OPTIONS_INIT;
-    options.image_size = SIDE * 4;
-    char weights[500];
-    snprintf(weights, sizeof weights, "%s/sam2.1_hiera_demo.safetensors", argv[1]);
     int fd = open(weights, O_RDONLY);
-    uint32_t none[1] = {4000}, cpus[1024], some = 0;
+    // The options refer to them.
+    static uint32_t none[1] = {4000}, cpus[1024];
+    uint32_t some = 0;
     cpu_set_t allowed;
     sched_getaffinity(0, sizeof allowed, &allowed);
     for (uint32_t i = 0; i < 1024; i++)
         if (CPU_ISSET(i, &allowed)) cpus[some++] = i;
-    options.device = SAM2_DEVICE_CPU, options.threads = 2, options.cpus = none, options.num_cpus = 1;
-    CHECK(sam2_model_load_fd(fd, 0, 0, &options, &model) != SAM2_OK);
-    options.cpus = cpus, options.num_cpus = some;
-    CHECK(sam2_model_load_fd(fd, 1, 0, &options, &model) == SAM2_ERROR_MODEL);
-    CHECK(sam2_model_load_fd(fd, 0, 100, &options, &model) == SAM2_ERROR_MODEL);
+    options->device = SAM2_DEVICE_CPU, options->threads = 2, options->cpus = none, options->num_cpus = 1;
+    CHECK(sam2_model_load_fd(fd, 0, 0, options, &model) != SAM2_OK);
+    options->cpus = cpus, options->num_cpus = some;
+    CHECK(sam2_model_load_fd(fd, 1, 0, options, &model) == SAM2_ERROR_MODEL);
+    CHECK(sam2_model_load_fd(fd, 0, 100, options, &model) == SAM2_ERROR_MODEL);
     CHECK(heard.messages == 0);
-    OK(sam2_model_load_fd(fd, 0, 0, &options, &model));
+    OK(sam2_model_load_fd(fd, 0, 0, options, &model));
     CHECK(heard.messages == 1 && heard.level == SAM2_LOG_INFO && heard.recursive == 1 && strstr(heard.last, "on CPU"));
-    // The position is the caller's, also where the file is read.
+    // The position of the file is unchanged, also if it is read.
     sam2_model_options reading = SAM2_MODEL_OPTIONS_INIT;
     reading.device = SAM2_DEVICE_CPU, reading.threads = 1, reading.no_mmap = 1;
     sam2_model *again;
@@ -630,32 +391,32 @@ int main(int argc, char **argv) {
     CHECK(lseek(fd, 0, SEEK_CUR) == 123);
     OK(sam2_model_destroy(again));
     close(fd);
-    // What is allocated is said at the level of details, and nothing once nobody listens.
+    // Allocations are logged as details, and nothing is logged without a callback.
     OK(sam2_set_log_callback(SAM2_LOG_DEBUG, hear, &heard));
     sam2_image_predictor *first = make(NULL);
     OK(sam2_image_predictor_reserve(first, 1, 2, 0));
     CHECK(heard.level == SAM2_LOG_DEBUG && strstr(heard.last, "bytes"));
     OK(sam2_image_predictor_destroy(first));
-    int messages = heard.messages;
     OK(sam2_set_log_callback(0, NULL, NULL));
-    options.device_uuid = "GPU-1";
-    CHECK(bad(sam2_model_load(argv[1], &options, &(sam2_model *){0})));
-    options.device_uuid = "GPU-00000000-0000-0000-0000-000000000000";
-    CHECK(sam2_model_load(argv[1], &options, &(sam2_model *){0}) == SAM2_ERROR_DEVICE && heard.messages == messages);
+}
+
+static void gpus_by_uuid(const char *folder, sam2_model_options *options) {
+    int messages = heard.messages;
+    options->device_uuid = "GPU-1";
+    CHECK(bad(sam2_model_load(folder, options, &(sam2_model *){0})));
+    options->device_uuid = "GPU-00000000-0000-0000-0000-000000000000";
+    CHECK(sam2_model_load(folder, options, &(sam2_model *){0}) == SAM2_ERROR_DEVICE && heard.messages == messages);
     uint32_t gpus = 99;
-    OK(sam2_gpu_count(&gpus));
+    OK(sam2_gpu_get_count(&gpus));
     for (uint32_t i = 0; i < gpus; i++) {
         sam2_gpu_info gpu = SAM2_GPU_INFO_INIT;
         OK(sam2_gpu_get_info(i, &gpu));
         CHECK(gpu.memory > 0 && strncmp(gpu.uuid, "GPU-", 4) == 0 && strlen(gpu.uuid) == 40);
     }
-    pictures();
-    masks();
-    tensors();
-    cameras();
-    background(argv[2]);
-    forgotten(argv[2]);
-    // From memory it is the same model.
+}
+
+// The model from memory gives the same results.
+static void load_memory(const char *weights, sam2_model_options *options) {
     FILE *file = fopen(weights, "rb");
     fseek(file, 0, SEEK_END);
     size_t size = (size_t)ftell(file);
@@ -667,12 +428,27 @@ int main(int argc, char **argv) {
     sam2_image image = image_of(SAM2_FORMAT_RGB8, rgb);
     logits_of(&image, want);
     OK(sam2_model_destroy(model));
-    options.device_uuid = NULL;
-    OK(sam2_model_load_memory(bytes, size, &options, &model));
+    options->device_uuid = NULL;
+    OK(sam2_model_load_memory(bytes, size, options, &model));
     free(bytes);
     CHECK(same(&image, want));
     OK(sam2_model_destroy(model));
-    CHECK(sam2_mask_write_png(argv[3], (const uint8_t *)want, W, H) == SAM2_OK);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) return 2;
+    draw();
+    char weights[500];
+    snprintf(weights, sizeof weights, "%s/sam2.1_hiera_demo.safetensors", argv[1]);
+    sam2_model_options options = SAM2_MODEL_OPTIONS_INIT;
+    options.image_size = SIDE * 4;
+    load(weights, &options);
+    gpus_by_uuid(argv[1], &options);
+    pictures();
+    masks();
+    tensors();
+    load_memory(weights, &options);
+    CHECK(sam2_mask_write_png(argv[2], u8, W, H) == SAM2_OK);
     printf("%d checks\n", checks);
     return 0;
 }

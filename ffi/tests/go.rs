@@ -1,4 +1,4 @@
-//! The Go package: its own tests, with the race detector, and the bits that Rust makes.
+//! Runs the tests of the Go package with the race detector, and compares its results with Rust.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn hash(mut h: u64, bytes: impl Iterator<Item = u8>) -> u64 {
     h
 }
 
-/// Masks as 255, then the predicted IoUs.
+/// Hashes masks of 0 and 255, then the predicted IoUs.
 fn bits(prompt: Prompt<'_>, multimask_output: bool) -> String {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut p = model.image_predictor(Default::default()).unwrap();

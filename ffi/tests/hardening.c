@@ -1,4 +1,4 @@
-// What a hostile or careless host does: callbacks that are freed, predictors that are destroyed while they are in use, forks.
+// Tests careless hosts: freed callbacks, predictors that are destroyed while they are in use, and fork().
 //
 //   hardening MODEL FRAMES
 #include "small.h"
@@ -21,7 +21,7 @@ static sam2_model *load(int threads, int size) {
     return model;
 }
 
-// A listener is used no more once another one is set.
+// A log callback is not called after another one is set.
 struct listener {
     int alive, late, inside;
 };
@@ -69,7 +69,7 @@ static void log_callbacks_end(void) {
     free(listeners);
 }
 
-// A predictor that a job uses is not destroyed, and so never works in memory that its caller has back.
+// A predictor that a job uses cannot be destroyed, so it does not use a workspace that the caller has freed.
 static int gate;
 
 static int32_t wait_at_gate(void *user, const sam2_frame *frame) {
@@ -81,15 +81,15 @@ static int32_t wait_at_gate(void *user, const sam2_frame *frame) {
 static void destroy_while_in_use(void) {
     sam2_model *model = load(1, 128);
     sam2_video_predictor *video, *measured;
-    sam2_video_info info = SAM2_VIDEO_INFO_INIT;
-    OK(sam2_video_predictor_stream(model, NULL, &measured));
+    sam2_video_predictor_info info = SAM2_VIDEO_PREDICTOR_INFO_INIT;
+    OK(sam2_video_predictor_create_stream(model, NULL, &measured));
     OK(sam2_video_predictor_reserve(measured, 1, 64, 64));
     OK(sam2_video_predictor_get_info(measured, &info));
     size_t size = (4 * info.device_bytes + (1 << 20) + 4095) & ~(size_t)4095;
     uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    sam2_video_options options = SAM2_VIDEO_OPTIONS_INIT;
+    sam2_video_predictor_options options = SAM2_VIDEO_PREDICTOR_OPTIONS_INIT;
     options.workspace = memory, options.workspace_size = size;
-    OK(sam2_video_predictor_stream(model, &options, &video));
+    OK(sam2_video_predictor_create_stream(model, &options, &video));
     sam2_image one = image();
     sam2_prompt prompt = click();
     sam2_job *job;
@@ -122,11 +122,11 @@ static void predict(sam2_image_predictor *predictor, uint8_t *mask, float *logit
     buffer.data = mask, buffer.size = 64 * 64;
     OK(sam2_image_predictor_set_image(predictor, &one));
     OK(sam2_image_predictor_predict(predictor, &prompt, 1, 0, &buffer, &iou, NULL, NULL));
-    buffer.kind = SAM2_MASK_LOGITS, buffer.data = logits, buffer.size = 64 * 64 * sizeof(float);
+    buffer.format = SAM2_MASK_LOGITS, buffer.data = logits, buffer.size = 64 * 64 * sizeof(float);
     OK(sam2_image_predictor_predict(predictor, &prompt, 1, 0, &buffer, &iou, NULL, NULL));
 }
 
-// Masks are the same whatever rounding the caller's thread has set, and the caller's rounding stays.
+// Masks do not depend on the rounding mode of the calling thread, which is preserved.
 static void rounding(void) {
     sam2_model *model = load(2, 128);
     sam2_image_predictor *predictor;
@@ -145,12 +145,12 @@ static void rounding(void) {
     OK(sam2_model_destroy(model));
 }
 
-// A child of fork uses its parent's model and its own, and makes jobs.
+// A child of fork() uses the model of its parent and its own, and starts jobs.
 static void run_job(sam2_image_predictor *predictor) {
     sam2_image one = image();
     sam2_job *job;
     int32_t status;
-    OK(sam2_image_predictor_set_image_async(predictor, &one, 1, NULL, NULL, &job));
+    OK(sam2_image_predictor_set_image_batch_async(predictor, &one, 1, NULL, NULL, &job));
     OK(sam2_job_wait(job, SAM2_WAIT_FOREVER, &status));
     OK(status);
     OK(sam2_job_destroy(job));

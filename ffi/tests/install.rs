@@ -1,4 +1,4 @@
-//! An installed library is found by pkg-config and by CMake, from its tree alone.
+//! Finds an installed library by pkg-config and CMake.
 
 mod common;
 
@@ -7,7 +7,7 @@ use libtest_mimic::Arguments;
 use std::path::Path;
 use std::process::Command;
 
-/// The program of the header, which finds its library where it was told.
+/// Runs the example of the header with a library folder.
 fn works(program: &Path, library: &Path) {
     let mask = program.with_extension("png");
     let (picture, frames) = ("demo/pictures/astronaut.png", "demo/samples/video1/frames");
@@ -26,7 +26,7 @@ fn pkg_config() {
     };
     assert_eq!(pkg(&["--modversion"]).trim(), env!("CARGO_PKG_VERSION"));
     let source = root().join("ffi/usage.c");
-    // Shared, then static.
+    // The shared library, then the static one.
     for (name, flags) in
         [("shared", pkg(&["--cflags", "--libs"])), ("static", pkg(&["--cflags", "--libs", "--static"]))]
     {
@@ -57,8 +57,8 @@ fn cmake() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// What Cargo built for a target is installed, and not what lies where builds of this machine do. Cargo is a stand-in here: it
-/// says, as Cargo does, where it put an archive.
+/// The archive that Cargo reports for a target is installed, not the one of the host. A stand-in for Cargo reports the
+/// path of an archive.
 fn target() {
     let folder = common::folder("target");
     let triple = succeed(Command::new("rustc").arg("-vV"));
@@ -68,7 +68,7 @@ fn target() {
     let install = |target: &str, cc: Option<&str>| {
         let to = built(target);
         std::fs::create_dir_all(&to).unwrap();
-        // Another archive than any of this machine's: what is after its last member does not count.
+        // An archive that differs from the host's. Bytes after its last member are ignored.
         let mut bytes = std::fs::read(&archive).unwrap();
         bytes.extend(b"\n");
         std::fs::write(to.join("libsam2_ffi.a"), bytes).unwrap();
@@ -100,7 +100,7 @@ fn target() {
             .current_dir(root()),
     );
     works(&usage, &folder.join("sam2/lib"));
-    // For another machine the C compiler must be told.
+    // Another target requires CC.
     let refused = install("riscv64gc-unknown-linux-gnu", None);
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && told.contains("CC") && told.contains("riscv64gc"), "{told}");

@@ -1,5 +1,5 @@
-// Fails every allocation in turn, the i-th of a piece of work for each i, small ones too: the work ends with a status, and
-// succeeds when it is done again.
+// Fails every allocation in turn: the i-th of a piece of work, for each i. The work must end with a status, and succeed
+// when it is repeated.
 //
 //   out_of_memory MODEL PICTURE TINY FRAMES STEP    every STEP-th allocation of each piece of work; with thousands of TINY
 //   pictures, a folder of thousands of FRAMES and a mask of noise every one of 32 KiB and more
@@ -13,7 +13,7 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 
-// Allocations of so many bytes and more until one fails; negative: none does.
+// Allocations of at least this size until one fails. Negative if none fails.
 static long fail_after = -1;
 static size_t at_least;
 static int failed;
@@ -80,7 +80,7 @@ static int stream(void) {
     sam2_video_predictor *video;
     sam2_image one = image();
     sam2_prompt prompt = click();
-    int status = sam2_video_predictor_stream(model, NULL, &video);
+    int status = sam2_video_predictor_create_stream(model, NULL, &video);
     if (status) return status;
     if (!(status = sam2_video_predictor_push_frame(video, &one, NULL, on_frame, NULL)) &&
         !(status = sam2_video_predictor_add_new_points_or_box(video, 0, 1, &prompt, 0, NULL, NULL, NULL)))
@@ -96,7 +96,7 @@ static int32_t on_mask(void *user, const sam2_automatic_mask *mask) {
 
 static int everything(void) {
     sam2_automatic_mask_generator *generator;
-    sam2_automatic_mask_options options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options options = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     options.points_per_side = 3, options.pred_iou_thresh = 0, options.stability_score_thresh = 0;
     sam2_image one = image();
     int status = sam2_automatic_mask_generator_create(model, &options, &generator), complete;
@@ -139,11 +139,11 @@ static int decode(void) {
 
 static int outlines(void) {
     size_t points, rings;
-    return sam2_mask_polygons(runs, SIDE, SIDE, NULL, &points, NULL, &rings);
+    return sam2_mask_get_polygons(runs, SIDE, SIDE, NULL, &points, NULL, &rings);
 }
 
-// Fails each STEP-th allocation of some work in a process of its own. Exit codes of that: 0 failed with a status, 1 went on
-// all the same, 2 the work has fewer allocations.
+// Fails each STEP-th allocation of some work in a process of its own. Exit codes of that: 0 failed with a status, 1
+// went on all the same, 2 the work has fewer allocations.
 static void attack(const char *name, int (*work)(void), long step) {
     long counts[2] = {0};
     for (long i = 0;; i += step) {

@@ -1,4 +1,4 @@
-// Files whose names are no text: on Unix a path is any bytes.
+// Tests paths that are not UTF-8. On Unix a path is any bytes.
 //
 //   paths MODEL FRAMES CONFIGURATION FOLDER
 #include "check.h"
@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     CHECK(one.width == 64 && ((const uint8_t *)one.planes[0])[7] == 255);
     OK(sam2_picture_destroy(picture));
 
-    // What is wrong with such a file is said in UTF-8.
+    // Messages about such files are UTF-8.
     CHECK(sam2_picture_read(named("absent"), &picture) == SAM2_ERROR_IO && sam2_last_errno() == ENOENT);
     CHECK(strstr(sam2_last_error(), "absent\xef\xbf\xbd\xef\xbf\xbd"));
     CHECK(sam2_mask_write_png(named("absent/mask"), mask, 64, 64) == SAM2_ERROR_IO);

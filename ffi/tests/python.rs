@@ -1,14 +1,16 @@
-//! The Python package: its own tests, and the bits that Rust makes.
+//! Runs the tests of the Python package, and compares its results with Rust.
 
 mod common;
+#[path = "../../tests/common/guides.rs"]
+mod guides;
 
 use common::*;
-use engine::{Frames, Masks, PredictOptions, Prediction, Prompt};
+use engine::{Direction, Frames, Masks, PredictOptions, Prediction, Prompt};
 use libtest_mimic::Arguments;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The first that has numpy of `SAM2_PYTHON`, that of an active virtual environment, and `python3`.
+/// Finds a Python with numpy: `SAM2_PYTHON`, the active virtual environment, or `python3`.
 fn interpreter() -> Option<PathBuf> {
     let told = std::env::var_os("SAM2_PYTHON").map(PathBuf::from);
     let active = std::env::var_os("VIRTUAL_ENV").map(|path| PathBuf::from(path).join("bin/python3"));
@@ -19,7 +21,7 @@ fn interpreter() -> Option<PathBuf> {
     [told, active, Some("python3".into())].into_iter().flatten().find(has_numpy)
 }
 
-/// What the package's tests print; which of them were skipped goes on to this test's output.
+/// Runs the tests of the package and returns their output. Prints the names of skipped tests.
 fn python_tests() -> String {
     let library = library();
     let folder = root().join("bindings/python").canonicalize().unwrap();
@@ -37,7 +39,18 @@ fn python_tests() -> String {
     said
 }
 
-/// A line of the tests' output.
+/// Runs the blocks of the guide as one program.
+fn the_program_of_the_guide() {
+    let package = root().join("bindings/python").canonicalize().unwrap();
+    let name = if cfg!(target_os = "macos") { "libsam2.dylib" } else { "libsam2.so" };
+    let program = guides::of(&root(), "docs/python.md", "python").concat();
+    let mut python = Command::new(interpreter().expect("a Python with numpy"));
+    python.args(["-B", "-c", &program]).current_dir(root());
+    let said = succeed(python.env("PYTHONPATH", package).env("SAM2_LIBRARY", library().join(name)));
+    assert!(said.lines().count() > 24, "{said}");
+}
+
+/// A hash in the output of the tests.
 struct Bits(u64);
 
 impl Bits {
@@ -46,7 +59,7 @@ impl Bits {
     }
 
     fn of<T>(self, values: &[T]) -> Bits {
-        // SAFETY: bytes of numbers.
+        // SAFETY: numbers have no padding.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         Bits(bytes.iter().fold(self.0, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)))
     }
@@ -75,28 +88,30 @@ fn pictures() -> Vec<String> {
     vec![picture("click", found), picture("box", boxed), picture("again", again)]
 }
 
-/// Masks of each frame, and scores, of a propagation from frame `at`.
-fn track(at: usize, count: Option<usize>, reverse: bool) -> (Bits, Bits) {
+/// Hashes the masks and scores of a propagation from frame `at`.
+fn track(at: usize, count: Option<usize>, direction: Direction) -> (Bits, Bits) {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let frames = Frames::open(root().join("demo/samples/video1/frames")).unwrap();
     let mut video = model.video_predictor(frames, Default::default()).unwrap();
-    video.add_new_points_or_box(at, 1, &Prompt::new().point(208.0, 249.0, 1), true, true).unwrap();
-    video.add_new_points_or_box(at, 7, &Prompt::new().bounds([346.0, 175.0, 428.0, 266.0]), true, true).unwrap();
+    video.add_new_points_or_box(at, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
+    video
+        .add_new_points_or_box(at, 7, &Prompt::new().bounds([346.0, 175.0, 428.0, 266.0]), Default::default())
+        .unwrap();
     let mut bits = (Bits::new(), Bits::new());
     let each = |found: engine::FrameMasks| {
-        bits = (Bits(bits.0.0).of(&found.masks), Bits(bits.1.0).of(&found.scores));
+        bits = (Bits(bits.0.0).of(&found.masks), Bits(bits.1.0).of(&found.object_score_logits));
         true
     };
-    video.propagate_in_video(None, count, reverse, each).unwrap();
+    video.propagate_in_video(None, count, direction, each).unwrap();
     bits
 }
 
 fn rusts_bits() {
     let said = python_tests();
     let mut got: Vec<&str> = said.lines().filter(|line| line.starts_with("BITS")).collect();
-    let (backwards, scores) = track(3, None, true);
+    let (backwards, scores) = track(3, None, Direction::Backward);
     let mut want = pictures();
-    want.push(track(0, Some(3), false).0.line("forwards"));
+    want.push(track(0, Some(3), Direction::Forward).0.line("forwards"));
     want.extend([backwards.line("backwards"), scores.line("scores")]);
     got.sort();
     want.sort();
@@ -104,6 +119,8 @@ fn rusts_bits() {
 }
 
 fn main() {
-    let tests = vec![trial("rusts_bits", interpreter().is_some(), rusts_bits)];
+    let able = interpreter().is_some();
+    let tests =
+        vec![trial("rusts_bits", able, rusts_bits), trial("the_program_of_the_guide", able, the_program_of_the_guide)];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

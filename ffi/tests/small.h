@@ -1,4 +1,4 @@
-// A small picture, and a click on it.
+// A small image, and a click on it.
 #include "check.h"
 
 static uint8_t pixels[64 * 64 * 3];

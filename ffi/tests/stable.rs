@@ -1,7 +1,7 @@
-//! What programs count on that were linked before: symbols, types, and one such program.
+//! Tests of the stability of the binary interface: symbols, types, and a program that was compiled earlier.
 //!
-//! `SAM2_WRITE_ABI=1 cargo test --release -p sam2-ffi --test stable` says that today's symbols and types are what must stay;
-//! with `SAM2_WRITE_PROGRAM=1` the program is compiled anew.
+//! `SAM2_WRITE_ABI=1 cargo test --release -p sam2-ffi --test stable` records the current symbols and types. With
+//! `SAM2_WRITE_PROGRAM=1` the program is compiled again.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file of `ffi/abi`.
+/// Path of a file in `ffi/abi`.
 fn file(name: &str) -> PathBuf {
     root().join("ffi/abi").join(name)
 }
@@ -21,7 +21,8 @@ fn writes() -> bool {
     std::env::var_os("SAM2_WRITE_ABI").is_some()
 }
 
-/// The library exports what the header declares, under the version of the interface, and all that it exported before.
+/// The library exports the functions of the header with the version of the interface, and everything that it exported
+/// before.
 fn symbols() {
     let mut nm = Command::new("nm");
     let nm = nm.args(["-D", "--defined-only", "--with-symbol-versions"]).arg(library().join("libsam2.so"));
@@ -38,8 +39,8 @@ fn symbols() {
     assert_eq!(text, std::fs::read_to_string(file("symbols")).unwrap());
 }
 
-/// A library whose debug information says what the header does: functions of its types, with structs as names only;
-/// fields, each as an array of its type that is as long as its offset and one; and constants.
+/// Compiles a library whose debug information describes the header: functions, with structs as opaque types; fields,
+/// each as an array of its type whose length is its offset plus one; and constants.
 fn described(folder: &Path) -> PathBuf {
     let mut opaque = common::header::code();
     let mut fields = String::from("#include <sam2.h>\n");
@@ -68,7 +69,7 @@ fn described(folder: &Path) -> PathBuf {
     out
 }
 
-/// Nothing is gone or means something else; functions, fields at the end and constants may be added.
+/// Nothing is removed or changed. Functions, fields at the end of structs and constants may be added.
 fn types() {
     let folder = std::env::temp_dir().join(format!("sam2-abi-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -87,7 +88,7 @@ fn types() {
 
 const ARGUMENTS: [&str; 3] = ["demo", "demo/pictures/astronaut.png", "demo/samples/video1/frames"];
 
-/// A program that was compiled when the interface had this version says what it would say if it were compiled today.
+/// A program that was compiled when the interface got its version prints the same as if it were compiled today.
 fn program() {
     let old = file(&format!("program-{}", sam2_ffi::sam2_abi_version()));
     if std::env::var_os("SAM2_WRITE_PROGRAM").is_some() {
@@ -109,7 +110,7 @@ fn main() {
         on_linux("symbols", there("nm", "--version"), symbols),
         on_linux("types", there("abidiff", "--version"), types),
     ];
-    // For other processors it was not compiled.
+    // The program is compiled for x86-64 only.
     let program = on_linux("program", true, program);
     tests.push(if cfg!(target_arch = "x86_64") { program } else { program.with_ignored_flag(true) });
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

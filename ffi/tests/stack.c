@@ -1,4 +1,4 @@
-// All that a program does, and files that are nested deeply, on threads with small stacks.
+// Makes all calls of a program, and reads deeply nested files, on threads with small stacks.
 //
 //   stack MODEL CONFIGURATION JPEG TIFF FRAMES DEEP_MODEL DEEP_CONFIGURATION
 #include "check.h"
@@ -41,7 +41,7 @@ static void pictures(const sam2_model *model, const sam2_image *picture) {
     OK(sam2_image_predictor_predict(predictor, &prompt, 1, 0, &buffer, &iou, NULL, NULL));
     OK(sam2_image_predictor_destroy(predictor));
 
-    sam2_automatic_mask_options options = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options options = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     int masks = 0;
     options.points_per_side = 4, options.pred_iou_thresh = 0.1f, options.stability_score_thresh = 0.1f;
     options.crop_n_layers = 1, options.min_mask_region_area = 20;
@@ -55,7 +55,7 @@ static void videos(const sam2_model *model, const sam2_image *picture) {
     sam2_video_predictor *stream, *folder;
     sam2_prompt prompt = click();
     size_t state = 0;
-    OK(sam2_video_predictor_stream(model, NULL, &stream));
+    OK(sam2_video_predictor_create_stream(model, NULL, &stream));
     OK(sam2_video_predictor_push_frame(stream, picture, NULL, NULL, NULL));
     OK(sam2_video_predictor_add_new_points_or_box(stream, 0, 1, &prompt, 0, NULL, all_is_well, NULL));
     OK(sam2_video_predictor_push_frame(stream, picture, NULL, all_is_well, NULL));

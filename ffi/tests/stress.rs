@@ -1,7 +1,7 @@
-//! Threads that do everything to everything through the C interface: predictors, forks and jobs are made, used, cancelled and
-//! destroyed by threads that share their handles, callbacks call back, and models are destroyed under their predictors. No
-//! call may end in an internal error, and no log callback is called after it was replaced. `.ci/long tsan` runs it for
-//! longer under ThreadSanitizer. `SAM2_STRESS` is its seconds, 2 by default.
+//! Stress test of threads. Threads create, use, cancel and destroy predictors, forks and jobs whose handles they share,
+//! callbacks call the library, and models are destroyed before their predictors. No call may end in an internal error,
+//! and no log callback is called after it is replaced. `SAM2_STRESS` is the duration in seconds, 2 by default.
+//! `.ci/long tsan` runs the test for longer under ThreadSanitizer.
 
 #[path = "../../tests/common/tiny.rs"]
 mod tiny;
@@ -23,7 +23,7 @@ static PIXELS: [u8; SIDE * SIDE * 3] = [90; SIDE * SIDE * 3];
 static POINT: [f32; 2] = [8.0, 9.0];
 static LABEL: [i32; 1] = [1];
 
-/// Handles that all threads use; each is replaced, and the old one destroyed, at any time.
+/// Handles that all threads use. Each may be replaced and the old one destroyed at any time.
 #[derive(Clone, Copy)]
 struct Shared {
     models: [usize; 2],
@@ -37,10 +37,10 @@ fn shared() -> Shared {
     *SHARED.lock().unwrap()
 }
 
-/// Counts a call, which may fail, but not by a fault of the library's.
+/// Counts a call, which may fail but not with an internal error.
 fn c(status: i32) -> i32 {
     CALLS.fetch_add(1, SeqCst);
-    // SAFETY: this thread's text.
+    // SAFETY: the string belongs to this thread.
     assert_ne!(status, SAM2_ERROR_INTERNAL, "{:?}", unsafe { CStr::from_ptr(sam2_last_error()) });
     status
 }
@@ -71,7 +71,7 @@ fn image() -> sam2_image {
     image
 }
 
-/// Calls back: cancels and resets what is in use, and makes a predictor.
+/// A callback that cancels and resets predictors in use, and creates a predictor.
 unsafe extern "C" fn each(user: *mut c_void, _: *const sam2_frame) -> i32 {
     let s = shared();
     for v in s.videos {
@@ -90,9 +90,9 @@ unsafe extern "C" fn done(_: *mut c_void, status: i32) {
     shared().videos.iter().for_each(|&v| _ = c(sam2_video_predictor_cancel(v as *const _)));
 }
 
-/// `user` is whether it may be called.
+/// A log callback. `user` states whether it may be called.
 unsafe extern "C" fn hear(user: *mut c_void, _: i32, message: *const c_char) {
-    // SAFETY: leaked, and a text of the library.
+    // SAFETY: the flag is leaked, and the string belongs to the library.
     let (allowed, text) = unsafe { (&*user.cast::<AtomicBool>(), CStr::from_ptr(message)) };
     if !allowed.load(SeqCst) {
         LATE.fetch_add(1, SeqCst);
@@ -125,150 +125,185 @@ fn load(checkpoint: &[u8]) -> usize {
     model as usize
 }
 
-/// Puts a new handle where an old one was.
+/// Replaces a handle.
 fn replace(slot: impl Fn(&mut Shared) -> &mut usize, new: usize) -> usize {
     std::mem::replace(slot(&mut SHARED.lock().unwrap()), new)
 }
 
-/// What one thread does until the end.
-#[allow(unused_unsafe)] // `sized` has one of its own
+/// One turn of a thread: the handles that it uses, and where they are shared.
+struct Turn<'a> {
+    r: &'a mut Random,
+    saved: &'a mut Vec<u8>,
+    prompt: &'a sam2_prompt,
+    /// Jobs may read it after this thread has ended.
+    image: &'static sam2_image,
+    places: [usize; 3],
+    model: *const sam2_model,
+    predictor: *mut sam2_image_predictor,
+    video: *mut sam2_video_predictor,
+    job: *mut sam2_job,
+}
+
+// Handles may be anything in all calls. Memory is static, leaked, or owned by this thread if the call waits.
+impl Turn<'_> {
+    fn new_video(&self, h: *mut sam2_video_predictor) {
+        if !h.is_null() {
+            c(sam2_video_predictor_destroy(replace(|s| &mut s.videos[self.places[1]], h as usize) as *mut _));
+        }
+    }
+
+    fn new_job(&self, h: *mut sam2_job) {
+        if !h.is_null() {
+            c(sam2_job_destroy(replace(|s| &mut s.jobs[self.places[2]], h as usize) as *mut _));
+        }
+    }
+
+    fn model(&mut self, checkpoint: &[u8]) {
+        if self.r.below(8) == 0 {
+            let at = self.r.below(2);
+            let new = load(checkpoint);
+            c(sam2_model_destroy(replace(|s| &mut s.models[at], new) as *mut _));
+        }
+    }
+
+    fn new_predictor(&mut self) {
+        let mut h = null_mut();
+        // SAFETY: as above.
+        c(unsafe { sam2_image_predictor_create(self.model, null(), &mut h) });
+        c(sam2_image_predictor_destroy(replace(|s| &mut s.images[self.places[0]], h as usize) as *mut _));
+    }
+
+    fn predict(&mut self) {
+        let (mut mask, mut iou) = ([0u8; SIDE * SIDE], [0f32; 3]);
+        let out = sized!(sam2_mask_buffer { data: mask.as_mut_ptr().cast(), size: mask.len() as u64 });
+        let (p, iou) = (self.predictor, iou.as_mut_ptr());
+        // SAFETY: as above.
+        c(unsafe { sam2_image_predictor_predict(p, self.prompt, 1, 0, &out, iou, null_mut(), null_mut()) });
+    }
+
+    #[allow(unused_unsafe)] // `sized` has one of its own
+    fn new_stream(&mut self) {
+        let mut h = null_mut();
+        let offload_state_to_cpu = self.r.below(2) as i32;
+        let options = sized!(sam2_video_predictor_options {
+            window: self.r.below(4) as u32,
+            offload_state_to_cpu: offload_state_to_cpu
+        });
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_create_stream(self.model, &options, &mut h) });
+        self.new_video(h);
+    }
+
+    fn fork(&mut self) {
+        let mut h = null_mut();
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_fork(self.video, &mut h) });
+        self.new_video(h);
+    }
+
+    fn push(&mut self) {
+        let stop = self.r.below(2) as *mut c_void;
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_push_frame(self.video, self.image, null(), Some(each), stop) });
+    }
+
+    fn click(&mut self) {
+        let mut info = sized!(sam2_video_predictor_info {});
+        // SAFETY: as above.
+        let known = c(unsafe { sam2_video_predictor_get_info(self.video, &mut info) }) == SAM2_OK;
+        if known && info.num_frames > 0 {
+            let (frame, object) = (self.r.below(info.num_frames) as u64, self.r.below(3) as i64);
+            let (video, user) = (self.video, null_mut());
+            let each = Some(each as _);
+            // SAFETY: as above.
+            c(unsafe {
+                sam2_video_predictor_add_new_points_or_box(video, frame, object, self.prompt, 0, null(), each, user)
+            });
+        }
+    }
+
+    fn propagate(&mut self) {
+        let (video, reverse) = (self.video, self.r.below(2) as i32);
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_propagate_in_video(video, -1, -1, reverse, null(), Some(each), null_mut()) });
+    }
+
+    fn propagate_as_job(&mut self) {
+        let (mut h, each, done, user) = (null_mut(), Some(each as _), Some(done as _), null_mut());
+        let video = self.video;
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_propagate_in_video_async(video, -1, -1, 0, null(), each, done, user, &mut h) });
+        self.new_job(h);
+    }
+
+    fn push_as_job(&mut self) {
+        let (mut h, each, done) = (null_mut(), Some(each as _), Some(done as _));
+        let (video, image) = (self.video, self.image);
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_push_frame_async(video, image, null(), each, done, null_mut(), &mut h) });
+        self.new_job(h);
+    }
+
+    fn wait(&mut self) {
+        let mut how = 0;
+        // SAFETY: as above.
+        c(unsafe { sam2_job_wait(self.job, self.r.below(5) as u64, &mut how) });
+    }
+
+    fn save(&mut self) {
+        self.saved.clear();
+        // SAFETY: as above.
+        c(unsafe { sam2_video_predictor_save_state(self.video, Some(write), (&raw mut *self.saved).cast()) });
+    }
+
+    fn log(&mut self) {
+        let allowed: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(true)));
+        c(sam2_set_log_callback(SAM2_LOG_DEBUG, Some(hear), (&raw const *allowed).cast_mut().cast()));
+        std::thread::yield_now();
+        c(sam2_set_log_callback(SAM2_LOG_DEBUG, None, null_mut()));
+        allowed.store(false, SeqCst);
+    }
+}
+
+/// Work of one thread.
 fn work(thread: u64, checkpoint: &[u8], end: Instant) {
     let mut r = Random(7919 + thread);
     let mut saved: Vec<u8> = Vec::new();
     let prompt = sized!(sam2_prompt { num_points: 1, points: POINT.as_ptr(), labels: LABEL.as_ptr() });
-    // Jobs may read it after this thread has ended.
     let image: &'static sam2_image = Box::leak(Box::new(image()));
     while Instant::now() < end {
         let s = shared();
-        let (i, v, j) = (r.below(4), r.below(6), r.below(4));
+        let places = [r.below(4), r.below(6), r.below(4)];
         let model = s.models[r.below(2)] as *const sam2_model;
-        let (picture, video, job) = (s.images[i], s.videos[v], s.jobs[j]);
-        let new_video = |h: *mut sam2_video_predictor| {
-            if !h.is_null() {
-                c(sam2_video_predictor_destroy(replace(|s| &mut s.videos[v], h as usize) as *mut _));
+        let (predictor, video, job) =
+            (s.images[places[0]] as *mut _, s.videos[places[1]] as *mut _, s.jobs[places[2]] as *mut _);
+        let what = r.below(24);
+        let mut t = Turn { r: &mut r, saved: &mut saved, prompt: &prompt, image, places, model, predictor, video, job };
+        match what {
+            0 => t.model(checkpoint),
+            1 => t.new_predictor(),
+            2 => t.new_stream(),
+            3 => t.fork(),
+            // SAFETY: as above.
+            4 | 5 => _ = c(unsafe { sam2_image_predictor_set_image(predictor, image) }),
+            6 | 7 => t.predict(),
+            8..=10 => t.push(),
+            11 | 12 => t.click(),
+            13 => t.propagate(),
+            14 | 15 => t.propagate_as_job(),
+            16 => t.push_as_job(),
+            17 => t.wait(),
+            18 => _ = c(sam2_job_destroy(job)),
+            19 => _ = c(sam2_video_predictor_cancel(video)),
+            20 => t.save(),
+            // SAFETY: as above.
+            21 => _ = c(unsafe { sam2_video_predictor_load_state(video, t.saved.as_ptr(), t.saved.len()) }),
+            22 => {
+                c(sam2_video_predictor_reset_state(video));
+                c(sam2_image_predictor_reset(predictor));
             }
-        };
-        let new_job = |h: *mut sam2_job| {
-            if !h.is_null() {
-                c(sam2_job_destroy(replace(|s| &mut s.jobs[j], h as usize) as *mut _));
-            }
-        };
-        // SAFETY: handles may be anything; the memory is static, leaked or this thread's, where the call waits.
-        unsafe {
-            match r.below(24) {
-                0 if r.below(8) == 0 => {
-                    let at = r.below(2);
-                    let new = load(checkpoint);
-                    c(sam2_model_destroy(replace(|s| &mut s.models[at], new) as *mut _));
-                }
-                1 => {
-                    let mut h = null_mut();
-                    c(sam2_image_predictor_create(model, null(), &mut h));
-                    c(sam2_image_predictor_destroy(replace(|s| &mut s.images[i], h as usize) as *mut _));
-                }
-                2 => {
-                    let mut h = null_mut();
-                    let offload_state_to_cpu = r.below(2) as i32;
-                    let options = sized!(sam2_video_options {
-                        window: r.below(4) as u32,
-                        offload_state_to_cpu: offload_state_to_cpu
-                    });
-                    c(sam2_video_predictor_stream(model, &options, &mut h));
-                    new_video(h);
-                }
-                3 => {
-                    let mut h = null_mut();
-                    c(sam2_video_predictor_fork(video as *const _, &mut h));
-                    new_video(h);
-                }
-                4 | 5 => _ = c(sam2_image_predictor_set_image(picture as *mut _, image)),
-                6 | 7 => {
-                    let (mut mask, mut iou) = ([0u8; SIDE * SIDE], [0f32; 3]);
-                    let out = sized!(sam2_mask_buffer { data: mask.as_mut_ptr().cast(), size: mask.len() as u64 });
-                    let iou = iou.as_mut_ptr();
-                    c(sam2_image_predictor_predict(
-                        picture as *mut _,
-                        &prompt,
-                        1,
-                        0,
-                        &out,
-                        iou,
-                        null_mut(),
-                        null_mut(),
-                    ));
-                }
-                8..=10 => {
-                    let stop = r.below(2) as *mut c_void;
-                    c(sam2_video_predictor_push_frame(video as *mut _, image, null(), Some(each), stop));
-                }
-                11 | 12 => {
-                    let mut info = sized!(sam2_video_info {});
-                    if c(sam2_video_predictor_get_info(video as *const _, &mut info)) == SAM2_OK && info.num_frames > 0
-                    {
-                        let (frame, object) = (r.below(info.num_frames) as u64, r.below(3) as i64);
-                        let video = video as *mut sam2_video_predictor;
-                        c(sam2_video_predictor_add_new_points_or_box(
-                            video,
-                            frame,
-                            object,
-                            &prompt,
-                            0,
-                            null(),
-                            Some(each),
-                            null_mut(),
-                        ));
-                    }
-                }
-                13 => {
-                    let (video, reverse) = (video as *mut _, r.below(2) as i32);
-                    c(sam2_video_predictor_propagate_in_video(video, -1, -1, reverse, null(), Some(each), null_mut()));
-                }
-                14 | 15 => {
-                    let (mut h, each, done) = (null_mut(), Some(each as _), Some(done as _));
-                    let video = video as *mut sam2_video_predictor;
-                    c(sam2_video_predictor_propagate_in_video_async(
-                        video,
-                        -1,
-                        -1,
-                        0,
-                        null(),
-                        each,
-                        done,
-                        null_mut(),
-                        &mut h,
-                    ));
-                    new_job(h);
-                }
-                16 => {
-                    let (mut h, each, done) = (null_mut(), Some(each as _), Some(done as _));
-                    let video = video as *mut sam2_video_predictor;
-                    c(sam2_video_predictor_push_frame_async(video, image, null(), each, done, null_mut(), &mut h));
-                    new_job(h);
-                }
-                17 => {
-                    let mut how = 0;
-                    c(sam2_job_wait(job as *const _, r.below(5) as u64, &mut how));
-                }
-                18 => _ = c(sam2_job_destroy(job as *mut _)),
-                19 => _ = c(sam2_video_predictor_cancel(video as *const _)),
-                20 => {
-                    saved.clear();
-                    c(sam2_video_predictor_save_state(video as *const _, Some(write), (&raw mut saved).cast()));
-                }
-                21 => _ = c(sam2_video_predictor_load_state(video as *mut _, saved.as_ptr(), saved.len())),
-                22 => {
-                    c(sam2_video_predictor_reset_state(video as *mut _));
-                    c(sam2_image_predictor_reset(picture as *mut _));
-                }
-                23 if thread == 0 => {
-                    let allowed: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(true)));
-                    c(sam2_set_log_callback(SAM2_LOG_DEBUG, Some(hear), (&raw const *allowed).cast_mut().cast()));
-                    std::thread::yield_now();
-                    c(sam2_set_log_callback(SAM2_LOG_DEBUG, None, null_mut()));
-                    allowed.store(false, SeqCst);
-                }
-                _ => {}
-            }
+            23 if thread == 0 => t.log(),
+            _ => {}
         }
     }
 }
@@ -276,7 +311,7 @@ fn work(thread: u64, checkpoint: &[u8], end: Instant) {
 #[test]
 fn threads_do_everything_to_everything() {
     let seconds = std::env::var("SAM2_STRESS").map_or(2, |s| s.parse().expect("seconds"));
-    let manifest = engine::manifest(&Config::parse(tiny::YAML, &[], true).unwrap(), true).unwrap();
+    let manifest = Config::parse(tiny::YAML, &[], true).unwrap().tensor_shapes().unwrap();
     let checkpoint = tiny::checkpoint(&manifest);
     SHARED.lock().unwrap().models = [load(&checkpoint), load(&checkpoint)];
     let end = Instant::now() + Duration::from_secs(seconds);

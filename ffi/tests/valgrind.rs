@@ -1,4 +1,4 @@
-//! Programs under valgrind: no invalid access, no decision that hangs on what was never written, and nothing lost.
+//! Runs programs under Valgrind: no invalid access, no use of uninitialized values, and no leak.
 
 mod common;
 

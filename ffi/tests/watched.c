@@ -1,4 +1,4 @@
-// A little of everything, to be run under valgrind: pictures and prompts of every kind, a stream, jobs, a saved state.
+// A short program for Valgrind: images and prompts of every kind, a stream, jobs and a saved state.
 #include "check.h"
 #include <unistd.h>
 
@@ -8,7 +8,7 @@ static uint8_t pixels[W * H * 3], mask[W * H];
 static float soft[W * H], logits[32 * 32];
 
 static int32_t see(void *user, const sam2_frame *f) {
-    for (uint32_t i = 0; i < f->num_objects; i++) *(double *)user += f->scores[i] + (double)f->areas[i] + f->boxes[4 * i];
+    for (uint32_t i = 0; i < f->num_objects; i++) *(double *)user += f->object_score_logits[i] + (double)f->areas[i] + f->boxes[4 * i];
     for (size_t i = 0; f->masks && i < (size_t)f->num_objects * f->width * f->height; i++) *(double *)user += f->masks[i] > 0;
     return 0;
 }
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
     int32_t labels[2] = {1, 0};
     sam2_prompt prompts[4] = {SAM2_PROMPT_INIT, SAM2_PROMPT_INIT, SAM2_PROMPT_INIT, SAM2_PROMPT_INIT};
     prompts[0].num_points = 2, prompts[0].points = at, prompts[0].labels = labels;
-    prompts[1].box_ = at;
+    prompts[1].bounds = at;
     prompts[2].mask_input = logits;
     prompts[3].mask = mask, prompts[3].mask_width = W, prompts[3].mask_height = H, prompts[3].pad_points = 1;
     static uint8_t out[12 * W * H];
@@ -57,12 +57,12 @@ int main(int argc, char **argv) {
     buffer.data = out, buffer.size = sizeof out;
     OK(sam2_image_predictor_predict(p, prompts, 4, SAM2_PREDICT_MULTIMASK, &buffer, iou, NULL, NULL));
     for (size_t i = 0; i < sizeof out; i++) sum += out[i] != 0;
-    OK(sam2_image_predictor_set_image_async(p, &image, 1, done, NULL, NULL));
+    OK(sam2_image_predictor_set_image_batch_async(p, &image, 1, done, NULL, NULL));
     while (!ended) usleep(1000);
     CHECK(ended == 1);
     OK(sam2_image_predictor_destroy(p));
 
-    sam2_automatic_mask_options grid = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options grid = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     sam2_automatic_mask_generator *generator;
     grid.points_per_side = 2, grid.pred_iou_thresh = 0, grid.stability_score_thresh = 0;
     OK(sam2_automatic_mask_generator_create(model, &grid, &generator));
@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
     OK(sam2_automatic_mask_generator_destroy(generator));
 
     sam2_video_predictor *v;
-    OK(sam2_video_predictor_stream(model, NULL, &v));
+    OK(sam2_video_predictor_create_stream(model, NULL, &v));
     OK(sam2_video_predictor_push_frame(v, &image, NULL, see, &sum));
     OK(sam2_video_predictor_add_new_points_or_box(v, 0, 1, &prompts[0], 0, NULL, see, &sum));
     OK(sam2_video_predictor_add_new_mask(v, 0, 2, mask, W, H, NULL, see, &sum));

@@ -9,7 +9,7 @@ mod tiny;
 
 libfuzzer_sys::fuzz_target!(
     init: {
-        // Starting ffmpeg takes longer than a sequence. SAFETY: no other thread is there yet.
+        // Starting ffmpeg takes longer than a sequence. SAFETY: there is no other thread yet.
         unsafe { std::env::set_var("SAM2_FFMPEG", "/nowhere/ffmpeg") }
     },
     |data: &[u8]| {

@@ -1,5 +1,5 @@
 #![no_main]
-//! A JPEG file that libjpeg reads without a warning, and this project reads, has the same pixels in both.
+//! A JPEG file that libjpeg reads without a warning, and that this project reads, has the same pixels in both.
 
 use std::ffi::c_int;
 
@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     let Ok(picture) = sam2::picture::decode("fuzz", data) else { return };
     let (mut rgb, mut sides) = (vec![0u8; 3 * PIXELS], [0; 2]);
-    // SAFETY: as much memory as the sizes say.
+    // SAFETY: the memory has the stated sizes.
     if unsafe { libjpeg_decode(data.as_ptr(), data.len(), rgb.as_mut_ptr(), rgb.len(), sides.as_mut_ptr()) } != 1 {
         return;
     }

@@ -1,5 +1,5 @@
-//! An allocator that counts, remembers the peak, and fails on request.
-#![allow(dead_code)] // each test takes a part of it
+//! An allocator that counts, records the peak, and fails on request.
+#![allow(dead_code)] // each test uses a part of it
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,20 +10,21 @@ pub struct Counting;
 
 /// Allocations so far, of all threads.
 pub static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// Bytes held now, by all threads.
+/// Bytes held now by all threads.
 pub static HELD: AtomicIsize = AtomicIsize::new(0);
-/// Allocations of [`LARGE`] bytes and more until one fails; negative: none does.
+/// Allocations of [`LARGE`] bytes and more until one fails. Negative: none fails.
 pub static FAIL_AFTER: AtomicIsize = AtomicIsize::new(-1);
 
-/// What must be able to fail: weights, arenas, results. Below it are names, lists and messages.
+/// The size of allocations that must be able to fail: weights, arenas, results. Smaller ones are names, lists and
+/// messages.
 pub const LARGE: usize = 64 << 10;
 
 thread_local! {
-    /// Bytes this thread has taken and not given back, and the most since [`peak_of`] began.
+    /// Bytes that this thread has allocated and not freed, and the peak since [`peak_of`] began.
     static USED: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
-/// Runs `work` and returns the most bytes this thread had in use meanwhile, beyond those of before.
+/// Runs `work` and returns the peak of bytes that this thread allocated during it, beyond the earlier ones.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, isize) {
     let before = USED.get().0;
     USED.set((before, before));
@@ -42,14 +43,14 @@ fn grow(by: isize) {
 
 fn change(by: isize) {
     HELD.fetch_add(by, SeqCst);
-    // A thread that ends frees what it had after its own variables are gone.
+    // A thread that ends frees its memory after its own variables are gone.
     let _ = USED.try_with(|used| {
         let (now, peak) = used.get();
         used.set((now + by, peak.max(now + by)));
     });
 }
 
-// SAFETY: passes everything on to the system's allocator, or fails, which an allocator may.
+// SAFETY: passes all calls to the system's allocator, or fails, which an allocator may do.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if refuse(layout.size()) {

@@ -1,6 +1,6 @@
-//! Pictures in every format there is, and what they are by a plain loop.
+//! Images in every pixel format, and their conversion by a plain loop.
 
-use sam2::{Frame, PixelFormat, PixelValue, Plane, Yuv, YuvMatrix, YuvRange, bf16, f16};
+use sam2::{Frame, PixelFormat, PixelValue, Plane, Size, Yuv, YuvMatrix, YuvRange, bf16, f16};
 
 pub fn every_format() -> Vec<PixelFormat> {
     use PixelFormat::*;
@@ -14,7 +14,7 @@ pub fn every_format() -> Vec<PixelFormat> {
     all
 }
 
-/// A picture in memory: for each plane its words and its stride, which leaves gaps.
+/// An image in memory: for each plane its words and its stride, which leaves gaps.
 pub struct Stored {
     pub format: PixelFormat,
     pub planes: Vec<(Vec<f32>, usize)>,
@@ -22,7 +22,7 @@ pub struct Stored {
     height: usize,
 }
 
-/// The same by a plain loop.
+/// The same image by a plain loop.
 pub enum Converted {
     Bytes(Vec<u8>, usize, usize),
     Floats(Vec<f32>, usize, usize),
@@ -31,18 +31,18 @@ pub enum Converted {
 impl Converted {
     pub fn frame(&self) -> Frame<'_> {
         match self {
-            Converted::Bytes(pixels, w, h) => Frame::rgb8(pixels, *w, *h).unwrap(),
-            Converted::Floats(pixels, w, h) => Frame::rgb_f32(pixels, *w, *h).unwrap(),
+            Converted::Bytes(pixels, w, h) => Frame::rgb8(pixels, Size::new(*w, *h)).unwrap(),
+            Converted::Floats(pixels, w, h) => Frame::rgb_f32(pixels, Size::new(*w, *h)).unwrap(),
         }
     }
 }
 
 impl Stored {
-    /// Of random bytes, or of floats in 0..1.
+    /// An image of random bytes, or of floats in 0..1.
     pub fn new(format: PixelFormat, width: usize, height: usize, mut random: impl FnMut() -> u64) -> Stored {
         let value = format.value_bytes();
         let (even, rows) = (width.next_multiple_of(2), height);
-        // Bytes of a row, rows.
+        // Bytes per row, and rows.
         let sizes = match format {
             PixelFormat::Rgb8 | PixelFormat::Bgr8 => vec![(3 * width, rows)],
             PixelFormat::Rgba8 | PixelFormat::Bgra8 => vec![(4 * width, rows)],
@@ -77,10 +77,10 @@ impl Stored {
         Stored { format, planes: planes.collect(), width, height }
     }
 
-    /// As it lies in memory, the first row on top.
+    /// The image as it is in memory, the first row on top.
     pub fn frame(&self) -> Frame<'_> {
         let planes: Vec<Plane<'_>> = self.planes.iter().map(|(words, stride)| Plane::f32(words, *stride)).collect();
-        Frame::planes(self.format, &planes, self.width, self.height).unwrap()
+        Frame::planes(self.format, &planes, Size::new(self.width, self.height)).unwrap()
     }
 
     /// Red, green and blue, from the top or from the bottom.
@@ -128,7 +128,7 @@ impl Stored {
     }
 }
 
-/// One pixel by the numbers of the recommendations, in units of 2^-16.
+/// One pixel, with the numbers of the recommendations, in units of 2^-16.
 fn rgb(yuv: Yuv, y: u8, u: u8, v: u8) -> [u8; 3] {
     let (black, luma, red_v, green_u, green_v, blue_u) = match (yuv.matrix, yuv.range) {
         (YuvMatrix::Bt601, YuvRange::Full) => (0, 65536, 91881, 22553, 46802, 116130),

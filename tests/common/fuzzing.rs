@@ -1,9 +1,9 @@
-//! What the fuzz targets call; their corpora are replayed by the tests.
+//! The functions of the fuzz targets. The tests replay their corpora.
 
 use sam2::rle::Rle;
 use sam2::{
-    Checkpoint, Config, Device, Frame, LoadOptions, Model, PixelFormat, PredictOptions, Prompt, Retention,
-    VideoPredictor, VideoPredictorOptions, labels, picture,
+    Checkpoint, Config, Device, Direction, Frame, LoadOptions, Model, PixelFormat, PointOptions, PredictOptions,
+    Prompt, Retention, Size, VideoPredictor, VideoPredictorOptions, labels, picture,
 };
 use std::sync::LazyLock;
 
@@ -54,7 +54,7 @@ pub fn pt_file(pickle: &[u8]) -> Vec<u8> {
     zip.finish().expect("in memory").into_inner()
 }
 
-/// A configuration; what follows a zero byte is an override.
+/// A configuration. The text after a zero byte is an override.
 pub fn config(data: &[u8]) {
     let mut parts = data.splitn(2, |&b| b == 0).map(String::from_utf8_lossy);
     let yaml = parts.next().unwrap_or_default();
@@ -64,7 +64,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A picture file.
+/// An image file.
 pub fn decode(data: &[u8]) {
     if let Ok(picture) = picture::decode("fuzz", data) {
         picture.frame().expect("a decoded picture is a frame");
@@ -88,16 +88,16 @@ pub fn prompts(data: &[u8]) {
 /// COCO's run-length string after a height and a width.
 pub fn rle(data: &[u8]) {
     let [h, w, text @ ..] = data else { return };
-    if let Ok(rle) = Rle::from_coco(&String::from_utf8_lossy(text), *h as usize, *w as usize) {
+    if let Ok(rle) = Rle::from_coco(&String::from_utf8_lossy(text), Size::new(*w as usize, *h as usize)) {
         if let Ok(mask) = rle.decode() {
-            assert_eq!(Rle::encode(&mask, rle.height, rle.width).expect("a small mask").area(), rle.area());
+            assert_eq!(Rle::encode(&mask, Size::new(rle.width, rle.height)).expect("a small mask").area(), rle.area());
         }
         let _ = rle.bbox();
     }
 }
 
-/// Runs of a mask, or COCO's strings, after a height, a width and how to read the rest: outlines whose area is the
-/// mask's, and maps of labels.
+/// Runs of a mask, or COCO's strings, after a height, a width and a byte that says how to read the rest. Checks
+/// outlines, whose area is that of the mask, and label maps.
 pub fn outlines(data: &[u8]) {
     let [height, width, how, rest @ ..] = data else { return };
     let side = |side: u8, bit: u8| usize::from(side) * if how & bit == bit { 67 } else { 1 };
@@ -107,7 +107,7 @@ pub fn outlines(data: &[u8]) {
     }
     let masks: Vec<Rle> = if how & 4 == 4 {
         let texts = rest.split(|&b| b == 0).take(4).map(String::from_utf8_lossy);
-        texts.filter_map(|text| Rle::from_coco(&text, height, width).ok()).collect()
+        texts.filter_map(|text| Rle::from_coco(&text, Size::new(width, height)).ok()).collect()
     } else {
         // Runs that add up.
         let mut left = height * width;
@@ -118,22 +118,22 @@ pub fn outlines(data: &[u8]) {
             counts.push(run as u32);
         }
         counts.push(left as u32);
-        Rle::new(counts, height, width).into_iter().collect()
+        Rle::new(counts, Size::new(width, height)).into_iter().collect()
     };
     for rle in &masks {
         let (mask, rings) = (rle.decode().expect("a checked mask"), rle.polygons().expect("a checked mask"));
-        // The shoelace formula; a hole turns the other way, so its area is taken off.
+        // The shoelace formula. A hole has the opposite direction, so its area is subtracted.
         let cross =
             |[x0, y0]: [u32; 2], [x1, y1]: [u32; 2]| i64::from(x0) * i64::from(y1) - i64::from(x1) * i64::from(y0);
         let ring =
             |ring: &Vec<[u32; 2]>| (0..ring.len()).map(|i| cross(ring[i], ring[(i + 1) % ring.len()])).sum::<i64>();
         let twice: i64 = rings.iter().map(ring).sum();
         assert_eq!(twice.unsigned_abs(), 2 * mask.iter().map(|&v| u64::from(v)).sum::<u64>());
-        let text = Rle::encode(&mask, height, width).and_then(|rle| rle.to_coco()).expect("a small mask");
-        let again = Rle::from_coco(&text, height, width).expect("what was just written");
+        let text = Rle::encode(&mask, Size::new(width, height)).and_then(|rle| rle.to_coco()).expect("a small mask");
+        let again = Rle::from_coco(&text, Size::new(width, height)).expect("what was just written");
         assert_eq!(again.decode().expect("a checked mask"), mask);
     }
-    let map = labels::label_map(&masks.iter().collect::<Vec<_>>(), height, width);
+    let map = labels::label_map(&masks.iter().collect::<Vec<_>>(), Size::new(width, height));
     if let Ok(map) = map {
         assert_eq!(map.len(), height * width);
     }
@@ -141,9 +141,9 @@ pub fn outlines(data: &[u8]) {
 
 /// A model of the smallest input, of this configuration.
 fn load(config: &Config, options: LoadOptions) -> sam2::Result<Model> {
-    let checkpoint = tiny::checkpoint(&sam2::manifest(config, true)?);
+    let checkpoint = tiny::checkpoint(&config.tensor_shapes()?);
     let checkpoint = Checkpoint::from_bytes("tiny", checkpoint)?;
-    sam2::load_checkpoint(&checkpoint, &Some(tiny::YAML.into()), &options)
+    sam2::load_checkpoint(&checkpoint, Some(tiny::YAML), &options)
 }
 
 fn on_one_thread() -> LoadOptions {
@@ -154,14 +154,14 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
     load(&Config::parse(tiny::YAML, &[], true).expect("a configuration"), on_one_thread()).expect("a model")
 });
 
-/// Lines of overrides: a configuration that is accepted makes a model that works, or is refused when it is loaded.
+/// Lines of overrides. A configuration that is accepted gives a model that works, or is refused when it is loaded.
 pub fn model(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let overrides: Vec<String> = text.lines().take(12).map(String::from).collect();
     let Ok(mut config) = Config::parse(tiny::YAML, &overrides, true) else { return };
     config.image_size = tiny::SIDE;
-    // Sizes that a small machine has room and time for.
-    let Ok(manifest) = sam2::manifest(&config, true) else { return };
+    // Sizes that fit a small machine's memory and time.
+    let Ok(manifest) = config.tensor_shapes() else { return };
     let size = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
     let values = manifest.iter().try_fold(0usize, |n, (_, shape)| n.checked_add(size(shape)?));
     if values.is_none_or(|n| n > 2_000_000) || manifest.iter().any(|(_, shape)| shape.is_empty() || shape.contains(&0))
@@ -170,7 +170,7 @@ pub fn model(data: &[u8]) {
     }
     let Ok(model) = load(&config, LoadOptions { overrides, ..on_one_thread() }) else { return };
     let pixels = [77; 20 * 20 * 3];
-    let frame = Frame::new(PixelFormat::Rgb8, &pixels, 20, 20, 60).expect("a frame");
+    let frame = Frame::new(PixelFormat::Rgb8, &pixels, Size::new(20, 20), 60).expect("a frame");
     let point = Prompt::new().point(5.0, 5.0, 1);
     let mut image = model.image_predictor(Default::default()).expect("a predictor");
     if image.set_image(&frame).is_ok() {
@@ -183,13 +183,13 @@ pub fn model(data: &[u8]) {
             return;
         }
         if i < 2 {
-            let _ = video.add_new_points_or_box(i, i as i64, &point, true, true);
+            let _ = video.add_new_points_or_box(i, i as i64, &point, Default::default());
         }
     }
 }
 
-/// How to make a predictor, in one byte, and a saved state but for its checksum: an error, or a predictor that takes every
-/// call, also after it was saved and loaded again.
+/// A byte with the options of a predictor, and a saved state without its checksum. The result is an error, or a
+/// predictor that takes every call, also after it was saved and loaded again.
 pub fn state(data: &[u8]) {
     let [how, data @ ..] = data else { return };
     let retention = if how & 1 == 1 { Retention::Window((how >> 4).into()) } else { Retention::Everything };
@@ -206,18 +206,18 @@ pub fn state(data: &[u8]) {
     video.save_state(&mut saved).expect("in memory");
     video.fork().load_state(&saved).expect("what was just saved");
     let _ = (video.memory_bytes(), video.object_bytes());
-    let (height, width) = video.video_size();
+    let Size { width, height } = video.video_size();
     if height * width > 1 << 14 {
         return;
     }
     every_call(&video, how & 8 == 8);
     if height * width > 0 {
         let pixels = vec![99; height * width * 3];
-        let frame = Frame::new(PixelFormat::Rgb8, &pixels, width, height, width * 3).expect("a frame");
+        let frame = Frame::new(PixelFormat::Rgb8, &pixels, Size::new(width, height), width * 3).expect("a frame");
         for _ in 0..3 {
             let _ = video.push_frame(&frame);
         }
-        let _ = video.propagate_in_video(None, Some(3), true, |_| true);
+        let _ = video.propagate_in_video(None, Some(3), Direction::Backward, |_| true);
     }
     saved.clear();
     video.save_state(&mut saved).expect("in memory");
@@ -231,14 +231,20 @@ fn every_call(video: &VideoPredictor, flag: bool) {
     for frame in (frames.saturating_sub(2)..frames).chain([0, frames]) {
         for &object in &objects {
             let mut video = video.fork();
-            let _ = video.add_new_points_or_box(frame, object, &Prompt::new().point(1.0, 1.0, 1), flag, false);
+            let options = PointOptions { clear_old_points: flag, normalize_coords: false };
+            let _ = video.add_new_points_or_box(frame, object, &Prompt::new().point(1.0, 1.0, 1), options);
             let _ = video.clear_all_prompts_in_frame(frame, object);
-            let _ = video.add_new_mask(frame, object, &[1, 0, 0, 1], 2, 2);
-            let _ = video.propagate_in_video(Some(frame), Some(2), flag, |_| true);
+            let _ = video.add_new_mask(frame, object, &[1, 0, 0, 1], Size::new(2, 2));
+            let _ = video.propagate_in_video(
+                Some(frame),
+                Some(2),
+                if flag { Direction::Backward } else { Direction::Forward },
+                |_| true,
+            );
             let _ = video.remove_object(object);
         }
     }
-    for reverse in [false, true] {
-        let _ = video.fork().propagate_in_video(None, Some(2), reverse, |_| true);
+    for direction in [Direction::Forward, Direction::Backward] {
+        let _ = video.fork().propagate_in_video(None, Some(2), direction, |_| true);
     }
 }

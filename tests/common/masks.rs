@@ -1,13 +1,13 @@
-//! Masks in every form, made of logits by plain loops.
+//! Masks in every format, computed from logits by plain loops.
 
-use sam2::{FrameMasks, MaskBuffer, MaskFormat};
+use sam2::{FrameMasks, MaskBuffer, MaskFormat, Size};
 
 pub const FORMATS: [MaskFormat; 4] = [MaskFormat::Binary, MaskFormat::Bits, MaskFormat::Logits, MaskFormat::Labels];
 
-/// Logits (masks, height, width) as `format`, those above `threshold` being on the object.
+/// Logits (masks, height, width) as `format`. Pixels above `threshold` are on the object.
 pub fn formed(
     logits: &[f32],
-    (height, width): (usize, usize),
+    Size { width, height }: Size,
     threshold: f32,
     format: MaskFormat,
     flipped: bool,
@@ -50,7 +50,7 @@ pub fn iou(pixels: impl Iterator<Item = (bool, bool)>) -> f64 {
     if any == 0 { 1.0 } else { f64::from(both) / f64::from(any) }
 }
 
-/// Pixels of a mask above a threshold, and left, top, right and bottom of the outermost.
+/// The number of pixels of a mask above a threshold, and left, top, right and bottom of these pixels.
 pub fn measured(mask: &[f32], width: usize, threshold: f32) -> (u64, [i32; 4]) {
     let on: Vec<usize> = (0..mask.len()).filter(|&i| mask[i] > threshold).collect();
     let x = || on.iter().map(|i| (i % width) as i32);
@@ -58,23 +58,23 @@ pub fn measured(mask: &[f32], width: usize, threshold: f32) -> (u64, [i32; 4]) {
     (on.len() as u64, [x().min().unwrap(), (first / width) as i32, x().max().unwrap(), (last / width) as i32])
 }
 
-/// Areas and boxes of a frame are those of `masks`, its own or what they would have been.
-pub fn assert_measured(what: &str, got: &FrameMasks, masks: &[f32], (height, width): (usize, usize)) {
+/// Checks that the areas and boxes of a frame are those of `masks`.
+pub fn assert_measured(what: &str, got: &FrameMasks, masks: &[f32], Size { width, height }: Size) {
     assert_eq!(masks.len(), got.obj_ids.len() * height * width, "{what}");
     let want: Vec<_> = masks.chunks(height * width).map(|mask| measured(mask, width, 0.0)).collect();
     let got: Vec<_> = got.areas.iter().copied().zip(got.boxes.iter().copied()).collect();
     assert_eq!(got, want, "{what}");
 }
 
-/// Memory on the host for masks of any form, aligned for all; full of nines.
+/// Memory on the host for masks of any format, aligned for all and filled with nines.
 pub struct Room {
     words: Vec<u32>,
     bytes: usize,
 }
 
 impl Room {
-    pub fn new(format: MaskFormat, masks: usize, (height, width): (usize, usize)) -> Room {
-        let bytes = format.bytes(masks, height, width);
+    pub fn new(format: MaskFormat, masks: usize, size: Size) -> Room {
+        let bytes = format.bytes(masks, size);
         Room { words: vec![0x0909_0909; bytes.div_ceil(4)], bytes }
     }
 

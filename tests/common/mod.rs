@@ -1,5 +1,5 @@
-//! What several tests need: goldens, comparison, models of the test data.
-#![allow(dead_code)] // each test takes a part of it
+//! Shared by several tests: goldens, comparison, models of the test data.
+#![allow(dead_code)] // each test uses a part of it
 
 pub mod masks;
 pub mod parity;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// A file of the repository, at whose top tests run: also where they were not built.
+/// A file of the repository. Tests run at its top, also in a place where they were not built.
 pub fn file(path: &str) -> PathBuf {
     PathBuf::from(path)
 }
@@ -23,7 +23,7 @@ pub fn weights(name: &str) -> PathBuf {
     weights::weights(&file("."), name)
 }
 
-/// The tensors of a golden file by name: shape and values, whatever their type, as f32.
+/// The tensors of a golden file by name: shape and values, as f32 whatever their type is.
 pub struct Golden(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
 impl Golden {
@@ -83,16 +83,16 @@ pub fn distance(got: &[f32], want: &[f32]) -> f32 {
     worst / scale
 }
 
-/// Fails when [`distance`] is above `tolerance`.
+/// Fails if [`distance`] is above `tolerance`.
 pub fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     let d = distance(got, want);
     assert!(d <= tolerance, "{what}: off by {d:.2e} of the largest magnitude, {tolerance:.0e} allowed");
 }
 
-/// Intermediate results by name, the latest of each.
+/// Intermediate results by name, the latest of each name.
 pub type Probed = Arc<Mutex<BTreeMap<String, (Vec<usize>, Vec<f32>)>>>;
 
-/// Collects what the predictor shows.
+/// Collects the intermediate results of a predictor.
 pub fn probe(predictor: &mut ImagePredictor) -> Probed {
     let probed = Probed::default();
     let sink = probed.clone();
@@ -102,7 +102,7 @@ pub fn probe(predictor: &mut ImagePredictor) -> Probed {
     probed
 }
 
-/// The CPU in float32, which is what goldens are.
+/// The CPU in float32, the precision of the goldens.
 pub fn options() -> LoadOptions {
     LoadOptions { device: Device::Cpu, precision: Precision::F32, ..LoadOptions::default() }
 }
@@ -118,12 +118,12 @@ impl Mini {
         Mini::from(name, &Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap())
     }
 
-    /// The model of this name with other weights.
+    /// The model with this name and other weights.
     pub fn from(name: &'static str, checkpoint: &Checkpoint) -> Mini {
-        Mini { name, model: sam2::load_checkpoint(checkpoint, &Some(yaml(name)), &options()).unwrap() }
+        Mini { name, model: sam2::load_checkpoint(checkpoint, Some(&yaml(name)), &options()).unwrap() }
     }
 
-    /// The model of this name in f32 on another device.
+    /// The model with this name in f32 on another device.
     pub fn on(name: &'static str, b: impl Backend) -> Mini {
         Mini::in_precision(name, b, Precision::F32)
     }
@@ -139,7 +139,8 @@ pub fn yaml(name: &str) -> String {
     std::fs::read_to_string(file(&format!("tests/reference/configs/{name}.yaml"))).unwrap()
 }
 
-/// The demo model for inputs of 64 pixels, a sixteenth of its work, where masks need not be good; with other settings too.
+/// The demo model for inputs of 64 pixels, which is a sixteenth of its work, also with other settings. Masks need not
+/// be good.
 pub fn small_demo(b: impl Backend, precision: Precision, settings: &[&str]) -> Model {
     let settings: Vec<String> =
         ["model.image_size=64"].iter().chain(settings).map(|setting| setting.to_string()).collect();
@@ -153,7 +154,7 @@ pub fn demo_with(b: impl Backend, precision: Precision, overrides: &[String]) ->
     Model::load(b, &checkpoint, &config, precision)
 }
 
-/// Every eighth pixel of the first frames of the sample, so many pixels across.
+/// Every eighth pixel of the first frames of the sample, up to this width.
 pub fn small_frames(width: usize) -> Vec<Picture> {
     let clip = sam2::Frames::folder(file("demo/samples/video1/frames")).unwrap();
     let small = |i: usize| {
@@ -181,14 +182,14 @@ pub fn safetensors_file<'a>(tensors: impl IntoIterator<Item = (String, Vec<usize
     safetensors::serialize(views, None).unwrap()
 }
 
-/// Name, shape and Hugging Face's name of every tensor of an official model; of SAM 2 where `v21` is false.
+/// Name, shape and Hugging Face's name of every tensor of an official model, of SAM 2 if `v21` is false.
 pub fn official_tensors(size: &str, v21: bool) -> Vec<(String, Vec<usize>, String)> {
     let text = std::fs::read_to_string(file(&format!("tests/data/names/sam2.1_hiera_{size}.tsv"))).unwrap();
     let rows = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let [name, shape, hf] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
         (name.to_string(), shape.split(',').map(|n| n.parse().unwrap()).collect(), hf.to_string())
     });
-    // What 2.1 added.
+    // Tensors that 2.1 added.
     let new = ["no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias"];
     rows.filter(|(name, _, _)| v21 || !new.contains(&name.as_str())).collect()
 }
@@ -213,5 +214,5 @@ pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
     }
     let bytes = safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])));
     drop(tensors);
-    sam2::load_checkpoint(&Checkpoint::from_bytes(variant.name, bytes).unwrap(), &None, &options).unwrap()
+    sam2::load_checkpoint(&Checkpoint::from_bytes(variant.name, bytes).unwrap(), None, &options).unwrap()
 }

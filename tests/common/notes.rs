@@ -1,4 +1,4 @@
-//! What the library logs, for tests that expect a warning or none.
+//! Collects the log messages of the library, for tests that expect a warning or none.
 
 use sam2::log::{self, Level, LevelFilter, Log, Metadata, Record};
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ impl Log for Warnings {
     fn flush(&self) {}
 }
 
-/// What `work` makes, and the warnings that it logs on this thread.
+/// The result of `work`, and the warnings that it logs on this thread.
 pub fn warnings_of<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     let _ = log::set_logger(&Warnings); // by the first test of the program
     log::set_max_level(LevelFilter::Warn);

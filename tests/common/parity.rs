@@ -1,22 +1,22 @@
-//! The checks of the image half against the reference, intermediate by intermediate, case by case.
+//! The checks of image prediction against the reference, for every intermediate result of every case.
 //!
 //! Tolerances are about ten times the reference's own rounding noise (its float32 against its float64), relative to the
 //! largest magnitude of a tensor.
 
 use super::*;
-use sam2::{Frame, ImagePredictorOptions, Masks, PredictOptions, Prediction, Prompt};
+use sam2::{Frame, ImagePredictorOptions, Masks, PredictOptions, Prediction, Prompt, Size};
 
 const FEATURES: f32 = 5e-5;
 const LOGITS: f32 = 3e-4;
 const SCORES: f32 = 5e-5;
 
-/// What the object score of a case may be off by. By a mask alone, mini20's hangs by little: the reference's own moves by
-/// 2.5e-5 to 1.8e-4 within its rounding noise (`tests/reference/score_noise.py`).
+/// The tolerance of the object score of a case. With a mask alone, the score of mini20 is sensitive: the reference's
+/// own score moves by 2.5e-5 to 1.8e-4 within its rounding noise (`tests/reference/score_noise.py`).
 fn score_tolerance(what: &str) -> f32 {
     if what == "mini20 mask_only" { 3e-4 } else { SCORES }
 }
 
-/// The cases with one prompt or several of one kind; `image_batch` and `image_holes` have tests of their own.
+/// The cases with one prompt or several of one kind. `image_batch` and `image_holes` have tests of their own.
 pub const CASES: [&str; 15] = [
     "point1",
     "point1_single",
@@ -39,13 +39,13 @@ fn golden(model: &str, name: &str) -> Golden {
     Golden::open(&format!("tests/data/golden/{model}/{name}.safetensors"))
 }
 
-/// A guarded predictor on the golden picture.
+/// A guarded predictor on the golden image.
 fn predictor(m: &Mini, options: ImagePredictorOptions) -> (ImagePredictor, Probed) {
     let mut predictor = m.model.guarded_image_predictor(options).unwrap();
     let probed = probe(&mut predictor);
     let encoder = golden(m.name, "encoder");
     let &[h, w, 3] = encoder.shape("image_u8") else { panic!() };
-    predictor.set_image(&Frame::rgb8(&encoder.bytes("image_u8"), w, h).unwrap()).unwrap();
+    predictor.set_image(&Frame::rgb8(&encoder.bytes("image_u8"), Size::new(w, h)).unwrap()).unwrap();
     (predictor, probed)
 }
 
@@ -75,14 +75,15 @@ pub fn encoder(m: &Mini) {
         (sam2::Feature::HighRes1, "high_res1"),
         (sam2::Feature::HighRes0, "high_res0"),
     ] {
-        let (values, shape) = predictor.features(feature, 0).unwrap();
-        assert_eq!(shape[..], golden.shape(name)[1..], "{model} {name}");
-        assert_close(&format!("{model} {name}"), &values, golden.values(name), FEATURES);
+        let map = predictor.features(feature, 0).unwrap();
+        assert_eq!(map.shape()[..], golden.shape(name)[1..], "{model} {name}");
+        assert_close(&format!("{model} {name}"), &map.values, golden.values(name), FEATURES);
     }
 }
 
-/// The engine multiplies the neck's first two convolutions with the decoder's at load. From its own trunk, by plain
-/// loops and the checkpoint's weights: the neck's result, which is a golden, and the decoder's from that.
+/// The engine multiplies the neck's first two convolutions with the decoder's when a model is loaded. This computes,
+/// from the engine's own trunk by plain loops and the checkpoint's weights, the neck's result, which is a golden, and
+/// the decoder's from that.
 pub fn neck_levels_that_are_never_materialised(m: &Mini) {
     let model = m.name;
     let (_, probed) = predictor(m, Default::default());
@@ -132,7 +133,7 @@ fn logits(p: &Prediction) -> &[f32] {
     logits
 }
 
-/// Binary masks against packed bits: a pixel may differ only where its logit is within the tolerance of 0.
+/// Compares binary masks with packed bits. A pixel may differ only where its logit is within the tolerance of 0.
 fn assert_masks(what: &str, logits: &[f32], bits: &[u8], width: usize, scale: f32) {
     let bytes = width.div_ceil(8);
     for (i, &logit) in logits.iter().enumerate() {
@@ -185,7 +186,7 @@ pub fn prompts_of_every_kind(m: &Mini) {
             };
             assert_close(&format!("{what} {tensor}"), &seen[tensor].1, case.values(tensor), tolerance);
         }
-        // Tokens begin with the six that are not the prompt's.
+        // Tokens begin with the six output tokens.
         let (shape, tokens) = &seen["tokens"];
         let sparse: Vec<f32> = tokens.chunks(shape[1] * shape[2]).flat_map(|t| &t[6 * shape[2]..]).copied().collect();
         assert_close(&format!("{what} sparse"), &sparse, case.values("sparse"), FEATURES);
@@ -203,7 +204,7 @@ pub fn holes_and_sprinkles(m: &Mini) {
     let case = golden(model, "image_holes");
     let p = predict_case(&mut predictor, "holes", &case);
     check_case(&format!("{model} holes"), &case, &p);
-    // Had nothing been mended, this would not be a test.
+    // The test needs masks in which holes were filled or specks removed.
     let plain = golden(model, "image_point1");
     assert!(distance(plain.values("out.logits"), case.values("out.logits")) > 0.05, "{model}");
 }
@@ -214,11 +215,12 @@ pub fn a_batch_of_pictures_decoded_together(m: &Mini) {
     let (encoder, case) = (golden(model, "encoder"), golden(model, "image_batch"));
     let pixels = [encoder.bytes("image_u8"), case.bytes("image1_u8")];
     let sizes = [encoder.shape("image_u8"), case.shape("image1_u8")];
-    let frames: Vec<Frame<'_>> = pixels.iter().zip(sizes).map(|(p, s)| Frame::rgb8(p, s[1], s[0]).unwrap()).collect();
+    let frames: Vec<Frame<'_>> =
+        pixels.iter().zip(sizes).map(|(p, s)| Frame::rgb8(p, Size::new(s[1], s[0])).unwrap()).collect();
     predictor.set_image_batch(&frames).unwrap();
     let (d, side) = (case.shape("image_embed")[1], case.shape("image_embed")[2]);
     for i in 0..2 {
-        let (values, _) = predictor.features(sam2::Feature::ImageEmbedding, i).unwrap();
+        let values = predictor.features(sam2::Feature::ImageEmbedding, i).unwrap().values;
         let want = &case.values("image_embed")[i * d * side * side..][..d * side * side];
         assert_close(&format!("{model} embed {i}"), &values, want, FEATURES);
     }

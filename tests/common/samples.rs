@@ -1,8 +1,8 @@
-//! The demo's samples: what is to be found in them, and how well it is followed.
+//! The demo's samples: their objects, and how well they are tracked.
 
 use super::file;
 use super::masks::iou;
-use sam2::{Frames, Model, Prompt};
+use sam2::{Direction, Frames, Model, Prompt};
 
 /// An object of a sample: the number of its pixels, a click on it and its box.
 pub struct Object {
@@ -11,7 +11,7 @@ pub struct Object {
     pub bounds: Prompt<'static>,
 }
 
-/// The objects of a picture or video, as its description has them.
+/// The objects of an image or video, from its description.
 fn objects(description: &str) -> Vec<Object> {
     let text = std::fs::read_to_string(file(description)).unwrap();
     let sample: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -24,33 +24,33 @@ fn objects(description: &str) -> Vec<Object> {
     sample["objects"].as_object().unwrap().iter().map(object).collect()
 }
 
-/// The objects of a picture.
+/// The objects of an image.
 pub fn sample_objects(name: &str) -> Vec<Object> {
     objects(&format!("{name}.json"))
 }
 
-/// The click and the box of each object of a picture.
+/// The click and the box of each object of an image.
 pub fn sample_prompts(name: &str) -> Vec<Prompt<'static>> {
     sample_objects(name).into_iter().flat_map(|object| [object.click, object.bounds]).collect()
 }
 
-/// The object of each pixel of a picture or frame, 0 for none.
+/// The object of each pixel of an image or frame, 0 for none.
 pub fn sample_labels(path: &str) -> Vec<u8> {
     sam2::labels::read(file(path)).unwrap().numbers
 }
 
-/// Mean IoU of each object of a video over all frames but the first, where it is clicked on. An object that is not there
-/// and was not found counts 1.
+/// The mean IoU of each object of a video over all frames except the first, where it is clicked. An object that is
+/// absent from a frame and from its mask counts 1.
 pub fn followed(model: &Model, name: &str) -> Vec<f64> {
     let objects = objects(&format!("{name}/prompts.json"));
     let frames = Frames::folder(file(&format!("{name}/frames"))).unwrap();
     let mut predictor = model.video_predictor(frames, Default::default()).unwrap();
     for object in &objects {
-        predictor.add_new_points_or_box(0, object.id.into(), &object.click, true, true).unwrap();
+        predictor.add_new_points_or_box(0, object.id.into(), &object.click, Default::default()).unwrap();
     }
     let (mut sums, mut frames) = (vec![0.0; objects.len()], 0);
     predictor
-        .propagate_in_video(None, None, false, |masks| {
+        .propagate_in_video(None, None, Direction::Forward, |masks| {
             if masks.frame_idx > 0 {
                 frames += 1;
                 let labels = sample_labels(&format!("{name}/masks/{:05}.png", masks.frame_idx));

@@ -1,5 +1,5 @@
-//! Saved states of tracking, looked into and altered.
-#![allow(dead_code)] // each test takes a part of it
+//! Saved states of tracking: reads and changes them.
+#![allow(dead_code)] // each test uses a part of it
 
 use sam2::VideoPredictor;
 use sam2::bf16;
@@ -12,7 +12,7 @@ pub struct State {
     data: usize,
 }
 
-/// Conditioning frames, tracked ones, and both as they wait to be remembered.
+/// Conditioning frames, tracked frames, and both in the state before their memories are encoded.
 pub const COND: usize = 0;
 pub const NON_COND: usize = 1;
 
@@ -31,13 +31,13 @@ impl State {
         Some(at(0)..at(1))
     }
 
-    /// A tensor of floats; None where there is none of that name.
+    /// A tensor of floats. `None` if there is no tensor with that name.
     pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
         let bytes = &self.bytes[self.place(name)?];
         Some(bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect())
     }
 
-    /// The mask that is kept of an object on a frame, what was said last first.
+    /// The kept mask of an object on a frame. The mask of the latest prompt comes first.
     pub fn low_res(&self, object: usize, frame: usize) -> Option<Vec<f32>> {
         [2, 3, COND, NON_COND].iter().find_map(|kind| self.floats(&format!("{object}.{kind}.{frame}.low_res")))
     }
@@ -46,7 +46,7 @@ impl State {
         self.floats(&format!("{object}.{kind}.{frame}.pointer")).unwrap()
     }
 
-    /// Puts floats in place of a tensor's.
+    /// Replaces the values of a tensor of floats.
     pub fn set(&mut self, name: &str, values: &[f32]) {
         let place = self.place(name).unwrap_or_else(|| panic!("no tensor {name}"));
         let bytes: Vec<u8> = if place.len() == values.len() * 4 {
@@ -57,7 +57,7 @@ impl State {
         self.bytes[place].copy_from_slice(&bytes);
     }
 
-    /// The state with other bookkeeping.
+    /// The state with another history.
     pub fn rewritten(&self, change: impl Fn(&mut Value)) -> State {
         let mut header = self.header.clone();
         let mut saved: Value = serde_json::from_str(header["__metadata__"]["state"].as_str().unwrap()).unwrap();
@@ -69,7 +69,7 @@ impl State {
         State { bytes, header, data: 8 + text.len() }
     }
 
-    /// The file, with a checksum that fits.
+    /// The file, with the right checksum.
     pub fn sealed(mut self) -> Vec<u8> {
         let end = self.bytes.len() - 4;
         let sum = crc32fast::hash(&self.bytes[..end]);

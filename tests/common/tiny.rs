@@ -1,7 +1,7 @@
-//! A model of the smallest input, with random weights that are the same everywhere.
-#![allow(dead_code)] // each test takes a part of it
+//! A model of the smallest input, with reproducible random weights.
+#![allow(dead_code)] // each test uses a part of it
 
-/// Its configuration, but for [`SIDE`].
+/// Its configuration, without [`SIDE`].
 pub const YAML: &str = include_str!("../reference/configs/mini21.yaml");
 /// Side of its input.
 pub const SIDE: usize = 32;

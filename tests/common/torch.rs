@@ -1,5 +1,5 @@
-//! Files as torch.save writes them.
-#![allow(dead_code)] // each test takes a part of it
+//! Files in the form of torch.save.
+#![allow(dead_code)] // each test uses a part of it
 
 use std::io::Write;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};

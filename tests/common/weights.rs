@@ -1,15 +1,15 @@
-//! The same weights in other forms, kept as patches of `mini21.safetensors`: see `tests/reference/patches.py`.
+//! The same weights in other forms, stored as patches of `mini21.safetensors`: see `tests/reference/patches.py`.
 
 use std::path::{Path, PathBuf};
 
-/// A file of `tests/data/weights`, as it was saved by PyTorch or under Hugging Face's names; the test runs in `root`.
+/// A file of `tests/data/weights`, as PyTorch saved it or under Hugging Face's names. The test runs in `root`.
 pub fn weights(root: &Path, name: &str) -> PathBuf {
     let folder = root.join("tests/data/weights");
     let Ok(patch) = std::fs::read(folder.join(format!("{name}.patch"))) else { return folder.join(name) };
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let whole = applied(&patch, &std::fs::read(folder.join("mini21.safetensors")).unwrap());
     if std::fs::read(&path).ok().as_deref() != Some(&whole) {
-        // Whole or absent, since tests run beside each other.
+        // Complete or absent, since tests run in parallel.
         let part = path.with_extension(format!("{}.{:?}", std::process::id(), std::thread::current().id()));
         std::fs::write(&part, &whole).unwrap();
         std::fs::rename(&part, &path).unwrap();

@@ -1,9 +1,9 @@
-"""PyTorch's side of tests/gpu/run, one command a process; results are one line of JSON, the last of stdout.
+"""PyTorch's side of tests/gpu/run, one command per process. The last line of stdout has the results as JSON.
 
   pytorch.py versions | rate | picture | weights SIZE | measure SIZE | track SIZE | agree SIZE | agree_tracked SIZE
 
-Files lie in --folder: picture.png, frames, sam2.1_SIZE.safetensors, reference_SIZE.npz, reference_tracked_SIZE.npz. --site is a folder of packages that
-go before this Python's own. SIZE is t, s, b+ or l.
+Files are in --folder: picture.png, frames, sam2.1_SIZE.safetensors, reference_SIZE.npz, reference_tracked_SIZE.npz.
+--site is a folder of packages that are preferred to this Python's own. SIZE is t, s, b+ or l.
 """
 import argparse, importlib, json, os, sys, time
 
@@ -12,23 +12,23 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 NEEDED = ["torch", "torchvision", "numpy", "PIL", "safetensors", "yaml", "omegaconf", "hydra", "iopath", "tqdm", "sam2"]
 CLICKS = 64
 TRACKED = 8  # frames after the first whose masks are compared
-FULL = 16  # frames until an object's memories and pointers are as many as they get
+FULL = 16  # frames until an object has the most memories and pointers
 
 
 def clicks(n):
-    """The clicks `sam2 bench` makes on a picture of 1280x720."""
+    """The clicks of `sam2 bench` on an image of 1280x720."""
     at = lambda i: ((i * 7919 + 4001) % 10007) / 10007
     return [[at(2 * i) * 1280, at(2 * i + 1) * 720] for i in range(n)]
 
 
 def versions(a):
-    """What is here; `lacking` has what cannot be imported, with why."""
+    """Returns what is installed. `lacking` has the modules that cannot be imported, with the reasons."""
     from importlib.metadata import PackageNotFoundError, version
     out = {"python": sys.version.split()[0], "lacking": {}}
     for name in NEEDED:
         try:
             module = importlib.import_module(name)
-        except Exception as e:  # a broken install raises anything
+        except Exception as e:  # a broken installation may raise any exception
             out["lacking"][name] = f"{type(e).__name__}: {e}"
             continue
         try:
@@ -81,12 +81,12 @@ def weights(a):
 
 
 def percentile(values, p):
-    """The least value that p percent of them do not exceed."""
+    """The least value that p percent of the values do not exceed."""
     return sorted(values)[max(-(-len(values) * p // 100), 1) - 1]
 
 
 def timed(a, f, warm, n):
-    """Latencies in ms: between two synchronisations on the wall's clock, and between two events of the GPU's."""
+    """Latencies in ms, by the wall clock between two synchronisations, and by the GPU between two events."""
     import torch
     cuda = a.device == "cuda"
     sync = torch.cuda.synchronize if cuda else lambda: None
@@ -109,11 +109,11 @@ def timed(a, f, warm, n):
 
 
 def measure(a):
-    """Latencies of the reference in bf16 autocast, its encoder compiled unless --mode is eager; eager, also its masks."""
+    """Latencies of the reference in bf16 autocast. The encoder is compiled. --mode eager does not, and adds masks."""
     import numpy as np, torch
     from PIL import Image
     from common import build, image_predictor
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # f32 is to mean f32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # so that f32 is f32
     eager = a.mode == "eager"
     model = build(f"sam2.1_{a.size}", os.path.join(a.folder, f"sam2.1_{a.size}.safetensors"), video=False).to(a.device)
     if not eager:
@@ -168,8 +168,8 @@ def track(a):
     extra = {} if a.mode == "eager" else {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictorVOS", "compile_image_encoder": True}
     weights = os.path.join(a.folder, f"sam2.1_{a.size}.safetensors")
     if a.mode == "eager":
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # f32 is to mean f32
-        # Without what follows the model: the reference fills holes by an extension that is not built here.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # so that f32 is f32
+        # Without postprocessing: the reference fills holes by an extension that is not built here.
         plain = build(f"sam2.1_{a.size}", weights, postprocess=False).to(a.device)
         with torch.inference_mode():
             state = plain.init_state(folder)
@@ -238,7 +238,7 @@ def main():
     a = ap.parse_args()
     sys.path.insert(0, os.path.join(ROOT, "tests", "reference"))
     if a.site:
-        sys.path.insert(0, a.site)  # first: hydra takes one release of antlr4 and no other
+        sys.path.insert(0, a.site)  # first, since hydra needs one particular release of antlr4
     print(json.dumps(globals()[a.what](a)))
 
 

@@ -3,11 +3,11 @@ import datetime, json, os, re, signal, subprocess, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZES = ["t", "s", "b+", "l"]
-GFLOP = {"t": 292, "s": 360, "b+": 647, "l": 1823}  # of an encoding at 1024x1024
-H200_FLOOR_MS = {"t": 0.39, "s": 0.48, "b+": 0.84, "l": 2.33}  # of the same, at 790 TFLOP/s and 4.3 TB/s
+GFLOP = {"t": 292, "s": 360, "b+": 647, "l": 1823}  # for an encoding at 1024x1024
+H200_FLOOR_MS = {"t": 0.39, "s": 0.48, "b+": 0.84, "l": 2.33}  # for the same, at 790 TFLOP/s and 4.3 TB/s
 LEAST_IOU = 0.99
-LEAST_TRACKED_IOU = 0.97  # after eight frames: rounding noise grows from frame to frame
-TAIL = 4000  # characters of output that a failure keeps
+LEAST_TRACKED_IOU = 0.97  # after eight frames, since rounding noise grows from frame to frame
+TAIL = 12000  # characters of output that a failure keeps
 
 
 class Skip(Exception):
@@ -15,7 +15,7 @@ class Skip(Exception):
 
 
 class Failed(Exception):
-    """A step that ran and must not have ended so; `more` goes into the report."""
+    """A step that ran and failed. `more` goes into the report."""
 
     def __init__(self, why, tail="", **more):
         super().__init__(why)
@@ -23,9 +23,9 @@ class Failed(Exception):
 
 
 class Done:
-    """What a command did: exit status (None past its time limit), stdout, all that it printed, seconds."""
+    """The result of a command: exit status (None after its time limit), stdout, all that it printed, seconds."""
 
-    until = float("inf")  # when the whole visit ends, of time.monotonic()
+    until = float("inf")  # the end of the whole run, in time.monotonic()
 
     def __init__(self, command, limit, env=None):
         start = time.monotonic()
@@ -43,7 +43,7 @@ class Done:
                 self.rc = p.wait(limit)
             except subprocess.TimeoutExpired:
                 self.rc = None
-            finally:  # also on Ctrl-C: nothing that was started here goes on using the GPU
+            finally:  # also on Ctrl-C: no process that was started here continues to use the GPU
                 if p.poll() is None:
                     os.killpg(p.pid, signal.SIGKILL)
                     p.wait()
@@ -55,7 +55,7 @@ class Done:
         self.out, self.text = texts[0], "".join(texts)
 
     def why(self):
-        """How it ended, where that is no success."""
+        """Describes how it failed."""
         if self.rc is None:
             return f"not finished in {self.limit:g} s"
         return f"killed by signal {-self.rc}" if self.rc < 0 else f"exit status {self.rc}"
@@ -75,7 +75,7 @@ class Done:
 
 
 class Report:
-    """The steps, in a file that is whole after every one of them. `hide` has texts that do not belong in it."""
+    """The steps, in a file that is complete after every step. `hide` has texts that are removed from it."""
 
     def __init__(self, hide):
         self.at = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
@@ -83,9 +83,9 @@ class Report:
         self.steps = []
 
     def step(self, name, work):
-        """Does `work`, which returns its result, or raises Skip or Failed. Returns the result, or None."""
+        """Runs `work`, which returns its result, or raises Skip or Failed. Returns the result, or None."""
         print(f"{name} ...", end="", flush=True)
-        # A run that is killed leaves this.
+        # A run that is killed leaves this status.
         entry = {"name": name, "status": "failed", "why": "interrupted", "at": self.at}
         names = [s["name"] for s in self.steps]
         if name in names:
@@ -102,7 +102,7 @@ class Report:
             entry.update(status="skipped", why=str(e))
         except Failed as e:
             entry.update(status="failed", why=str(e), **e.more)
-        except Exception as e:  # a mistake in one step does not lose the others
+        except Exception as e:  # a defect in one step does not affect the others
             entry.update(status="failed", why=f"{type(e).__name__}: {e}")
         entry["seconds"] = round(time.monotonic() - start, 3)
         self.write()
@@ -112,11 +112,11 @@ class Report:
         return entry.get("result")
 
     def result(self, name):
-        """What a step found, or None."""
+        """The result of a step, or None."""
         return next((s.get("result") for s in self.steps if s["name"] == name), None)
 
     def keep(self, path):
-        """Writes to `path` from now on, and keeps what the same build did earlier on the same machine."""
+        """Writes to `path` from now on, and keeps earlier results of the same build on the same machine."""
         same = ("build", "card", "driver", "versions")
         try:
             with open(path) as f:
@@ -125,7 +125,7 @@ class Report:
                 ours = {s["name"] for s in self.steps}
                 self.steps += [s for s in old["steps"] if s["name"] not in ours]
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # no report, or none of ours
+            pass  # no report, or a file of another program
         self.path = path
         self.write()
 
@@ -142,7 +142,7 @@ class Report:
 
 
 def brief(result):
-    """What a step found, in lines: printed at once, since a visit may end before the table."""
+    """The result of a step, in lines. They are printed at once, since a run may end before the table."""
     if not isinstance(result, dict):
         return []
     stages = result.get("stages", result)
@@ -154,7 +154,7 @@ def brief(result):
 
 
 STAGES = {"encode": "encode", "1 click": "clicks 1", "64 clicks": "clicks 64", "automatic masks": "automatic masks",
-          **{f"track {n}": f"frame, objects {n}" for n in (1, 4, 16)}}  # as the predictions call them
+          **{f"track {n}": f"frame, objects {n}" for n in (1, 4, 16)}}  # the names in the predictions
 PREDICTED_SIZES = {"t": "tiny", "l": "large"}
 
 
@@ -172,13 +172,13 @@ def predictions():
 
 
 def predicted(size, stage, library=True):
-    """Kernels of a stage as predicted, or nothing."""
+    """The predicted kernels of a stage, or nothing."""
     name = f"{PREDICTED_SIZES.get(size)} {'with' if library else 'without'} cuBLASLt, {STAGES.get(stage)}"
     return predictions().get(name, {})
 
 
 def stages_of(report, size, name):
-    """The stages of the engine, which several steps have measured."""
+    """The stages of the engine, from several steps."""
     found = {}
     for step in report.steps:
         if re.fullmatch(re.escape(f"bench {size} sam2 {name}") + r"(,.*)?", step["name"]):
@@ -187,7 +187,7 @@ def stages_of(report, size, name):
 
 
 def table(report):
-    """A row for each size and way to compute it, of the steps that passed."""
+    """A row for each size and way to compute it, for the steps that passed."""
     rows, rate = [], (report.result("bench rate") or {}).get("tflop_per_s")
     p50 = lambda stages, key: stages[key]["p50_ms"] if key in stages else None
     least = lambda ious: min(ious) if ious else None
@@ -216,7 +216,7 @@ def table(report):
             if not ours:
                 continue
             row = {**common(f"sam2 {name}", ours), "speeds": state, "least_iou": least(ious.get(precision))}
-            if precision != "f32" and "encode" in ours:  # the rate is that of 16 bits
+            if precision != "f32" and "encode" in ours:  # the rate is for 16 bits
                 row.update(floor_ms=floor, share_of_floor=floor and floor / row["encode_p50_ms"])
                 if "H200" in report.data.get("card", ""):
                     row["share_of_h200_floor"] = H200_FLOOR_MS[size] / row["encode_p50_ms"]
@@ -235,7 +235,7 @@ def table(report):
 
 
 def show(report):
-    """Prints the summary; returns what failed in this run."""
+    """Prints the summary. Returns what failed in this run."""
     rate = report.result("bench rate")
     card = "no NVIDIA GPU" if report.data["card"] == "none" else f"{report.data['card']}, driver {report.data['driver']}"
     print(f"\n{card}" + (f", bf16 products at {rate['tflop_per_s']:.3g} TFLOP/s" if rate else ""))

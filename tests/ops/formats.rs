@@ -1,16 +1,16 @@
-//! Pictures of every format give, to the bit, what their conversion by a plain loop gives.
+//! Images of every pixel format give, to the bit, the result of their conversion by a plain loop.
 
 #[path = "../common/formats.rs"]
 mod stored;
 
 use crate::rig::*;
 use sam2::engine::backend::*;
-use sam2::{DeviceSlice, Frame, Plane};
+use sam2::{DeviceSlice, Frame, Plane, Size};
 use std::ffi::c_void;
 use stored::{Stored, every_format};
 
-/// With both filters, at odd sizes, with gaps between rows, stored from the top and from the bottom; in the host's memory,
-/// or in the device's, used on `stream`.
+/// With both filters, at odd sizes, with gaps between rows, stored from the top and from the bottom. In host memory, or
+/// in device memory that is used on `stream`.
 pub fn formats<B: Backend>(b: &B, numbers: Numbers, stream: Option<*mut c_void>) {
     let mut r = Random(31);
     let resized = |frame: &Frame<'_>, filter| {
@@ -27,7 +27,7 @@ pub fn formats<B: Backend>(b: &B, numbers: Numbers, stream: Option<*mut c_void>)
                 // SAFETY: memory of this size, which outlives the calls.
                 let slice = |t: &Owned<'_, B>| unsafe { DeviceSlice::new(t.at().addr(), t.at().len() * 4, stream) };
                 let planes = copies.iter().zip(&stored.planes).map(|(t, p)| Plane::device(slice(t), p.1));
-                Frame::planes(format, &planes.collect::<Vec<_>>(), w, h).unwrap()
+                Frame::planes(format, &planes.collect::<Vec<_>>(), Size::new(w, h)).unwrap()
             };
             let frame = stream.map_or_else(|| stored.frame(), there);
             for filter in [Filter::Bilinear, Filter::Bicubic] {

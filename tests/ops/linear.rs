@@ -1,4 +1,4 @@
-//! Products, convolutions, norms, pools.
+//! Products, convolutions, rotation.
 
 use crate::rig::*;
 use sam2::engine::backend::*;
@@ -6,7 +6,7 @@ use sam2::engine::backend::*;
 pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
     let dtype = numbers.dtype;
     let mut r = Random(1);
-    // A convolution that needs memory of its own on the way.
+    // A convolution that needs temporary memory.
     let mut own = Random(9);
     let data = LinearData { w: &own.floats(17 * 4 * 3), b: &[], groups: 1, n: 17, k: 4 * 3, dtype, few_rows: false };
     let other = Conv { weights: b.linear_weights(data).unwrap(), kernel: 2, stride: 1, pad: 0 };
@@ -25,7 +25,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
     ] {
         let (mut w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
         round(dtype, &mut w);
-        // Both ways of a device, as far as it has two.
+        // Both implementations of a device, if it has two.
         let few_rows = m < 14;
         let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k, dtype, few_rows }).unwrap();
         let (x, y, add) = (r.floats(m * groups * k), r.floats(m * groups * k), r.floats(m * groups * n));
@@ -62,7 +62,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
                     3e-6,
                 );
             }
-            // Whether the device kept the operand of the product before, or something came between.
+            // With the operand of the previous product kept by the device, and with other work in between.
             let first = Owned::nan(b, &[m, groups * n]);
             b.linear(first.at(), input, &weights, Epilogue::NONE);
             for between in [false, true] {
@@ -80,7 +80,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
                 (0..m * groups * n).map(|i| sum(i / (groups * n), i % (groups * n)) + add[i] as f64).collect();
             numbers.check(&format!("linear {m}x{n}x{k}x{groups} {name} residual"), &out.floats(), &want, 3e-6);
         }
-        // Operands and result of the type itself, as between two products.
+        // Operands and result of the same type, as between two products.
         let mut x16 = x.clone();
         let (tx, out) = (Owned::of(b, dtype, &[m, groups * k], &mut x16), Owned::nan_of(b, dtype, &[m, groups * n]));
         b.linear(out.at(), tx.at().into(), &weights, Epilogue::RELU);
@@ -94,7 +94,7 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
             .collect();
         numbers.check(&format!("linear {m}x{n}x{k}x{groups} throughout"), &out.floats(), &want, 3e-6);
     }
-    // Strided views in and out, and an addend of half the size.
+    // Strided views as input and output, and an addend of half the size.
     let (h, w, n, k) = (6, 10, 19, 11);
     let (mut weights, mut x, mut low) = (r.floats(n * k), r.floats(h * w * 3 * k), r.floats(h / 2 * (w / 2) * n));
     round(dtype, &mut weights);
@@ -152,41 +152,40 @@ pub fn conv2d<B: Backend>(b: &B, numbers: Numbers) {
     }
 }
 
-pub fn norms_and_pools<B: Backend>(b: &B, numbers: Numbers) {
-    let mut r = Random(3);
-    for (rows, c) in [(1, 1), (37, 4), (19, 7), (3, 31), (100, 96), (5, 150), (9, 300), (9, 600), (7, 1152), (3, 1153)]
-    {
-        let (x, gamma, beta) = (r.floats(rows * c), r.floats(c), r.floats(c));
-        let (tx, tg, tb) = (Owned::new(b, &[rows, c], &x), Owned::new(b, &[c], &gamma), Owned::new(b, &[c], &beta));
-        let norm = Norm { gamma: tg.at(), beta: tb.at(), eps: 1e-5 };
-        for activation in [Activation::None, Activation::Gelu] {
-            let want: Vec<f64> = (x.chunks(c).flat_map(|row| normalise(&wide(row), &gamma, &beta, 1e-5)))
-                .map(|v| activate(activation, v))
-                .collect();
-            let out = Owned::nan(b, &[rows, c]);
-            b.layer_norm(out.at(), tx.at(), norm, activation);
-            numbers.check(&format!("layer_norm {rows}x{c}"), &out.floats(), &want, 3e-6);
-        }
-        b.layer_norm(tx.at(), tx.at(), norm, Activation::None);
-        let want: Vec<f64> = x.chunks(c).flat_map(|row| normalise(&wide(row), &gamma, &beta, 1e-5)).collect();
-        numbers.check(&format!("layer_norm in place {rows}x{c}"), &tx.floats(), &want, 3e-6);
-
-        let out = Owned::nan(b, &[rows, c]);
-        b.add_vector(out.at(), tx.at(), tg.at());
-        let want: Vec<f64> = tx.floats().iter().enumerate().map(|(i, v)| *v as f64 + gamma[i % c] as f64).collect();
-        numbers.check("add_vector", &out.floats(), &want, 1e-7);
+pub fn rotation<B: Backend>(b: &B, numbers: Numbers) {
+    let dtype = numbers.dtype;
+    let mut r = Random(22);
+    for (p, n, k, c, columns, m, d, lens) in [
+        (1, 1, 4, 2, 2, 1, 2, None),
+        (1, 37, 9, 30, 24, 10, 12, None),
+        (2, 30, 5, 12, 12, 10, 12, Some(&[20, 0][..])),
+        (1, 130, 64, 256, 256, 64, 256, Some(&[128])),
+        (3, 70, 32, 200, 128, 70, 64, None),
+    ] {
+        let (mut x, mut w) = (r.floats(p * n * k), r.floats(c * k));
+        round(dtype, &mut w);
+        let (bias, table) = (r.floats(c), r.floats(m * d));
+        let data = LinearData { w: &w, b: &bias, groups: 1, n: c, k, dtype, few_rows: false };
+        let weights = b.linear_weights(data).unwrap();
+        let (tx, tt) = (Owned::of(b, dtype, &[p * n, k], &mut x), Owned::new(b, &[m, d], &table));
+        let (out, lens_tensor) = (Owned::nan_of(b, dtype, &[p, n, c]), lens.map(|lens| Owned::ints(b, lens)));
+        let rotation = Rotation { table: tt.at(), columns, lens: lens_tensor.as_ref().map(|l| l.at()) };
+        b.linear(out.at(), tx.at().into(), &weights, Epilogue::rotate(rotation));
+        let product = |i: usize| {
+            let (x, w) = (&x[i / c * k..][..k], &w[i % c * k..][..k]);
+            x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>() + f64::from(bias[i % c])
+        };
+        let want: Vec<f64> = (0..p * n * c)
+            .map(|i| {
+                let (row, col) = (i / c % n, i % c);
+                if col >= columns || lens.is_some_and(|lens| row >= lens[i / c / n] as usize) {
+                    return product(i);
+                }
+                let turn = |k: usize| f64::from(table[row % m * d + col % d / 2 * 2 + k]);
+                let (a, b) = (product(i & !1), product(i | 1));
+                if col % 2 == 0 { a * turn(0) - b * turn(1) } else { a * turn(1) + b * turn(0) }
+            })
+            .collect();
+        numbers.check(&format!("rotation of {columns} of {p}x{n}x{c}"), &out.floats(), &want, 3e-6);
     }
-    let (h, w, c) = (3, 5, 17);
-    let mut x = r.floats(4 * h * w * 2 * c);
-    let tx = Owned::of(b, numbers.dtype, &[2 * h, 2 * w, 2 * c], &mut x);
-    let out = Owned::nan_of(b, numbers.dtype, &[h, w, c]);
-    b.max_pool2x2(out.at(), tx.at().columns(c, c));
-    let at = |y: usize, x_: usize, j: usize| x[(y * 2 * w + x_) * 2 * c + c + j] as f64;
-    let want: Vec<f64> = (0..h * w * c)
-        .map(|i| {
-            let (y, x, j) = (i / c / w * 2, i / c % w * 2, i % c);
-            at(y, x, j).max(at(y, x + 1, j)).max(at(y + 1, x, j)).max(at(y + 1, x + 1, j))
-        })
-        .collect();
-    check("max_pool2x2", &out.floats(), &want, 0.0);
 }

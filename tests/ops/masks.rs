@@ -1,96 +1,159 @@
-//! Masks out.
+//! The selection of masks, and the cleaning of their small regions.
 
-use crate::common::masks::*;
 use crate::rig::*;
-use sam2::MaskFormat;
-use sam2::engine::MaskOut;
 use sam2::engine::backend::*;
-use sam2::engine::tensor::{DType, Tensor};
 
-/// Bilinear samples as PyTorch takes them.
-fn resized(x: &[f32], (h, w): (usize, usize), (oh, ow): (usize, usize)) -> Vec<f64> {
-    let pair = |i: usize, from: usize, to: usize| {
-        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
-        let first = (at as usize).min(from - 1);
-        (first, (first + 1).min(from - 1), at - first as f64)
-    };
-    (0..oh * ow)
-        .map(|i| {
-            let ((y0, y1, ty), (x0, x1, tx)) = (pair(i / ow, h, oh), pair(i % ow, w, ow));
-            let at = |y: usize, x_: usize| x[y * w + x_] as f64;
-            let line = |y: usize| at(y, x0) * (1.0 - tx) + at(y, x1) * tx;
-            line(y0) * (1.0 - ty) + line(y1) * ty
+pub fn selection<B: Backend>(b: &B) {
+    let (h, w) = (3, 5);
+    // Of 15 pixels, mask 0 of the first prompt has 10 above 0.05 and 11 above -0.05. That of the second has 11 and 11.
+    // That of the third has none above either.
+    let plane = |high: usize, low: usize| {
+        (0..15).map(move |i| {
+            if i < high {
+                1.0
+            } else if i < low {
+                0.0
+            } else {
+                -1.0
+            }
         })
-        .collect()
-}
-
-/// Masks (count, oh, ow) as a backend writes them.
-fn written<B: Backend>(
-    b: &B,
-    masks: Tensor<'_>,
-    selected: Option<Tensor<'_>>,
-    (height, width): (usize, usize),
-    (format, flipped, limit): (MaskFormat, bool, f32),
-) -> Vec<u8> {
-    let count = selected.map_or(masks.dim(0) * masks.dim(1), |s| s.len());
-    let mut room = Room::new(format, count, (height, width));
-    let out = MaskOut { buffer: room.buffer(format, flipped), limit, height, width };
-    match format {
-        MaskFormat::Labels => b.write_labels(out, masks, selected),
-        _ => b.write_masks(out, masks, selected),
+    };
+    let mut masks = Vec::new();
+    for (high, low) in [(10, 11), (11, 11), (0, 0)] {
+        masks.extend(plane(high, low));
+        masks.extend([0.25; 45]);
     }
-    b.sync().unwrap();
-    room.bytes().to_vec()
+    let iou = [0.9, 0.1, 0.8, 0.8, 0.9, 0.1, 0.2, 0.3, 0.9, 0.5, 0.4, 0.3];
+    let (tm, ti) = (Owned::new(b, &[3, 4, h, w], &masks), Owned::new(b, &[3, 4], &iou));
+    let stable = |thresh| Selection::Stable { delta: 0.05, thresh };
+    for (selection, want) in [
+        (Selection::Multimask, vec![1, 2, 3, 1, 2, 3, 1, 2, 3]),
+        (Selection::Single, vec![0, 0, 0]),
+        (stable(0.98), vec![2, 0, 0]), // the first of equal masks; a mask without pixels is stable
+        (stable(0.9), vec![0, 0, 0]),
+    ] {
+        let out = Owned::ints(b, &vec![-7; want.len()]);
+        b.select_masks(out.at().view(&[3, selection.masks()]), tm.at(), ti.at(), selection);
+        let got: Vec<i32> = out.words().into_iter().map(|w| w as i32).collect();
+        assert_eq!(got, want, "{selection:?}");
+    }
 }
 
-pub fn masks_out<B: Backend>(b: &B) {
-    let mut r = Random(9);
-    let (p, h, w) = (2, 8, 6);
-    let mut masks: Vec<f32> = r.floats(p * 4 * h * w).iter().map(|v| v * 40.0).collect();
-    // Two that are equal: of labels, the first has it.
-    masks.copy_within(h * w..2 * h * w, 6 * h * w);
-    let (tm, ts) = (Owned::new(b, &[p, 4, h, w], &masks), Owned::ints(b, &[3, 1, 0, 2]));
-    let (all, chosen) = (None, Some(ts.at().view(&[p, 2])));
-    for size in [(8, 6), (1, 1), (131, 57), (3, 70), (17, 300), (530, 3)] {
-        let mut want = Vec::new();
-        for plane in [3, 1, 4, 6] {
-            want.extend(resized(&masks[plane * h * w..][..h * w], (h, w), size));
-        }
-        let clamped: Vec<f64> = want.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
-        let got = written(b, tm.at(), chosen, size, (MaskFormat::Logits, false, 32.0));
-        check(&format!("write_masks {size:?}"), &floats(&got), &clamped, 1e-5);
-
-        // Every other form is that of the logits, to the bit.
-        for selected in [all, chosen] {
-            let logits = floats(&written(b, tm.at(), selected, size, (MaskFormat::Logits, false, f32::INFINITY)));
-            for format in FORMATS {
-                for flipped in [false, true] {
-                    let limit = if format == MaskFormat::Logits { f32::INFINITY } else { 1.5 };
-                    let got = written(b, tm.at(), selected, size, (format, flipped, limit));
-                    assert!(got == formed(&logits, size, limit, format, flipped), "{format:?}, {flipped}, {size:?}");
-                }
-            }
-            for (threshold, offset) in [(0.0, 1.0), (1.5, 5.25), (-90.0, 2.0), (39.0, 0.0), (90.0, 3.0)] {
-                let pixels = size.0 * size.1;
-                let out =
-                    Owned::filled(b, DType::I32, &[logits.len() / pixels, 7], &vec![9; logits.len() / pixels * 7]);
-                let measure = Measure { threshold, offset, height: size.0, width: size.1 };
-                b.measure_masks(out.at(), tm.at(), selected, measure);
-                let got: Vec<i32> = out.words().into_iter().map(|w| w as i32).collect();
-                for (got, mask) in got.chunks(7).zip(logits.chunks(pixels)) {
-                    let count = |t: f32| measured(mask, size.1, t).0 as i32;
-                    let (area, [left, top, right, bottom]) = measured(mask, size.1, threshold);
-                    let (more, less) = (count(threshold + offset), count(threshold - offset));
-                    let want = [area as i32, more, less, left, top, right, bottom];
-                    assert_eq!(got, want, "measure_masks {size:?}, {threshold} and {offset}");
-                }
-            }
+pub fn cleaning<B: Backend>(b: &B) {
+    // Two planes, of which the second is selected. A hole of 2 joined by a corner, a speck of 1, and the rest.
+    let picture = ["#######", "#.#####", "##.####", "#######", ".......", "...#...", "......."];
+    let plane: Vec<f32> = picture.iter().flat_map(|r| r.bytes()).map(|c| if c == b'#' { 2.0 } else { -2.0 }).collect();
+    let (h, w) = (7, 7);
+    let mut masks = vec![0.5; 4 * h * w];
+    masks[2 * h * w..3 * h * w].copy_from_slice(&plane);
+    let (tm, ts) = (Owned::new(b, &[1, 4, h, w], &masks), Owned::ints(b, &[2]));
+    for (hole, sprinkle) in [(0.0, 0.0), (1.0, 1.0), (2.0, 0.0), (2.0, 1.0), (100.0, 100.0)] {
+        let (out, labels, areas) = (Owned::nan(b, &[1, 1, h, w]), Owned::ints(b, &[0; 49]), Owned::ints(b, &[0; 49]));
+        let cleaning = Cleaning { threshold: 0.5, hole, sprinkle, margin: 0.25 };
+        let selected = ts.at().view(&[1, 1]);
+        b.clean_masks(
+            out.at(),
+            tm.at(),
+            selected,
+            labels.at().view(&[1, 1, h, w]),
+            areas.at().view(&[1, 1, h, w]),
+            cleaning,
+        );
+        let got = out.floats();
+        for (i, &v) in plane.iter().enumerate() {
+            let area = match (i / w, i % w) {
+                (1, 1) | (2, 2) => 2.0,
+                (5, 3) => 1.0,
+                (0..=3, _) => 26.0,
+                _ => 20.0,
+            };
+            let want = match v > 0.5 {
+                true if area <= sprinkle => 0.25,
+                false if area <= hole => 0.75,
+                _ => v,
+            };
+            assert_eq!(got[i], want, "pixel {i}, holes of {hole}, sprinkles of {sprinkle}");
         }
     }
-    let copy = written(b, tm.at(), None, (h, w), (MaskFormat::Logits, false, f32::INFINITY));
-    assert_eq!(floats(&copy), masks, "write_masks of one size copies");
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks(4).map(|b| f32::from_ne_bytes(b.try_into().unwrap())).collect()
+/// The number of pixels of every pixel's component, by flood fill.
+fn areas(kinds: &[bool], h: usize, w: usize) -> Vec<f32> {
+    let mut areas = vec![0.0; h * w];
+    for start in 0..h * w {
+        if areas[start] > 0.0 {
+            continue;
+        }
+        let (mut component, mut next) = (vec![start], 0);
+        areas[start] = 1.0;
+        while let Some(&i) = component.get(next) {
+            next += 1;
+            for y in (i / w).saturating_sub(1)..=(i / w + 1).min(h - 1) {
+                for x in (i % w).saturating_sub(1)..=(i % w + 1).min(w - 1) {
+                    if areas[y * w + x] == 0.0 && kinds[y * w + x] == kinds[start] {
+                        areas[y * w + x] = 1.0;
+                        component.push(y * w + x);
+                    }
+                }
+            }
+        }
+        component.iter().for_each(|&i| areas[i] = component.len() as f32);
+    }
+    areas
+}
+
+/// Noise of several densities, stripes, a spiral and planes of one kind, in rows that are shorter and longer than a warp,
+/// and that start anywhere in it.
+pub fn cleaning_of_patterns<B: Backend>(b: &B) {
+    for (h, w) in [(37, 53), (64, 64), (9, 130), (40, 7), (1, 70), (70, 1)] {
+        let noise = |seed: u64, part: f32| {
+            let mut random = Random(seed * 0x9e3779b97f4a7c15);
+            random.floats(h * w).into_iter().map(|v| (v + 1.0) / 2.0 < part).collect::<Vec<bool>>()
+        };
+        let spiral = |i: usize| {
+            let (y, x) = (i / w, i % w);
+            let ring = y.min(x).min(h - 1 - y).min(w - 1 - x);
+            ring % 2 == 0 && !(y == ring + 1 && x == ring) || ring % 2 == 1 && y == ring && x + 1 == ring
+        };
+        let patterns: Vec<Vec<bool>> = vec![
+            noise(1, 0.1),
+            noise(2, 0.4),
+            noise(3, 0.5),
+            noise(4, 0.6),
+            (0..h * w).map(|i| i / w % 2 == 0).collect(),
+            (0..h * w).map(|i| i % w % 3 == 0).collect(),
+            (0..h * w).map(spiral).collect(),
+            vec![true; h * w],
+            vec![false; h * w],
+        ];
+        let n = patterns.len();
+        let floats: Vec<f32> = patterns.iter().flatten().map(|&on| if on { 2.0 } else { -2.0 }).collect();
+        let (masks, selected) =
+            (Owned::new(b, &[1, n, h, w], &floats), Owned::ints(b, &(0..n as i32).collect::<Vec<_>>()));
+        let dims = [1, n, h, w];
+        let (out, labels, counts) =
+            (Owned::nan(b, &dims), Owned::ints(b, &vec![0; n * h * w]), Owned::ints(b, &vec![0; n * h * w]));
+        let (hole, sprinkle) = (9.0, 3.0);
+        let cleaning = Cleaning { threshold: 0.0, hole, sprinkle, margin: 0.25 };
+        b.clean_masks(
+            out.at(),
+            masks.at(),
+            selected.at().view(&[1, n]),
+            labels.at().view(&dims),
+            counts.at().view(&dims),
+            cleaning,
+        );
+        let got = out.floats();
+        for (plane, kinds) in patterns.iter().enumerate() {
+            for (i, (&on, area)) in kinds.iter().zip(areas(kinds, h, w)).enumerate() {
+                let want = match on {
+                    true if area <= sprinkle => -0.25,
+                    true => 2.0,
+                    false if area <= hole => 0.25,
+                    false => -2.0,
+                };
+                assert_eq!(got[plane * h * w + i], want, "{h}x{w}, plane {plane}, pixel {i}, of {area}");
+            }
+        }
+    }
 }

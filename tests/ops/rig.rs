@@ -1,10 +1,10 @@
-//! Tensors with red zones, numbers that are the same every time, and the mathematics in f64.
+//! Tensors with red zones, reproducible random numbers, and the mathematics in f64.
 
 use crate::common::distance;
 use sam2::engine::backend::{Activation, Backend, Memory};
 use sam2::engine::tensor::{DType, Tensor, bf16, f16};
 
-/// Numbers that are the same every time.
+/// Reproducible random numbers.
 pub struct Random(pub u64);
 
 impl Random {
@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// A tensor with memory of its own, which ends in a red zone.
+/// A tensor with its own memory, which ends in a red zone.
 pub struct Owned<'b, B: Backend> {
     b: &'b B,
     memory: B::Memory,
@@ -53,7 +53,7 @@ impl<'b, B: Backend> Owned<'b, B> {
         Self::new(b, dims, &vec![f32::NAN; dims.iter().product()])
     }
 
-    /// As [`Owned::new`] of another type; `values` are rounded to it.
+    /// The same as [`Owned::new`] of another type. `values` are rounded to the type.
     pub fn of(b: &'b B, dtype: DType, dims: &[usize], values: &mut [f32]) -> Self {
         round(dtype, values);
         let bytes: Vec<u8> = match dtype {
@@ -62,7 +62,7 @@ impl<'b, B: Backend> Owned<'b, B> {
             DType::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
             DType::I32 => unreachable!("values are floats"),
         };
-        // A red zone behind, of as many bytes as elsewhere.
+        // A red zone at the end, of the same number of bytes as elsewhere.
         let owned = Owned { b, memory: b.alloc(bytes.len() + ZONE * 4, "a test").unwrap(), dtype, dims: dims.to_vec() };
         let zone = [0x7fc0_beefu32; ZONE];
         b.upload(owned.raw(), &[&bytes, bytemuck::cast_slice(&zone)].concat());
@@ -73,7 +73,7 @@ impl<'b, B: Backend> Owned<'b, B> {
         Self::of(b, dtype, dims, &mut vec![f32::NAN; dims.iter().product()])
     }
 
-    /// Everything as 16-bit numbers.
+    /// Makes all tensors 16-bit.
     fn raw(&self) -> Tensor<'_> {
         let n: usize = self.dims.iter().product();
         // SAFETY: allocated with this size.
@@ -87,11 +87,11 @@ impl<'b, B: Backend> Owned<'b, B> {
     }
 
     pub fn at(&self) -> Tensor<'_> {
-        // SAFETY: allocated with this size and more.
+        // SAFETY: allocated with at least this size.
         unsafe { Tensor::new(self.memory.addr(), self.dtype, &self.dims) }
     }
 
-    /// The contents, after a look at the red zone.
+    /// The contents, after a check of the red zone.
     pub fn words(&self) -> Vec<u32> {
         let mut all = vec![0u32; self.whole().len()];
         self.b.download(bytemuck::cast_slice_mut(&mut all), self.whole());
@@ -116,7 +116,7 @@ impl<'b, B: Backend> Owned<'b, B> {
     }
 }
 
-/// Rounds to what a type can hold.
+/// Rounds to a value of a type.
 pub fn round(dtype: DType, values: &mut [f32]) {
     match dtype {
         DType::F16 => values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32()),
@@ -125,18 +125,18 @@ pub fn round(dtype: DType, values: &mut [f32]) {
     }
 }
 
-/// What a backend computes in, and how far from the truth it may be.
+/// The type in which a backend computes, and its tolerance.
 #[derive(Clone, Copy)]
 pub struct Numbers {
-    /// Type of activations and of the weights of products.
+    /// The type of activations and of the weights of products.
     pub dtype: DType,
-    /// On a device whose f32 functions are the hardware's: 4 times what a CPU may be off.
+    /// For a device whose f32 functions are the hardware's: 4 times the tolerance of a CPU.
     pub device: bool,
 }
 
 impl Numbers {
-    /// The largest difference in f32, relative to the largest value, may be `tolerance`; of 16-bit numbers the root of
-    /// the mean square, relative to the values', what the type's rounding explains.
+    /// In f32, the largest difference relative to the largest value may be `tolerance`. For 16-bit numbers, the root
+    /// mean square relative to that of the values may be what the rounding of the type explains.
     pub fn check(&self, what: &str, got: &[f32], want: &[f64], tolerance: f32) {
         let rms = match self.dtype {
             DType::Bf16 => 1e-2,

@@ -1,4 +1,4 @@
-//! Memories of objects.
+//! The memory bank.
 
 use crate::rig::*;
 use sam2::engine::backend::*;
@@ -53,7 +53,7 @@ pub fn memories<B: Backend>(b: &B, numbers: Numbers) {
             let n = want_keys.len();
             numbers.check("gather_memories, keys", &keys[i * m * c..][..n], &want_keys, 3e-7);
             numbers.check("gather_memories, values", &values[i * m * c..][..n], &want_values, 0.0);
-            // What an object does not have is nothing.
+            // Rows beyond an object's memories are zeros.
             for rest in [&keys, &values] {
                 assert!(rest[i * m * c + n..(i + 1) * m * c].iter().all(|&v| v == 0.0));
             }
@@ -70,7 +70,8 @@ pub fn keeping<B: Backend>(b: &B) {
     let (tt, ts) = (Owned::ints(b, &to), Owned::new(b, &[p], &scores));
     for (replace, dtype) in [(false, DType::Bf16), (true, DType::F32), (false, DType::F32)] {
         let bank = Owned::nan_of(b, dtype, &[slots, n, c]);
-        b.remember(bank.at(), tx.at(), tt.at(), ts.at(), Absent { vector: ta.at(), replace });
+        let unseen = Absent { scores: ts.at(), vector: ta.at(), replace };
+        b.write_bank_slots(bank.at(), tx.at(), tt.at(), Some(unseen));
         let got = bank.floats();
         for (i, &slot) in to.iter().enumerate() {
             for j in 0..n * c {
@@ -81,12 +82,19 @@ pub fn keeping<B: Backend>(b: &B) {
             }
         }
         assert!(got[n * c..2 * n * c].iter().all(|v| v.is_nan()), "slots of others");
+        b.write_bank_slots(bank.at(), tx.at(), tt.at(), None);
+        let got = bank.floats();
+        for (i, &slot) in to.iter().enumerate() {
+            let all = (0..n * c).map(|j| (got[slot as usize * n * c + j], x[i * n * c + j]));
+            let rounded = |v: f32| if dtype == DType::Bf16 { bf16::from_f32(v).to_f32() } else { v };
+            assert!({ all }.all(|(got, x)| got == rounded(x)), "without a word on who is visible");
+        }
     }
     let (rows, out) = (Owned::ints(b, &[32, 1, 0]), Owned::nan(b, &[p, c]));
-    b.pick_rows(out.at(), tx.at(), 4, rows.at());
+    b.gather_rows(out.at(), tx.at(), 4, rows.at());
     let want: Vec<f32> = [36, 42, 78].iter().flat_map(|&row| x[row * c..][..c].to_vec()).collect();
     assert_eq!(out.floats(), want);
-    b.hide_absent(tx.at().view(&[p, 1, n, c]), ts.at());
+    b.mask_absent_objects(tx.at().view(&[p, 1, n, c]), ts.at());
     let want: Vec<f32> = x.iter().enumerate().map(|(i, &v)| if i < n * c { v } else { -1024.0 }).collect();
     assert_eq!(tx.floats(), want);
 }
@@ -114,7 +122,7 @@ pub fn memory_mask<B: Backend>(b: &B, numbers: Numbers) {
                 let y = if i == 0 { 1.0 / (1.0 + (-v).exp()) } else { f64::from(v > 0.0) };
                 let got = f64::from(got[i * side * side + at]);
                 let close = (got - (20.0 * y - 10.0)).abs() < 2e-4;
-                // A binary mask hangs by the sign.
+                // A binary mask depends on the sign.
                 assert!(close || i == 1 && v.abs() < 1e-5, "memory_mask {side}, pixel {at}: {got} of {v}");
             }
         }

@@ -1,4 +1,4 @@
-"""Goldens of Pillow's bicubic resize of 8-bit pictures, which is how the reference takes the frames of a video.
+"""Goldens of Pillow's bicubic resize of 8-bit images, by which the reference resizes the frames of a video.
 
   python3 bicubic.py OUT_FOLDER    (tests/data/golden)
 """

@@ -1,8 +1,8 @@
-"""Small inputs cut from the demo pictures, and the mini21 checkpoint in every form an engine must read.
+"""Small inputs cut from the demo pictures, and the mini21 checkpoint in every form that the engine must read.
 
   fixtures.py inputs DIR            coffee.png (198x131) and chelsea.png (120x160)
-  fixtures.py clip DIR              24 frames of 160x96: a walk over the cat, nearer and nearer
-  fixtures.py jpegs DIR             JPEGs of every kind, and beside them the pixels Pillow reads from them
+  fixtures.py clip DIR              24 frames of 160x96: the view moves over the cat and comes nearer
+  fixtures.py jpegs DIR             JPEG files of every kind, and beside them the pixels that Pillow reads
   fixtures.py forms MINI21 DIR      MINI21 as .pt and under Hugging Face's names; a trainer's checkpoint of two tensors
 """
 import os, subprocess, sys
@@ -56,7 +56,7 @@ def jpegs(out):
 
 
 def rearrange(file, sampling, width, height):
-    """Changes the size of a file and the sampling of its first colour; the blocks stay as they are."""
+    """Changes the size of a file and the sampling of its first colour. The blocks do not change."""
     data = bytearray(open(file, "rb").read())
     frame = max(data.find(b"\xff\xc0\x00\x11\x08"), data.find(b"\xff\xc2\x00\x11\x08"))
     data[frame + 5:frame + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
@@ -73,7 +73,7 @@ def forms(mini21, out):
     forms = [f"{out}/mini21.pt", f"{out}/mini21_hf.safetensors"]
     subprocess.run([sys.executable, f"{os.path.dirname(os.path.abspath(__file__))}/patches.py", mini21, *forms], check=True)
 
-    # As the reference's trainer saves: much beside the model, of classes that no reader needs.
+    # The form of the reference's trainer: much beside the model, with classes that no reader needs.
     g = torch.Generator().manual_seed(0)
     m = torch.nn.Linear(5, 3)
     m.weight.data, m.bias.data = torch.randn(3, 5, generator=g), torch.randn(3, generator=g)

@@ -1,17 +1,18 @@
-"""Files that hold the tensors of another in a different form, as patches of that one: far smaller, and the same bytes.
+"""Stores files that hold the tensors of another file in a different form as patches of that file, which are much
+smaller.
 
     python3 tests/reference/patches.py BASE FILE...    FILE becomes FILE.patch
 
-A patch is pieces of `literal length, literal bytes, place in BASE, length there`, numbers as little-endian u32.
+A patch is pieces of `literal length, literal bytes, position in BASE, length there`, numbers as little-endian u32.
 `tests/common/weights.rs` applies it.
 """
 import json, os, struct, sys
 
-LEAST = 64  # bytes of a tensor that is worth a reference
+LEAST = 64  # the least bytes of a tensor that is referenced
 
 
 def tensors(base):
-    """(bytes, place) of each tensor of a safetensors file."""
+    """Returns (bytes, position) of each tensor of a safetensors file."""
     size = struct.unpack("<Q", base[:8])[0]
     for name, entry in json.loads(base[8:8 + size]).items():
         if name != "__metadata__":

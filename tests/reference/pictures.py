@@ -1,9 +1,9 @@
-"""Picture files of every kind that is read, and the pixels Pillow reads from them.
+"""Image files of every kind that is read, and the pixels that Pillow reads from them.
 
   pictures.py DIR      NAME.EXT, and beside each NAME.EXT.png: Pillow's convert("RGB"), or of 16-bit gray the upper bytes;
                        of orientN.EXT, upright
 
-It needs Pillow and numpy only, and `tiffcp` for tiles, planes and big TIFFs.
+Needs only Pillow and numpy, and `tiffcp` for tiles, planes and big TIFFs.
 """
 import os, struct, subprocess, sys
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes tests/data anew from the reference (half a minute on one core). PYTHON: an interpreter that has what README.md lists.
+# Makes tests/data again from the reference (half a minute on one core). PYTHON: an interpreter with the packages that
+# README.md lists.
 set -e
 cd "$(dirname "$0")"
 export PYTHONPATH="$PWD" TQDM_DISABLE=1

@@ -1,5 +1,5 @@
-"""How far the reference's object score moves when its features are disturbed by 5e-7 of the largest, less than their own
-rounding noise: what tolerance is fair, golden by golden.  score_noise.py CONFIG WEIGHTS GOLDENS
+"""Measures how far the reference's object score moves when its features are disturbed by 5e-7 of the largest, which is
+less than their rounding noise. This gives a fair tolerance for each golden.  score_noise.py CONFIG WEIGHTS GOLDENS
 """
 import sys
 import torch

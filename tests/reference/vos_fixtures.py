@@ -1,4 +1,4 @@
-"""Small label sets of drawn shapes, what might have been found of them, and the reference evaluator's figures.
+"""Small label sets of drawn shapes, predicted masks for them, and the figures of the reference's evaluator.
 
   vos_fixtures.py SAM2 DIR          SAM2 is a checkout of the reference; DIR is cli/tests/data/eval
 
@@ -42,13 +42,13 @@ def save(path, labels, kind="palette"):
         picture.putpalette(COLOURS)
     elif kind == "bit":
         picture = Image.fromarray(labels > 0)
-    # Few colours are packed, several pixels to a byte.
+    # With few colours, several pixels are packed into a byte.
     bits = {"bits": 2} if kind == "palette" and labels.max() < 4 and labels.shape[1] % 2 else {}
     picture.save(path, optimize=True, **bits)
 
 
 def moving(i, x=0, y=0, grow=0):
-    """A disk and a box on their way; from frame 3 on a third object, and from frame 5 on no box."""
+    """A disk and a box that move. From frame 3 on there is a third object, and from frame 5 on there is no box."""
     h, w = 44, 60
     parts = [(1, disk(h, w, 12 + 4 * i + x, 14 + y, 8 + grow))]
     if i < 5:
@@ -66,15 +66,15 @@ def davis(root):
     for i in range(8):
         found = moving(i, x=i % 3, y=1, grow=i % 2)
         if i in (2, 6):
-            found[2:6, 50:58] = 4  # of no object
+            found[2:6, 50:58] = 4  # label of no object
         both("shapes", i, moving(i), found)
 
-        # Object 2 is never found, object 1 is lost for a while.
+        # Object 2 is never predicted, and object 1 is absent for some frames.
         true = moving(i)
         found = np.where(true == 2, 0, true).astype(np.uint8)
         both("missing", i, true, np.where(found == 1, 0, found).astype(np.uint8) if i in (3, 4) else found)
 
-    # Single pixels: in corners, on edges, a little off, far off; frames without any.
+    # Single pixels: in corners, on edges, slightly off, far off. Also frames without pixels.
     h, w = 30, 41
     places = [[(0, 0), (40, 29)], [(40, 0), (20, 15)], [(0, 29), (20, 29)], [(5, 5)], [], [(40, 15)], [(39, 28)]]
     offs = [(0, 0), (1, 0), (0, -1), (3, 2), (0, 0), (-1, 0), (1, 1)]
@@ -85,7 +85,7 @@ def davis(root):
             found[max(y + dy, 0) % h, max(x + dx, 0) % w] = k + 1
         both("specks", i, true, found)
 
-    # As wide as the picture and as high, and outlines that fit where the disk does but for its corners.
+    # Objects as wide and as high as the image, and outlines that fit the disk except for its corners.
     h, w = 150, 260
     for i in range(5):
         true = draw(h, w, (1, rect(h, w, 0, 0, w, 40 + i)), (2, rect(h, w, 200, 0, w, h)), (5, disk(h, w, 100, 95, 30)))
@@ -100,14 +100,14 @@ def davis(root):
         found = np.roll(true, (i, 2 - i), (0, 1))
         both("blobs", i, true, found, "gray")
 
-    both("short", 0, moving(0), moving(1))  # too short for anything to be scored
+    both("short", 0, moving(0), moving(1))  # too short to be scored
     both("short", 1, moving(1), moving(1))
     save(f"{root}/gt/unpredicted/00000.png", moving(0))
     save(f"{root}/pred/unasked/00000.png", moving(0))
 
 
 def sav(root):
-    """A PNG per object, every fourth frame; found on every frame, which are more than asked for."""
+    """A PNG per object, every fourth frame. Predictions are on every frame, which is more than needed."""
     h, w = 64, 36
     for i in range(0, 25, 4):
         masks = {"000": disk(h, w, 8 + i, 20, 7), "001": disk(h, w, 8 + i, 20, 3), "002": rect(h, w, 4, 40, 20, 60) & (i >= 12)}

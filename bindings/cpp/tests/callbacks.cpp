@@ -1,11 +1,11 @@
-// What callbacks throw, and memory that runs out in them: it comes out of the call, and the predictor works on.
+// Exceptions of callbacks, and of allocations in them, are rethrown to the caller. The predictor remains usable.
 #include "check.hpp"
 
 #include <atomic>
 #include <new>
 #include <stdexcept>
 
-// Bytes from which on an allocation fails.
+// Size from which an allocation fails.
 static std::atomic<std::size_t> limit{SIZE_MAX};
 
 void* operator new(std::size_t n) {
@@ -16,7 +16,7 @@ void* operator new(std::size_t n) {
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
-// Whether a call throws a `T`.
+// Returns whether a call throws a `T`.
 template <class T, class F> static bool throws(F call) {
     try {
         call();
@@ -26,7 +26,7 @@ template <class T, class F> static bool throws(F call) {
     return false;
 }
 
-// Whether it does where no more than `bytes` can be allocated.
+// Returns whether it does if allocations of `bytes` or more fail.
 template <class F> static bool runs_out(std::size_t bytes, F call) {
     limit = bytes;
     bool thrown = throws<std::bad_alloc>(call);
@@ -52,13 +52,13 @@ int main(int, char** argv) {
     CHECK(throws<int>([&] { (void)video.propagate_in_video([](const sam2::frame_masks&) -> bool { throw 5; }); }));
     RUN(video.propagate_in_video([&](const sam2::frame_masks&) { return ++seen < 5; }));
     CHECK(seen == 5);
-    // The header's own callbacks copy a frame of 480x360 floats.
+    // The callbacks of the header copy a frame of 480x360 floats.
     CHECK(runs_out(100000, [&] { (void)video.add_new_points_or_box(0, 1, click); }));
     CHECK(runs_out(100000, [&] { (void)video.propagate_in_video([](const sam2::frame_masks&) { return true; }); }));
     CHECK(runs_out(100000, [&] { (void)video.save_state(); }));
     TAKE(video.add_new_points_or_box(0, 1, click));
 
-    auto stream = TAKE(sam2::video_predictor::stream(model));
+    auto stream = TAKE(sam2::video_predictor::create_stream(model));
     TAKE(stream.push_frame(image));
     TAKE(stream.add_new_points_or_box(0, 1, click));
     CHECK(runs_out(100000, [&] { (void)stream.push_frame(image); }));
@@ -73,7 +73,7 @@ int main(int, char** argv) {
     limit = SIZE_MAX;
     CHECK(TAKE(stream.push_frame(image)).areas.size() == 1);
 
-    sam2_automatic_mask_options grid = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options grid = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     grid.points_per_side = 4, grid.pred_iou_thresh = 0.5f, grid.stability_score_thresh = 0.5f;
     auto generator = TAKE(sam2::automatic_mask_generator::create(model, grid));
     auto angry = [](std::uint64_t, std::uint64_t, std::uint64_t) -> bool { throw std::runtime_error("mine"); };
@@ -81,12 +81,12 @@ int main(int, char** argv) {
     CHECK(runs_out(200, [&] { (void)generator.generate(image); }));
     CHECK(!TAKE(generator.generate(image)).empty());
 
-    // What is made by a job that is forgotten outlives whoever threw meanwhile.
+    // The results of an abandoned job outlive an exception.
     CHECK(throws<std::runtime_error>([&] {
         auto forgotten = TAKE(stream.push_frame_async(image));
         throw std::runtime_error("the application's");
     }));
     auto first = TAKE(stream.push_frame_async(image));
     first = TAKE(fork.push_frame_async(image));
-    CHECK(TAKE(first.get()).object_ids.size() == 1);
+    CHECK(TAKE(first.get()).obj_ids.size() == 1);
 }

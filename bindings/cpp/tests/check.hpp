@@ -1,4 +1,4 @@
-// What the tests share: one spelling of calls for both forms of the header.
+// Macros for tests: one spelling of calls for both forms of the header.
 #include <sam2.hpp>
 
 #include <cstdio>

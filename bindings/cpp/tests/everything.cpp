@@ -1,9 +1,9 @@
-// The C++ header in both its forms: pictures, a video offline and as a stream. Prints what Rust compares.
+// Tests the C++ header in both forms: images, a video and a stream. Prints hashes that a Rust test compares.
 #include "check.hpp"
 
 #include <algorithm>
 
-// A sum that hangs by every bit and its place (FNV-1a).
+// Hashes values with FNV-1a.
 static std::uint64_t hash(const void* data, std::size_t size) {
     std::uint64_t h = 0xcbf29ce484222325;
     for (std::size_t i = 0; i < size; i++) h = (h ^ static_cast<const std::uint8_t*>(data)[i]) * 0x100000001b3;
@@ -35,13 +35,13 @@ int main(int, char** argv) {
     show("iou", found.iou_predictions);
     show("low_res", found.low_res_masks);
 
-    // The same by other ways: a batch as a job, a mask as text, bits into a buffer, a model in memory.
+    // The same in other ways: a batch as a job, a mask as a string, bits in a buffer, a model from memory.
     auto picture_image = TAKE(picture.image());
     sam2_image both[2] = {picture_image, picture_image};
     auto batch = TAKE(sam2::image_predictor::create(model));
     RUN(batch.reserve(4, true, 2));
     {
-        auto job = TAKE(batch.set_image_async({both, 2}));
+        auto job = TAKE(batch.set_image_batch_async({both, 2}));
         while (!TAKE(job.wait(1))) continue;
     }
     std::vector<sam2::prompt> two = {prompts[0], prompts[0]};
@@ -56,9 +56,9 @@ int main(int, char** argv) {
     CHECK(TAKE(sam2::decode_rle(text, picture_image.width, picture_image.height)) == mask);
     std::vector<std::uint8_t> bits(picture_image.height * ((picture_image.width + 7) / 8));
     sam2_mask_buffer packed = SAM2_MASK_BUFFER_INIT;
-    packed.kind = SAM2_MASK_BITS, packed.data = bits.data(), packed.size = bits.size();
+    packed.format = SAM2_MASK_BITS, packed.data = bits.data(), packed.size = bits.size();
     RUN(predictor.set_image(picture_image));
-    // A mask of the picture, of any size, as a prompt: what it stands for as logits, resized.
+    // A mask of any size as a prompt equals its resized logits.
     sam2::prompt again, half;
     again.mask = mask, again.mask_width = picture_image.width, again.mask_height = picture_image.height;
     auto from_mask = TAKE(predictor.predict(again, false));
@@ -90,14 +90,14 @@ int main(int, char** argv) {
     TAKE(predictor.predict_into({&prompts[1], 1}, packed, false));
     CHECK(std::count(bits.begin(), bits.end(), 255) > 0);
     RUN(batch.reset());
-    sam2_automatic_mask_options grid = SAM2_AUTOMATIC_MASK_OPTIONS_INIT;
+    sam2_automatic_mask_generator_options grid = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
     grid.points_per_side = 4, grid.pred_iou_thresh = 0.5f, grid.stability_score_thresh = 0.5f;
     auto everything = TAKE(TAKE(sam2::automatic_mask_generator::create(model, grid)).generate(picture_image));
     CHECK(!everything.empty());
     for (const auto& m : everything) {
         auto there = TAKE(sam2::decode_rle(m.rle, m.width, m.height));
         CHECK(std::count(there.begin(), there.end(), 1) == static_cast<std::ptrdiff_t>(m.area) && m.predicted_iou > 0.5f);
-        // What its outlines enclose, holes taken off.
+        // The area inside the outlines without holes.
         long long area = 0;
         for (const sam2::ring& ring : TAKE(sam2::polygons(m.rle, m.width, m.height)))
             for (std::size_t i = 0; i < ring.size(); i++) {
@@ -114,7 +114,7 @@ int main(int, char** argv) {
         everything.begin(), everything.end(), [](const auto& a, const auto& b) { return a.area < b.area; });
     auto label = static_cast<std::uint16_t>(smallest - everything.begin() + 1);
     CHECK(std::count(labels.begin(), labels.end(), label) == static_cast<std::ptrdiff_t>(smallest->area));
-    // Of the same points, given one by one, part.
+    // A part of the same points as a grid.
     std::vector<std::vector<std::array<double, 2>>> grids(1);
     for (int i = 0; i < 16; i++) grids[0].push_back({(i % 4 + 0.5) / 4, (i / 4 + 0.5) / 4});
     grid.points_per_side = 0, grid.points_per_batch = 4;
@@ -140,7 +140,7 @@ int main(int, char** argv) {
     std::printf("frames %d\n", frames);
     show("video", last);
 
-    auto stream = TAKE(sam2::video_predictor::stream(model));
+    auto stream = TAKE(sam2::video_predictor::create_stream(model));
     for (int i = 0; i < 4; i++) {
         char name[16];
         std::snprintf(name, sizeof name, "/%05d.jpg", i);
@@ -149,7 +149,7 @@ int main(int, char** argv) {
         if (i == 0) TAKE(stream.add_new_points_or_box(0, 1, click));
     }
     show("video", last);
-    // Two cameras in one call, and a frame as a job: the same.
+    // Two streams in one call, and a frame as a job.
     auto left = TAKE(stream.fork()), right = TAKE(stream.fork()), late = TAKE(stream.fork());
     RUN(late.reserve(1, 480, 360));
     auto next = TAKE(sam2::picture::read(argv[3] + std::string("/00004.jpg")));
@@ -163,7 +163,7 @@ int main(int, char** argv) {
     auto want = TAKE(here.push_frame(image));
     CHECK(want.timestamp == 77 && want.areas.size() == 1 && want.areas[0] > 0 && want.boxes[0][2] > want.boxes[0][0]);
     for (const auto* f : {&pair[0], &pair[1], &seen}) CHECK(f->masks == want.masks && f->areas == want.areas && !f->lost[0]);
-    CHECK(TAKE(here.object_ids()) == std::vector<std::int64_t>{1});
+    CHECK(TAKE(here.obj_ids()) == std::vector<std::int64_t>{1});
     auto other = TAKE(stream.fork());
     RUN(other.remove_object(1));
     RUN(other.load_state(TAKE(stream.save_state())));

@@ -1,4 +1,4 @@
-// One half of a program whose halves are in different forms: this one's calls throw.
+// Half of a program with two forms of the header: calls throw.
 #define SAM2_CPP_EXCEPTIONS
 #include <sam2.hpp>
 

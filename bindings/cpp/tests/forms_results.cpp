@@ -1,4 +1,4 @@
-// The other half: its calls return results.
+// The other half: calls return results.
 #include <sam2.hpp>
 
 #include <cstdio>

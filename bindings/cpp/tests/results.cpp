@@ -1,4 +1,4 @@
-// A result is read as a value, and says so where it has none. WHICH: what is misread, which ends the program.
+// Tests results. WHICH selects an invalid access, which ends the program.
 #include <sam2.hpp>
 
 #include <cstdio>

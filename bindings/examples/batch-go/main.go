@@ -1,8 +1,8 @@
-// Batch makes masks of a folder of pictures:
+// Batch writes masks for a folder of images:
 //
 //	batch [-workers N] [-device auto|cpu|cuda] [-prompts FILE.json] MODEL PICTURES MASKS
 //
-// The file says what is meant on each picture; without one it is what is in the middle of each:
+// The file contains a prompt for each image. Without it, the prompt is a click in the middle of each image:
 //
 //	{"photo.jpg": {"points": [[500, 375, 1]], "box": [425, 600, 700, 875]}}
 package main
@@ -19,10 +19,10 @@ import (
 	"strings"
 	"sync"
 
-	"sam2"
+	"sam2.invalid/sam2"
 )
 
-// said is what is meant on a picture: points with their labels, a box, or both.
+// said is the prompt for an image: points with labels, a box, or both.
 type said struct {
 	Points [][3]float32 `json:"points"`
 	Box    *[4]float32  `json:"box"`
@@ -36,7 +36,7 @@ func (s said) prompt() sam2.Prompt {
 	return p
 }
 
-// centre is a click in the middle of a picture.
+// centre returns a click in the middle of an image.
 func centre(size image.Point) sam2.Prompt {
 	return sam2.Prompt{Points: []sam2.Point{{X: float32(size.X) / 2, Y: float32(size.Y) / 2, Label: 1}}}
 }
@@ -63,7 +63,7 @@ func write(path string, mask image.Image) error {
 	return file.Close()
 }
 
-// segment writes the mask of a picture; returns how well the model thinks it fits.
+// segment writes the mask of an image and returns its predicted IoU.
 func segment(p *sam2.ImagePredictor, from, to string, meant *said) (float32, error) {
 	picture, err := decode(from)
 	if err != nil {
@@ -83,7 +83,8 @@ func segment(p *sam2.ImagePredictor, from, to string, meant *said) (float32, err
 	return found.IoU[0], write(to, found.Masks[0])
 }
 
-// pictures lists the pictures of a folder, and what is meant on those that the file of prompts names; without one on all.
+// pictures lists the images of a folder and their prompts. With a file of prompts, it lists only the images that the
+// file names.
 func pictures(folder, prompts string) (names []string, meant map[string]*said, err error) {
 	if prompts != "" {
 		text, err := os.ReadFile(prompts)
@@ -112,7 +113,7 @@ func pictures(folder, prompts string) (names []string, meant map[string]*said, e
 	return names, meant, nil
 }
 
-// run makes the masks; returns how many pictures failed, each of which stderr tells of.
+// run writes the masks and returns the number of images that failed. Each failure is printed to stderr.
 func run(model, folder, out, prompts, device string, workers int) (failed int, err error) {
 	devices := map[string]int{"auto": sam2.Auto, "cpu": sam2.CPU, "cuda": sam2.CUDA}
 	number, ok := devices[device]
@@ -132,7 +133,7 @@ func run(model, folder, out, prompts, device string, workers int) (failed int, e
 	}
 	defer m.Close()
 
-	// The model is everybody's; a predictor is a worker's own.
+	// The workers share the model. Each has its own predictor.
 	predictors := make([]*sam2.ImagePredictor, workers)
 	for i := range predictors {
 		if predictors[i], err = m.NewImagePredictor(); err != nil {
@@ -174,7 +175,7 @@ func run(model, folder, out, prompts, device string, workers int) (failed int, e
 func main() {
 	workers := flag.Int("workers", 2, "predictors at once")
 	device := flag.String("device", "auto", "auto, cpu or cuda")
-	prompts := flag.String("prompts", "", "what is meant on each picture, JSON")
+	prompts := flag.String("prompts", "", "prompts for the images, a JSON file")
 	flag.Parse()
 	if flag.NArg() != 3 {
 		fmt.Fprintln(os.Stderr, "batch [-workers N] [-device auto|cpu|cuda] [-prompts FILE.json] MODEL PICTURES MASKS")

@@ -1,8 +1,8 @@
 // camera MODEL SOURCE X Y [--size WxH] [--frames N] [--overlay FOLDER]
 //
-// Follows what is at pixel (X, Y) of the first frame. SOURCE is a folder of pictures; or a camera as /dev/video0, a file or an
-// address, which ffmpeg decodes, scaled to --size (1280x720). A line per frame goes to stdout: number, milliseconds, and left,
-// top, right, bottom, pixels and score of the object, or "lost".
+// Tracks the object at pixel (X, Y) of the first frame. SOURCE is a folder of images, or a camera such as /dev/video0,
+// a file or an address, which ffmpeg decodes and scales to --size (1280x720). Prints a line per frame: index,
+// milliseconds, and left, top, right, bottom, area and score of the object, or "lost".
 #include "overlay.hpp"
 
 #include <chrono>
@@ -37,7 +37,7 @@ static void tell(const sam2::frame_masks& found, double ms) {
     } else {
         auto [left, top, right, bottom] = found.boxes[0];
         auto area = static_cast<unsigned long long>(found.areas[0]);
-        std::printf("%d %d %d %d %llu %.3f\n", left, top, right, bottom, area, found.scores[0]);
+        std::printf("%d %d %d %d %llu %.3f\n", left, top, right, bottom, area, found.object_score_logits[0]);
     }
     std::fflush(stdout);
 }
@@ -49,15 +49,15 @@ static void run(const options& o) {
     else frames = std::make_unique<ffmpeg>(o.source, o.width, o.height);
     if (!o.overlay.empty()) std::filesystem::create_directories(o.overlay);
 
-    // One is tracked while the next is read into the other.
+    // One frame is tracked while the next one is read.
     frame pair[2];
     if (!frames->next(pair[0])) throw std::runtime_error("no frame");
     std::uint32_t width = pair[0].image.width, height = pair[0].image.height;
     std::vector<std::uint16_t> labels(std::size_t(width) * height);
     sam2_mask_buffer buffer = SAM2_MASK_BUFFER_INIT;
-    buffer.kind = SAM2_MASK_LABELS, buffer.data = labels.data(), buffer.size = labels.size() * sizeof labels[0];
+    buffer.format = SAM2_MASK_LABELS, buffer.data = labels.data(), buffer.size = labels.size() * sizeof labels[0];
 
-    auto video = sam2::video_predictor::stream(model);
+    auto video = sam2::video_predictor::create_stream(model);
     video.reserve(1, width, height);
     sam2::prompt click;
     click.points = {{o.x, o.y}};

@@ -1,4 +1,4 @@
-// Pictures with objects tinted, as PPM files.
+// Writes frames with tinted objects as PPM files.
 #pragma once
 
 #include "source.hpp"
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-// Red, green and blue of a pixel of a host's frame.
+// Gets red, green and blue of a pixel in host memory.
 inline std::array<int, 3> colour(const sam2_image& image, std::size_t x, std::size_t y) {
     auto at = [&](int plane, std::size_t tight, std::size_t row, std::size_t byte) -> int {
         std::size_t stride = image.strides[plane] ? image.strides[plane] : tight;

@@ -1,4 +1,4 @@
-// Frames from a folder of pictures, or from a camera, a file or an address by the program ffmpeg.
+// Reads frames from a folder of images, or with ffmpeg from a camera, a file or an address.
 #pragma once
 
 #define SAM2_CPP_EXCEPTIONS
@@ -14,7 +14,7 @@
 #include <optional>
 #include <stdexcept>
 
-// A frame with the memory that it is in.
+// A frame with its memory.
 struct frame {
     sam2_image image = SAM2_IMAGE_INIT;
     std::vector<std::uint8_t> bytes;
@@ -24,11 +24,11 @@ struct frame {
 class source {
   public:
     virtual ~source() = default;
-    // Whether there was another one.
+    // Reads the next frame. Returns whether there is one.
     virtual bool next(frame& into) = 0;
 };
 
-// Natural order: numbers in names count as numbers, so that 2.jpg comes before 10.jpg.
+// Natural order: numbers in names are compared as numbers, so 2.jpg comes before 10.jpg.
 inline bool natural_less(const std::string& one, const std::string& other) {
     const auto digits = [](const std::string& s, std::size_t at) {
         std::size_t end = at;
@@ -50,7 +50,7 @@ inline bool natural_less(const std::string& one, const std::string& other) {
     return one.size() - i < other.size() - j;
 }
 
-// The JPEG files of a folder, or else its PNG files, in natural order, as the library takes the frames of a folder.
+// Lists the JPEG files of a folder, or its PNG files if there are none, in natural order, as the library does.
 class folder : public source {
   public:
     explicit folder(const std::string& path) {
@@ -79,7 +79,7 @@ class folder : public source {
     std::size_t at_ = 0;
 };
 
-// What ffmpeg decodes, as NV12 on its standard output: half the bytes of RGB, and the library converts it.
+// Reads NV12 from ffmpeg, which takes half the bytes of RGB and is converted by the library.
 class ffmpeg : public source {
   public:
     ffmpeg(const std::string& what, std::uint32_t width, std::uint32_t height) : width_(width), height_(height) {
@@ -107,7 +107,7 @@ class ffmpeg : public source {
         std::size_t luma = std::size_t(width_) * height_, all = luma + std::size_t((width_ + 1) / 2) * 2 * ((height_ + 1) / 2);
         into.bytes.resize(all);
         if (!out_ || std::fread(into.bytes.data(), 1, all, out_) != all) {
-            // The end of the video, unless ffmpeg says otherwise; it has told stderr why.
+            // The end of the video, unless ffmpeg has failed and printed the reason.
             if (end() != 0) throw std::runtime_error("ffmpeg failed");
             return false;
         }
@@ -119,7 +119,7 @@ class ffmpeg : public source {
     }
 
   private:
-    // Ends the program; how it ended.
+    // Ends ffmpeg and returns its status.
     int end() {
         int status = 0;
         if (out_) std::fclose(out_), waitpid(child_, &status, 0);

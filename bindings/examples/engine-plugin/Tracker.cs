@@ -1,4 +1,4 @@
-// Unity: put libtracker and libsam2 into Assets/Plugins, and this on an object of the scene.
+// Unity: copy libtracker and libsam2 to Assets/Plugins, and add this script to an object of the scene.
 using System;
 using System.Runtime.InteropServices;
 using System.Threading.Tasks;
@@ -32,7 +32,7 @@ public sealed class Tracker : MonoBehaviour
     {
         int width = Source.width, height = Source.height;
         mask = new byte[width * height];
-        // Loading is slow: not on the thread that draws.
+        // Loading is slow, so it does not run on the thread that draws.
         IntPtr opened = await Task.Run(() => tracker_open(Model, width, height, 0));
         if (opened == IntPtr.Zero) { Fail(); return; }
         if (this == null) { tracker_close(opened); return; } // destroyed meanwhile

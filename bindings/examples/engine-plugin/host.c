@@ -1,5 +1,5 @@
-// host MODEL FRAMES COUNT X Y: in place of a game engine. It draws at 60 Hz, gives every picture to the tracker that this takes,
-// and prints what is found; the longest that a call kept it goes to stderr.
+// host MODEL FRAMES COUNT X Y: stands in for a game engine. Draws at 60 Hz, passes every image to the tracker, and
+// prints the results. The duration of the longest call is printed to stderr.
 #include "tracker.h"
 
 #include <sam2.h>
@@ -14,7 +14,7 @@ static double now(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-// A picture as a texture, the lowest row first.
+// Converts an image to a texture, the bottom row first.
 static uint8_t *read_texture(const char *folder, int i, int *width, int *height) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%05d.jpg", folder, i);
@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
         if (pushed && ++next < count) free(texture), texture = read_texture(argv[2], next, &width, &height);
         if (polled) {
             found++;
-            // The mask is seen from below, the box from above.
+            // The mask starts at the bottom, the box at the top.
             long long pixels = 0, rows = 0;
             for (int y = 0; y < height; y++)
                 for (int x = 0; x < width; x++)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Whose turn it is with the buffers: the engine's thread's, or that of the job.
+// Owner of the buffers: the thread of the engine, or the job.
 enum { IDLE, RUNNING, ENDED };
 
 struct tracker {
@@ -17,7 +17,7 @@ struct tracker {
     sam2_image image;
     sam2_mask_buffer labels;
     atomic_int turn;
-    // Of the frame in progress.
+    // State of the current frame.
     bool clicked;
     float at[2];
     uint64_t frames;
@@ -30,7 +30,7 @@ struct tracker {
     float next_at[2];
 };
 
-// Where there is no tracker to hold it: why tracker_open failed.
+// Reason why tracker_open failed, because there is no tracker to hold it.
 static char open_error[256] = "";
 
 const char *tracker_error(const tracker *t) {
@@ -46,13 +46,13 @@ static int32_t keep(void *user, const sam2_frame *f) {
     tracker *t = user;
     t->frames = f->frame_idx + 1;
     if (f->num_objects == 1) {
-        t->result.found = !f->lost[0], t->result.score = f->scores[0];
+        t->result.found = !f->lost[0], t->result.score = f->object_score_logits[0];
         memcpy(t->result.box, f->boxes, sizeof t->result.box);
     }
     return 0;
 }
 
-// On a thread of the library's: a click is decoded there too, so that nobody waits for it.
+// Runs on a thread of the library. A click is decoded there too, so that no call waits for it.
 static void done(void *user, sam2_status status) {
     tracker *t = user;
     if (status == SAM2_OK && t->clicked) {
@@ -83,8 +83,8 @@ tracker *tracker_open(const char *model, int32_t width, int32_t height, int32_t 
     t->image.format = SAM2_FORMAT_RGBA8, t->image.flip = 1;
     t->image.width = (uint32_t)width, t->image.height = (uint32_t)height, t->image.planes[0] = rgba;
     t->labels = (sam2_mask_buffer)SAM2_MASK_BUFFER_INIT;
-    t->labels.kind = SAM2_MASK_LABELS, t->labels.flip = 1, t->labels.data = labels, t->labels.size = 2 * pixels;
-    if (sam2_model_load(model, &options, &t->model) || sam2_video_predictor_stream(t->model, NULL, &t->video) ||
+    t->labels.format = SAM2_MASK_LABELS, t->labels.flip = 1, t->labels.data = labels, t->labels.size = 2 * pixels;
+    if (sam2_model_load(model, &options, &t->model) || sam2_video_predictor_create_stream(t->model, NULL, &t->video) ||
         sam2_video_predictor_reserve(t->video, 1, t->image.width, t->image.height)) {
         failed(t);
         memcpy(open_error, t->message, sizeof open_error);
@@ -112,7 +112,7 @@ int32_t tracker_push(tracker *t, const uint8_t *rgba, int64_t frame) {
     memcpy((void *)t->image.planes[0], rgba, (size_t)t->image.width * t->image.height * 4);
     t->clicked = t->click_next, t->number = frame, t->result = (tracker_result){0};
     memcpy(t->at, t->next_at, sizeof t->at);
-    // It has ended, so this does not wait.
+    // The job has ended, so this does not block.
     if (t->job) sam2_job_destroy(t->job), t->job = NULL;
     atomic_store_explicit(&t->turn, RUNNING, memory_order_relaxed);
     const sam2_mask_buffer *labels = t->has_object ? &t->labels : NULL;

@@ -1,6 +1,6 @@
-# Godot: `Tracker` is a class of a GDExtension whose methods hand their arguments to tracker.h, as
+# Godot: `Tracker` is a class of a GDExtension whose methods call tracker.h, such as
 #   int push(PackedByteArray rgba, int frame) -> tracker_push(t, rgba.ptr(), frame)
-# Godot's images begin with the highest row: turn them over.
+# Images of Godot begin with the top row and must be flipped.
 extends Node
 
 @export var model: String
@@ -10,7 +10,7 @@ var mask_texture: ImageTexture
 
 func _ready() -> void:
 	var size := source.size
-	# Loading is slow: not on the thread that draws.
+	# Loading is slow, so it does not run on the thread that draws.
 	WorkerThreadPool.add_task(func(): tracker.open(model, size.x, size.y, 0))
 
 func click(at: Vector2) -> void:

@@ -1,7 +1,7 @@
-/* What a game engine calls: a tracker that never makes the thread that draws wait.
+/* Tracker for a game engine. No call blocks the thread that draws.
  *
- * Textures are 32 bits a pixel, red, green, blue, alpha, the lowest row first, as engines read them back. Coordinates are
- * pixels from the top left corner. All calls on a tracker are for one thread. */
+ * Textures have 32 bits per pixel, red, green, blue, alpha, the bottom row first, as engines read them back. Coordinates are
+ * pixels from the top left corner. One thread makes all calls on a tracker. */
 #ifndef TRACKER_H
 #define TRACKER_H
 
@@ -20,30 +20,30 @@ extern "C" {
 typedef struct tracker tracker;
 
 typedef struct {
-    int64_t frame;      /* the number that the frame was pushed with */
-    int32_t found;      /* 1 where the object is to be seen */
+    int64_t frame;      /* number of the frame, as pushed */
+    int32_t found;      /* 1 if the object is visible */
     int32_t box[4];     /* left, top, right, bottom */
     float score;
 } tracker_result;
 
-/* Loads a model, for pictures of one size: this takes long, and is for a loading thread. Null: see tracker_error. */
+/* Loads a model for images of one size. Call this from a loading thread, because it takes long. Returns NULL after a failure. */
 TRACKER_API tracker *tracker_open(const char *model, int32_t width, int32_t height, int32_t threads);
 
-/* Waits for the frame in progress, and lets go of everything. */
+/* Waits for the current frame and frees the tracker. */
 TRACKER_API void tracker_close(tracker *t);
 
-/* From the next frame that is pushed on, the object is what is at this pixel of it. */
+/* Selects the object at this pixel of the next pushed frame. */
 TRACKER_API void tracker_click(tracker *t, float x, float y);
 
-/* Gives the tracker a texture, which is copied, and the caller's number of it: 1 where it is taken, 0 where the frame before is
- * still in progress and this one is left out, or nothing was clicked yet; negative: an error. */
+/* Copies a texture and starts to track it. Returns 1 if it is accepted, 0 if the previous frame is still in progress or no object
+ * is selected, and a negative value after a failure. */
 TRACKER_API int32_t tracker_push(tracker *t, const uint8_t *rgba, int64_t frame);
 
-/* 1 where a frame has ended since the last call, and writes what was found, and width times height bytes of a mask, 255 on the
- * object, as a texture, the lowest row first; 0 where none has; negative: an error. */
+/* Returns 1 if a frame has ended since the last call. Then writes its result, and a mask of width times height bytes, 255 on the
+ * object, the bottom row first. Returns 0 if no frame has ended, and a negative value after a failure. */
 TRACKER_API int32_t tracker_poll(tracker *t, tracker_result *result, uint8_t *mask);
 
-/* What went wrong in the last call that failed. */
+/* Gets the message of the latest failure. */
 TRACKER_API const char *tracker_error(const tracker *t);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 // latency MODEL FRAMES [--frames N] [--objects N] [--device auto|cpu|cuda] [--index N] [--threads N]
 //
-// How long a frame of a stream takes, and a picture with a click: percentiles as JSON on stdout. FRAMES is a folder of
-// pictures of one size, which are read before anything is measured, and come again where they do not suffice.
+// Measures the latency of a frame of a stream, and of an image with a click. Prints percentiles as JSON. FRAMES is a
+// folder of images of one size, which are read in advance and repeated as necessary.
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -32,7 +32,7 @@ static double now(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-// Allocations of the whole process, the library's among them: what is defined here comes before the C library's own.
+// Counts the allocations of the whole process. These definitions take precedence over those of the C library.
 static atomic_long allocations;
 
 #ifdef __GLIBC__
@@ -65,7 +65,7 @@ static void report(const char *name, double *ms, int n) {
     qsort(ms, (size_t)n, sizeof *ms, ascending);
     double sum = 0;
     for (int i = 0; i < n; i++) sum += ms[i];
-    // The least that so many percent do not exceed.
+    // The percentile.
     double p[3];
     const int percent[3] = {50, 95, 99};
     for (int i = 0; i < 3; i++) p[i] = ms[(percent[i] * n + 99) / 100 - 1];
@@ -73,7 +73,7 @@ static void report(const char *name, double *ms, int n) {
            p[0], p[1], p[2], ms[n - 1], sum / n);
 }
 
-// Natural order: numbers in names count as numbers, so that 2.jpg comes before 10.jpg.
+// Natural order: numbers in names are compared as numbers, so 2.jpg comes before 10.jpg.
 static int by_number(const struct dirent **one, const struct dirent **other) {
     const char *a = (*one)->d_name, *b = (*other)->d_name;
     while (*a && *b) {
@@ -105,7 +105,7 @@ static int is_png(const struct dirent *e) {
     return has_suffix(e, ".png");
 }
 
-// The folder's JPEG files, or else its PNG files, in natural order, as the library takes the frames of a folder.
+// Lists the JPEG files of a folder, or its PNG files if there are none, in natural order, as the library does.
 static int read_pictures(const char *folder, sam2_image *images) {
     struct dirent **entries;
     int found = scandir(folder, &entries, is_jpeg, by_number), n = 0;
@@ -126,7 +126,7 @@ static int read_pictures(const char *folder, sam2_image *images) {
     return n;
 }
 
-// A click in the middle of cell `i` of a grid of cells, at least `n`.
+// Places a click in the middle of cell `i` of a grid of at least `n` cells.
 static void click_at(const sam2_image *image, int i, int n, float *xy) {
     int side = 1;
     while (side * side < n) side++;
@@ -162,18 +162,18 @@ static options parse(int argc, char **argv) {
     return o;
 }
 
-// What is beyond the time.
+// Results other than times.
 typedef struct {
     long long bytes_grown;
     double allocations_per_frame, allocations_per_click;
 } steady;
 
-// Times frames of a stream after its first ones.
+// Measures frames of a stream after the first ones.
 static void follow(const sam2_model *model, const options *o, const sam2_image *images, int n, double *ms, steady *s) {
     sam2_video_predictor *video;
     sam2_mask_buffer labels = SAM2_MASK_BUFFER_INIT;
-    labels.kind = SAM2_MASK_LABELS, labels.size = 2ull * images->width * images->height, labels.data = some(labels.size);
-    check(sam2_video_predictor_stream(model, NULL, &video));
+    labels.format = SAM2_MASK_LABELS, labels.size = 2ull * images->width * images->height, labels.data = some(labels.size);
+    check(sam2_video_predictor_create_stream(model, NULL, &video));
     check(sam2_video_predictor_reserve(video, (uint32_t)o->objects, images->width, images->height));
     check(sam2_video_predictor_push_frame(video, images, NULL, NULL, NULL));
     for (int i = 0; i < o->objects; i++) {
@@ -184,10 +184,10 @@ static void follow(const sam2_model *model, const options *o, const sam2_image *
         click_at(images, i, o->objects, xy);
         check(sam2_video_predictor_add_new_points_or_box(video, 0, i + 1, &click, 0, NULL, NULL, NULL));
     }
-    // The memory of an object is full after 16 frames; then every frame is like the others.
+    // The memory of an object is full after 16 frames. Then all frames are alike.
     const int warm = 16;
     long start_count = 0;
-    sam2_video_info before = SAM2_VIDEO_INFO_INIT, after = SAM2_VIDEO_INFO_INIT;
+    sam2_video_predictor_info before = SAM2_VIDEO_PREDICTOR_INFO_INIT, after = SAM2_VIDEO_PREDICTOR_INFO_INIT;
     for (int i = 0; i < warm + o->frames; i++) {
         if (i == warm) check(sam2_video_predictor_get_info(video, &before)), start_count = atomic_load(&allocations);
         double start = now();
@@ -201,7 +201,7 @@ static void follow(const sam2_model *model, const options *o, const sam2_image *
     free(labels.data);
 }
 
-// Times pictures, each with a click in its middle.
+// Measures images with a click in the middle.
 static void segment(const sam2_model *model, const options *o, const sam2_image *images, int n, double *ms, steady *s) {
     sam2_image_predictor *predictor;
     sam2_mask_buffer mask = SAM2_MASK_BUFFER_INIT;
@@ -255,6 +255,6 @@ int main(int argc, char **argv) {
 #endif
     printf("}\n}\n");
     free(frames), free(clicks);
-    // The pictures are there to the end.
+    // The images are kept until the end.
     return sam2_model_destroy(model);
 }

@@ -1,4 +1,5 @@
-// A node: pictures on `image` and clicks in pixels on `click` in, a mask on `mask` and the box around it on `region` out.
+// A node that subscribes to images on `image` and clicks in pixels on `click`, and publishes a mask on `mask` and its
+// box on `region`.
 #include "sam2_ros.hpp"
 
 #include <geometry_msgs/msg/point.hpp>
@@ -15,8 +16,8 @@ class Sam2Node : public rclcpp::Node {
     explicit Sam2Node(sam2::model model) : Node("sam2"), tracker_(std::move(model)) {
         mask_ = create_publisher<Image>("mask", 1);
         region_ = create_publisher<RegionOfInterest>("region", 1);
-        // As cameras publish, and such that reliable publishers match too. One picture waits at most: those that come while
-        // one is tracked are left out.
+        // The QoS of cameras, which reliable publishers match too. At most one image waits. Images that arrive during
+        // tracking are dropped.
         auto qos = rclcpp::SensorDataQoS().keep_last(1);
         image_ = create_subscription<Image>("image", qos, [this](Image::ConstSharedPtr m) { on_image(*m); });
         click_ = create_subscription<Point>("click", 1, [this](Point::ConstSharedPtr m) {

@@ -1,4 +1,4 @@
-// Between messages and the library; knows no ROS: messages are whatever has the fields of sensor_msgs/Image.
+// Connects messages with the library, without ROS: a message is any type with the fields of sensor_msgs/Image.
 #pragma once
 
 #include <sam2.hpp>
@@ -8,7 +8,7 @@
 
 namespace sam2_ros {
 
-// Describes a picture's message, which stays its owner's. Its stamp comes back with what is found.
+// Describes the image of a message without a copy. The results contain its stamp.
 template <class Image> sam2::result<sam2_image> to_image(const Image& message) {
     struct encoding {
         const char* name;
@@ -28,7 +28,7 @@ template <class Image> sam2::result<sam2_image> to_image(const Image& message) {
         std::uint64_t rows = message.height;
         if (e.format == SAM2_FORMAT_NV12) rows += (rows + 1) / 2, wide += wide % 2;
         if (message.step < wide * e.bytes || message.data.size() / (message.step ? message.step : 1) < rows)
-            return sam2::detail::wrong<sam2_image>("a message with less data than its size says");
+            return sam2::error{SAM2_ERROR_INVALID_ARGUMENT, "a message with less data than its size says"};
         sam2_image image = SAM2_IMAGE_INIT;
         image.format = e.format, image.width = message.width, image.height = message.height;
         image.planes[0] = message.data.data(), image.strides[0] = message.step;
@@ -36,33 +36,33 @@ template <class Image> sam2::result<sam2_image> to_image(const Image& message) {
             image.planes[1] = message.data.data() + std::size_t(message.height) * message.step;
             image.strides[1] = message.step;
         }
-        // What cameras send.
+        // Formats of cameras.
         image.matrix = SAM2_MATRIX_BT601, image.range = SAM2_RANGE_FULL;
         image.timestamp = std::int64_t(message.header.stamp.sec) * 1000000000 + message.header.stamp.nanosec;
         return result(image);
     }
-    return sam2::detail::wrong<sam2_image>("an encoding of a picture that is not known");
+    return sam2::error{SAM2_ERROR_INVALID_ARGUMENT, "an unknown encoding of an image"};
 }
 
-// What is found on a picture: a mask of its size, 255 on the object, and the box around it.
+// Results of an image: a mask of its size, 255 on the object, and the box around the object.
 struct found {
     std::vector<std::uint8_t> mask;
     std::array<std::int32_t, 4> box;
     float score;
 };
 
-// Follows one object, by a click, through pictures of one size after another.
+// Tracks one object, selected by a click, through images of equal size.
 class tracker {
   public:
     explicit tracker(sam2::model model) : model_(std::move(model)) {}
 
-    // The object is what is at this pixel of the next picture.
+    // Selects the object at this pixel of the next image.
     void click(float x, float y) {
         next_.emplace();
         next_->points = {{x, y}};
     }
 
-    // What is found on the next picture; nothing where the object is not to be seen, or nothing was clicked yet.
+    // Tracks the object to the next image. Returns nothing if the object is not visible or not selected.
     sam2::result<std::optional<found>> push(const sam2_image& image) {
         using result = sam2::result<std::optional<found>>;
         if (!next_ && !stream_) return result(std::nullopt);
@@ -71,8 +71,8 @@ class tracker {
         buffer.data = mask.data(), buffer.size = mask.size();
         sam2::frame_masks seen;
         if (next_) {
-            // Started anew, since a picture may have another size than those before.
-            auto fresh = sam2::video_predictor::stream(model_);
+            // A new stream, because the size of images may have changed.
+            auto fresh = sam2::video_predictor::create_stream(model_);
             if (!fresh) return fresh.error();
             auto first = fresh->push_frame(image);
             if (!first) return first.error();
@@ -86,7 +86,7 @@ class tracker {
         }
         if (seen.lost[0]) return result(std::nullopt);
         for (std::uint8_t& v : mask) v = v ? 255 : 0;
-        return result(found{std::move(mask), seen.boxes[0], seen.scores[0]});
+        return result(found{std::move(mask), seen.boxes[0], seen.object_score_logits[0]});
     }
 
   private:

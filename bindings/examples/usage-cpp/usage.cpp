@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-// usage MODEL PICTURE FRAMES X Y MASK.png: the mask of what is at pixel (X, Y) of a picture; then follows it through frames
+// usage MODEL IMAGE FRAMES X Y MASK.png: segments the object at (X, Y) of an image, and tracks it through a video.
 int main(int argc, char** argv) try {
     if (argc != 7) return 2;
     auto model = sam2::model::load(argv[1]);

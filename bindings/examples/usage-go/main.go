@@ -1,6 +1,6 @@
-// Usage segments what is at a pixel of a picture, and follows it through the frames of a video:
+// Usage segments the object at a pixel of an image, and tracks it through a video:
 //
-//	usage MODEL PICTURE FRAMES X Y MASK.png
+//	usage MODEL IMAGE FRAMES X Y MASK.png
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	"image/png"
 	"os"
 
-	"sam2"
+	"sam2.invalid/sam2"
 )
 
 func run(model, picture, frames, x, y, mask string) error {
@@ -61,7 +61,7 @@ func run(model, picture, frames, x, y, mask string) error {
 	}
 	fmt.Printf("predicted IoU %.6f\n", found.IoU[0])
 
-	video, err := m.OpenVideo(frames, sam2.VideoOptions{})
+	video, err := m.OpenVideo(frames, sam2.VideoPredictorOptions{})
 	if err != nil {
 		return err
 	}

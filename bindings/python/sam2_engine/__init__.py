@@ -1,11 +1,12 @@
-"""Segment Anything Model 2 by the library libsam2, under the reference's names, for use beside it in one process.
+"""Segment Anything Model 2 with the names of the reference, based on the library libsam2.
 
     model = sam2_engine.build_sam2(None, "sam2.1_hiera_tiny.pt")
     predictor = sam2_engine.SAM2ImagePredictor(model)
     predictor.set_image(image)                      # (height, width, 3) uint8, or a tensor with __dlpack__
     masks, scores, low_res = predictor.predict(point_coords=[[77, 400]], point_labels=[1])
 
-Nothing is compiled: ctypes calls the library that SAM2_LIBRARY names, that lies in this folder, or that the system finds.
+The package can be used beside the reference in one process. It compiles nothing: ctypes loads the library that SAM2_LIBRARY
+names, the library in the folder of this package, or the one that the system finds.
 """
 
 from ._abi import lib as _lib
@@ -28,11 +29,45 @@ from ._errors import (
     OutOfMemory,
     Sam2Error,
 )
-from ._image import SAM2ImagePredictor
+from ._image import Features, SAM2ImagePredictor
 from ._masks import label_map, polygons
 from ._model import Model, build_sam2, build_sam2_video_predictor, gpus
 from ._picture import read_picture
-from ._video import Found, SAM2VideoPredictor, State
+from ._video import FrameMasks, SAM2VideoPredictor, State
 
-__version__ = _lib.sam2_version().decode()
-build_info = _lib.sam2_build_info().decode()
+__all__ = [
+    "Busy",
+    "Cancelled",
+    "DeviceError",
+    "FileError",
+    "FileForbidden",
+    "FileIsFolder",
+    "FileIsNoFolder",
+    "FileMissing",
+    "FrameMasks",
+    "InternalError",
+    "InvalidArgument",
+    "InvalidHandle",
+    "Model",
+    "ModelError",
+    "OutOfMemory",
+    "SAM2AutomaticMaskGenerator",
+    "Features",
+    "SAM2ImagePredictor",
+    "SAM2VideoPredictor",
+    "Sam2Error",
+    "State",
+    "Tensor",
+    "build_info",
+    "build_sam2",
+    "build_sam2_video_predictor",
+    "gpus",
+    "label_map",
+    "picture",
+    "polygons",
+    "read_picture",
+]
+
+__version__: str = _lib.sam2_version().decode()
+build_info: str = _lib.sam2_build_info().decode()
+"""Version, platform and GPU architectures that the library was built for."""

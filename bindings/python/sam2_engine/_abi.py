@@ -1,16 +1,24 @@
-"""What include/sam2.h declares, for ctypes: constants, structs, functions."""
+"""Declarations of include/sam2.h for ctypes: constants, structs and functions."""
+
+from __future__ import annotations
 
 import ctypes as c
 import ctypes.util
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
-from ._errors import raised
+from ._errors import Busy, raised
+
+T = TypeVar("T")
+H = TypeVar("H", bound="Handle")
 
 VERSION = 0
-FORMATS = ("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy", "rgb8_planar")
-FORMATS += ("rgb_f16", "rgb_f16_planar", "rgb_bf16", "rgb_bf16_planar")
+FORMATS = (
+    *("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy", "rgb8_planar"),
+    *("rgb_f16", "rgb_f16_planar", "rgb_bf16", "rgb_bf16_planar"),
+)
 MATRICES = ("bt709", "bt601")
 MASKS = ("binary", "logits", "bits", "labels")
 DEVICES = ("auto", "cpu", "cuda")
@@ -22,7 +30,7 @@ IMAGE_EMBEDDING = 0
 RETAIN_EVERYTHING = 0xFFFFFFFF
 WAIT_FOREVER = 0xFFFFFFFFFFFFFFFF
 
-_TYPES = {
+_TYPES: dict[str, Any] = {
     "u32": c.c_uint32, "i32": c.c_int32, "u64": c.c_uint64, "i64": c.c_int64, "f32": c.c_float, "size": c.c_size_t,
     "p": c.c_void_p, "s": c.c_char_p, "p3": c.c_void_p * 3, "u64x3": c.c_uint64 * 3, "c48": c.c_char * 48,
     "c64": c.c_char * 64, "f64": c.c_double, "f32x2": c.c_float * 2, "f32x4": c.c_float * 4,
@@ -34,8 +42,8 @@ _RANGES["size"] = _RANGES["u64"]
 _KINDS = {_TYPES[kind]: kind for kind in _RANGES}
 
 
-def whole(value, name, kind="i64"):
-    """A number for an integer of the library: any whole number in its range, also as a float or a number of numpy's."""
+def whole(value: Any, name: str, kind: str = "i64") -> int:
+    """Converts a whole number of any type, such as a float or a numpy scalar, to an int in the range of a C type."""
     low, high = _RANGES[kind]
     number = int(value)
     if number != value or not low <= number <= high:
@@ -43,20 +51,28 @@ def whole(value, name, kind="i64"):
     return number
 
 
-class Sized(c.Structure):
-    """A struct that begins with its size; the rest is 0 where nothing is said."""
+class Struct(c.Structure):
+    """A struct of the header."""
 
-    def __init__(self, **values):
-        kinds = {name: _KINDS.get(kind) for name, kind in self._fields_}
-        fitting = {name: whole(v, name, kinds[name]) if kinds[name] else v for name, v in values.items()}
+    if TYPE_CHECKING:
+        # Fields are declared as text below.
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class Sized(Struct):
+    """A struct that begins with its size. Fields that are not given are 0."""
+
+    def __init__(self, **values: Any) -> None:
+        kinds = {field[0]: _KINDS.get(field[1]) for field in self._fields_}
+        fitting = {name: whole(v, name, kind) if (kind := kinds[name]) else v for name, v in values.items()}
         super().__init__(struct_size=c.sizeof(self), **fitting)
 
 
-def _fields(text):
+def _fields(text: str) -> list[tuple[str, Any]]:
     return [(name, _TYPES[kind]) for name, kind in (word.split(":") for word in ("struct_size:u32 " + text).split())]
 
 
-class AutomaticMaskOptions(Sized):
+class AutomaticMaskGeneratorOptions(Sized):
     _fields_ = _fields(
         "points_per_side:u32 points_per_batch:u32 crop_n_layers:u32 crop_n_points_downscale_factor:u32"
         " min_mask_region_area:u32 use_m2m:i32 multimask_output:i32 pred_iou_thresh:f32 stability_score_thresh:f32"
@@ -65,7 +81,7 @@ class AutomaticMaskOptions(Sized):
     )
 
 
-class AutomaticMask(c.Structure):
+class AutomaticMask(Struct):
     _fields_ = _fields(
         "width:u32 height:u32 predicted_iou:f32 stability_score:f32 bbox:f32x4 point_coords:f32x2 crop_box:f32x4"
         " reserved:u32 area:u64 rle:p"
@@ -88,7 +104,7 @@ class PictureOptions(Sized):
 
 
 class MaskBuffer(Sized):
-    _fields_ = _fields("kind:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
+    _fields_ = _fields("format:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
 
 
 class ImagePredictorOptions(Sized):
@@ -103,7 +119,7 @@ class ImagePredictorInfo(Sized):
 
 class Prompt(Sized):
     _fields_ = _fields(
-        "num_points:u32 points:p labels:p box_:p mask_input:p image:u32 pad_points:i32 mask:p mask_width:u32 mask_height:u32"
+        "num_points:u32 points:p labels:p bounds:p mask_input:p image:u32 pad_points:i32 mask:p mask_width:u32 mask_height:u32"
     )
 
 
@@ -120,25 +136,25 @@ class ModelInfo(Sized):
     )
 
 
-class Frame(c.Structure):
+class Frame(Struct):
     _fields_ = _fields(
-        "num_objects:u32 frame_idx:u64 timestamp:i64 width:u32 height:u32 object_ids:p scores:p lost:p boxes:p areas:p"
+        "num_objects:u32 frame_idx:u64 timestamp:i64 width:u32 height:u32 obj_ids:p object_score_logits:p lost:p boxes:p areas:p"
         " masks:p"
     )
 
 
-class Push(Sized):
-    _fields_ = _fields("status:i32 video:p image:p masks:p each:p user:p")
+class VideoPush(Sized):
+    _fields_ = _fields("status:i32 video:p image:p masks:p on_frame:p user:p")
 
 
-class VideoOptions(Sized):
+class VideoPredictorOptions(Sized):
     _fields_ = _fields(
         "window:u32 legacy_corrections:i32 offload_state_to_cpu:i32 workspace:p workspace_size:u64 keep_damaged:i32"
         " upright:i32 bit_depth:u32 decoder_timeout:u32"
     )
 
 
-class VideoInfo(Sized):
+class VideoPredictorInfo(Sized):
     _fields_ = _fields(
         "num_objects:u32 num_frames:u64 width:u32 height:u32 device_bytes:u64 host_bytes:u64 object_device_bytes:u64"
         " object_host_bytes:u64"
@@ -150,18 +166,18 @@ AutomaticMaskCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(AutomaticMa
 ProgressCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint64, c.c_uint64, c.c_uint64)
 WriteCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_void_p, c.c_size_t)
 
-# The functions that return a status, and what they take.
+# Functions that return a status, with the types of their parameters.
 SIGNATURES = """
     automatic_mask_generator_create p p p
     automatic_mask_generator_destroy p
     automatic_mask_generator_generate p p u64 p p p p
-    gpu_count p
+    gpu_get_count p
     gpu_get_info u32 p
     image_from_dlpack p p
     mask_buffer_from_dlpack p p
     mask_encode_rle p u32 u32 p p
-    mask_label_map p size u32 u32 p
-    mask_polygons s u32 u32 p p p p
+    mask_get_label_map p size u32 u32 p
+    mask_get_polygons s u32 u32 p p p p
     tensor_create p i32 i32 p u32 p
     model_load s p p
     model_destroy p
@@ -176,13 +192,19 @@ SIGNATURES = """
     image_predictor_reset p
     image_predictor_get_info p u32 p
     image_predictor_get_features p i32 u32 p size p
+    image_predictor_take_features p p
+    image_predictor_set_features p p
+    video_predictor_take_features p u64 p
+    video_predictor_set_features p p
+    features_get_bytes p p
+    features_destroy p
     image_predictor_predict p p size u32 p p p p
     video_predictor_open p s p p
-    video_predictor_stream p p p
+    video_predictor_create_stream p p p
     video_predictor_fork p p
     video_predictor_destroy p
     video_predictor_get_info p p
-    video_predictor_get_object_ids p p p
+    video_predictor_get_obj_ids p p p
     video_predictor_reserve p u32 u32 u32
     video_predictor_save_state p p p
     video_predictor_load_state p s size
@@ -194,18 +216,18 @@ SIGNATURES = """
     video_predictor_reset_state p
     video_predictor_propagate_in_video p i64 i64 i32 p p p
     video_predictor_push_frame p p p p p
-    push_frames p size
+    video_predictor_push_frames p size
     set_log_callback i32 p p
 """
 
 
-def _load():
+def _load() -> c.CDLL:
     beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
     name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or "libsam2.so.0"
     try:
         library = c.CDLL(name)
     except OSError as error:
-        raise ImportError(f"the library libsam2 is found nowhere; set SAM2_LIBRARY to its path: {error}") from None
+        raise ImportError(f"the library libsam2 is not found; set SAM2_LIBRARY to its path: {error}") from None
     library.sam2_abi_version.restype = c.c_uint32
     if library.sam2_abi_version() != VERSION:
         raise ImportError(f"{name} has version {library.sam2_abi_version()} of the interface, not {VERSION}")
@@ -221,8 +243,8 @@ _ARGUMENTS = {name: kinds for name, *kinds in (line.split() for line in SIGNATUR
 lib = _load()
 
 
-def call(function, *arguments):
-    """Makes a call by its name, without `sam2_`; raises a Sam2Error where it fails."""
+def call(function: str, *arguments: Any) -> None:
+    """Calls a function by its name without `sam2_`. Raises a Sam2Error if it fails."""
     kinds = zip(_ARGUMENTS[function], arguments)
     fitting = [whole(value, f"an argument of {function}", kind) if kind in _RANGES else value for kind, value in kinds]
     status = getattr(lib, "sam2_" + function)(*fitting)
@@ -231,29 +253,34 @@ def call(function, *arguments):
 
 
 class Held:
-    """What a callback raises, which the library cannot pass on: it is held while the call ends, and raised after it."""
+    """Holds an exception of a callback until the call of the library has ended."""
 
-    error = None
+    error: Optional[BaseException] = None
 
-    def run(self, function, *arguments):
-        """What a callback returns to the library: that of the function, or 1, which ends the call."""
+    def run(self, function: Callable[..., int], *arguments: Any) -> int:
+        """Runs a callback. Returns its result, or 1 to end the call after an exception."""
         try:
             return function(*arguments)
         except BaseException as error:
             self.error = error
             return 1
 
-    def release(self):
+    def release(self) -> None:
+        """Raises the exception, if there is one."""
         if self.error is not None:
             raise self.error
 
 
-def aside(function):
-    """What a function returns, which runs on a thread of its own: Ctrl-C does not cut off callbacks there, and is raised here,
-    once the function has ended, or knows that it is not to begin."""
-    claim, done, outcome = threading.Lock(), threading.Event(), []
+def aside(function: Callable[[], T]) -> T:
+    """Runs a function on another thread and returns its result.
 
-    def work():
+    Ctrl-C does not interrupt callbacks there. It is raised in the calling thread after the function has ended, or before it
+    has begun.
+    """
+    claim, done = threading.Lock(), threading.Event()
+    outcome: list[Any] = []
+
+    def work() -> None:
         if not claim.acquire(blocking=False):
             return
         try:
@@ -272,44 +299,56 @@ def aside(function):
     value, error = outcome
     if error is not None:
         raise error
-    return value
+    result: T = value
+    return result
 
 
 class Owner:
-    """Something that owns what is freed once, and so cannot be copied."""
+    """Owner of a resource of the library, which cannot be copied."""
 
     _instead = "make another one of the same model"
 
-    def __reduce_ex__(self, _):
+    def __reduce_ex__(self, _: Any) -> Any:
         what = type(self).__name__
         raise TypeError(f"a {what} owns memory of the library and cannot be copied or pickled: {self._instead}")
 
 
 class Handle(Owner):
-    """Something of the library's that is destroyed once: by close, at the end of a `with`, or with its last reference."""
+    """Owner of a handle of the library.
+
+    The handle is destroyed by `close`, at the end of a `with` block, or with the last reference.
+    """
 
     _kind = ""
-    _h = None
+    _h: Optional[c.c_void_p] = None
 
-    def _create(self, function, *arguments):
-        # Owned before the call returns, so that nothing that is raised meanwhile loses it.
+    def _create(self, function: str, *arguments: Any) -> None:
+        # Owned before the call returns, so that an exception in between does not leak it.
         self._h = c.c_void_p()
         call(function, *arguments, c.byref(self._h))
 
-    def close(self):
-        """Lets go of it; calls on it fail from now on."""
+    def close(self) -> None:
+        """Destroys the handle. Later calls on this object fail.
+
+        Raises:
+            Busy: Another thread uses the object, which remains usable.
+        """
         handle, self._h = self._h, None
         if handle:
-            call(self._kind + "_destroy", handle)
+            try:
+                call(self._kind + "_destroy", handle)
+            except Busy:
+                self._h = handle
+                raise
 
-    def __enter__(self):
+    def __enter__(self: H) -> H:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         try:
             self.close()
-        except Exception:  # the interpreter is ending
+        except Exception:  # the interpreter is shutting down
             pass

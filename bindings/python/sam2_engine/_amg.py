@@ -1,41 +1,56 @@
-"""Everything in a picture."""
+"""Automatic mask generation."""
+
+from __future__ import annotations
 
 import ctypes as c
+from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
 from . import _abi as abi
 from ._arrays import picture, pointer
 from ._masks import counts_of
+from ._model import Model
 
 
 class SAM2AutomaticMaskGenerator(abi.Handle):
-    """The reference's class of this name. One thread uses it at a time; another one gets Busy."""
+    """Finds the masks of all objects in images, as the class of this name in the reference.
+
+    One thread uses it at a time. A call from another thread raises `Busy`.
+    """
 
     _kind = "automatic_mask_generator"
 
     def __init__(
         self,
-        model,
-        points_per_side=32,
-        points_per_batch=64,
-        pred_iou_thresh=0.8,
-        stability_score_thresh=0.95,
-        stability_score_offset=1.0,
-        mask_threshold=0.0,
-        box_nms_thresh=0.7,
-        crop_n_layers=0,
-        crop_nms_thresh=0.7,
-        crop_overlap_ratio=512 / 1500,
-        crop_n_points_downscale_factor=1,
-        point_grids=None,
-        min_mask_region_area=0,
-        output_mode="binary_mask",
-        use_m2m=False,
-        multimask_output=True,
-    ):
-        """output_mode: binary_mask, uncompressed_rle or coco_rle. point_grids: instead of points_per_side, which is None then,
-        an array (points, 2) in 0..1, x and y, for the picture and for each layer of crops."""
+        model: Model,
+        points_per_side: Optional[int] = 32,
+        points_per_batch: int = 64,
+        pred_iou_thresh: float = 0.8,
+        stability_score_thresh: float = 0.95,
+        stability_score_offset: float = 1.0,
+        mask_threshold: float = 0.0,
+        box_nms_thresh: float = 0.7,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
+        point_grids: Optional[Sequence[Any]] = None,
+        min_mask_region_area: float = 0,
+        output_mode: str = "binary_mask",
+        use_m2m: bool = False,
+        multimask_output: bool = True,
+    ) -> None:
+        """Creates a generator.
+
+        The other arguments are those of the reference.
+
+        Args:
+            model: The model.
+            point_grids: Points in place of points_per_side, which must be None then: an array (points, 2) of x and y from 0 to
+                1, for the whole image and for each layer of crops.
+            output_mode: "binary_mask", "uncompressed_rle" or "coco_rle".
+        """
         if output_mode not in ("binary_mask", "uncompressed_rle", "coco_rle"):
             raise ValueError(f"no output_mode {output_mode!r}")
         self.output_mode = output_mode
@@ -45,7 +60,7 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
                 raise ValueError(f"a point grid of shape {grid.shape}; it is (points, 2)")
         points = None if point_grids is None else np.concatenate(grids)
         sizes = np.array([len(grid) for grid in grids], np.uint32)
-        options = abi.AutomaticMaskOptions(
+        options = abi.AutomaticMaskGeneratorOptions(
             points_per_side=points_per_side or 0,
             points_per_batch=points_per_batch,
             crop_n_layers=crop_n_layers,
@@ -67,16 +82,30 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         )
         self._create("automatic_mask_generator_create", model._h, c.byref(options))
 
-    def generate(self, image, progress=None, seconds=None, **how):
-        """The masks, best first: a list of dicts as the reference has them.
+    def generate(
+        self,
+        image: Any,
+        progress: Optional[Callable[[int, int, int], Any]] = None,
+        seconds: Optional[float] = None,
+        **how: Any,
+    ) -> list[dict[str, Any]]:
+        """Finds the masks of all objects in an image, the best first.
 
-        progress: is told after every batch of points how many were looked at, of how many, and the masks found so far, and
-        returns whether to go on. seconds: how long to look, at most. Both give the best of what was found so far.
+        Args:
+            image: An image. See `picture`.
+            progress: Called after every batch of points with the number of processed points, the number of all points and the
+                number of masks found so far. Returns whether to continue.
+            seconds: Longest time to search.
+            **how: Other arguments of `picture`.
+
+        Returns:
+            A dict for each mask, as in the reference. If the search ends early, the masks found so far.
         """
         struct, keep = picture(image, **how)
-        found, held = [], abi.Held()
+        found: list[dict[str, Any]] = []
+        held = abi.Held()
 
-        def keep_mask(mask):
+        def keep_mask(mask: Any) -> int:
             m = mask.contents
             record = {
                 "segmentation": self._segmentation(c.string_at(m.rle).decode(), m.height, m.width),
@@ -90,21 +119,21 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
             found.append(record)
             return 0
 
-        def each(_, mask):
+        def on_mask(_: object, mask: Any) -> int:
             return held.run(keep_mask, mask)
 
-        def on_the_way(_, *numbers):
+        def on_progress(_: object, *numbers: int) -> int:
             return held.run(lambda: 0 if progress is None or progress(*numbers) else 1)
 
         limit = abi.WAIT_FOREVER if seconds is None else int(seconds * 1000)
-        callbacks = (abi.ProgressCallback(on_the_way), abi.AutomaticMaskCallback(each))
+        callbacks = (abi.ProgressCallback(on_progress), abi.AutomaticMaskCallback(on_mask))
         work = ("automatic_mask_generator_generate", self._h, c.byref(struct), limit, *callbacks, None, None)
         abi.aside(lambda: abi.call(*work))
         del keep
         held.release()
         return found
 
-    def _segmentation(self, text, height, width):
+    def _segmentation(self, text: str, height: int, width: int) -> Any:
         if self.output_mode == "coco_rle":
             return {"size": [height, width], "counts": text}
         counts = counts_of(text)

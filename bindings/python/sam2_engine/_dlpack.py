@@ -1,13 +1,20 @@
-"""Tensors of other libraries, borrowed and handed over by DLPack 1."""
+"""Exchange of tensors with other libraries by DLPack 1."""
+
+from __future__ import annotations
 
 import ctypes as c
+from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _abi as abi
 
+if TYPE_CHECKING:
+    from ._model import Model
+
 _NAME = b"dltensor_versioned"
-# The host may use these as its own: its memory, and such that GPUs see too.
+# Device types whose memory the host can use.
 _ON_HOST = (1, 3)
 
 _api = c.pythonapi
@@ -17,13 +24,13 @@ _api.PyCapsule_New.argtypes, _api.PyCapsule_New.restype = [c.c_void_p, c.c_char_
 _api.Py_IncRef.argtypes, _api.Py_IncRef.restype = [c.py_object], None
 
 
-def is_tensor(value):
-    """Whether it is a tensor of another library than numpy."""
+def is_tensor(value: Any) -> bool:
+    """Returns whether a value is a tensor of a library other than numpy."""
     return hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray)
 
 
-def on_host(tensor):
-    """The values of a tensor as an array of numpy's, which has no bfloat16: they become float32."""
+def on_host(tensor: Any) -> npt.NDArray[Any]:
+    """Copies a tensor to a numpy array if necessary. bfloat16, which numpy lacks, becomes float32."""
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
         return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
@@ -31,21 +38,24 @@ def on_host(tensor):
 
 
 class Borrowed:
-    """A tensor of somebody else's, there as long as this is.
+    """A tensor of another library, borrowed while this object exists.
 
-    Its capsule keeps its name: that says that nobody took the tensor over, so the capsule gives it back when it goes.
+    The capsule keeps its name, which states that the tensor has not been taken over. So the capsule releases the tensor.
     """
 
-    def __init__(self, owner, stream):
+    managed: int
+
+    def __init__(self, owner: Any, stream: int) -> None:
         if isinstance(owner, Tensor):
-            # The library's own, which is asked for without giving it away.
-            self._kept, self.managed, self.on_gpu, self.stream = owner, owner.managed, owner.memory == abi.CUDA, stream
+            # A tensor of this library is used without transferring it.
+            self._kept: Any = owner
+            self.managed, self.on_gpu, self.stream = owner.managed, owner.memory == abi.CUDA, stream
             return
-        # PyTorch lends none that requires a gradient.
+        # PyTorch does not export tensors that require a gradient.
         owner = owner.detach() if hasattr(owner, "detach") else owner
         self.on_gpu = int(owner.__dlpack_device__()[0]) not in _ON_HOST
         self.stream = stream
-        # 1 is the default stream: what its owner does with the tensor comes before what is enqueued there.
+        # 1 is the default stream. The owner orders its own work before what is enqueued there.
         order = {"stream": stream or 1} if self.on_gpu else {}
         try:
             self._kept = owner.__dlpack__(max_version=(1, 0), **order)
@@ -57,48 +67,59 @@ class Borrowed:
         self.managed = _api.PyCapsule_GetPointer(address, _NAME)
 
 
-def _delete(managed):
-    # The deleter comes after the version and the owner's pointer.
+def _delete(managed: int) -> None:
+    # The deleter follows the version and the context pointer.
     deleter = c.cast(managed + 16, c.POINTER(c.CFUNCTYPE(None, c.c_void_p)))[0]
     deleter(managed)
 
 
-# An address, since at this point nobody must hold a reference to the capsule.
-@c.CFUNCTYPE(None, c.c_void_p)
-def _forgotten(capsule, api=_api, name=_NAME, delete=_delete):
-    """What becomes of a capsule that goes: its tensor, unless somebody took it over."""
+# The argument is an address, because a reference to the capsule would revive it.
+def _delete_unclaimed(capsule: int, api: Any = _api, name: bytes = _NAME, delete: Any = _delete) -> None:
+    """Destructor of a capsule: deletes the tensor unless another library has taken it over."""
     if api.PyCapsule_IsValid(capsule, name):
         delete(api.PyCapsule_GetPointer(capsule, name))
 
 
-# Capsules may outlive this module at the interpreter's end.
+_forgotten = c.CFUNCTYPE(None, c.c_void_p)(_delete_unclaimed)
+
+
+# Capsules may outlive this module when the interpreter shuts down.
 _api.Py_IncRef(_forgotten)
 
 
 class Tensor(abi.Owner):
-    """A tensor of the library's for masks; made by `Model.empty`, and taken over once by `from_dlpack` of another library."""
+    """A tensor for masks, created by `Model.empty`. `from_dlpack` of another library takes it over, once."""
 
-    _instead = "hand it over by from_dlpack, and copy there"
+    _instead = "pass it to from_dlpack of another library, and copy it there"
 
-    def __init__(self, model, shape, kind, on_gpu):
+    def __init__(self, model: Model, shape: Sequence[int], format: str, on_gpu: bool) -> None:
         self.shape, self.memory = tuple(int(n) for n in shape), abi.CUDA if on_gpu else abi.HOST
         self._managed, sizes = c.c_void_p(), (c.c_int64 * len(self.shape))(*self.shape)
         abi.call(
-            *("tensor_create", model._h, abi.MASKS.index(kind), self.memory, sizes, len(sizes), c.byref(self._managed))
+            *("tensor_create", model._h, abi.MASKS.index(format), self.memory, sizes, len(sizes), c.byref(self._managed))
         )
 
     @property
-    def managed(self):
-        """The address of its DLManagedTensorVersioned."""
+    def managed(self) -> int:
+        """The address of the DLManagedTensorVersioned."""
         if not self._managed:
             raise ValueError("the tensor was handed over")
-        return self._managed.value
+        address: int = self._managed.value or 0
+        return address
 
-    def __dlpack_device__(self):
-        # After its version, owner, deleter, flags and data.
-        return tuple((c.c_int32 * 2).from_address(self.managed + 40))
+    def __dlpack_device__(self) -> tuple[int, int]:
+        # The device follows the version, context, deleter, flags and data.
+        kind, index = (c.c_int32 * 2).from_address(self.managed + 40)
+        return kind, index
 
-    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    def __dlpack__(
+        self,
+        *,
+        stream: Optional[int] = None,
+        max_version: Optional[tuple[int, int]] = None,
+        dl_device: Optional[tuple[int, int]] = None,
+        copy: Optional[bool] = None,
+    ) -> Any:
         if max_version is None or max_version[0] < 1:
             raise BufferError("a tensor of DLPack 1 or later alone")
         if copy or dl_device not in (None, self.__dlpack_device__()):
@@ -107,9 +128,9 @@ class Tensor(abi.Owner):
         self._managed = c.c_void_p()
         return capsule
 
-    def __del__(self):
+    def __del__(self) -> None:
         try:
-            if self._managed:
+            if self._managed.value:
                 _delete(self._managed.value)
-        except Exception:  # it was never made, or the interpreter is ending
+        except Exception:  # the tensor was never created, or the interpreter is shutting down
             pass

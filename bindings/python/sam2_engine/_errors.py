@@ -1,12 +1,15 @@
-"""How calls fail: an exception per status of sam2.h, and of files, per exception of Python's."""
+"""Exceptions: one per status of sam2.h, and for files one per exception of Python."""
+
+from __future__ import annotations
 
 from errno import EACCES, EISDIR, ENOENT, ENOTDIR, EPERM
+from typing import Optional
 
 
 class Sam2Error(Exception):
-    """A call failed. `status` is the SAM2_ERROR_... of sam2.h."""
+    """A call failed. `status` is the SAM2_ERROR_ constant of sam2.h."""
 
-    status = None
+    status: Optional[int] = None
 
 
 class InvalidArgument(Sam2Error, ValueError):
@@ -16,28 +19,28 @@ class InvalidArgument(Sam2Error, ValueError):
 
 
 class InvalidHandle(Sam2Error, ValueError):
-    """It was closed."""
+    """The object is closed."""
 
     status = 2
 
 
 class Busy(Sam2Error):
-    """Another thread is using it."""
+    """Another thread uses the object."""
 
     status = 3
 
 
 class FileError(Sam2Error, OSError):
-    """A file cannot be opened, read or written, or is damaged. `errno` is the system's number, where it refused."""
+    """A file cannot be opened, read or written, or is damaged. `errno` is the number of the system error, if there is one."""
 
     status = 4
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.strerror or super().__str__()
 
 
 class FileMissing(FileError, FileNotFoundError):
-    """There is no such file or folder."""
+    """A file or folder does not exist."""
 
 
 class FileForbidden(FileError, PermissionError):
@@ -45,11 +48,11 @@ class FileForbidden(FileError, PermissionError):
 
 
 class FileIsFolder(FileError, IsADirectoryError):
-    """A folder is where a file is expected."""
+    """A path is a folder instead of a file."""
 
 
 class FileIsNoFolder(FileError, NotADirectoryError):
-    """A file is where a folder is expected."""
+    """A path is a file instead of a folder."""
 
 
 class ModelError(Sam2Error):
@@ -59,37 +62,43 @@ class ModelError(Sam2Error):
 
 
 class DeviceError(Sam2Error):
-    """The device is absent, too old or failed."""
+    """The device is missing, too old, or failed."""
 
     status = 6
 
 
 class OutOfMemory(Sam2Error, MemoryError):
-    """There was not enough memory; what existed before still works."""
+    """There is not enough memory. Existing objects remain usable."""
 
     status = 7
 
 
 class Cancelled(Sam2Error):
-    """A callback said to stop."""
+    """A callback ended the call."""
 
     status = 8
 
 
 class InternalError(Sam2Error):
-    """A defect of the library; please report it."""
+    """The library has a defect. Please report it."""
 
     status = 99
 
 
-_BY_STATUS = {kind.status: kind for kind in Sam2Error.__subclasses__()}
+_BY_STATUS: dict[Optional[int], type[Sam2Error]] = {kind.status: kind for kind in Sam2Error.__subclasses__()}
 
 
-_FILES = {ENOENT: FileMissing, EACCES: FileForbidden, EPERM: FileForbidden, EISDIR: FileIsFolder, ENOTDIR: FileIsNoFolder}
+_FILES: dict[int, type[FileError]] = {
+    ENOENT: FileMissing,
+    EACCES: FileForbidden,
+    EPERM: FileForbidden,
+    EISDIR: FileIsFolder,
+    ENOTDIR: FileIsNoFolder,
+}
 
 
-def raised(status, message, errno=0):
-    """The exception for a status, and the system's number where it refused a file."""
+def raised(status: int, message: str, errno: int = 0) -> Sam2Error:
+    """Creates the exception for a status and a system error number."""
     if status == FileError.status and errno:
         return _FILES.get(errno, FileError)(errno, message)
     return _BY_STATUS.get(status, InternalError)(message)

@@ -1,4 +1,6 @@
-"""The library's warnings, as records of the logger "sam2_engine"."""
+"""Forwards the warnings of the library to the logger "sam2_engine"."""
+
+from __future__ import annotations
 
 import atexit
 import ctypes as c
@@ -10,11 +12,11 @@ LOGGER = logging.getLogger("sam2_engine")
 _ERROR, _WARN = 1, 2
 
 
-@c.CFUNCTYPE(None, c.c_void_p, c.c_int32, c.c_char_p)
-def _each(_user, level, message):
+def _forward(_user: object, level: int, message: bytes) -> None:
     LOGGER.log(logging.ERROR if level == _ERROR else logging.WARNING, "%s", message.decode(errors="replace"))
 
 
-abi.call("set_log_callback", _WARN, c.cast(_each, c.c_void_p), None)
-# Threads of the library may still have something to say when there is no interpreter any more.
+_callback = c.CFUNCTYPE(None, c.c_void_p, c.c_int32, c.c_char_p)(_forward)
+abi.call("set_log_callback", _WARN, c.cast(_callback, c.c_void_p), None)
+# Threads of the library may log after the interpreter has shut down.
 atexit.register(abi.call, "set_log_callback", _WARN, None, None)

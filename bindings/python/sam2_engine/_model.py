@@ -1,17 +1,28 @@
-"""Models, and how they are loaded."""
+"""Models."""
+
+from __future__ import annotations
 
 import ctypes as c
 import os
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 
 from . import _abi as abi
 from ._arrays import place
 from ._dlpack import Tensor
 
+if TYPE_CHECKING:
+    from ._video import SAM2VideoPredictor
 
-def gpus():
-    """The NVIDIA GPUs of this machine: dicts of name, uuid, capability, memory in bytes, usable."""
+
+def gpus() -> list[dict[str, Any]]:
+    """Lists the NVIDIA GPUs of the machine.
+
+    Returns:
+        A dict for each GPU: `name` (str), `uuid` (str), `capability` (int, 90 is 9.0), `memory` (int, bytes) and `usable` (bool,
+        whether models can run on it).
+    """
     count = c.c_uint32()
-    abi.call("gpu_count", c.byref(count))
+    abi.call("gpu_get_count", c.byref(count))
     found = []
     for index in range(count.value):
         info = abi.GpuInfo()
@@ -22,33 +33,56 @@ def gpus():
 
 
 class Model(abi.Handle):
-    """A model's weights on a device, shared by any number of predictors and threads.
+    """The weights of a model on a device. Any number of predictors and threads may share it.
 
-    image_size: the side of its input in pixels; mask_side: that of low-resolution masks; device: "cpu" or "cuda"; device_name;
-    precision.
+    Attributes:
+        image_size: Side of the input in pixels.
+        mask_side: Side of low-resolution masks in pixels.
+        device: "cpu" or "cuda".
+        device_name: Name of the device.
+        precision: "f32", "bf16" or "f16".
     """
+
+    image_size: int
+    mask_side: int
+    device: str
+    device_name: str
+    precision: str
 
     _kind = "model"
     _instead = "predictors and threads share one, and another process loads its own"
 
     def __init__(
         self,
-        path,
-        config=None,
-        overrides=(),
-        device="auto",
-        precision="auto",
-        threads=0,
-        cpus=(),
-        image_size=0,
-        apply_postprocessing=True,
-    ):
-        """Loads a checkpoint: a .safetensors, .pt or .bin file, the index of one in several files, or a folder that holds one.
+        path: Union[str, bytes, os.PathLike[Any]],
+        config: Union[str, bytes, os.PathLike[Any], None] = None,
+        overrides: Sequence[str] = (),
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        cpus: Sequence[int] = (),
+        image_size: int = 0,
+        apply_postprocessing: bool = True,
+    ) -> None:
+        """Loads a checkpoint.
 
-        config: a file in the reference's structure, or the reference's name of a published one, such as
-        "configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and ending. None: the one beside the checkpoint, else the
-        model is recognised by its tensors. overrides: "model.image_size=512", ... device: auto, cpu, cuda, cuda:N or cuda:GPU-UUID. precision: auto, f32, bf16 or f16.
-        threads: of the CPU, 0 for all; cpus: those that they are bound to.
+        Args:
+            path: A .safetensors, .pt or .bin file, the index of a checkpoint in several files, or a folder that holds one.
+            config: A file in the reference's structure, or the reference's name of a published configuration, such as
+                "configs/sam2.1/sam2.1_hiera_t.yaml", with or without folders and extension. None uses the configuration
+                beside the checkpoint, or recognizes the model by its tensors.
+            overrides: Changes to the configuration, such as "model.image_size=512".
+            device: "auto", "cpu", "cuda", "cuda:N" or "cuda:GPU-UUID".
+            precision: "auto", "f32", "bf16" or "f16".
+            threads: Number of CPU threads. 0 uses all.
+            cpus: CPUs to bind the threads to.
+            image_size: Side of the input in pixels. 0 uses the value of the configuration.
+            apply_postprocessing: As in the reference.
+
+        Raises:
+            FileError: The file cannot be read.
+            ModelError: The checkpoint or the configuration is not usable.
+            DeviceError: The device is missing or fails.
         """
         kind, _, which = str(device).partition(":")
         uuid = which if which.startswith(("GPU-", "MIG-")) else None
@@ -78,17 +112,38 @@ class Model(abi.Handle):
         self.device, self.precision = abi.DEVICES[info.device], abi.PRECISIONS[info.precision]
         self.device_name = info.device_name.decode(errors="replace")
 
-    def empty(self, shape, kind="binary", on_gpu=False):
-        """A tensor for masks, binary (uint8), logits (float32) or labels (uint16), to be given as `out` and then to another
-        library's from_dlpack, once."""
-        place(abi.MASKS, kind, "kind of masks")
-        return Tensor(self, shape, kind, on_gpu)
+    def empty(self, shape: Sequence[int], format: str = "binary", on_gpu: bool = False) -> Tensor:
+        """Creates a tensor for masks, to pass as `out` and then to from_dlpack of another library, once.
+
+        Args:
+            shape: The shape, 1 to 4 dimensions.
+            format: "binary" (uint8), "logits" (float32) or "labels" (uint16).
+            on_gpu: Whether the tensor is in the memory of the model's GPU.
+        """
+        place(abi.MASKS, format, "mask format")
+        return Tensor(self, shape, format, on_gpu)
 
 
 def build_sam2(
-    config_file, ckpt_path, device="auto", mode="eval", hydra_overrides_extra=(), apply_postprocessing=True, **options
-):
-    """The reference's function of this name. config_file: as `config` of `Model`, so the reference's names are found."""
+    config_file: Union[str, bytes, os.PathLike[Any], None],
+    ckpt_path: Union[str, bytes, os.PathLike[Any]],
+    device: str = "auto",
+    mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
+    apply_postprocessing: bool = True,
+    **options: Any,
+) -> Model:
+    """Loads a model, as the function of this name in the reference.
+
+    Args:
+        config_file: As `config` of `Model`.
+        ckpt_path: As `path` of `Model`.
+        device: As in `Model`.
+        mode: "eval".
+        hydra_overrides_extra: As `overrides` of `Model`.
+        apply_postprocessing: As in `Model`.
+        **options: Other arguments of `Model`.
+    """
     if mode != "eval":
         raise ValueError(f"no mode {mode!r}: models are for inference")
     return Model(
@@ -96,8 +151,10 @@ def build_sam2(
     )
 
 
-def build_sam2_video_predictor(config_file, ckpt_path, **options):
-    """The reference's function of this name; as `build_sam2`."""
+def build_sam2_video_predictor(
+    config_file: Union[str, bytes, os.PathLike[Any], None], ckpt_path: Union[str, bytes, os.PathLike[Any]], **options: Any
+) -> SAM2VideoPredictor:
+    """Loads a model and creates a video predictor, as the function of this name in the reference. See `build_sam2`."""
     from ._video import SAM2VideoPredictor
 
     return SAM2VideoPredictor(build_sam2(config_file, ckpt_path, **options))

@@ -1,9 +1,13 @@
-"""Pictures from files and of Pillow."""
+"""Images from files and from Pillow."""
+
+from __future__ import annotations
 
 import ctypes as c
 import os
+from typing import Any, Optional, Union
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _abi as abi
 from ._log import LOGGER
@@ -12,17 +16,29 @@ from ._log import LOGGER
 class _Picture(abi.Handle):
     _kind = "picture"
 
-    def __init__(self, path, options):
+    def __init__(self, path: Union[str, bytes, os.PathLike[Any]], options: abi.PictureOptions) -> None:
         self._create("picture_read_with", os.fsencode(path), c.byref(options))
 
 
-def read_picture(path, upright=False, bit_depth=None):
-    """A PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file as an array, (height, width, 3) or (height, width) gray, uint8. The pixels
-    are those of Pillow's convert("RGB"); of 16 bits the upper 8 are kept.
+def read_picture(
+    path: Union[str, bytes, os.PathLike[Any]], upright: bool = False, bit_depth: Optional[int] = None
+) -> npt.NDArray[np.uint8]:
+    """Reads a PNG, JPEG, WebP, BMP, TIFF, GIF or PNM file.
 
-    upright: the picture is turned as its EXIF orientation says, as viewers show it; otherwise pixels are as stored, and a
-    warning of the logger "sam2_engine" names an orientation that is not 1. bit_depth: the bits of the values in a 16-bit file,
-    8 to 16; of 12, the value 4095 becomes 255, and a larger one is an error.
+    The pixels equal those of Pillow's convert("RGB"). 16-bit values are reduced to their upper 8 bits.
+
+    Args:
+        path: Path of the file.
+        upright: Apply the EXIF orientation, as viewers do. Otherwise the pixels are as stored, and the logger "sam2_engine"
+            receives a warning if the orientation is not 1.
+        bit_depth: Significant bits of the values in a 16-bit file, 8 to 16. With 12, the value 4095 becomes 255, and a larger
+            value is an error.
+
+    Returns:
+        An array (height, width, 3) of RGB, or (height, width) for a gray file.
+
+    Raises:
+        FileError: The file cannot be read or decoded.
     """
     options = abi.PictureOptions(upright=bool(upright), bit_depth=0 if bit_depth is None else bit_depth)
     with _Picture(path, options) as opened:
@@ -41,12 +57,12 @@ _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _DARK = 1 << 14
 
 
-def of_pillow(image):
-    """The pixels of a Pillow picture as `read_picture` gives them for its file: uint8, gray or RGB, as they are stored."""
+def of_pillow(image: Any) -> npt.NDArray[np.uint8]:
+    """Gets the pixels of a Pillow image as `read_picture` returns them for its file, without applying its orientation."""
     orientation = image.getexif().get(_ORIENTATION, 1) if hasattr(image, "getexif") else 1
     if orientation in range(2, 9):
         LOGGER.warning(
-            "a Pillow picture of EXIF orientation %s: viewers show it turned or mirrored; it is used as stored, and so are "
+            "a Pillow image of EXIF orientation %s: viewers show it turned or mirrored; it is used as stored, and so are "
             "coordinates and masks; PIL.ImageOps.exif_transpose(image) turns it",
             orientation,
         )
@@ -54,17 +70,18 @@ def of_pillow(image):
         values = np.asarray(image)
         if 0 < values.max() < _DARK:
             LOGGER.warning(
-                "a 16-bit Pillow picture whose largest value is %s of 65535, so it looks dark; scale it to 8 bits, or read its "
+                "a 16-bit Pillow image whose largest value is %s of 65535, so it looks dark; scale it to 8 bits, or read its "
                 "file by sam2_engine.read_picture with bit_depth",
                 values.max(),
             )
-        return (values >> 8).astype(np.uint8)
+        upper: npt.NDArray[np.uint8] = (values >> 8).astype(np.uint8)
+        return upper
     if image.mode in ("I", "F"):
         raise ValueError(
-            f"a Pillow picture of mode {image.mode}, whose values have no fixed range: scale them to 0..255 and give an array of "
+            f"a Pillow image of mode {image.mode}, whose values have no fixed range: scale them to 0..255 and give an array of "
             "uint8, or read a 16-bit file by sam2_engine.read_picture"
         )
     try:
         return np.asarray(image.convert("RGB"))
     except ValueError as error:
-        raise ValueError(f"a Pillow picture of mode {image.mode}, which does not convert to RGB: {error}") from None
+        raise ValueError(f"a Pillow image of mode {image.mode}, which does not convert to RGB: {error}") from None

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Helpers for tests."""
 
 import unittest
 from pathlib import Path
@@ -25,7 +25,7 @@ def frame(i):
 
 
 def show(name, *arrays):
-    """What the Rust test compares with its own."""
+    """Prints a hash that a Rust test compares."""
     h = 0xCBF29CE484222325
     for array in arrays:
         for byte in np.ascontiguousarray(array).tobytes():
@@ -38,7 +38,7 @@ def numpy_has_dlpack_1():
 
 
 class Foreign:
-    """A tensor of another library: it has DLPack and nothing else."""
+    """A tensor of another library, with DLPack only."""
 
     def __init__(self, array):
         self.array = array

@@ -1,4 +1,4 @@
-"""Everything in a picture."""
+"""Tests of automatic mask generation."""
 
 import unittest
 
@@ -56,7 +56,7 @@ class Everything(unittest.TestCase):
         for text in ("x", "01"):
             with self.assertRaises(s.InvalidArgument):
                 s.polygons({"counts": text}, 4, 4)
-        # Another size is wrong even where it has as many pixels.
+        # Another size is an error even with the same number of pixels.
         for form in (masks, *others):
             with self.assertRaises(ValueError):
                 s.label_map(form, 480, 360)

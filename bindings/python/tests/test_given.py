@@ -1,4 +1,4 @@
-"""What callers give: pictures of every type and order of dimensions, numbers, boxes, masks, files; what cannot be copied."""
+"""Tests of arguments: images of every type and order of dimensions, numbers, boxes, masks and files; and of copies."""
 
 import copy
 import pickle
@@ -42,7 +42,7 @@ class Given(Case):
             self.assertIn(text, str(raised.exception))
 
     def forms(self, wrap):
-        """The picture in orders of dimensions, with what it gives; `wrap` makes a picture of an array."""
+        """Tests an image in all orders of dimensions. `wrap` converts an array to an image."""
         image, planes = self.image, np.ascontiguousarray(np.moveaxis(self.image, 2, 0))
         wide = np.zeros((3, 520, 600), np.uint8)
         wide[:, 4:516, 50:562] = planes
@@ -59,7 +59,7 @@ class Given(Case):
         gray = self.predict(image[..., 1])
         for same in (image[..., 1][None], image[..., 1][..., None], image[..., 1][None, None]):
             self.same(self.predict(wrap(np.ascontiguousarray(same))), gray)
-        # Half floats are what they say: the same as the floats that equal them.
+        # Half floats give the same results as equal floats.
         for dtype in (np.float32, np.float16):
             floats = (image / 255).astype(dtype)
             want = self.predict(floats.astype(np.float32))
@@ -68,7 +68,7 @@ class Given(Case):
                 self.same(self.predict(wrap(same)), want)
         self.refused(ValueError, ("pixel", "divide by 255"), self.predict, wrap(image.astype(np.float32)))
         for wrong in (np.zeros((5, 6, 7), np.uint8), np.zeros((2, 3, 8, 9), np.uint8), np.zeros((8, 9, 3)), np.zeros((8, 9, 3), bool)):
-            self.refused(ValueError, ("no picture", "(3, height, width)"), self.predict, wrap(wrong))
+            self.refused(ValueError, ("not an image", "(3, height, width)"), self.predict, wrap(wrong))
 
     def test_arrays(self):
         self.forms(lambda array: array)
@@ -92,7 +92,7 @@ class Given(Case):
         )
 
     def test_numbers(self):
-        """Of the notebooks, and any other whole number; area limits are numbers of pixels."""
+        """Numbers of the notebooks, and other whole numbers. Area limits are numbers of pixels."""
         notebook = {
             "points_per_side": 4,
             "points_per_batch": 128,
@@ -140,16 +140,16 @@ class Given(Case):
         self.refused(ValueError, "2 boxes for one object", self.video.add_new_points_or_box, self.opened(), 0, 7, box=[box, other])
 
     def test_empty_points(self):
-        """Are not None: the reference adds its padding point to them."""
+        """Empty lists of points differ from None: the reference adds its padding point."""
         low = self.want[2][:1]
         none, empty = (np.zeros((0, 2)), np.zeros(0)), {"point_coords": [], "point_labels": []}
         padded = self.predictor.predict(*none, mask_input=low)
         self.same(self.predictor.predict(**empty, mask_input=low), padded)
         self.assertTrue((padded[2] != self.predictor.predict(mask_input=low)[2]).any())
-        # Beside a box, which has that point anyhow, they say nothing.
+        # With a box, which has the padding point in any case, they have no effect.
         box = {"box": [20, 160, 365, 511]}
         self.same(self.predictor.predict(*none, **box), self.predictor.predict(**box))
-        # A point that says nothing is the padding point again, and no more of it changes nothing but rounding.
+        # A padding point as a point repeats the padding point, which changes only rounding.
         said = self.predictor.predict([[0, 0]], [-1], mask_input=low)
         self.assertGreater(np.corrcoef(said[2].ravel(), padded[2].ravel())[0, 1], 0.9)
 
@@ -194,7 +194,7 @@ class Given(Case):
     def test_masks_of_videos(self):
         mask = np.zeros((45, 60))
         mask[20:30, 20:40] = 0.25
-        # An array counts where it is not 0, as in the reference; two masks are none.
+        # An array is on the object where it is nonzero, as in the reference. Two masks are an error.
         want = self.video.add_new_mask(self.opened(), 0, 2, mask)
         for same in (mask > 0, (mask > 0).astype(np.uint8) * 255, mask.tolist()):
             self.same(self.video.add_new_mask(self.opened(), 0, 2, same)[2], want[2])
@@ -242,17 +242,17 @@ class Given(Case):
 
     def test_what_callbacks_raise(self):
         state = self.opened()
-        original = s._video.Found
+        original = s._video.FrameMasks
 
         def fails(*_):
             raise MemoryError("no room")
 
-        s._video.Found = fails
+        s._video.FrameMasks = fails
         try:
             for call in (lambda: list(self.video.propagate(state)), lambda: self.video.add_new_points_or_box(state, 0, 1, **CLICK)):
                 self.refused(MemoryError, "no room", call)
         finally:
-            s._video.Found = original
+            s._video.FrameMasks = original
         self.assertEqual(len(list(self.video.propagate(state, max_frame_num_to_track=1))), 2)
         generator = s.SAM2AutomaticMaskGenerator(self.model, points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.5)
         generator._segmentation = fails

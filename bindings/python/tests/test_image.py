@@ -1,4 +1,4 @@
-"""Pictures: the bits that Rust makes, the forms of input and output, errors, threads."""
+"""Tests of images: equal results to Rust, formats of input and output, errors and threads."""
 
 import gc
 import resource
@@ -37,6 +37,18 @@ class Images(Case):
         again = self.predictor.predict(**POINT, mask_input=self.want[2][:1])
         show("again", *again)
         self.same(self.predictor.predict(**POINT, mask_input=self.want[2][0]), again)
+
+    def test_features(self):
+        predictor = s.SAM2ImagePredictor(self.model)
+        predictor.set_image(self.image)
+        features = predictor.take_features()
+        self.assertGreater(features.nbytes, 0)
+        self.assertRaises(RuntimeError, predictor.predict, **POINT)
+        self.assertRaises(s.InvalidArgument, s.SAM2ImagePredictor(demo()).set_features, features)
+        other = s.SAM2ImagePredictor(self.model)
+        other.set_features(features)
+        self.same(other.predict(**POINT), self.want)
+        self.assertRaises(s.InvalidHandle, other.set_features, features)
 
     def test_objects_and_pictures(self):
         boxes, clicks = [BOX, [100, 20, 300, 200]], [[[77, 400]], [[200, 100]]]
@@ -149,7 +161,7 @@ class Images(Case):
         self.same(out, self.want[0])
         with self.assertRaises(TypeError):
             self.predict(Old(self.image))
-        # The library's own: written, handed over once, there when nothing else is.
+        # A tensor of the library is written, taken over once, and outlives the model.
         tensor = self.model.empty((3, 512, 512))
         self.assertEqual(tensor.__dlpack_device__(), (1, 0))
         self.predictor.predict(**POINT, out=tensor)
@@ -169,7 +181,7 @@ class Images(Case):
 
     @unittest.skipUnless(numpy_has_dlpack_1(), "numpy before 2.1 has no DLPack 1")
     def test_tensors_are_given_back(self):
-        """150 of 16 MiB each are made, with every way of letting go, and few of them are there at a time."""
+        """Creates 150 tensors of 16 MiB and releases them in every way. Few of them exist at a time."""
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for i in range(150):
             tensor = self.model.empty((4096, 4096))
@@ -177,7 +189,7 @@ class Images(Case):
                 capsule = tensor.__dlpack__(max_version=(1, 0)) if i % 3 == 1 else np.from_dlpack(tensor)
                 del capsule
         self.assertLess(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, 400 << 10)
-        # What is borrowed is given back, and by its capsule alone.
+        # A borrowed tensor is released by its capsule only.
         lent = np.zeros((9, 9), np.uint8)
         count = sys.getrefcount(lent)
         described = s.picture(Foreign(lent))
@@ -199,7 +211,7 @@ class Images(Case):
                 fresh.predict(*wrong)
         with self.assertRaises(ValueError):
             fresh.predict(**POINT, mask_input=np.zeros((1, 32, 32)))
-        # What failed left things as they were.
+        # Failed calls change nothing.
         with self.assertRaises(ValueError):
             fresh.set_image(np.zeros((0, 4, 3), np.uint8))
         self.same(fresh.predict(**POINT), self.want)
@@ -256,7 +268,7 @@ class Images(Case):
 
 
 class Old:
-    """A tensor of a library that does not know DLPack 1."""
+    """A tensor of a library without DLPack 1."""
 
     def __init__(self, array):
         self.array = array

@@ -1,4 +1,4 @@
-"""ctypes against the C compiler: every struct, every function."""
+"""Compares the declarations for ctypes with the header and the C compiler."""
 
 import ctypes as c
 import os
@@ -20,7 +20,7 @@ def python_name(struct):
 
 class Layout(unittest.TestCase):
     def test_structs(self):
-        structs = re.findall(r"typedef struct \{(.*?)\} (\w+);", HEADER, flags=re.S)
+        structs = re.findall(r"typedef struct \w+ \{(.*?)\} (\w+);", HEADER, flags=re.S)
         lines, want = [], []
         for body, name in structs:
             fields = re.findall(r"(\w+)(?:\[\d+\])?;", body)
@@ -34,7 +34,7 @@ class Layout(unittest.TestCase):
                     f'printf("{name}.{field} %zu %zu\\n", offsetof({name}, {field}), sizeof((({name} *)0)->{field}));'
                 )
                 want.append(f"{name}.{field} {at.offset} {at.size}")
-        self.assertEqual(len(structs), sum(issubclass(v, c.Structure) for v in vars(abi).values() if isinstance(v, type)) - 1)
+        self.assertEqual(len(structs), sum(issubclass(v, c.Structure) for v in vars(abi).values() if isinstance(v, type)) - 2)
         with tempfile.TemporaryDirectory() as folder:
             source, program = Path(folder) / "layout.c", Path(folder) / "layout"
             source.write_text("#include <sam2.h>\n#include <stdio.h>\nint main(void) {" + "\n".join(lines) + "}\n")
@@ -44,6 +44,7 @@ class Layout(unittest.TestCase):
 
     def test_functions(self):
         kinds = {"uint32_t": "u32", "int32_t": "i32", "uint64_t": "u64", "int64_t": "i64", "size_t": "size"}
+        kinds.update({name: kinds[base] for base, name in re.findall(r"typedef (u?int32_t) (\w+);", HEADER)})
 
         def kind(parameter):
             words = parameter.replace("*", " * ").replace("const ", "").split()
@@ -58,18 +59,19 @@ class Layout(unittest.TestCase):
                 self.assertEqual(["p" if t == "s" else t for t in takes], declared[name], name)
 
     def test_numbers(self):
-        values = dict(re.findall(r"#define SAM2_(\w+) (\d+)\s", HEADER))
+        values = dict(re.findall(r"SAM2_(\w+)(?: = | )(\d+)[,\s]", HEADER))
         for prefix, names in [
             ("FORMAT", {"gray": "GRAY8", **{n: f"{n.upper()}8" for n in ("rgb", "bgr", "rgba", "bgra")}}),
             ("DEVICE", {}),
             ("PRECISION", {}),
             ("MATRIX", {}),
-            ("MASK", {"binary": "U8"}),
+            ("MASK", {}),
         ]:
             table = {"MATRIX": abi.MATRICES, "MASK": abi.MASKS}.get(prefix) or getattr(abi, prefix + "S")
             for number, name in enumerate(table):
                 self.assertEqual(int(values[f"{prefix}_{names.get(name, name.upper())}"]), number, name)
-        self.assertEqual(int(values["RETAIN_EVERYTHING"]), abi.RETAIN_EVERYTHING)
+        self.assertEqual(abi.RETAIN_EVERYTHING, 2**32 - 1)
+        self.assertRegex(HEADER, r"#define SAM2_RETAIN_EVERYTHING UINT32_MAX\s")
         self.assertEqual(int(values["PREDICT_MULTIMASK"]), abi.MULTIMASK)
         self.assertEqual(int(values["PREDICT_NORMALIZED"]), abi.PREDICT_NORMALIZED)
         self.assertEqual(int(values["PROMPT_KEEP_POINTS"]), abi.KEEP_POINTS)
@@ -79,7 +81,7 @@ class Layout(unittest.TestCase):
     def test_every_status_has_its_exception(self):
         from sam2_engine import _errors
 
-        statuses = {int(number) for _, number in re.findall(r"#define (SAM2_ERROR_\w+) (\d+)\s", HEADER)}
+        statuses = {int(number) for _, number in re.findall(r"(SAM2_ERROR_\w+) = (\d+),", HEADER)}
         self.assertEqual(statuses, set(_errors._BY_STATUS))
 
 

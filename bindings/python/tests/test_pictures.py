@@ -1,4 +1,4 @@
-"""Picture files and Pillow's pictures."""
+"""Tests of image files and Pillow images."""
 
 import unittest
 
@@ -21,7 +21,7 @@ def rgb(pixels):
 
 
 def gray16(values):
-    """A PNG of 16-bit gray."""
+    """Writes a PNG of 16-bit gray."""
     import struct
     import zlib
 

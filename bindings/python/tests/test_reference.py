@@ -1,4 +1,4 @@
-"""Beside PyTorch and the reference's package, where they are installed."""
+"""Tests with PyTorch and the reference package, if they are installed."""
 
 import importlib.util
 import inspect
@@ -35,7 +35,7 @@ class Torch(Case):
             out = torch.zeros((3, 512, 512), dtype=dtype)
             self.assertIs(predictor.predict(**click, out=out)[0], out)
             self.same((out > 0).numpy(), want[0])
-        # torchvision's order of dimensions, batches of one, half floats, and tensors that are part of a computation.
+        # The order of dimensions of torchvision, batches of one, half floats, and tensors that require gradients.
         predictor.set_image(tensor.permute(2, 0, 1).contiguous()[None])
         self.same(predictor.predict(**click), want)
         for dtype in (torch.float16, torch.bfloat16):
@@ -60,8 +60,8 @@ class Torch(Case):
 
 
     def test_masks_that_are_tensors(self):
-        """Their values count as in the reference's add_new_mask: a tensor is not made of booleans, it is resized as it is, and
-        on the object from 0.5 on; of the side of the model's input it is not even made 0 and 1."""
+        """Mask tensors are used as in add_new_mask of the reference: resized, and on the object from 0.5. A tensor of the side of the
+        model's input is not thresholded."""
         import torch
         from torch.nn.functional import interpolate
 
@@ -81,7 +81,7 @@ class Torch(Case):
         self.same(seen(torch.full((45, 60), 0.49)), seen(np.zeros((45, 60))))
         whole = interpolate(soft[None, None], (side, side), mode="bilinear")
         for mask in (whole, whole * 255, whole - 0.3):
-            # Its logits, shrunk and enlarged.
+            # The logits of the mask, reduced and enlarged.
             logits = interpolate(mask * 20 - 10, (low, low), mode="bilinear", antialias=True)
             shown = interpolate(logits, (360, 480), mode="bilinear")[0].numpy()
             np.testing.assert_allclose(seen(mask[0, 0])[0], shown, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Videos: the bits that Rust makes, streams, saved states, what is found, interruptions."""
+"""Tests of videos: equal results to Rust, streams, saved states, results and interruptions."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class Videos(Case):
         self.assertEqual(len(left), len(right))
         for a, b in zip(left, right):
             self.assertEqual((a.frame_idx, a.obj_ids), (b.frame_idx, b.obj_ids))
-            self.same((a.scores, a.lost, a.boxes, a.areas, a.masks), (b.scores, b.lost, b.boxes, b.areas, b.masks))
+            self.same((a.object_score_logits, a.lost, a.boxes, a.areas, a.masks), (b.object_score_logits, b.lost, b.boxes, b.areas, b.masks))
 
     def test_bits(self):
         forwards = list(self.video.propagate_in_video(self.opened(), max_frame_num_to_track=3))
@@ -45,7 +45,7 @@ class Videos(Case):
         backwards = self.found(at=3, reverse=True)
         self.assertEqual([f.frame_idx for f in backwards], [3, 2, 1, 0])
         show("backwards", *[f.masks for f in backwards])
-        show("scores", *[f.scores for f in backwards])
+        show("scores", *[f.object_score_logits for f in backwards])
         self.equal(self.found(at=3, reverse=True, max_frame_num_to_track=1), backwards[:2])
         self.assertEqual(self.found(reverse=True), [])
         self.assertEqual(len(self.found(start_frame_idx=22)), 2)
@@ -94,7 +94,7 @@ class Videos(Case):
         for f in logits:
             on = f.masks[:, 0] > 0
             self.same(f.areas, on.sum((1, 2)).astype(np.uint64))
-            self.same(f.lost, ~(f.scores > 0))
+            self.same(f.lost, ~(f.object_score_logits > 0))
             for mask, box in zip(on, f.boxes):
                 rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
                 self.assertEqual(box.tolist(), [columns[0], rows[0], columns[-1], rows[-1]])
@@ -138,7 +138,7 @@ class Videos(Case):
         self.assertIsNone(self.video.clear_all_prompts_in_frame(state, 0, 7, need_output=False))
         self.video.reset_state(state)
         self.assertEqual(state.obj_ids, [])
-        # A correction is another point, in place of the others or beside them.
+        # A correction is another point, in place of the previous points or in addition to them.
         self.video.add_new_points_or_box(state, 0, 1, **CLICK)
         instead = self.video.add_new_points_or_box(state.fork(), 0, 1, [[300, 200]], [0])
         two = {"points": [[208, 249], [300, 200]], "labels": [1, 0]}
@@ -170,7 +170,7 @@ class Videos(Case):
         found, failed = self.video.push_frames([(streams[0], frame(1)), (streams[1], frame(1)[:99])])
         self.equal([found], want)
         self.assertIsInstance(failed, s.InvalidArgument)
-        # It did not count.
+        # The frame is not part of the stream.
         found = self.video.push_frames([(stream, frame(i)) for stream, i in zip(streams, [2, 1, 2])])
         self.equal(found[1:2], want)
         self.equal(found[:1], found[2:])
@@ -186,12 +186,12 @@ class Videos(Case):
             except s.Busy as error:
                 seen.append(error)
         self.assertTrue(seen)
-        # The generator may meet this thread, and says so.
+        # The generator may be used by both threads at once, which raises an error.
         thread.join()
 
     def test_interrupted(self):
-        """Ctrl-C at any moment is raised here, and what is there goes on."""
-        # It is ignored where the tests run in the background of a shell.
+        """Ctrl-C at any moment is raised in the main thread, and the objects remain usable."""
+        # Ctrl-C is ignored if the tests run in the background of a shell.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.addCleanup(signal.signal, signal.SIGINT, before)
         want = self.found(max_frame_num_to_track=2)

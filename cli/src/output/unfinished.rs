@@ -1,4 +1,4 @@
-//! A file that is not whole yet.
+//! A file that gets its name only when it is complete.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,13 +14,13 @@ fn temporary() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file being written under a temporary name in the folder of its own. [`finish`](Self::finish) gives it its name;
-/// dropped before that, it leaves nothing, and a file that had the name stays as it was.
+/// A file under a temporary name in its final folder. [`finish`](Self::finish) renames it. If it is dropped before
+/// that, the temporary file is removed, and a previous file of that name stays unchanged.
 ///
-/// A symbolic link stays, and what it points to is replaced. A device or a pipe is written directly.
+/// A symbolic link is kept, and its target is replaced. A device or a pipe is written directly.
 pub struct Unfinished {
     file: File,
-    /// Temporary and final name; none of a device or a pipe.
+    /// Temporary and final name. `None` for a device or a pipe.
     names: Option<(PathBuf, PathBuf)>,
 }
 
@@ -44,12 +44,12 @@ impl Unfinished {
         Ok(unfinished)
     }
 
-    /// Where the bytes are until the file is finished.
+    /// The temporary name. `None` for a device or a pipe.
     pub fn path(&self) -> Option<&Path> {
         self.names.as_ref().map(|(temporary, _)| temporary.as_path())
     }
 
-    /// Gives the file its name, in place of whatever has it.
+    /// Renames the file to its final name. A previous file of that name is replaced.
     pub fn finish(mut self) -> Result<()> {
         self.file.flush()?;
         let Some((temporary_name, target)) = &self.names else { return Ok(()) };
@@ -71,14 +71,14 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some((temporary_name, _)) = &self.names {
             let mut all = temporary();
-            // After `finish` nothing has this name.
+            // After `finish` no file has this name, and removing it fails.
             let _ = std::fs::remove_file(temporary_name);
             all.remove(temporary_name);
         }
     }
 }
 
-/// What a chain of symbolic links ends in, which need not exist.
+/// The target of a chain of symbolic links. It need not exist.
 fn follow(path: &Path) -> Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..40 {
@@ -90,12 +90,12 @@ fn follow(path: &Path) -> Result<PathBuf> {
     Err(std::io::Error::other("too many symbolic links"))
 }
 
-/// Creates a file beside `target`: hidden, of a name that no other file has, and with the suffix of `target`, by which
-/// programs know its format.
+/// Creates a hidden file with a unique name beside `target`. It has the extension of `target`, by which programs
+/// recognize the format.
 fn create_beside(target: &Path) -> Result<(PathBuf, File)> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    // Names have a limit, which is 255 bytes on most systems.
+    // File names are limited to 255 bytes on most systems.
     let stem: String = part(target.file_stem()).chars().take(40).collect();
     let suffix = part(target.extension());
     loop {
@@ -122,13 +122,13 @@ pub fn remove_on_signals() {
         let handled = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
         let Ok(mut signals) = signal_hook::iterator::Signals::new(handled) else { return };
         if let Some(signal) = signals.forever().next() {
-            // The lock is kept, so that no file is created after.
+            // The lock is held to the end, so that no temporary file is created after this.
             let all = temporary();
             all.iter().for_each(|path| drop(std::fs::remove_file(path)));
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     };
-    // Where there is no thread, signals end the process at once.
+    // If the thread cannot be started, signals end the process as usual.
     let _ = std::thread::Builder::new().name("sam2-signals".into()).spawn(wait);
 }
 

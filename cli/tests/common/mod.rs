@@ -1,5 +1,5 @@
-//! What tests of the program need: to run it, and a place for its files.
-#![allow(dead_code)] // each test takes a part of it
+//! Helpers of the program's tests: they run it, and make folders for its files.
+#![allow(dead_code)] // each test uses a part of it
 
 #[path = "../../../tests/common/weights.rs"]
 mod weights;
@@ -12,24 +12,24 @@ pub fn weights(name: &str) -> PathBuf {
     weights::weights(&root(), name)
 }
 
-/// The top of the repository.
+/// The root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs the program at the top of the repository.
+/// Runs the program in the root of the repository.
 pub fn sam2(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sam2")).args(args).current_dir(root()).output().unwrap()
 }
 
-/// What a successful run prints.
+/// Runs the program, which must succeed. Returns its stdout.
 pub fn stdout(args: &[&str]) -> String {
     let out = sam2(args);
     assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
 }
 
-/// A folder that goes away.
+/// A temporary folder, which is removed when dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -50,7 +50,7 @@ impl Drop for Folder {
     }
 }
 
-/// Runs the program, which must fail with a code and say something.
+/// Runs the program, which must fail with this exit code and a message that contains `says`.
 pub fn fails(code: i32, says: &str, args: &[&str]) -> Output {
     let out = sam2(args);
     let stderr = String::from_utf8_lossy(&out.stderr);

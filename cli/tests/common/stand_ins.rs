@@ -1,12 +1,12 @@
-//! Stand-ins for NVIDIA's libraries, made with the C++ compiler.
-#![allow(dead_code)] // each test takes a part of it
+//! Stand-ins for NVIDIA's libraries, built with the C++ compiler.
+#![allow(dead_code)] // each test uses a part of it
 
 use sam2_cuda::emulator::{LIBRARIES, SOURCES};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Folders with a stand-in: the driver's and cuBLASLt's, the driver's alone, and one of a driver that lacks nearly all.
+/// Folders of stand-ins: driver and cuBLASLt, driver only, and a driver without nearly all functions.
 pub struct StandIns {
     pub both: PathBuf,
     pub driver: PathBuf,

@@ -1,4 +1,4 @@
-//! Branches: lanes that part, and where they meet again.
+//! Branches: lanes that diverge, and where they reconverge.
 
 use crate::decode::{Op, Step};
 use crate::interpreter::{Group, Interpreter, Wait, Warp};
@@ -7,10 +7,11 @@ use crate::sass::{Base, Operand};
 use crate::trace::BlockTrace;
 
 impl Interpreter<'_> {
-    /// Decides a branch whose condition is unknown: returns whether it is taken.
+    /// Decides a branch whose condition is unknown. Returns whether the branch is taken.
     ///
-    /// A hint decides first. Without one a branch is not taken, unless the code after it calls a subroutine and the
-    /// code at its target does not: subroutines are the rare, slow ways of divisions and roots.
+    /// A hint decides first. Without a hint a branch is not taken, with one exception: the code after it calls a
+    /// subroutine and the code at its target does not. Subroutines are the rare, slow paths of divisions and roots.
+    #[must_use]
     pub fn guess(&self, at: usize, taken_before: u64) -> bool {
         let step = &self.steps[at];
         if let Some(&times) = self.hints.get(&self.function.code[at].address) {
@@ -20,7 +21,7 @@ impl Interpreter<'_> {
         step.op == Op::Bra && target > at && self.calls[at + 1] && !self.calls[target]
     }
 
-    /// Moves a group to where it goes on.
+    /// Moves a group to the target of its branch.
     pub(crate) fn advance(
         &self,
         warp: &mut Warp,
@@ -85,7 +86,7 @@ impl Interpreter<'_> {
                 }
             }
             Op::Warpsync => {
-                // `.COLLECTIVE` and a mask in a register stand on paths of warps that have parted.
+                // `.COLLECTIVE` and a mask in a register are on paths of diverged warps.
                 let all = warp.groups.iter().fold(0, |m, g| m | g.mask);
                 if all != mask && step.target.is_none() {
                     warp.groups[current].wait = Wait::Lanes(all);
@@ -96,7 +97,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// `BRA.DIV` is taken by warps that have parted; such a warp executes the same work in another order.
+    /// Diverged warps take `BRA.DIV`, and execute the same work in another order.
     fn is_divergence_test(&self, at: usize) -> bool {
         self.function.code[at].has("DIV")
     }
@@ -155,7 +156,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Joins the groups that have all arrived where they meet.
+    /// Joins the groups that have all arrived at their reconvergence point.
     fn meet(&self, warp: &mut Warp) {
         let mut i = 0;
         while i < warp.groups.len() {

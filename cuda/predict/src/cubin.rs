@@ -1,7 +1,7 @@
-//! The few parts of a cubin that its disassembly does not show: the tables of indirect branches.
+//! The parts of a cubin that its disassembly does not show: the tables of indirect branches.
 //!
 //! A cubin is a 64-bit little-endian ELF file. The assembler turns a `switch` into a load from bank 2 of the constants
-//! and an indirect branch; the section `.nv.constant2.NAME` holds that bank of the kernel NAME.
+//! and an indirect branch. The section `.nv.constant2.NAME` holds that bank of the kernel NAME.
 
 use crate::sass::Function;
 use std::collections::HashMap;
@@ -37,7 +37,11 @@ fn sections(file: &[u8]) -> Option<Vec<(&str, &[u8])>> {
     Some(all)
 }
 
-/// Gives each function the tables of its indirect branches. An error where `file` is not a cubin.
+/// Gives each function the tables of its indirect branches.
+///
+/// # Errors
+///
+/// A message if `file` is not a cubin.
 pub fn add_tables(file: &[u8], functions: &mut HashMap<String, Function>) -> Result<(), String> {
     for (name, body) in sections(file).ok_or("not a cubin")? {
         if let Some(function) = name.strip_prefix(".nv.constant2.").and_then(|n| functions.get_mut(n)) {

@@ -1,8 +1,8 @@
-//! Instructions sorted out for the interpreter: what each does, its results and its sources.
+//! Decodes instructions for the interpreter: the operation, its results and its sources.
 
 use crate::sass::{Instruction, Operand, Predicate};
 
-/// What an instruction does. Instructions of the uniform datapath are the same as those of lanes.
+/// The operation of an instruction. Instructions of the uniform datapath are the same as those of lanes.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -67,7 +67,7 @@ pub enum Op {
     Exit,
     /// Results are unknown: floating-point numbers.
     Float,
-    /// Results are unknown, and so may be other effects.
+    /// Results are unknown, and other effects may be unknown too.
     Unsupported,
 }
 
@@ -94,7 +94,7 @@ pub enum Combine {
     Xor,
 }
 
-/// Which lane a shuffle takes a value from.
+/// The lane from which a shuffle takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shuffle {
     /// `SHFL.BFLY`: the lane's own number, XOR the operand.
@@ -108,45 +108,45 @@ pub enum Shuffle {
 /// An instruction, ready to be executed.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What it does.
+    /// The operation.
     pub op: Op,
-    /// The predicate it is executed under.
+    /// The predicate under which it is executed.
     pub guard: Option<Predicate>,
-    /// The register that takes the result.
+    /// The first result register.
     pub dst: Option<Operand>,
-    /// Registers in a row that take the result.
+    /// The number of consecutive result registers.
     pub count: u8,
-    /// Predicates that take results.
+    /// Result predicates.
     pub outs: Vec<Predicate>,
     /// Sources that are not predicates.
     pub srcs: Vec<Operand>,
     /// Sources that are predicates.
     pub ins: Vec<Predicate>,
-    /// `U32`, `U64` and so on: numbers have no sign.
+    /// Numbers are unsigned: `U32`, `U64` and so on.
     pub unsigned: bool,
     /// 64-bit numbers.
     pub wide: bool,
     /// `HI`: the upper half of the result.
     pub high: bool,
-    /// `X` or `EX`: a carry comes in.
+    /// `X` or `EX`: the operation has a carry input.
     pub carry: bool,
     /// `SX32`.
     pub extend: bool,
-    /// `L`: to the left.
+    /// `L`: shifts left.
     pub left: bool,
     /// `W`: shift counts wrap around.
     pub wrap: bool,
     /// `MUFU.RCP`.
     pub reciprocal: bool,
-    /// Where a shuffle takes a lane's value from.
+    /// The lane rule of a shuffle.
     pub shuffle: Shuffle,
-    /// How operands are compared.
+    /// The comparison of the operands.
     pub compare: Compare,
-    /// How the comparison is combined with the predicate source.
+    /// The combination of the comparison with the predicate source.
     pub combine: Combine,
-    /// Bytes of a lane's access to memory; matrices of `LDSM`.
+    /// Bytes per lane of a memory access, or matrices of `LDSM`.
     pub width: u32,
-    /// Where a branch goes.
+    /// The target of a branch.
     pub target: Option<u32>,
     /// Low half of the encoding.
     pub low: u64,
@@ -217,14 +217,14 @@ fn op_of(i: &Instruction) -> Op {
         | "HMNMX2" | "HSET2" | "DADD" | "DMUL" | "DFMA" | "F2F" | "F2FP" | "I2FP" | "HMMA" | "IMMA" | "DMMA"
         | "HGMMA" => Op::Float,
         _ => match name {
-            // These two begin with a U of their own.
+            // The names of these two begin with a U.
             "USETMAXREG" | "UCGABAR_ARV" | "UCGABAR_WAIT" => Op::Nop,
             _ => Op::Unsupported,
         },
     }
 }
 
-/// Registers that take the result.
+/// The number of consecutive result registers.
 fn results(i: &Instruction, op: Op) -> u8 {
     let words = (i.width().div_ceil(4)) as u8;
     match op {
@@ -238,7 +238,7 @@ fn results(i: &Instruction, op: Op) -> u8 {
             "HMMA" if i.has("F32") => 4,
             "HMMA" => 2,
             "IMMA" | "DMMA" => 4,
-            // 64xNx16: N/2 numbers of f32 a thread.
+            // 64xNx16: N/2 numbers of f32 per thread.
             "HGMMA" => {
                 let n = i.modifiers.iter().find_map(|m| m.split('x').nth(1)?.parse::<u32>().ok()).unwrap_or(8);
                 (if i.has("F32") { n / 2 } else { n / 4 }).min(250) as u8
@@ -262,7 +262,8 @@ fn matrices(i: &Instruction) -> u32 {
 }
 
 impl Step {
-    /// Sorts out an instruction.
+    /// Decodes an instruction.
+    #[must_use]
     pub fn new(i: &Instruction) -> Step {
         let op = op_of(i);
         let tests = matches!(op, Op::Isetp | Op::Plop3 | Op::FloatTest);

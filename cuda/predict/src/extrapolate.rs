@@ -1,35 +1,25 @@
 //! Long loops, of which only a part is simulated.
 //!
-//! The first warp of every block is watched while it is in a [`crate::trace::Run`]. Blocks may go at different speeds, since the
-//! schedulers prefer some warps. When, of every block on the SM, the last [`WINDOW`] iterations took as long as the
-//! [`WINDOW`] before them, to within [`STEADY`], or each has made [`ENOUGH`] iterations, the SM is in a steady state.
-//! Then time is skipped until the first block would be two iterations before the end of its run. Every block skips
-//! the iterations that it would make in that time at its mean speed over both windows, rounded. The state of the SM,
-//! which is relative to the current cycle, stays as it is. No time is skipped while blocks wait for room.
+//! The first warp of every block is observed while it is in a [`crate::trace::Run`]. Blocks may have different speeds,
+//! since the schedulers prefer some warps. The SM is in a steady state when one of two conditions holds for every block
+//! on it. The first: its last [`WINDOW`] iterations took as long as the [`WINDOW`] before them, to within [`STEADY`].
+//! The second: it has made [`ENOUGH`] iterations. Then time is skipped until the first block would be two iterations
+//! before the end of its run. Every block skips the iterations that it would make in that time at its mean speed over
+//! both windows, rounded. The state of the SM is relative to the current cycle and does not change. No time is skipped
+//! while blocks wait for room.
 
 use crate::machine::Pipe;
 use crate::sm::State;
 
-/// What was skipped, and what is needed to skip more.
-#[derive(Default)]
-pub(crate) struct Extrapolation {
-    /// For each block the run it is in, and when each of its iterations started.
-    pub(crate) starts: Vec<(usize, Vec<u64>)>,
-    pub(crate) skipped: u64,
-    /// The most cycles skipped at once, and of that loop the cycles of an iteration of the slowest block.
-    pub(crate) longest: u64,
-    pub(crate) iteration: f64,
-}
-
 /// Iterations are steady where their time differs by no more than this part of it.
 pub const STEADY: f64 = 0.005;
-/// Iterations that are compared.
+/// The number of iterations that are compared.
 pub const WINDOW: usize = 8;
 /// Iterations of a block after which a loop counts as steady in any case.
 pub const ENOUGH: usize = 48;
 
 impl State<'_> {
-    /// Notes when the first warp of a block starts an iteration, and skips time where all blocks are steady.
+    /// Notes that the first warp of a block starts an iteration. Skips time if all blocks are steady.
     pub(crate) fn watch(&mut self, block: usize, cycle: u64) {
         let first = &mut self.warps[self.starts[block]];
         let Some(&run) = first.trace.runs.get(first.run) else { return };
@@ -45,7 +35,7 @@ impl State<'_> {
             return;
         }
         starts.push(cycle);
-        // The iteration time of every block, and how many iterations are left, but for two.
+        // The iteration time of every block, and the number of its remaining iterations, except two.
         let mut speeds: Vec<(usize, f64, usize)> = Vec::new();
         if !self.queue.is_empty() {
             return;
@@ -92,7 +82,7 @@ impl State<'_> {
         self.starts[block]..self.starts.get(block + 1).copied().unwrap_or(self.warps.len())
     }
 
-    /// Moves a warp some iterations on, and counts what it would have done.
+    /// Moves a warp some iterations on, and counts the work of these iterations.
     fn skip(&mut self, w: usize, iterations: usize) {
         let warp = &mut self.warps[w];
         let Some(run) = warp.current_run() else { return };

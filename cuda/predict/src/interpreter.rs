@@ -1,23 +1,24 @@
-//! A partial interpreter: which instructions the warps of a block execute, and what their memory accesses cost.
+//! A partial interpreter: it finds the instructions that the warps of a block execute, and the cost of their memory
+//! accesses.
 //!
-//! Branches and trip counts follow from the launch's grid, block and parameters. Where a branch depends on an unknown
-//! number, the interpreter decides by a rule (see [`Interpreter::guess`]) and counts the guess.
+//! Branches and trip counts follow from the grid, the block and the parameters of the launch. If a branch depends on an
+//! unknown number, the interpreter decides by a rule (see [`Interpreter::guess`]) and counts the guess.
 //!
-//! Lanes that part at a branch are executed one group after the other, until they meet again at `BSYNC`.
+//! Lanes that diverge at a branch are executed one group after another, until they reconverge at `BSYNC`.
 
-use crate::access::{Cache, tidy};
+use crate::cache::Cache;
 use crate::decode::{Op, Step};
 use crate::lanes::{ALL, Flags, Lanes};
 use crate::memory::Shared;
 use crate::registers::{Place, Registers};
 use crate::sass::{Function, Operand};
 use crate::setting::{SHARED_BASE, Setting};
-use crate::trace::{BlockTrace, Entry, Trace};
+use crate::trace::{BlockTrace, Entry, Trace, tidy};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-/// Lanes at one instruction.
+/// Lanes at the same instruction.
 pub(crate) struct Group {
     pub(crate) at: usize,
     pub(crate) mask: u32,
@@ -35,10 +36,10 @@ pub(crate) struct Warp {
     pub(crate) registers: Registers,
     pub(crate) place: Place,
     pub(crate) groups: Vec<Group>,
-    /// Lanes that meet at each barrier register.
+    /// Lanes that reconverge at each barrier register.
     pub(crate) meetings: [u32; 16],
     pub(crate) entries: Vec<Entry>,
-    /// Positions in the trace where a loop started over, and its first instruction.
+    /// Positions in the trace where a loop starts again, and its first instruction.
     pub(crate) heads: Vec<(usize, u32)>,
     pub(crate) taken: HashMap<u32, u64>,
     /// Local memory by address: spilled registers. All lanes use the same addresses.
@@ -46,25 +47,26 @@ pub(crate) struct Warp {
 }
 
 /// Executes blocks of a launch.
+#[derive(Debug)]
 pub struct Interpreter<'a> {
     pub(crate) function: &'a Function,
     pub(crate) steps: Vec<Step>,
     pub(crate) setting: Setting,
     pub(crate) shared_bytes: usize,
-    /// Sectors that the block's part of the L1 cache holds.
+    /// The capacity of the block's part of the L1 cache in sectors.
     pub(crate) cache: usize,
-    /// Branches at these addresses are taken so often in a row where their condition is unknown.
+    /// How many times in a row the branch at an address is taken if its condition is unknown.
     pub(crate) hints: BTreeMap<u32, u64>,
-    /// Whether the straight code from an instruction on calls a subroutine before it branches or returns.
+    /// Whether the straight-line code after an instruction calls a subroutine before it branches or returns.
     pub(crate) calls: Vec<bool>,
 }
 
-/// The most instructions of a warp: more is taken for a loop that does not end.
+/// The most instructions of a warp. A warp with more is assumed to be in an endless loop.
 const MAX_ENTRIES: usize = 40_000_000;
 
 impl<'a> Interpreter<'a> {
-    /// An interpreter of a function. `shared` is the block's dynamic shared memory in bytes.
-    /// `cache` is its part of the L1 cache in bytes.
+    /// An interpreter of a function. `shared` is the dynamic shared memory of the block in bytes. `cache` is the
+    /// block's part of the L1 cache in bytes.
     pub fn new(
         function: &'a Function,
         setting: Setting,
@@ -87,7 +89,11 @@ impl<'a> Interpreter<'a> {
         Interpreter { function, steps, setting, shared_bytes, cache: cache as usize / 32, hints, calls }
     }
 
-    /// Executes a block. [`BlockTrace::touched`] stays empty where not asked for.
+    /// Executes a block. [`BlockTrace::touched`] stays empty unless it is requested.
+    ///
+    /// # Errors
+    ///
+    /// A message if a warp runs past the end of the function, or does not end after 40 million instructions.
     pub fn block(&self, block: [u32; 3], touched: bool) -> Result<BlockTrace, String> {
         let threads = self.setting.block.iter().product::<u32>();
         let mut shared = Shared::new(self.shared_bytes);
@@ -97,7 +103,7 @@ impl<'a> Interpreter<'a> {
             .map(|w| {
                 let lanes = (threads - w * 32).min(32);
                 let mut registers = Registers::new(self.function.registers as usize);
-                // The stack pointer: its value does not matter.
+                // The stack pointer, whose value does not matter.
                 registers.set(&Operand::Register(1, Default::default()), 0, &Lanes::ZERO, ALL, 0);
                 Warp {
                     registers,
@@ -111,7 +117,7 @@ impl<'a> Interpreter<'a> {
                 }
             })
             .collect();
-        // From barrier to barrier, one warp after the other, so that each sees what the others stored.
+        // From barrier to barrier, one warp after another, so that each warp reads what the others stored.
         while warps.iter().any(|w| !w.groups.is_empty()) {
             for warp in warps.iter_mut().filter(|w| !w.groups.is_empty()) {
                 self.run(warp, &mut shared, &mut cache, &mut out)?;
@@ -163,7 +169,8 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    /// The group that goes on: the last that can. Groups that wait for each other are freed by force.
+    /// The next group to execute: the last one that can continue. If groups wait for each other, one is released by
+    /// force.
     fn pick(&self, warp: &mut Warp, out: &mut BlockTrace) -> Option<usize> {
         if let Some(i) = warp.groups.iter().rposition(|g| g.wait == Wait::Nothing) {
             return Some(i);

@@ -6,39 +6,41 @@ pub const ALL: u32 = !0;
 /// A 32-bit register of every lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Lanes {
-    /// A bit per lane whose value is known.
+    /// A bit per lane with a known value.
     pub known: u32,
-    /// The values; of no meaning where unknown.
+    /// The values, which are meaningless where unknown.
     pub values: [u32; 32],
 }
 
 impl Lanes {
-    /// Nothing is known.
+    /// Unknown in every lane.
     pub const UNKNOWN: Lanes = Lanes { known: 0, values: [0; 32] };
     /// Zero in every lane.
     pub const ZERO: Lanes = Lanes { known: ALL, values: [0; 32] };
 
     /// The same known value in every lane.
+    #[must_use]
     pub fn splat(value: u32) -> Lanes {
         Lanes { known: ALL, values: [value; 32] }
     }
 
-    /// The same value in every lane, or none.
+    /// The value that is the same in every lane, if there is one.
     pub fn maybe(value: Option<u32>) -> Lanes {
         value.map_or(Lanes::UNKNOWN, Lanes::splat)
     }
 
     /// The value of a lane.
+    #[must_use]
     pub fn get(&self, lane: usize) -> Option<u32> {
         (self.known >> lane & 1 == 1).then_some(self.values[lane])
     }
 
-    /// `f` of every lane.
+    /// Applies `f` to every lane.
     pub fn map(&self, f: impl Fn(u32) -> u32) -> Lanes {
         Lanes { known: self.known, values: self.values.map(f) }
     }
 
-    /// `f` of every lane of three registers.
+    /// Applies `f` to every lane of three registers.
     pub fn map3(a: &Lanes, b: &Lanes, c: &Lanes, f: impl Fn(u32, u32, u32) -> u32) -> Lanes {
         let mut values = [0; 32];
         for i in 0..32 {
@@ -47,7 +49,7 @@ impl Lanes {
         Lanes { known: a.known & b.known & c.known, values }
     }
 
-    /// `f` of every lane of three registers of 64 bits, each as two of 32. Returns low and high.
+    /// Applies `f` to every lane of three 64-bit registers, each given as two of 32 bits. Returns low and high.
     pub fn map3_wide(a: [&Lanes; 2], b: [&Lanes; 2], c: [&Lanes; 2], f: impl Fn(u64, u64, u64) -> u64) -> [Lanes; 2] {
         let at = |x: [&Lanes; 2], i: usize| x[0].values[i] as u64 | (x[1].values[i] as u64) << 32;
         let known = [a, b, c].iter().fold(ALL, |k, x| k & x[0].known & x[1].known);
@@ -59,7 +61,7 @@ impl Lanes {
         [Lanes { known, values: low }, Lanes { known, values: high }]
     }
 
-    /// `f` of every lane of two registers, as a predicate.
+    /// Applies `f` to every lane of two registers, and returns a predicate.
     pub fn test(a: &Lanes, b: &Lanes, f: impl Fn(u32, u32) -> bool) -> Flags {
         let mut value = 0;
         for i in 0..32 {
@@ -68,7 +70,7 @@ impl Lanes {
         Flags { known: a.known & b.known, value }
     }
 
-    /// Takes the lanes of `exec` from `new`. Lanes of `doubt` may or may not be written: they become unknown.
+    /// Takes the lanes of `exec` from `new`. Lanes of `doubt` may or may not be written, so they become unknown.
     pub fn merge(&mut self, new: &Lanes, exec: u32, doubt: u32) {
         self.known = self.known & !exec | new.known & exec & !doubt;
         if new.known & exec == 0 {
@@ -88,39 +90,44 @@ impl Lanes {
 /// A predicate of every lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags {
-    /// A bit per lane whose value is known.
+    /// A bit per lane with a known value.
     pub known: u32,
-    /// The values; of no meaning where unknown.
+    /// The values, which are meaningless where unknown.
     pub value: u32,
 }
 
 impl Flags {
-    /// Nothing is known.
+    /// Unknown in every lane.
     pub const UNKNOWN: Flags = Flags { known: 0, value: 0 };
     /// True in every lane.
     pub const TRUE: Flags = Flags { known: ALL, value: ALL };
 
     /// Lanes where the predicate may be true.
+    #[must_use]
     pub fn can_be_true(self) -> u32 {
         !self.known | self.value
     }
 
     /// Lanes where the predicate may be false.
+    #[must_use]
     pub fn can_be_false(self) -> u32 {
         !self.known | !self.value
     }
 
-    /// The predicate that is true where it can only be true.
+    /// The predicate that is true only where it must be true.
+    #[must_use]
     pub fn of(can_be_true: u32, can_be_false: u32) -> Flags {
         Flags { known: can_be_true ^ can_be_false, value: can_be_true & !can_be_false }
     }
 
-    /// The opposite where `negate`.
+    /// The opposite if `negate` is true.
+    #[must_use]
     pub fn not_if(self, negate: bool) -> Flags {
         if negate { Flags { known: self.known, value: !self.value } } else { self }
     }
 
     /// A function of three predicates by its truth table: bit 4a + 2b + c is the result.
+    #[must_use]
     pub fn lut(a: Flags, b: Flags, c: Flags, table: u32) -> Flags {
         let (mut yes, mut no) = (0, 0);
         let can = |f: Flags, value: u32| if value == 1 { f.can_be_true() } else { f.can_be_false() };

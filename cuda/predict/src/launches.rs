@@ -1,12 +1,13 @@
-//! The list of launches: a JSON object a line.
+//! The list of launches: a JSON object per line.
 
 use crate::library::Product;
 use crate::predict::Launch;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The launch with every address replaced by its order among the launch's addresses and its place in a line of 128
-/// bytes. Launches that are equal then take the same time.
+/// The launch in a normal form. Every address is replaced by its order among the addresses of the launch and by its
+/// offset in a line of 128 bytes. Launches with equal normal forms take the same time.
+#[must_use]
 pub fn without_addresses(launch: &Launch, ranges: &[(u64, u64)]) -> Launch {
     let mut seen: Vec<u64> = Vec::new();
     let mut replace = |word: u64| {
@@ -20,9 +21,8 @@ pub fn without_addresses(launch: &Launch, ranges: &[(u64, u64)]) -> Launch {
         (order as u64) << 7 | word & 127
     };
     let mut plain = launch.clone();
-    for word in plain.args.chunks_exact_mut(8) {
-        let value = replace(u64::from_le_bytes(word.try_into().expect("eight bytes")));
-        word.copy_from_slice(&value.to_le_bytes());
+    for word in plain.args.as_chunks_mut().0 {
+        *word = replace(u64::from_le_bytes(*word)).to_le_bytes();
     }
     plain.memory.iter_mut().for_each(|(address, _)| *address = replace(*address));
     plain
@@ -38,6 +38,10 @@ fn bytes(hex: &Value) -> Result<Vec<u8>, String> {
 }
 
 /// A number, or one in hexadecimal digits as a string.
+///
+/// # Errors
+///
+/// A message if the value is not such a number.
 pub fn number(value: &Value) -> Result<u64, String> {
     let hex = |s: &str| u64::from_str_radix(s.strip_prefix("0x")?, 16).ok();
     value.as_u64().or_else(|| hex(value.as_str()?)).ok_or(format!("{value}: a number expected"))
@@ -53,17 +57,22 @@ fn three(value: &Value, key: &str) -> Result<[u32; 3], String> {
 }
 
 /// A line of the list.
+#[derive(Clone, Debug)]
 pub enum Entry {
-    /// A launch of a kernel, how often it is made, and its stage.
+    /// A launch of a kernel, the number of times that it is made, and its stage.
     Launch(Launch, f64, String),
-    /// A product of the library, how often it is made, and its stage.
+    /// A product of the library, the number of times that it is made, and its stage.
     Product(Product, f64, String),
     /// The host waits.
     Wait,
 }
 
-/// Reads a line: `{"wait": true}`, a product (`"kernel": "cublasLtMatmul"` with m, n, k, bytes, out_bytes and add), or a
-/// launch.
+/// Reads a line: `{"wait": true}`, a product (`"kernel": "cublasLtMatmul"` with m, n, k, bytes, `out_bytes` and add)
+/// or a launch.
+///
+/// # Errors
+///
+/// A message if the line is not JSON, or if a field is missing or is not of its type.
 pub fn entry(line: &str) -> Result<Entry, String> {
     let v: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
     if v["wait"].as_bool() == Some(true) {
@@ -78,7 +87,11 @@ pub fn entry(line: &str) -> Result<Entry, String> {
     Ok(Entry::Product(product, v["count"].as_f64().unwrap_or(1.0), v["stage"].as_str().unwrap_or("").to_string()))
 }
 
-/// Reads a launch, how often it is made, and its stage.
+/// Reads a launch, the number of times that it is made, and its stage.
+///
+/// # Errors
+///
+/// A message if the line is not JSON, or if a field is missing or is not of its type.
 pub fn launch(line: &str) -> Result<(Launch, f64, String), String> {
     let v: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
     let empty = Vec::new();
@@ -140,10 +153,10 @@ mod tests {
     fn launches_that_differ_in_addresses_are_equal() {
         let ranges = [(0x7f00_0000_0000, 0x7f01_0000_0000)];
         let plain = |line: &str| without_addresses(&launch(line).unwrap().0, &ranges);
-        // The digits of 0x7f0000001000, in both places, become 0x7f0000009000.
+        // The digits of 0x7f0000001000 become 0x7f0000009000 in both positions.
         let elsewhere = LINE.replace("00100000007f0000", "00900000007f0000").replace("7f0000001000", "7f0000009000");
         assert_eq!(plain(LINE), plain(&elsewhere));
-        // Another place in a line of memory, another number, another range.
+        // Another offset in a line of memory, another number, another range.
         assert_ne!(plain(LINE), plain(&LINE.replace("00100000007f0000", "10100000007f0000")));
         assert_ne!(plain(LINE), plain(&LINE.replace("ff10", "fe10")));
         assert_ne!(launch(LINE).unwrap().0, launch(&elsewhere).unwrap().0);

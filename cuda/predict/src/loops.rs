@@ -1,21 +1,23 @@
-//! Finds loops in a trace whose iterations are all the same.
+//! Finds loops in a trace whose iterations are all equal.
 
 use crate::trace::{Entry, Run};
 
-/// The fewest equal iterations that are worth knowing.
+/// The fewest equal iterations of a run.
 const FEWEST: usize = 12;
 
-/// Runs of equal iterations. `heads` are the positions in the trace where a loop starts over, with its first
-/// instruction. Of runs that overlap, the one that covers more of the trace is kept: the outer loop.
+/// Finds runs of equal iterations. `heads` are the positions in the trace where a loop starts again, with its first
+/// instruction. Of overlapping runs, the one that covers more of the trace is kept: the outer loop.
+#[must_use]
 pub fn runs(entries: &[Entry], heads: &[(usize, u32)]) -> Vec<Run> {
-    // Hashes of all beginnings: equal pieces have equal differences.
+    // Hashes of all prefixes. Equal pieces have equal differences.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut sums = Vec::with_capacity(entries.len() + 1);
-    sums.push(0u64);
+    let mut last = 0u64;
+    sums.push(last);
     for e in entries {
         let word = (e.at as u64) << 25 | (e.cycles as u64) << 9 | (e.cached as u64) << 8 | e.lanes as u64;
-        let last = *sums.last().expect("not empty");
-        sums.push(last.wrapping_mul(FACTOR).wrapping_add(word.wrapping_add(1).wrapping_mul(0xd6e8_feb8_6659_fd93)));
+        last = last.wrapping_mul(FACTOR).wrapping_add(word.wrapping_add(1).wrapping_mul(0xd6e8_feb8_6659_fd93));
+        sums.push(last);
     }
     let power = |mut n: usize| {
         let (mut base, mut r) = (FACTOR, 1u64);
@@ -69,7 +71,8 @@ mod tests {
 
     #[test]
     fn finds_the_outer_loop() {
-        // 20 iterations of: one instruction, then an inner loop of 13 rounds of two. The last iteration differs.
+        // 20 iterations of one instruction followed by an inner loop of 13 rounds of two instructions. The last
+        // iteration differs.
         let (mut entries, mut heads) = (Vec::new(), Vec::new());
         let push = |entries: &mut Vec<Entry>, at: u32| entries.push(Entry { at, cycles: 0, lanes: 32, cached: false });
         for outer in 0..20 {
@@ -82,7 +85,7 @@ mod tests {
             }
         }
         heads.push((entries.len(), 1));
-        // The inner loop of the last iteration is a run of its own, without its last round.
+        // The inner loop of the last iteration is a separate run, without its last round.
         let expected = [Run { start: 0, len: 27, count: 19 }, Run { start: 514, len: 2, count: 12 }];
         assert_eq!(runs(&entries, &heads), expected);
     }

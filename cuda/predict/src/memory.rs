@@ -1,18 +1,19 @@
-//! What memory instructions cost: bank conflicts in shared memory, sectors and lines in global memory.
+//! The cost of memory instructions: bank conflicts in shared memory, sectors and lines in global memory.
 
 /// Addresses of the lanes of a memory instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// A bit per lane whose address is known.
+    /// A bit per lane with a known address.
     pub known: u32,
     /// Bytes.
     pub values: [u64; 32],
 }
 
-/// Cycles that the banks of shared memory are busy with an access of `width` bytes a lane.
+/// Cycles that the banks of shared memory are busy with an access of `width` bytes per lane.
 ///
-/// 32 banks of 4 bytes: lanes that want different words of one bank take turns. Wider accesses are made by halves (8
-/// bytes) or quarters (16 bytes) of a warp. Lanes whose address is unknown are taken to be free of conflicts.
+/// There are 32 banks of 4 bytes. Lanes that access different words of one bank take turns. Wider accesses are made by
+/// halves (8 bytes) or quarters (16 bytes) of a warp. Lanes with an unknown address are assumed to have no conflicts.
+#[must_use]
 pub fn shared_passes(addresses: &Addresses, mask: u32, width: u32) -> u32 {
     let lanes = (128 / width.max(4)).min(32) as usize;
     let mut passes = 0;
@@ -23,7 +24,7 @@ pub fn shared_passes(addresses: &Addresses, mask: u32, width: u32) -> u32 {
         }
         let here = (first..first + lanes).filter(|lane| mask & addresses.known & 1 << lane != 0);
         let words = || here.clone().flat_map(|lane| (0..width.div_ceil(4) as u64).map(move |i| (lane, i)));
-        // Most accesses have no conflict: no bank sees two different words.
+        // Most accesses have no conflict: no bank has two different words.
         let mut seen = [u64::MAX; 32];
         let clash = words().any(|(lane, i)| {
             let word = addresses.values[lane] / 4 + i;
@@ -45,23 +46,25 @@ pub fn shared_passes(addresses: &Addresses, mask: u32, width: u32) -> u32 {
 }
 
 /// Cycles that the banks are busy with `LDSM` of `matrices` matrices: lanes 8i to 8i+7 give the rows of matrix i.
+#[must_use]
 pub fn matrix_passes(addresses: &Addresses, matrices: u32) -> u32 {
     let mask = if matrices >= 4 { !0 } else { (1 << (8 * matrices)) - 1 };
     shared_passes(addresses, mask, 16)
 }
 
-/// What an access to global memory touches.
+/// The memory that an access to global memory touches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Numbers of the 32-byte sectors with known address.
+    /// Numbers of the 32-byte sectors with a known address.
     pub sectors: Vec<u64>,
-    /// Sectors of lanes whose address is unknown, taken to be next to each other.
+    /// Sectors of lanes with an unknown address, which are assumed to be adjacent.
     pub unknown_sectors: u32,
     /// Lines of 128 bytes.
     pub lines: u32,
 }
 
-/// The sectors and lines of an access of `width` bytes a lane.
+/// The sectors and lines of an access of `width` bytes per lane.
+#[must_use]
 pub fn touched(addresses: &Addresses, mask: u32, width: u32) -> Touched {
     let mut sectors: Vec<u64> = Vec::with_capacity(32);
     let known = mask & addresses.known;
@@ -77,7 +80,7 @@ pub fn touched(addresses: &Addresses, mask: u32, width: u32) -> Touched {
     Touched { sectors, unknown_sectors: unknown.div_ceil(32), lines }
 }
 
-/// Words of a block's shared memory that are known.
+/// The known words of a block's shared memory.
 #[derive(Clone, Debug)]
 pub struct Shared {
     words: Vec<u32>,
@@ -86,11 +89,13 @@ pub struct Shared {
 
 impl Shared {
     /// `bytes` of unknown contents.
+    #[must_use]
     pub fn new(bytes: usize) -> Shared {
         Shared { words: vec![0; bytes.div_ceil(4)], known: vec![0; bytes.div_ceil(4)] }
     }
 
-    /// The word at a multiple of 4, where all its bytes are known.
+    /// The word at a multiple of 4, if all its bytes are known.
+    #[must_use]
     pub fn load(&self, address: u64) -> Option<u32> {
         let at = usize::try_from(address / 4).ok()?;
         (*self.known.get(at)? == 15).then(|| self.words[at])
@@ -113,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// Everything becomes unknown: a store went to an unknown place.
+    /// Makes everything unknown, after a store to an unknown address.
     pub fn forget(&mut self) {
         self.known.fill(0);
     }
@@ -137,7 +142,7 @@ mod tests {
         assert_eq!(shared_passes(&at(|i| i * 8), !0, 8), 2);
         assert_eq!(shared_passes(&at(|i| i * 16), !0, 16), 4);
         assert_eq!(shared_passes(&at(|i| i * 128), !0, 16), 32);
-        // Rows of 144 bytes, as padding makes them: 8 of them meet no bank twice.
+        // Padded rows of 144 bytes: 8 of them use no bank twice.
         assert_eq!(matrix_passes(&at(|i| i * 144), 4), 4);
         assert_eq!(matrix_passes(&at(|i| i * 144), 2), 2);
         assert_eq!(matrix_passes(&at(|i| i * 128), 4), 32);

@@ -1,19 +1,19 @@
-//! From a launch to the time it takes.
+//! Predicts the time of a launch.
 //!
-//! A handful of blocks are interpreted: the first, the last and, unless blocks are long, three between, evenly apart. One
-//! SM is simulated with as many blocks as it holds. The time of the grid is that of the SM with the most blocks:
+//! A few blocks are interpreted: the first, the last and, unless blocks are long, three evenly spaced between them. One
+//! SM is simulated with as many blocks as it holds. The time of the grid is the time of the SM with the most blocks:
 //!
-//! * Short blocks are simulated one after another, a new one where one ends, up to [`MAX_ISSUES`] instructions; what is
-//!   left is added at the speed of the last half.
-//! * Long blocks run in waves. A full wave takes the mean of the sampled blocks; a last wave that fills only some of
-//!   the places is simulated with that many blocks an SM, and takes as long as the longest sample.
+//! * Short blocks are simulated one after another, up to [`MAX_ISSUES`] instructions. A new block starts where one
+//!   ends. The remaining blocks are added at the speed of the last half.
+//! * Long blocks run in waves. A full wave takes the mean of the sampled blocks. A last wave may leave places free. It
+//!   is simulated with its number of blocks per SM, and takes as long as the longest sample.
 //!
-//! A block that loads a sector again finds it in the L1 cache, as long as its part of the cache holds what it loaded.
+//! A block that loads a sector again finds it in the L1 cache, while its part of the cache holds what it loaded.
 //!
-//! The grid takes no less than its traffic with the L2 cache, and its traffic with device memory, where every byte
-//! counts once and nothing is taken to be in the cache before the launch. The bytes that differ between blocks are
-//! estimated from the first block and its neighbours along x, y and z. That is not done for long blocks whose traffic could
-//! not be the limit if all of it went to device memory.
+//! The time of the grid is at least the time of its traffic with the L2 cache and the time of its traffic with device
+//! memory. For device memory every byte counts once, and the cache is assumed to be empty before the launch. The bytes
+//! that differ between blocks are estimated from the first block and its neighbours along x, y and z. The estimate is
+//! omitted for long blocks whose traffic could not be the limit if all of it went to device memory.
 
 use crate::interpreter::Interpreter;
 use crate::machine::{self, PIPES, Pipe};
@@ -22,13 +22,13 @@ use crate::setting::Setting;
 use crate::sm::{Outcome, Sm};
 use crate::trace::BlockTrace;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-/// Instructions that are simulated of blocks that follow each other.
+/// The number of instructions that are simulated for consecutive blocks.
 pub const MAX_ISSUES: usize = 1_500_000;
 
-/// Of blocks of more instructions, only the first and the last are sampled.
+/// If blocks have more instructions than this, only the first and the last block are sampled.
 const LONG: usize = 1_000_000;
 
 /// A launch of a kernel.
@@ -44,58 +44,60 @@ pub struct Launch {
     pub shared: u32,
     /// The parameters.
     pub args: Vec<u8>,
-    /// Device memory that control flow depends on: addresses and bytes.
+    /// Device memory that decides control flow: addresses and bytes.
     pub memory: Vec<(u64, Vec<u8>)>,
-    /// Branches by address: how often in a row each is taken where its condition is unknown.
+    /// For branches by address: how many times in a row each is taken if its condition is unknown.
     pub hints: BTreeMap<u32, u64>,
 }
 
-/// What a launch is predicted to take.
+/// The predicted time of a launch.
 #[derive(Clone, Debug, Default)]
 pub struct Prediction {
     /// Cycles, without the gap before the next launch.
     pub cycles: f64,
-    /// Blocks that an SM holds.
+    /// Blocks per SM.
     pub resident: u32,
-    /// Blocks by the places there are for them.
+    /// Blocks divided by the places for them.
     pub waves: f64,
-    /// Part of the dense peak of the tensor cores.
+    /// Fraction of the dense peak of the tensor cores.
     pub tensor_share: f64,
-    /// What limits the time.
+    /// The limit of the time.
     pub limit: String,
     /// Bytes between the SMs and the L2 cache.
     pub l2_bytes: f64,
-    /// Different bytes, at most from and to device memory.
+    /// Distinct bytes, the most that go from and to device memory.
     pub unique_bytes: f64,
     /// Instructions of all warps.
     pub instructions: f64,
-    /// Sampled blocks, and how many of them execute different instructions.
+    /// The number of sampled blocks, and how many of them execute different instructions.
     pub samples: [usize; 2],
-    /// Cycles of an iteration of the longest loop, with as many blocks an SM as were simulated; 0 without a long loop.
+    /// Cycles of an iteration of the longest loop, with the simulated number of blocks per SM. 0 without a long loop.
     pub iteration: f64,
-    /// Branches that depended on unknown numbers, in the sampled blocks: address and how often.
+    /// Branches in the sampled blocks that depended on unknown numbers: the address and the count.
     pub guesses: BTreeMap<u32, u64>,
-    /// Instructions the interpreter does not know, in the sampled blocks.
+    /// Instructions in the sampled blocks that the interpreter does not know.
     pub unsupported: BTreeMap<String, u64>,
-    /// Part of the sectors whose address is unknown.
+    /// Fraction of the sectors with an unknown address.
     pub unknown_sectors: f64,
-    /// Accesses to shared memory with unknown addresses, in the sampled blocks.
+    /// Accesses to shared memory with unknown addresses in the sampled blocks.
     pub unknown_shared: u64,
-    /// Times that lanes were joined by force.
+    /// How many times lanes were joined by force.
     pub forced: u64,
 }
 
 impl Prediction {
-    /// Seconds on the device, the gap before the next launch of a graph included.
+    /// Seconds on the device, including the gap before the next launch of a graph.
+    #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.cycles / machine::CLOCK + machine::LAUNCH
+        self.cycles / machine::CLOCK * machine::SLOWDOWN + machine::LAUNCH
     }
 }
 
 /// Blocks of a function that one SM holds.
+#[must_use]
 pub fn resident(function: &Function, threads: u32, dynamic_shared: u32) -> u32 {
     let warps = threads.div_ceil(32).max(1);
-    // Registers are given to a warp in units of 256, and each of the four parts of an SM has a quarter of them.
+    // A warp gets registers in units of 256, and each of the four parts of an SM has a quarter of the registers.
     let of_warp = (function.registers.max(1) * 32).next_multiple_of(256);
     let by_registers = machine::REGISTERS / 4 / of_warp * 4 / warps;
     let fixed = function.shared.max(machine::SHARED_RESERVED);
@@ -109,7 +111,7 @@ fn coordinates(grid: [u32; 3], number: u64) -> [u32; 3] {
     [(number % x) as u32, (number / x % y) as u32, (number / x / y) as u32]
 }
 
-/// Predicts launches on all processors.
+/// Predicts launches, on all processors.
 pub fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -> Vec<Result<Prediction, String>> {
     let next = AtomicUsize::new(0);
     let one = |launch: &Launch| {
@@ -121,7 +123,7 @@ pub fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(launch) = launches.get(i) else { break };
-            *results[i].lock().expect("no thread panics with the lock") = Some(one(launch));
+            *results[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(one(launch));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -130,7 +132,103 @@ pub fn predict_all(functions: &HashMap<String, Function>, launches: &[Launch]) -
     taken.collect()
 }
 
+/// Sampled blocks of a launch.
+struct Samples {
+    blocks: Vec<BlockTrace>,
+    /// For each sample, the first sample that executes the same instructions.
+    class: Vec<usize>,
+}
+
+impl Samples {
+    /// Interprets the first block, the last block, and three blocks between them unless blocks are long.
+    fn take(interpreter: &Interpreter<'_>, grid: [u32; 3], total: u64) -> Result<Samples, String> {
+        let mut blocks: Vec<BlockTrace> = vec![interpreter.block([0; 3], true)?];
+        let parts = if length(&blocks[0]) > LONG { 1 } else { 4 };
+        let mut numbers: Vec<u64> = (0..=parts).map(|i| i * (total - 1) / parts).collect();
+        numbers.dedup();
+        for &n in &numbers[1..] {
+            blocks.push(interpreter.block(coordinates(grid, n), false)?);
+        }
+        let first = |s: &BlockTrace| blocks.iter().position(|o| o.warps == s.warps).expect("a sample equals itself");
+        let class = blocks.iter().map(first).collect();
+        Ok(Samples { blocks, class })
+    }
+
+    /// The number of samples that execute different instructions.
+    fn classes(&self) -> usize {
+        self.class.iter().enumerate().filter(|&(i, &class)| class == i).count()
+    }
+
+    /// The mean of the samples.
+    fn mean(&self, f: impl Fn(&BlockTrace) -> f64) -> f64 {
+        self.blocks.iter().map(f).sum::<f64>() / self.blocks.len() as f64
+    }
+
+    /// The cycles of a grid of `total` blocks, and what one SM does. An SM has `places` for blocks.
+    fn simulate(&self, sm: &Sm, total: u64, places: usize) -> (f64, Outcome) {
+        let most = total.div_ceil(machine::SMS as u64) as usize;
+        let longest = self.blocks.iter().map(length).max().unwrap_or(0).max(1);
+        if most > places && longest * places * 2 <= MAX_ISSUES {
+            self.in_a_row(sm, most, most.min((MAX_ISSUES / longest).min(16 * places)), places)
+        } else {
+            self.in_waves(sm, total, places)
+        }
+    }
+
+    /// Simulates the first `simulated` of `most` short blocks of an SM, each of which starts where another one ends.
+    fn in_a_row(&self, sm: &Sm, most: usize, simulated: usize, places: usize) -> (f64, Outcome) {
+        let run = |count: usize| {
+            let blocks: Vec<_> = (0..count).map(|k| &*self.blocks[k * self.blocks.len() / count].warps).collect();
+            sm.execute(&blocks, places)
+        };
+        let outcome = run(simulated);
+        let half = simulated.div_ceil(2);
+        let rest = (most - simulated) as f64;
+        let rate = if rest > 0.0 {
+            (outcome.cycles as f64 - run(half).cycles as f64) / (simulated - half) as f64
+        } else {
+            0.0
+        };
+        (outcome.cycles as f64 + rest * rate, outcome)
+    }
+
+    /// Simulates waves of long blocks.
+    fn in_waves(&self, sm: &Sm, total: u64, places: usize) -> (f64, Outcome) {
+        let mut costs: BTreeMap<(usize, usize), Outcome> = BTreeMap::new();
+        let mut cost = |count: usize, i: usize| {
+            let run = || sm.execute(&vec![&*self.blocks[self.class[i]].warps; count], count);
+            costs.entry((count, self.class[i])).or_insert_with(run).clone()
+        };
+        let full = total / (machine::SMS as u64 * places as u64);
+        let rest = total % (machine::SMS as u64 * places as u64);
+        let (mut cycles, mut outcome) = (0.0, Outcome::default());
+        if full > 0 {
+            let all: Vec<Outcome> = (0..self.blocks.len()).map(|i| cost(places, i)).collect();
+            cycles += full as f64 * all.iter().map(|o| o.cycles as f64).sum::<f64>() / all.len() as f64;
+            outcome = all.into_iter().max_by_key(|o| o.cycles).expect("at least one sample");
+        }
+        if rest > 0 {
+            let count = rest.div_ceil(machine::SMS as u64) as usize;
+            let last = (0..self.blocks.len()).map(|i| cost(count, i)).max_by_key(|o| o.cycles);
+            let last = last.expect("at least one sample");
+            cycles += last.cycles as f64;
+            outcome = if full > 0 { outcome } else { last };
+        }
+        (cycles, outcome)
+    }
+}
+
+/// The instructions of a block.
+fn length(block: &BlockTrace) -> usize {
+    block.warps.iter().map(|w| w.entries.len()).sum()
+}
+
 /// Predicts a launch.
+///
+/// # Errors
+///
+/// A message if the launch has no blocks, if a block has no threads or more than 1024, or if a block does not fit an
+/// SM. The other errors are those of [`Interpreter::block`].
 pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, String> {
     let total = launch.grid.iter().map(|&n| n as u64).product::<u64>();
     let threads = launch.block.iter().product::<u32>();
@@ -146,102 +244,36 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     let shared = (function.shared.max(machine::SHARED_RESERVED) + launch.shared) * places;
     let cache = machine::L1.saturating_sub(shared) / places;
     let interpreter = Interpreter::new(function, setting, launch.shared, cache, launch.hints.clone());
-    let length = |s: &BlockTrace| s.warps.iter().map(|w| w.entries.len()).sum::<usize>();
-    let mut samples: Vec<BlockTrace> = vec![interpreter.block([0; 3], true)?];
-    let parts = if length(&samples[0]) > LONG { 1 } else { 4 };
-    let mut numbers: Vec<u64> = (0..=parts).map(|i| i * (total - 1) / parts).collect();
-    numbers.dedup();
-    for &n in &numbers[1..] {
-        samples.push(interpreter.block(coordinates(launch.grid, n), false)?);
-    }
-    // For each sample, the first that executes the same.
-    let class: Vec<usize> = samples
-        .iter()
-        .map(|s| samples.iter().position(|o| o.warps == s.warps).expect("a sample equals itself"))
-        .collect();
-    let classes = (0..samples.len()).filter(|&i| class[i] == i).count();
+    let samples = Samples::take(&interpreter, launch.grid, total)?;
     let sm = Sm::new(function);
-    let most = total.div_ceil(machine::SMS as u64) as usize;
-    let longest = samples.iter().map(length).max().unwrap_or(0).max(1);
-    let places = places as usize;
-    let (cycles, outcome) = if most > places && longest * places * 2 <= MAX_ISSUES {
-        let simulated = most.min((MAX_ISSUES / longest).min(16 * places));
-        let run = |count: usize| {
-            let blocks: Vec<_> = (0..count).map(|k| &*samples[k * samples.len() / count].warps).collect();
-            sm.execute(&blocks, places)
-        };
-        let outcome = run(simulated);
-        let half = simulated.div_ceil(2);
-        let rest = (most - simulated) as f64;
-        let rate = if rest > 0.0 {
-            (outcome.cycles as f64 - run(half).cycles as f64) / (simulated - half) as f64
-        } else {
-            0.0
-        };
-        (outcome.cycles as f64 + rest * rate, outcome)
-    } else {
-        let mut costs: BTreeMap<(usize, usize), Outcome> = BTreeMap::new();
-        let mut cost = |count: usize, i: usize| {
-            let run = || sm.execute(&vec![&*samples[class[i]].warps; count], count);
-            costs.entry((count, class[i])).or_insert_with(run).clone()
-        };
-        let full = total / (machine::SMS as u64 * places as u64);
-        let rest = total % (machine::SMS as u64 * places as u64);
-        let (mut cycles, mut outcome) = (0.0, Outcome::default());
-        if full > 0 {
-            let all: Vec<Outcome> = (0..samples.len()).map(|i| cost(places, i)).collect();
-            cycles += full as f64 * all.iter().map(|o| o.cycles as f64).sum::<f64>() / all.len() as f64;
-            outcome = all.into_iter().max_by_key(|o| o.cycles).expect("at least one sample");
-        }
-        if rest > 0 {
-            let count = rest.div_ceil(machine::SMS as u64) as usize;
-            let last = (0..samples.len()).map(|i| cost(count, i)).max_by_key(|o| o.cycles);
-            let last = last.expect("at least one sample");
-            cycles += last.cycles as f64;
-            outcome = if full > 0 { outcome } else { last };
-        }
-        (cycles, outcome)
-    };
-    let mean = |f: &dyn Fn(&BlockTrace) -> f64| samples.iter().map(f).sum::<f64>() / samples.len() as f64;
-    let flops_of = |s: &BlockTrace| sm.tensor_flops(&s.warps);
-    let flops = total as f64 * mean(&|s| flops_of(s) as f64);
-    let l2_bytes = total as f64 * mean(&|s| s.sectors as f64) * 32.0;
-    let unknown = mean(&|s| s.unknown_sectors as f64) / mean(&|s| s.sectors as f64).max(1.0);
+    let (cycles, outcome) = samples.simulate(&sm, total, places as usize);
+    let (first, sectors) = (&samples.blocks[0], samples.mean(|s| s.sectors as f64));
+    let flops = total as f64 * samples.mean(|s| sm.tensor_flops(&s.warps) as f64);
+    let l2_bytes = total as f64 * sectors * 32.0;
+    let unknown_sectors = samples.mean(|s| s.unknown_sectors as f64);
     let all_from_memory = l2_bytes / machine::DEVICE_MEMORY * machine::CLOCK;
-    let unique_bytes = if length(&samples[0]) > LONG && all_from_memory < cycles {
+    let unique_bytes = if length(first) > LONG && all_from_memory < cycles {
         l2_bytes
     } else {
-        unique_sectors(&interpreter, launch, &samples[0])? * 32.0
-            + total as f64 * mean(&|s| s.unknown_sectors as f64) * 32.0
+        unique_sectors(&interpreter, launch, first)? * 32.0 + total as f64 * unknown_sectors * 32.0
     };
-    let floor = [
-        ("device memory", unique_bytes / machine::DEVICE_MEMORY * machine::CLOCK),
-        ("L2", l2_bytes.max(unique_bytes) / machine::L2 * machine::CLOCK),
-    ];
-    let slowest = if floor[1].1 > floor[0].1 { floor[1] } else { floor[0] };
-    let mut limit = limit_of(&outcome);
-    if total < machine::SMS as u64 {
-        limit = format!("{total} blocks, {limit}");
-    }
-    if slowest.1 > cycles {
-        limit = slowest.0.to_string();
-    }
-    let cycles = cycles.max(slowest.1);
+    let (floor, limit) = limit(total, cycles, &outcome, unique_bytes, l2_bytes);
+    let cycles = cycles.max(floor);
     let mut p = Prediction {
         cycles,
-        resident: places as u32,
+        resident: places,
         waves: total as f64 / (machine::SMS as f64 * places as f64),
         tensor_share: flops / (machine::SMS as f64 * machine::TENSOR_FLOPS * cycles),
         limit,
         l2_bytes,
         unique_bytes,
-        instructions: total as f64 * mean(&|s| length(s) as f64),
-        samples: [samples.len(), classes],
+        instructions: total as f64 * samples.mean(|s| length(s) as f64),
+        samples: [samples.blocks.len(), samples.classes()],
         iteration: outcome.iteration,
-        unknown_sectors: unknown,
+        unknown_sectors: unknown_sectors / sectors.max(1.0),
         ..Prediction::default()
     };
-    for s in &samples {
+    for s in &samples.blocks {
         s.guesses.iter().for_each(|(&at, n)| *p.guesses.entry(at).or_default() += n);
         s.unsupported.iter().for_each(|(o, n)| *p.unsupported.entry(o.clone()).or_default() += n);
         p.unknown_shared += s.unknown_shared;
@@ -250,10 +282,28 @@ pub fn predict(function: &Function, launch: &Launch) -> Result<Prediction, Strin
     Ok(p)
 }
 
+/// The cycles that the traffic of a grid takes at least, and the name of what limits the grid, which takes `cycles` on
+/// the SMs.
+fn limit(total: u64, cycles: f64, outcome: &Outcome, unique_bytes: f64, l2_bytes: f64) -> (f64, String) {
+    let floor = [
+        ("device memory", unique_bytes / machine::DEVICE_MEMORY * machine::CLOCK),
+        ("L2", l2_bytes.max(unique_bytes) / machine::L2 * machine::CLOCK),
+    ];
+    let slowest = if floor[1].1 > floor[0].1 { floor[1] } else { floor[0] };
+    let mut limit = limit_of(outcome);
+    if total < machine::SMS as u64 {
+        limit = format!("{total} blocks, {limit}");
+    }
+    if slowest.1 > cycles {
+        limit = slowest.0.to_string();
+    }
+    (slowest.1, limit)
+}
+
 /// Different sectors that the grid touches.
 ///
-/// Of every instruction's sectors in the first block, some are not touched by the block's neighbour along an axis. This part
-/// is taken to be new in each block along that axis.
+/// Some sectors of an instruction in the first block are not touched by the block's neighbour along an axis. This
+/// fraction is assumed to be new in each block along that axis.
 fn unique_sectors(interpreter: &Interpreter<'_>, launch: &Launch, first: &BlockTrace) -> Result<f64, String> {
     let mut by_instruction: BTreeMap<u32, (f64, [f64; 3])> = BTreeMap::new();
     first.touched.iter().for_each(|&(_, at)| by_instruction.entry(at).or_default().0 += 1.0);
@@ -276,7 +326,7 @@ fn unique_sectors(interpreter: &Interpreter<'_>, launch: &Launch, first: &BlockT
     Ok(by_instruction.values().map(grow).sum())
 }
 
-/// What limits one SM: what is busy at least six tenths of the time, or else latency.
+/// The limit of one SM: the unit that is busy for at least six tenths of the time, or else latency.
 fn limit_of(outcome: &Outcome) -> String {
     let cycles = outcome.cycles.max(1) as f64;
     let mut shares: Vec<(&str, f64)> = vec![("issue", outcome.issued as f64 / 4.0 / cycles)];

@@ -1,4 +1,4 @@
-//! The registers of a warp: reading operands, writing results.
+//! The registers of a warp: operands and results.
 
 use crate::decode::Step;
 use crate::lanes::{ALL, Flags, Lanes};
@@ -8,7 +8,7 @@ use crate::setting::{SHARED_WINDOW, Setting};
 use std::borrow::Cow;
 
 /// The registers of a warp.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Registers {
     lanes: Vec<Lanes>,
     uniform: [Option<u32>; 64],
@@ -16,7 +16,7 @@ pub struct Registers {
     uniform_flags: [Flags; 8],
 }
 
-/// Everything the interpreter knows of where a warp is.
+/// The state of a warp that the interpreter knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The block.
@@ -26,7 +26,8 @@ pub struct Place {
 }
 
 impl Registers {
-    /// Registers at the start of a kernel: nothing is known.
+    /// Registers at the start of a kernel, all unknown.
+    #[must_use]
     pub fn new(count: usize) -> Registers {
         Registers {
             lanes: vec![Lanes::UNKNOWN; count.clamp(1, 256)],
@@ -37,6 +38,7 @@ impl Registers {
     }
 
     /// A register of the lanes.
+    #[must_use]
     pub fn lane(&self, index: u8) -> &Lanes {
         static ZERO: Lanes = Lanes::ZERO;
         static UNKNOWN: Lanes = Lanes::UNKNOWN;
@@ -48,6 +50,7 @@ impl Registers {
     }
 
     /// A predicate.
+    #[must_use]
     pub fn predicate(&self, p: Predicate) -> Flags {
         let all = if p.uniform { &self.uniform_flags } else { &self.flags };
         (if p.index == 7 { Flags::TRUE } else { all[p.index as usize] }).not_if(p.negate)
@@ -90,7 +93,7 @@ impl Registers {
         }
     }
 
-    /// A source of 32 bits. `offset` 1: the upper half of one of 64.
+    /// A 32-bit source. `offset` 1: the upper half of a 64-bit source.
     pub(crate) fn source<'r>(&'r self, s: &Setting, operand: &Operand, offset: u8) -> Cow<'r, Lanes> {
         if let Operand::Register(index, c) = operand
             && *c == Change::default()
@@ -135,12 +138,13 @@ impl Registers {
         }
     }
 
-    /// A source of 64 bits, low and high. A register without a sign change.
+    /// A 64-bit source, low and high: a register without a sign change.
     pub(crate) fn source_wide<'r>(&'r self, s: &Setting, operand: &Operand) -> [Cow<'r, Lanes>; 2] {
         [self.source(s, operand, 0), self.source(s, operand, 1)]
     }
 
-    /// An address: for each lane the sum of its bases and the offset.
+    /// An address: for each lane, the sum of its bases and the offset.
+    #[must_use]
     pub fn address(&self, operand: &Operand, global: bool) -> Addresses {
         let Operand::Address { bases, offset } = operand else {
             return Addresses { known: 0, values: [0; 32] };

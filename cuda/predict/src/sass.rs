@@ -1,17 +1,18 @@
-//! Machine code as the disassembler prints it.
+//! Machine code in the form that the disassembler prints.
 //!
 //! The input is the text of `cuobjdump -sass`, with the encoding of every instruction in comments. An instruction takes
-//! two lines: address, text and low half of the encoding, then the high half. The assembler writes into the high half
-//! how long the warp waits before its next instruction, and which scoreboards it sets and waits for.
+//! two lines. The first has the address, the text and the low half of the encoding. The second has the high half. The
+//! assembler writes into the high half how long the warp waits before its next instruction, which scoreboards the
+//! instruction sets, and for which it waits.
 
 use std::collections::HashMap;
 
-/// What the assembler decided about the issue of an instruction.
+/// The assembler's decisions about the issue of an instruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// Cycles until the warp may issue its next instruction.
     pub stall: u8,
-    /// The scheduler may switch to another warp.
+    /// Whether the scheduler may switch to another warp.
     pub switch: bool,
     /// The scoreboard that is released when the result is written.
     pub write: Option<u8>,
@@ -23,6 +24,7 @@ pub struct Control {
 
 impl Control {
     /// Decodes the high half of an encoding: bits 41-44 stall, 45 yield, 46-48 write, 49-51 read, 52-57 wait.
+    #[must_use]
     pub fn decode(high: u64) -> Control {
         let c = high >> 41;
         let scoreboard = |bits: u64| (bits & 7 != 7).then_some((bits & 7) as u8);
@@ -39,15 +41,15 @@ impl Control {
 /// A predicate register: `P0`, `!PT`, `UP3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Predicate {
-    /// 7 is the constant true.
+    /// The number. 7 is the constant true.
     pub index: u8,
-    /// The operand is the opposite of the register.
+    /// Whether the operand is negated.
     pub negate: bool,
-    /// The register belongs to the uniform datapath.
+    /// Whether the register belongs to the uniform datapath.
     pub uniform: bool,
 }
 
-/// What is done to a source operand before use.
+/// The modifier of a source operand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// `-x`.
@@ -58,23 +60,23 @@ pub struct Change {
     pub absolute: bool,
 }
 
-/// The register that an address starts from.
+/// The base register of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// A register of each lane. 255 is zero.
     Lane {
         /// Number of the register.
         index: u8,
-        /// The register and the next hold 64 bits.
+        /// The register and the next one hold 64 bits.
         wide: bool,
-        /// What the register is multiplied by.
+        /// The factor of the register.
         scale: u8,
     },
     /// A register of the uniform datapath. 63 is zero.
     Uniform {
         /// Number of the register.
         index: u8,
-        /// The register and the next hold 64 bits.
+        /// The register and the next one hold 64 bits.
         wide: bool,
     },
 }
@@ -82,9 +84,9 @@ pub enum Base {
 /// An operand.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
-    /// `R3`; 255 is `RZ`, which is zero.
+    /// `R3`. 255 is `RZ`, which is zero.
     Register(u8, Change),
-    /// `UR3`; 63 is `URZ`, which is zero.
+    /// `UR3`. 63 is `URZ`, which is zero.
     Uniform(u8, Change),
     /// `P0`.
     Predicate(Predicate),
@@ -94,16 +96,16 @@ pub enum Operand {
     Constant {
         /// Number of the bank: 0 holds the parameters, 2 the tables of indirect branches.
         bank: u8,
-        /// Register that is added to the offset.
+        /// The register that is added to the offset.
         base: Option<Base>,
         /// Bytes.
         offset: i64,
-        /// What is done to the value.
+        /// The modifier of the value.
         change: Change,
     },
-    /// `[R3+UR4+offset]`; with a descriptor before it, an address in global memory.
+    /// `[R3+UR4+offset]`. With a descriptor before it, it is an address in global memory.
     Address {
-        /// Registers that are added.
+        /// The registers that are added.
         bases: [Option<Base>; 2],
         /// Bytes.
         offset: i64,
@@ -121,15 +123,15 @@ pub enum Operand {
 pub struct Instruction {
     /// Bytes from the start of the function.
     pub address: u32,
-    /// As printed, without the guard.
+    /// The text as printed, without the guard.
     pub text: String,
-    /// The predicate it is executed under.
+    /// The predicate under which it is executed.
     pub guard: Option<Predicate>,
     /// The first part of the opcode, such as `IMAD`.
     pub opcode: String,
     /// The other parts, such as `WIDE` and `U32`.
     pub modifiers: Vec<String>,
-    /// In the order printed, results first.
+    /// The operands in printed order, results first.
     pub operands: Vec<Operand>,
     /// Low half of the encoding.
     pub low: u64,
@@ -140,7 +142,11 @@ pub struct Instruction {
 }
 
 impl Instruction {
-    /// Reads an instruction as printed, without the final semicolon.
+    /// Reads a printed instruction, without the final semicolon.
+    ///
+    /// # Errors
+    ///
+    /// A message if the text has no opcode, or has a guard that is not a predicate.
     pub fn parse(address: u32, text: &str, low: u64, high: u64) -> Result<Instruction, String> {
         let mut rest = text.trim();
         let mut guard = None;
@@ -174,11 +180,13 @@ impl Instruction {
     }
 
     /// Whether the opcode has this part, such as `U32`.
+    #[must_use]
     pub fn has(&self, modifier: &str) -> bool {
         self.modifiers.iter().any(|m| m == modifier)
     }
 
-    /// Bytes that one lane of a memory instruction moves.
+    /// Bytes per lane of a memory instruction.
+    #[must_use]
     pub fn width(&self) -> u32 {
         let bytes = |m: &String| match &**m {
             "128" => Some(16),
@@ -196,17 +204,22 @@ impl Instruction {
 pub struct Function {
     /// Its name.
     pub name: String,
-    /// Its instructions, 16 bytes apart from address 0 on.
+    /// Its instructions, 16 bytes apart, from address 0.
     pub code: Vec<Instruction>,
-    /// Registers of a thread; 0 where the text does not say.
+    /// Registers per thread. 0 if the text does not have the number.
     pub registers: u32,
-    /// Bytes of static shared memory, the 1024 that the system reserves included.
+    /// Bytes of static shared memory, including the 1024 that the system reserves.
     pub shared: u32,
-    /// Bank 2 of the constants: the tables of indirect branches. Empty where unknown.
+    /// Bank 2 of the constants: the tables of indirect branches. Empty if unknown.
     pub tables: Vec<u8>,
 }
 
-/// Reads the text of `cuobjdump -sass`, better `cuobjdump -res-usage -sass`.
+/// Reads the text of `cuobjdump -sass`. `cuobjdump -res-usage -sass` gives the registers too.
+///
+/// # Errors
+///
+/// A message with the number of the line if an instruction cannot be read, if its address does not follow from the
+/// number of instructions before it, or if half of its encoding is missing.
 pub fn parse(text: &str) -> Result<HashMap<String, Function>, String> {
     let mut functions: HashMap<String, Function> = HashMap::new();
     let (mut current, mut used): (Option<Function>, Option<String>) = (None, None);
@@ -283,7 +296,7 @@ fn integer(text: &str) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// `R3.64+UR4+0x10`, as it stands between brackets.
+/// Reads `R3.64+UR4+0x10`, the text between brackets.
 fn sum(text: &str) -> Option<([Option<Base>; 2], i64)> {
     let (mut bases, mut count, mut offset) = ([None; 2], 0, 0);
     for term in text.split('+').filter(|t| !t.is_empty()) {
@@ -346,7 +359,7 @@ fn read_operand(text: &str) -> Option<Operand> {
         return Some(Operand::Address { bases, offset });
     }
     let (name, suffix) = name.split_once('.').unwrap_or((name, ""));
-    // Halves of a register are only used by floating-point instructions.
+    // Only floating-point instructions use halves of a register.
     if suffix.starts_with('H') || suffix.starts_with('B') {
         return None;
     }

@@ -1,22 +1,22 @@
-//! One SM that executes the traces of the blocks it holds.
+//! A model of one SM that executes the traces of its blocks.
 //!
-//! The SM has four parts; warp `w` of a block belongs to part `w % 4`. A part issues at most one instruction a cycle. A
-//! warp issues in order: not before the stall count of its last instruction has passed, not before the scoreboards it
-//! waits for are free, and not while the pipe it needs is busy. A part goes on with the warp it issued from last as
-//! long as that can issue, and then takes the youngest that can (greedy, then youngest: Huerta et al., "Analyzing Modern
-//! NVIDIA GPU cores", arXiv:2503.20481). The load/store unit is shared by the parts and works in the order of issue.
+//! The SM has four parts. Warp `w` of a block belongs to part `w % 4`. A part issues at most one instruction per cycle.
+//! A warp issues in order, and an instruction waits for three conditions. The stall count of the previous instruction
+//! has passed, the scoreboards that it waits for are free, and its pipe is not busy. A part issues from the same warp
+//! while that warp can issue, and then from the youngest warp that can (greedy, then youngest: Huerta et al.,
+//! "Analyzing Modern NVIDIA GPU cores", arXiv:2503.20481). The parts share the load/store unit, which works in the
+//! order of issue.
 //!
-//! The simulation goes from issue to issue and never looks at idle cycles. A loop whose iterations all execute the same
+//! The simulation steps from issue to issue and skips idle cycles. A loop whose iterations all execute the same
 //! instructions is not simulated to its end: see [`crate::extrapolate`].
 
-use crate::extrapolate::Extrapolation;
 use crate::machine::{self, PIPES, Pipe, Use};
 use crate::sass::{Function, Instruction, Operand};
 use crate::trace::{Run, Trace};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What the SM did.
+/// The results of the simulation.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Cycles from the first issue to the end of the last warp.
@@ -25,15 +25,15 @@ pub struct Outcome {
     pub issued: u64,
     /// Tensor operations.
     pub flops: u64,
-    /// Cycles that the pipes of all four parts were busy; the load/store unit counts once.
+    /// Cycles that the pipes of all four parts were busy. The load/store unit counts once.
     pub busy: [u64; PIPES],
     /// Cycles of `cycles` that were extrapolated.
     pub skipped: u64,
-    /// Cycles of an iteration of the loop that was extrapolated most; 0 where none was.
+    /// Cycles of an iteration of the loop that was extrapolated most. 0 if no loop was extrapolated.
     pub iteration: f64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
     Branch,
@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     WaitProducts(u8),
 }
 
+#[derive(Debug)]
 pub(crate) struct Info {
     pub(crate) usage: Use,
     kind: Kind,
@@ -60,27 +61,29 @@ pub(crate) struct Warp {
     block: usize,
     part: usize,
     pub(crate) position: usize,
-    /// When the next instruction may issue, for all that the warp itself decides.
+    /// The earliest cycle of the next issue, as far as the warp itself decides.
     ready: u64,
     stall: u64,
     scoreboards: [u64; 6],
-    /// When the latest copy to shared memory has arrived.
+    /// The cycle in which the latest copy to shared memory has arrived.
     copies: u64,
     groups: Vec<u64>,
-    /// When each group of products is done.
+    /// The cycle in which each group of products is done.
     products: Vec<u64>,
     at_barrier: bool,
-    /// The run of its trace that the warp is in or comes to next.
+    /// The current or next run of the trace.
     pub(crate) run: usize,
 }
 
-/// One SM with the code it executes.
+/// One SM with its code.
+#[derive(Debug)]
 pub struct Sm {
     pub(crate) info: Vec<Info>,
 }
 
 impl Sm {
     /// An SM that executes this function.
+    #[must_use]
     pub fn new(function: &Function) -> Sm {
         let count = |i: &Instruction| {
             let number = |o: &Operand| if let Operand::Immediate(n) = o { Some(*n as u8) } else { None };
@@ -112,13 +115,15 @@ impl Sm {
     }
 
     /// Tensor operations of some warps.
+    #[must_use]
     pub fn tensor_flops(&self, warps: &[Rc<Trace>]) -> u64 {
         let of = |e: &crate::trace::Entry| self.info[e.at as usize].usage.flops as u64 * (e.lanes > 0) as u64;
         warps.iter().map(|w| w.entries.iter().map(of).sum::<u64>()).sum()
     }
 
-    /// Executes blocks, each given as the traces of its warps. The first `resident` start together; each of the others
-    /// starts when one before it has ended.
+    /// Executes blocks, each given as the traces of its warps. The first `resident` blocks start together. Each of the
+    /// others starts when an earlier block has ended.
+    #[must_use]
     pub fn execute(&self, blocks: &[&[Rc<Trace>]], resident: usize) -> Outcome {
         let mut state = State {
             info: &self.info,
@@ -133,7 +138,7 @@ impl Sm {
             extrapolation: Extrapolation { starts: vec![(0, Vec::new()); blocks.len()], ..Extrapolation::default() },
         };
         for (block, traces) in blocks.iter().enumerate() {
-            // Warps of blocks of fewer than four spread over the parts, block after block.
+            // Blocks of fewer than four warps are spread over the parts, block after block.
             let first = if traces.len().is_multiple_of(4) { 0 } else { state.warps.len() };
             for (i, trace) in traces.iter().enumerate() {
                 let part = (first + i) % 4;
@@ -166,7 +171,7 @@ impl Sm {
 #[derive(Default)]
 pub(crate) struct Part {
     pub(crate) warps: Vec<usize>,
-    /// The warp that issued last.
+    /// The warp of the last issue.
     last: usize,
     /// No instruction issues before this cycle.
     next: u64,
@@ -175,19 +180,30 @@ pub(crate) struct Part {
     pipes: [u64; PIPES],
 }
 
+/// What was skipped, and what is needed to skip more.
+#[derive(Default)]
+pub(crate) struct Extrapolation {
+    /// For each block the run it is in, and when each of its iterations started.
+    pub(crate) starts: Vec<(usize, Vec<u64>)>,
+    pub(crate) skipped: u64,
+    /// The most cycles skipped at once, and of that loop the cycles of an iteration of the slowest block.
+    pub(crate) longest: u64,
+    pub(crate) iteration: f64,
+}
+
 pub(crate) struct State<'a> {
     pub(crate) info: &'a [Info],
     pub(crate) warps: Vec<Warp>,
     parts: [Part; 4],
-    /// Warps at the barrier of each block.
+    /// The number of warps at the barrier of each block.
     waiting: Vec<Vec<usize>>,
-    /// Warps of each block that have not ended.
+    /// The number of warps of each block that have not ended.
     pub(crate) live: Vec<usize>,
     /// Blocks that have not started.
     pub(crate) queue: VecDeque<usize>,
     /// The first warp of each block.
     pub(crate) starts: Vec<usize>,
-    /// When the load/store unit has done all it was given.
+    /// The cycle in which the load/store unit has finished all its work.
     unit: u64,
     pub(crate) outcome: Outcome,
     pub(crate) extrapolation: Extrapolation,
@@ -213,7 +229,7 @@ impl State<'_> {
         self.outcome.iteration = self.extrapolation.iteration;
     }
 
-    /// The next warp to issue from a part, and when.
+    /// The warp of the next issue of a part, and its cycle.
     fn choose(&self, part: usize) -> Option<(u64, usize)> {
         let p = &self.parts[part];
         let mut best: Option<(u64, usize)> = None;
@@ -261,7 +277,7 @@ impl State<'_> {
                 }
                 pipe => {
                     let free = &mut self.parts[part].pipes[pipe as usize];
-                    // Products of a group queue up; other instructions issue when the pipe is free.
+                    // Products of a group queue up. Other instructions issue when the pipe is free.
                     match info.kind {
                         Kind::Product(ends) => {
                             *free = (*free).max(cycle) + busy;
@@ -320,7 +336,7 @@ impl State<'_> {
         }
     }
 
-    /// Lets the warps of a block go on where all have come to the barrier.
+    /// Releases the warps of a block if all have reached the barrier.
     fn release(&mut self, block: usize, cycle: u64) {
         if self.waiting[block].is_empty() || self.waiting[block].len() < self.live[block] {
             return;
@@ -350,13 +366,13 @@ impl State<'_> {
 }
 
 impl Warp {
-    /// The run that the warp is in.
+    /// The current run of the warp.
     pub(crate) fn current_run(&self) -> Option<Run> {
         let inside = |r: &&Run| (r.start..r.start + r.len * r.count).contains(&self.position);
         self.trace.runs.iter().find(inside).copied()
     }
 
-    /// When the next instruction may issue: after the stall, and when its scoreboards are free.
+    /// The earliest cycle of the next issue: after the stall, and when the scoreboards are free.
     fn plan(&mut self, info: &[Info]) {
         let next = &info[self.trace.entries[self.position].at as usize];
         self.ready = self.stall;

@@ -1,4 +1,4 @@
-//! What the interpreter executes of small functions.
+//! Tests of the interpreter on small functions.
 
 mod short;
 
@@ -17,7 +17,7 @@ fn run(f: &Function, setting: Setting) -> BlockTrace {
     Interpreter::new(f, setting, 4096, 4096, BTreeMap::new()).block([2, 1, 0], true).unwrap()
 }
 
-/// Lanes of each instruction that the first warp executes at `address`.
+/// The number of lanes of each instruction that the first warp executes at `address`.
 fn lanes(trace: &BlockTrace, address: u32) -> Vec<u8> {
     trace.warps[0].entries.iter().filter(|e| e.at * 16 == address).map(|e| e.lanes).collect()
 }
@@ -40,7 +40,7 @@ fn a_loop_runs_as_often_as_a_parameter_says() {
     }
     let runs = run(&f, setting(32, &[60])).warps[0].runs.clone();
     assert_eq!(runs.len(), 1);
-    // The last time the branch is not taken.
+    // The branch is not taken the last time.
     assert_eq!((runs[0].start, runs[0].len, runs[0].count), (5, 3, 58));
 }
 
@@ -74,7 +74,7 @@ fn lanes_part_and_meet() {
 
 #[test]
 fn integer_division() {
-    // As the compiler divides the thread's number plus a constant by a parameter.
+    // The compiler's code that divides the thread's number plus a constant by a parameter.
     let f = function(
         "f",
         16,
@@ -115,7 +115,7 @@ fn integer_division() {
 
 #[test]
 fn sums_of_64_bits() {
-    // (hi:lo) + thread, compared with a limit: which threads are below it.
+    // (hi:lo) + thread, compared with a limit: the threads that are below it.
     let f = function(
         "f",
         16,
@@ -145,7 +145,7 @@ fn sums_of_64_bits() {
 
 #[test]
 fn tables_in_shared_memory() {
-    // Thread t of 64 stores t; after the barrier every thread loops as often as thread 40 stored.
+    // Thread t of 64 stores t. After the barrier every thread loops as many times as the number that thread 40 stored.
     let f = function(
         "f",
         8,
@@ -216,7 +216,7 @@ fn branches_on_memory() {
 
 #[test]
 fn slow_ways_are_rare() {
-    // A condition on an unknown number: the fast way jumps over a call.
+    // A condition on an unknown number: the fast path jumps over a call.
     let f = function(
         "f",
         8,
@@ -233,7 +233,7 @@ fn slow_ways_are_rare() {
     );
     let trace = run(&f, setting(32, &[]));
     assert_eq!(lanes(&trace, 0x40).len(), 0);
-    // Where the condition is known, the subroutine is called and returns.
+    // With a known condition, the subroutine is called and returns.
     let mut called = f.clone();
     called.code[0] = function("g", 8, "MOV R0, 0x1").code[0].clone();
     let trace = run(&called, setting(32, &[]));

@@ -1,29 +1,39 @@
-//! One picture after another, without the device waiting for the host in between.
+//! Automatic masks of several images in turn. The device does not wait for the host between two images.
 
-use super::{AutomaticMask, AutomaticMaskGenerator, AutomaticMasks, Until};
+use super::generator::AutomaticMaskGenerator;
+use super::masks::{AutomaticMask, AutomaticMasks, GenerateControl};
 use crate::error::Result;
-use crate::image_predictor::ImagePredictor;
-use crate::picture::Picture;
+use crate::image::predictor::ImagePredictor;
+use crate::media::picture::Picture;
 use std::borrow::Borrow;
+use std::fmt;
 use std::iter::Fuse;
 use std::time::Instant;
 
-/// Everything in each of many pictures, in their order: [`AutomaticMaskGenerator::generate_batch`].
+/// An iterator over the masks of many images, in the order of the images. [`AutomaticMaskGenerator::generate_batch`]
+/// creates it.
 pub struct AutomaticMaskBatch<'a, P, I: Iterator<Item = Result<P>>> {
     generator: &'a mut AutomaticMaskGenerator,
     pictures: Fuse<I>,
-    /// The next picture, where it is encoded already, or why it is not.
+    /// The next image if it is already encoded, or the error of encoding it.
     next: Option<Result<P>>,
 }
 
+impl<P, I: Iterator<Item = Result<P>>> fmt::Debug for AutomaticMaskBatch<'_, P, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AutomaticMaskBatch").field("generator", &self.generator).finish_non_exhaustive()
+    }
+}
+
 impl AutomaticMaskGenerator {
-    /// As [`AutomaticMaskGenerator::generate`] of every picture, one after another: the same masks, with the picture that
-    /// they are of. A picture that cannot be read or encoded is an error in its place, and the others go on.
+    /// Generates the masks of every image in turn, as [`AutomaticMaskGenerator::generate`] does. The iterator returns
+    /// each image with its masks. If an image cannot be read or encoded, its item is the error, and the iterator
+    /// continues with the next image.
     ///
-    /// On a GPU the next picture is taken and its encoding begun as soon as the device is done with one, before duplicates
-    /// among that one's masks are dropped and before the caller sees them. On the CPU, which has nothing left to overlap, it
-    /// is taken when it is wanted. [`Frames::files`](crate::Frames::files) decodes files ahead:
-    /// `generate_batch((0..frames.len()).map(|i| frames.read(i)))`.
+    /// On a GPU the encoding of the next image starts as soon as the device has finished an image. At this time the
+    /// duplicates among the masks of the finished image are not yet dropped. On the CPU there is no work to overlap,
+    /// and the next image is taken when the caller asks for it. [`Frames::files`](crate::Frames::files) decodes files
+    /// ahead: `generate_batch((0..frames.len()).map(|i| frames.read(i)))`.
     pub fn generate_batch<P, I>(&mut self, pictures: I) -> AutomaticMaskBatch<'_, P, I::IntoIter>
     where
         P: Borrow<Picture>,
@@ -34,8 +44,15 @@ impl AutomaticMaskGenerator {
 }
 
 impl<P: Borrow<Picture>, I: Iterator<Item = Result<P>>> AutomaticMaskBatch<'_, P, I> {
-    /// The next picture and what is in it, as [`AutomaticMaskGenerator::generate_until`] finds it; none after the last.
-    pub fn next_until(&mut self, until: Until<'_>) -> Option<Result<(P, AutomaticMasks)>> {
+    /// Returns the next image and its masks, as [`AutomaticMaskGenerator::generate_with`] generates them. Returns
+    /// `None` after the last image.
+    ///
+    /// # Errors
+    ///
+    /// The error is in the place of the image that it is about: [`Error::Io`](crate::Error::Io),
+    /// [`Error::Picture`](crate::Error::Picture) or [`Error::Video`](crate::Error::Video) if the image cannot be read,
+    /// and the errors of [`AutomaticMaskGenerator::generate_with`].
+    pub fn next_with(&mut self, control: GenerateControl<'_>) -> Option<Result<(P, AutomaticMasks)>> {
         let start = Instant::now();
         let AutomaticMaskBatch { generator, pictures, next } = self;
         let current = next.take().or_else(|| begin(&mut generator.predictor, pictures))?;
@@ -45,7 +62,7 @@ impl<P: Borrow<Picture>, I: Iterator<Item = Result<P>>> AutomaticMaskBatch<'_, P
                     *next = begin(predictor, pictures);
                 }
             };
-            let found = generator.search(&picture.borrow().frame()?, until, start, ahead)?;
+            let found = generator.search(&picture.borrow().frame()?, control, start, ahead)?;
             Ok((picture, found))
         }))
     }
@@ -55,12 +72,12 @@ impl<P: Borrow<Picture>, I: Iterator<Item = Result<P>>> Iterator for AutomaticMa
     type Item = Result<(P, Vec<AutomaticMask>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let found = self.next_until(Until { progress: &mut |_| true, budget: None })?;
+        let found = self.next_with(GenerateControl { progress: &mut |_| true, budget: None })?;
         Some(found.map(|(picture, found)| (picture, found.masks)))
     }
 }
 
-/// Takes a picture, and encodes it, or begins to.
+/// Takes the next image, and encodes the image or starts to encode it.
 fn begin<P: Borrow<Picture>>(
     predictor: &mut ImagePredictor,
     pictures: &mut impl Iterator<Item = Result<P>>,

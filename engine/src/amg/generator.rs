@@ -1,36 +1,45 @@
-//! From points to masks, crop by crop.
+//! The generator of automatic masks: from points to masks, crop by crop.
 
 use super::grid::{Crop, crops, point_grid};
+use super::masks::{AutomaticMask, AutomaticMasks, GenerateControl, Progress};
 use super::nms::nms;
-use super::{AutomaticMask, AutomaticMaskGeneratorOptions, AutomaticMasks, MAX_GRID_POINTS, Progress, Until};
+use super::options::{AutomaticMaskGeneratorOptions, MAX_GRID_POINTS};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::image_predictor::{ImagePredictor, ImagePredictorOptions, PredictOptions, PredictionBuffers};
+use crate::image::prediction::{ImagePredictorOptions, PredictOptions, PredictionBuffers};
+use crate::image::predictor::ImagePredictor;
+use crate::image::worker::CandidateMask;
+use crate::masks::rle::Rle;
+use crate::media::frame::Frame;
+use crate::media::size::Size;
 use crate::memory::try_zeros;
-use crate::model_handle::Model;
-use crate::prompt::Prompt;
-use crate::rle::Rle;
+use crate::session::prompt::Prompt;
 use crate::video::copy;
-use crate::worker::Found;
+use std::fmt;
 use std::time::Instant;
 
-/// A crop's edge and a box's are near each other within so many pixels.
+/// An edge of a box is near an edge of a crop if the distance is at most this number of pixels.
 const NEAR: u32 = 20;
-/// The most layers of crops.
+/// The largest number of layers of crops.
 const MOST_LAYERS: usize = 6;
 
-/// Finds everything in a picture.
+/// Generates masks of all objects in an image.
 pub struct AutomaticMaskGenerator {
     pub(super) predictor: ImagePredictor,
     options: AutomaticMaskGeneratorOptions,
-    /// Of each layer.
+    /// The grid of points of each layer.
     grids: Vec<Vec<[f64; 2]>>,
 }
 
-/// A mask in its crop.
+impl fmt::Debug for AutomaticMaskGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AutomaticMaskGenerator").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// A mask that was found in a crop.
 struct Candidate {
     rle: Rle,
-    /// Left, top, right, bottom in the picture.
+    /// Left, top, right and bottom in the image.
     bounds: [f32; 4],
     point: [f32; 2],
     iou: f32,
@@ -38,17 +47,7 @@ struct Candidate {
     crop: Crop,
 }
 
-impl Model {
-    /// Finds everything in pictures, with a queue and scratch memory of its own. Fails on options that cannot be meant.
-    pub fn automatic_mask_generator(&self, options: AutomaticMaskGeneratorOptions) -> Result<AutomaticMaskGenerator> {
-        let area = options.min_mask_region_area as f32;
-        let mending = ImagePredictorOptions { max_hole_area: area, max_sprinkle_area: area, ..Default::default() };
-        let grids = grids(&options)?;
-        Ok(AutomaticMaskGenerator { predictor: self.image_predictor(mending)?, options, grids })
-    }
-}
-
-/// The points of each layer.
+/// Returns the points of each layer.
 fn grids(o: &AutomaticMaskGeneratorOptions) -> Result<Vec<Vec<[f64; 2]>>> {
     let wrong = |what: String| Err(Error::input(format!("automatic masks: {what}")));
     for (name, v) in [
@@ -102,14 +101,36 @@ fn grids(o: &AutomaticMaskGeneratorOptions) -> Result<Vec<Vec<[f64; 2]>>> {
 }
 
 impl AutomaticMaskGenerator {
-    /// Everything in a picture.
+    /// Creates a generator. `predictor` creates its image predictor. Fails if an option is out of its range.
+    pub(crate) fn new(
+        options: AutomaticMaskGeneratorOptions,
+        predictor: impl FnOnce(ImagePredictorOptions) -> Result<ImagePredictor>,
+    ) -> Result<AutomaticMaskGenerator> {
+        let area = options.min_mask_region_area as f32;
+        let predictor_options =
+            ImagePredictorOptions { max_hole_area: area, max_sprinkle_area: area, ..Default::default() };
+        let grids = grids(&options)?;
+        Ok(AutomaticMaskGenerator { predictor: predictor(predictor_options)?, options, grids })
+    }
+
+    /// Generates the masks of all objects in an image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if a float pixel is not finite or is far from 0..=1. [`Error::OutOfMemory`] if memory is
+    /// exhausted. [`Error::Device`] if the device fails.
     pub fn generate(&mut self, image: &Frame<'_>) -> Result<Vec<AutomaticMask>> {
-        let found = self.generate_until(image, Until { progress: &mut |_| true, budget: None })?;
+        let found = self.generate_with(image, GenerateControl { progress: &mut |_| true, budget: None })?;
         Ok(found.masks)
     }
 
-    /// As [`AutomaticMaskGenerator::generate`]; stops before the end when told to, with the best of what was found so far.
-    pub fn generate_until(&mut self, image: &Frame<'_>, until: Until<'_>) -> Result<AutomaticMasks> {
+    /// Generates masks as [`AutomaticMaskGenerator::generate`] does. The search can stop early, as `control` says. The
+    /// result then has the best masks so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`AutomaticMaskGenerator::generate`].
+    pub fn generate_with(&mut self, image: &Frame<'_>, control: GenerateControl<'_>) -> Result<AutomaticMasks> {
         let start = Instant::now();
         // Where pixels share their chroma, crops are of a copy in red, green and blue.
         let copied = match image.format().yuv() {
@@ -118,20 +139,20 @@ impl AutomaticMaskGenerator {
         };
         let image = &copied.as_ref().map_or(Ok(*image), |picture| picture.frame())?;
         self.predictor.set_image(image)?;
-        self.search(image, until, start, &mut |_| ())
+        self.search(image, control, start, &mut |_| ())
     }
 
-    /// Everything in a picture that is encoded, by a call that began at `start`. `after` is called once what was encoded of it
-    /// is no longer needed.
+    /// Generates the masks of an encoded image, for a call that began at `start`. `after` is called once the features
+    /// of the image are no longer needed.
     pub(super) fn search(
         &mut self,
         image: &Frame<'_>,
-        until: Until<'_>,
+        control: GenerateControl<'_>,
         start: Instant,
         after: &mut dyn FnMut(&mut ImagePredictor),
     ) -> Result<AutomaticMasks> {
-        let (height, width) = (image.height(), image.width());
-        let all = crops(height, width, self.options.crop_n_layers, self.options.crop_overlap_ratio);
+        let size = image.size();
+        let all = crops(size, self.options.crop_n_layers, self.options.crop_overlap_ratio);
         let of = all.iter().map(|crop| self.grids[crop.layer].len()).sum();
         let (mut progress, mut complete) = (Progress { points: 0, of, masks: 0 }, true);
         let mut found: Vec<Candidate> = Vec::new();
@@ -141,10 +162,10 @@ impl AutomaticMaskGenerator {
                 self.grids[crop.layer].iter().map(|p| [0, 1].map(|i| (p[i] * scale[i]) as f32)).collect();
             let mut here = Vec::new();
             for batch in points.chunks(self.options.points_per_batch) {
-                self.look(batch, crop, (height, width), &mut here)?;
+                self.look(batch, crop, size, &mut here)?;
                 (progress.points, progress.masks) = (progress.points + batch.len(), found.len() + here.len());
-                let late = until.budget.is_some_and(|budget| start.elapsed() >= budget) && progress.points < of;
-                if !(until.progress)(progress) || late {
+                let late = control.budget.is_some_and(|budget| start.elapsed() >= budget) && progress.points < of;
+                if !(control.progress)(progress) || late {
                     complete = progress.points == of;
                     break;
                 }
@@ -169,14 +190,8 @@ impl AutomaticMaskGenerator {
         Ok(AutomaticMasks { masks: found.into_iter().map(record).collect(), complete })
     }
 
-    /// Looks at some points of a crop; what passes every threshold goes to `out`.
-    fn look(
-        &mut self,
-        points: &[[f32; 2]],
-        crop: &Crop,
-        (height, width): (usize, usize),
-        out: &mut Vec<Candidate>,
-    ) -> Result<()> {
+    /// Decodes some points of a crop. Masks that pass every threshold are added to `out`.
+    fn look(&mut self, points: &[[f32; 2]], crop: &Crop, size: Size, out: &mut Vec<Candidate>) -> Result<()> {
         let AutomaticMaskGenerator { predictor, options: o, .. } = self;
         let click = |p: &[f32; 2]| Prompt::new().point(p[0], p[1], 1);
         let mut prompts: Vec<Prompt<'_>> = points.iter().map(click).collect();
@@ -191,16 +206,16 @@ impl AutomaticMaskGenerator {
             prompts = masks.enumerate().map(|(i, m)| click(&points[i / per_point]).mask_input(m)).collect();
             multimask = false;
         }
-        let mut keep = |f: &Found| {
+        let mut keep = |f: &CandidateMask| {
             // Not a number is not stable.
             (o.stability_score_thresh <= 0.0 || f.measured.stability >= o.stability_score_thresh)
-                && !near_edge(crop.in_picture(f.measured.extent.bounds), crop, (height, width))
+                && !near_edge(crop.in_picture(f.measured.extent.bounds), crop, size)
         };
         let [left, top, ..] = crop.bounds;
-        let mut take = |f: &Found, bits: &[u8]| {
+        let mut take = |f: &CandidateMask, bits: &[u8]| {
             let [x, y] = points[f.prompt / per_point];
             out.push(Candidate {
-                rle: Rle::from_bits(bits, (crop.height(), crop.width()), (left, top), (height, width))?,
+                rle: Rle::from_bits(bits, Size::new(crop.width(), crop.height()), (left, top), size)?,
                 bounds: crop.in_picture(f.measured.extent.bounds).map(|v| v as f32),
                 point: [x + left as f32, y + top as f32],
                 iou: f.iou,
@@ -211,11 +226,11 @@ impl AutomaticMaskGenerator {
         };
         let thresholds = (o.mask_threshold, o.stability_score_offset);
         let least = (o.pred_iou_thresh > 0.0).then_some(o.pred_iou_thresh);
-        predictor.survey(&prompts, multimask, thresholds, least, o.points_per_batch, &mut keep, &mut take)
+        predictor.filter_masks(&prompts, multimask, thresholds, least, o.points_per_batch, &mut keep, &mut take)
     }
 }
 
-/// The low-resolution masks of prompts on the picture.
+/// Returns the low-resolution masks of prompts on the current image.
 fn low_res_masks(predictor: &mut ImagePredictor, prompts: &[Prompt<'_>], multimask_output: bool) -> Result<Vec<f32>> {
     let count = prompts.len() * if multimask_output { 3 } else { 1 };
     let pixels = predictor.mask_side() * predictor.mask_side();
@@ -231,14 +246,15 @@ fn low_res_masks(predictor: &mut ImagePredictor, prompts: &[Prompt<'_>], multima
     Ok(low)
 }
 
-/// Whether a mask, in the picture, ends where its crop does, but not the picture: there is more of it.
-fn near_edge(bounds: [i32; 4], crop: &Crop, (height, width): (usize, usize)) -> bool {
-    let edges = crop.bounds.into_iter().zip([0, 0, width, height]);
+/// Returns whether an edge of a mask is near an edge of its crop, and not near the edge of the image. Such a mask is
+/// cut off by the crop. `bounds` are in the image.
+fn near_edge(bounds: [i32; 4], crop: &Crop, size: Size) -> bool {
+    let edges = crop.bounds.into_iter().zip([0, 0, size.width, size.height]);
     let near = |at: i32, edge: usize| at.abs_diff(edge as i32) <= NEAR;
     bounds.into_iter().zip(edges).any(|(at, (crop, picture))| near(at, crop) && !near(at, picture))
 }
 
-/// Some of many, in the order given.
+/// Returns the candidates with the indices `which`, in this order.
 fn chosen(all: Vec<Candidate>, which: &[usize]) -> Vec<Candidate> {
     let mut all: Vec<Option<Candidate>> = all.into_iter().map(Some).collect();
     which.iter().filter_map(|&i| all[i].take()).collect()

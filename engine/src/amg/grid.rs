@@ -1,6 +1,8 @@
-//! Where to look: points, and crops of the picture.
+//! The points and crops of an image that the generator decodes.
 
-/// `n` by `n` points in 0..1, row by row.
+use crate::media::size::Size;
+
+/// Returns `n` by `n` points in 0..1, row by row.
 pub(super) fn point_grid(n: usize) -> Vec<[f64; 2]> {
     let offset = 1.0 / (2.0 * n as f64);
     let (last, step) = (1.0 - offset, (1.0 - 2.0 * offset) / (n.max(2) - 1) as f64);
@@ -8,7 +10,7 @@ pub(super) fn point_grid(n: usize) -> Vec<[f64; 2]> {
     (0..n * n).map(|i| [place(i % n), place(i / n)]).collect()
 }
 
-/// A part of the picture: left, top, right, bottom; and its layer.
+/// A part of the image (left, top, right, bottom), and its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crop {
     pub bounds: [usize; 4],
@@ -24,16 +26,17 @@ impl Crop {
         self.bounds[3] - self.bounds[1]
     }
 
-    /// Where bounds within the crop are in the picture.
+    /// Converts bounds in the crop to bounds in the image.
     pub fn in_picture(&self, bounds: [i32; 4]) -> [i32; 4] {
         let [left, top, ..] = self.bounds.map(|v| v as i32);
         [bounds[0] + left, bounds[1] + top, bounds[2] + left, bounds[3] + top]
     }
 }
 
-/// The picture, then for each layer i from 1 on 2^i by 2^i crops that overlap, column by column, as the reference's
-/// `generate_crop_boxes`; those without pixels, as the last ones of a small picture may be, are left out.
-pub(super) fn crops(height: usize, width: usize, layers: usize, overlap_ratio: f64) -> Vec<Crop> {
+/// Returns the whole image, and then the crops of each layer, column by column, as the reference's
+/// `generate_crop_boxes`. Layer i, counted from 1 on, has 2^i by 2^i crops that overlap. Crops without pixels are left
+/// out. The last crops of a small image may have no pixels.
+pub(super) fn crops(Size { width, height }: Size, layers: usize, overlap_ratio: f64) -> Vec<Crop> {
     let mut all = vec![Crop { bounds: [0, 0, width, height], layer: 0 }];
     for layer in 1..=layers {
         let n = 1usize << layer;
@@ -65,21 +68,21 @@ mod tests {
     #[test]
     fn crops_are_where_the_reference_has_them() {
         // generate_crop_boxes((131, 198), 1, 512 / 1500)
-        let bounds: Vec<[usize; 4]> = crops(131, 198, 1, 512.0 / 1500.0).iter().map(|c| c.bounds).collect();
+        let bounds: Vec<[usize; 4]> = crops(Size::new(198, 131), 1, 512.0 / 1500.0).iter().map(|c| c.bounds).collect();
         let want = [[0, 0, 198, 131], [0, 0, 121, 88], [0, 44, 121, 131], [77, 0, 198, 88], [77, 44, 198, 131]];
         assert_eq!(bounds, want);
-        assert_eq!(crops(50, 50, 3, 0.3).iter().filter(|c| c.layer == 3).count(), 64);
+        assert_eq!(crops(Size::new(50, 50), 3, 0.3).iter().filter(|c| c.layer == 3).count(), 64);
     }
 
     #[test]
     fn crops_have_pixels() {
         // generate_crop_boxes((20, 300), 3, 512 / 1500): 8 rows of 4 pixels that overlap by 1 take 25; the last two are empty.
-        let all = crops(20, 300, 3, 512.0 / 1500.0);
+        let all = crops(Size::new(300, 20), 3, 512.0 / 1500.0);
         assert_eq!(all.len(), 1 + 4 + 16 + 8 * 7);
         assert_eq!(all.last().unwrap().bounds, [266, 18, 300, 20]);
         for (height, width) in [(1, 1), (1, 7), (7, 1), (2, 3), (10, 10), (20, 300), (300, 20), (131, 198)] {
             for ratio in [0.0, 1e-9, 512.0 / 1500.0, 0.5, 0.999] {
-                for crop in crops(height, width, 6, ratio) {
+                for crop in crops(Size::new(width, height), 6, ratio) {
                     let [left, top, right, bottom] = crop.bounds;
                     assert!(left < right && right <= width && top < bottom && bottom <= height, "{crop:?}");
                 }

@@ -1,7 +1,8 @@
-//! One of many masks of the same thing.
+//! Non-maximum suppression: keeps one of several masks of the same object.
 
-/// The boxes (left, top, right, bottom) that stay, best score first: one goes where its intersection over union with a
-/// better one is above `most`. As torchvision's `nms`: equal scores in the order given, and boxes without area stay.
+/// Returns the indices of the boxes (left, top, right, bottom) that are kept, by descending score. A box is dropped if
+/// its intersection over union with a better box is above `most`. As in torchvision's `nms`, boxes with equal scores
+/// keep their order, and boxes without area are kept.
 pub(super) fn nms(boxes: &[[f32; 4]], scores: &[f32], most: f32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     order.sort_by(|&i, &k| scores[k].total_cmp(&scores[i]));

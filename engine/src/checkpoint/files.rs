@@ -1,32 +1,32 @@
-//! Which files make up a checkpoint.
+//! The files of a checkpoint.
 
-use super::failure;
+use super::failure::failure;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// Longest index that is read, in bytes; one of an official model would have 60,000.
+/// The largest number of bytes of an index that is read. The index of an official model would have 60,000 bytes.
 const MAX_INDEX: u64 = 8 << 20;
-/// The most files of a checkpoint.
+/// The largest number of files of a checkpoint.
 const MAX_FILES: usize = 1000;
-/// A folder's checkpoint, the first that is there.
+/// The file names of a folder's checkpoint. The first file that exists is used.
 const PREFERRED: &[&str] =
     &["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
-/// How files of checkpoints end.
+/// The extensions of the files of checkpoints.
 const EXTENSIONS: &[&str] = &["safetensors", "pt", "pth", "bin", "ckpt"];
 
 /// The files of a checkpoint.
 pub struct Parts {
-    /// For messages.
+    /// The name for messages.
     pub name: String,
     pub files: Vec<PathBuf>,
-    /// Which file holds which tensor, where an index says so.
+    /// The file of each tensor, if there is an index.
     pub index: BTreeMap<String, String>,
 }
 
-/// The files of the checkpoint that a path names: a file, an index or a folder.
+/// Returns the files of the checkpoint at a path. The path is a file, an index or a folder.
 pub fn of(path: &Path) -> Result<Parts> {
     let path = if path.is_dir() { in_folder(path)? } else { path.to_path_buf() };
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -39,7 +39,7 @@ pub fn of(path: &Path) -> Result<Parts> {
     }
 }
 
-/// The checkpoint of a folder.
+/// Returns the path of the checkpoint in a folder.
 fn in_folder(folder: &Path) -> Result<PathBuf> {
     if let Some(found) = PREFERRED.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
         return Ok(found);
@@ -61,7 +61,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     Err(failure(&folder.display().to_string(), what))
 }
 
-/// The index of the checkpoint that a file named `NAME-00001-of-00003.EXT` is a part of.
+/// Returns the name of the index of a checkpoint in several files. `name` has the form `NAME-00001-of-00003.EXT`.
 fn index_of(name: &str) -> Option<String> {
     let (stem, extension) = name.rsplit_once('.')?;
     let (stem, total) = stem.rsplit_once("-of-")?;
@@ -70,7 +70,7 @@ fn index_of(name: &str) -> Option<String> {
     (number(part) && number(total)).then(|| format!("{stem}.{extension}.index.json"))
 }
 
-/// The files that an index names, which lie beside it.
+/// Returns the files that an index names. They are in the folder of the index.
 fn indexed(path: &Path) -> Result<Parts> {
     #[derive(Deserialize)]
     struct Index {
@@ -106,13 +106,18 @@ fn indexed(path: &Path) -> Result<Parts> {
     Ok(Parts { name, files, index: index.weight_map })
 }
 
-/// Whether a file's name ends in one of these extensions, in upper or lower case.
+/// Returns whether the name of a file has one of these extensions, in upper or lower case.
+#[must_use]
 pub fn extension_is(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().unwrap_or_default();
     extensions.iter().any(|x| extension.eq_ignore_ascii_case(x))
 }
 
-/// The files of a folder with one of these extensions, sorted; hidden files are left out.
+/// Returns the files of a folder with one of these extensions, in sorted order, without hidden files.
+///
+/// # Errors
+///
+/// [`Error::Io`] if the folder cannot be read.
 pub fn files_with(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let io = |e| Error::io(folder, e);
     let mut found = Vec::new();

@@ -1,8 +1,9 @@
-//! What files are that are not checkpoints.
+//! Recognizes files that are not checkpoints.
 
 use super::safetensors;
 
-/// What a file is instead of a checkpoint and what to do, by its first bytes; nothing where it may be one.
+/// Returns the kind of a file that is not a checkpoint, and what to do, from the first bytes of the file. Returns
+/// `None` if the file may be a checkpoint.
 pub fn what_is(bytes: &[u8]) -> Option<String> {
     let again = "Download the checkpoint again";
     if safetensors::may_be(bytes) {
@@ -63,7 +64,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &str> {
     bytes[..bytes.len().min(1024)].split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
 }
 
-/// The first characters after spaces and a byte order mark, in lower case.
+/// Returns the first characters after spaces and a byte order mark, in lower case.
 fn start_of_text(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = bytes[..bytes.len().min(256)].trim_ascii_start();

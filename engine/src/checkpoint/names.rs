@@ -1,8 +1,9 @@
-//! Hugging Face's names of SAM 2 tensors, turned into Meta's.
+//! Conversion of Hugging Face's names of SAM 2 tensors to Meta's names.
 
-use super::{BTreeMap, Entry};
+use super::data::Entry;
+use std::collections::BTreeMap;
 
-/// Replacements of whole dotted parts, tried in order on every name; `*` stands for any one part.
+/// Replacements of whole parts between dots. They are tried in order on every name. `*` stands for any one part.
 const RULES: &[(&str, &str)] = &[
     ("vision_encoder.backbone", "image_encoder.trunk"),
     ("patch_embed.projection", "patch_embed.proj"),
@@ -70,10 +71,10 @@ const RULES: &[(&str, &str)] = &[
     ("no_memory_positional_encoding", "no_mem_pos_enc"),
 ];
 
-/// Hugging Face's one tensor for what Meta keeps as four.
+/// The tensor of Hugging Face's files that corresponds to four tensors of Meta's files.
 const POINT_EMBED: &str = "sam_prompt_encoder.point_embed.weight";
 
-/// Meta's names for a file of either kind.
+/// Converts the names of a file of either kind to Meta's names.
 pub fn to_meta(tensors: BTreeMap<String, Entry>) -> Result<BTreeMap<String, Entry>, String> {
     if !tensors.keys().any(|name| name.starts_with("vision_encoder.")) {
         return Ok(tensors);
@@ -99,7 +100,7 @@ pub fn to_meta(tensors: BTreeMap<String, Entry>) -> Result<BTreeMap<String, Entr
     Ok(out)
 }
 
-/// Meta's name for a tensor of Hugging Face's; Meta's own stay as they are.
+/// Converts one of Hugging Face's names to Meta's name. Meta's names stay unchanged.
 pub fn meta_name(hf: &str) -> String {
     let mut name: Vec<String> = hf.split('.').map(String::from).collect();
     for (from, to) in RULES {

@@ -1,18 +1,18 @@
-//! The pickle of a PyTorch file, which says which tensor is where.
+//! The pickle of a PyTorch file, which states the position of each tensor.
 //!
-//! It is interpreted by a machine that knows how to build containers, strings, numbers and tensors, and nothing else: a class
-//! outside the list below becomes an opaque value, and no code runs whatever the file says. Values live in one vector and
-//! refer to each other by index, so depth and cycles cost nothing.
+//! An interpreter runs the pickle. The interpreter can only build containers, strings, numbers and tensors. A class
+//! outside the list below becomes an opaque value, and no code of the file runs. All values are in one vector and refer
+//! to each other by index, so that depth and cycles take no extra memory.
 
 use super::stored::Kind;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Longest name of a class.
+/// The longest name of a class.
 const MAX_NAME: usize = 1000;
-/// The most values a pickle may make.
+/// The largest number of values that a pickle may create.
 const MAX_VALUES: usize = 1 << 20;
-/// The most bytes of class names that are put together from texts, which a file may recall any number of times.
+/// The largest number of bytes of class names that are joined from texts. A file may recall a text any number of times.
 const MAX_CLASS_NAMES: usize = 1 << 22;
 
 pub type Result<T> = std::result::Result<T, String>;
@@ -23,48 +23,48 @@ pub type Id = usize;
 pub struct PickledTensor {
     /// The name of its storage.
     pub storage: Rc<str>,
-    /// Else the class of the storage.
+    /// The element type, or else the class of the storage.
     pub kind: std::result::Result<Kind, Rc<str>>,
-    /// In elements.
+    /// The index of the first element in the storage.
     pub offset: usize,
     pub shape: Vec<usize>,
-    /// In elements.
+    /// The distances between elements along each dimension, in elements.
     pub strides: Vec<usize>,
 }
 
-/// A value of the machine.
+/// A value of the interpreter.
 pub enum Node {
     None,
     Bool,
     Int(i64),
     Float,
-    /// Shared, so that recalling a long text a million times costs nothing.
+    /// A text. Its memory is shared, so that recalling a long text a million times takes no extra memory.
     Text(Rc<str>),
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A name the pickle asks for: module and class.
+    /// A class that the pickle refers to: module and name.
     Global(Rc<str>),
     Storage(Rc<str>, std::result::Result<Kind, Rc<str>>),
     Tensor(Box<PickledTensor>),
-    /// What a class outside the list would have made.
+    /// An object of a class outside the list.
     Opaque(Rc<str>),
 }
 
 pub struct Machine<'a> {
     code: &'a [u8],
     at: usize,
-    /// Every value.
+    /// All values.
     pub nodes: Vec<Node>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Bytes of class names put together so far.
+    /// The number of bytes of class names that were joined so far.
     class_names: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// Runs a pickle; the value that it makes comes with the machine.
+    /// Runs a pickle. Returns the interpreter, and the value that the pickle creates.
     pub fn load(code: &'a [u8]) -> Result<(Self, Id)> {
         let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
         let mut machine = Machine { code, at: 0, nodes, stack, marks, memo, class_names: 0 };
@@ -108,7 +108,7 @@ impl<'a> Machine<'a> {
         self.stack.last().copied().ok_or_else(|| "takes a value that is not there".into())
     }
 
-    /// The values since the last mark.
+    /// Returns the values since the last mark.
     fn since_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().ok_or("takes a mark that is not there")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
@@ -137,131 +137,166 @@ impl<'a> Machine<'a> {
             if self.nodes.len().max(self.stack.len()) > MAX_VALUES {
                 return Err(format!("more than {MAX_VALUES} values"));
             }
-            let op = self.take(1)?[0];
-            match op {
+            match self.take(1)?[0] {
                 b'.' => return self.pop(),
-                0x80 => drop(self.take(1)?), // PROTO
-                0x95 => drop(self.take(8)?), // FRAME
-                b'(' => self.marks.push(self.stack.len()),
-                b'0' => drop(self.pop()?),
-                b'1' => drop(self.since_mark()?),
-                b'2' => {
-                    let top = self.top()?;
-                    self.stack.push(top);
-                }
-                b'N' => self.push(Node::None),
-                0x88 | 0x89 => self.push(Node::Bool),
-                b'K' => self.int(1)?,
-                b'M' => self.int(2)?,
-                b'J' => {
-                    let n = self.number(4)? as u32 as i32;
-                    self.push(Node::Int(n as i64));
-                }
-                0x8a => self.long(1)?,
-                0x8b => self.long(4)?,
-                b'G' => {
-                    self.take(8)?;
-                    self.push(Node::Float);
-                }
-                b'X' => self.text(4)?,
-                0x8c | b'U' => self.text(1)?,
-                0x8d => self.text(8)?,
-                b'T' => self.text(4)?,
-                b'B' => self.opaque_bytes(4)?,
-                b'C' => self.opaque_bytes(1)?,
-                0x8e | 0x96 => self.opaque_bytes(8)?,
-                b']' => self.push(Node::List(Vec::new())),
-                b')' => self.push(Node::Tuple(Vec::new())),
-                b'}' => self.push(Node::Dict(Vec::new())),
-                0x8f => self.push(Node::List(Vec::new())), // EMPTY_SET
-                b'l' | 0x91 => {
-                    let ids = self.since_mark()?;
-                    self.push(Node::List(ids));
-                }
-                b't' => {
-                    let ids = self.since_mark()?;
-                    self.push(Node::Tuple(ids));
-                }
-                0x85..=0x87 => {
-                    let ids = self.items(op as usize - 0x84)?;
-                    self.push(Node::Tuple(ids));
-                }
-                b'd' => {
-                    let ids = self.since_mark()?;
-                    self.push(Node::Dict(Vec::new()));
-                    self.set_items(ids)?;
-                }
-                b'a' => {
-                    let id = self.pop()?;
-                    self.append(vec![id])?;
-                }
-                b'e' | 0x90 => {
-                    let ids = self.since_mark()?;
-                    self.append(ids)?;
-                }
-                b's' => {
-                    let ids = self.items(2)?;
-                    self.set_items(ids)?;
-                }
-                b'u' => {
-                    let ids = self.since_mark()?;
-                    self.set_items(ids)?;
-                }
-                b'q' => {
-                    let key = self.number(1)?;
-                    self.memoize(key)?;
-                }
-                b'r' => {
-                    let key = self.number(4)?;
-                    self.memoize(key)?;
-                }
-                0x94 => self.memoize(self.memo.len() as u64)?,
-                b'h' => {
-                    let key = self.number(1)?;
-                    self.recall(key)?;
-                }
-                b'j' => {
-                    let key = self.number(4)?;
-                    self.recall(key)?;
-                }
-                b'c' => {
-                    let name = format!("{}.{}", self.line()?, self.line()?);
-                    self.push(Node::Global(name.into()));
-                }
-                0x93 => {
-                    let ids = self.items(2)?;
-                    let [Node::Text(module), Node::Text(class)] = [&self.nodes[ids[0]], &self.nodes[ids[1]]] else {
-                        return Err("a class name that is no text".into());
-                    };
-                    if module.len() + class.len() > MAX_NAME {
-                        return Err("a class name without end".into());
-                    }
-                    let name = format!("{module}.{class}");
-                    self.class_names += name.len();
-                    if self.class_names > MAX_CLASS_NAMES {
-                        return Err(format!("more than {MAX_CLASS_NAMES} bytes of class names"));
-                    }
-                    self.push(Node::Global(name.into()));
-                }
-                b'Q' => {
-                    let id = self.pop()?;
-                    let storage = self.storage(id)?;
-                    self.push(storage);
-                }
-                b'R' | 0x81 => {
-                    let ids = self.items(2)?;
-                    let made = self.call(ids[0], ids[1])?;
-                    self.push(made);
-                }
-                0x92 => {
-                    let ids = self.items(3)?; // class, arguments, named arguments
-                    let made = self.call(ids[0], ids[1])?;
-                    self.push(made);
-                }
-                b'b' => drop(self.pop()?), // BUILD: attributes mean nothing here
-                _ => return Err(format!("operation {op:#04x} is not allowed")),
+                op => self.execute(op)?,
             }
         }
+    }
+
+    /// Executes an operation on the stack or the memo.
+    fn execute(&mut self, op: u8) -> Result<()> {
+        match op {
+            0x80 => drop(self.take(1)?), // PROTO
+            0x95 => drop(self.take(8)?), // FRAME
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.since_mark()?),
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            b'q' => {
+                let key = self.number(1)?;
+                self.memoize(key)?;
+            }
+            b'r' => {
+                let key = self.number(4)?;
+                self.memoize(key)?;
+            }
+            0x94 => self.memoize(self.memo.len() as u64)?,
+            b'h' => {
+                let key = self.number(1)?;
+                self.recall(key)?;
+            }
+            b'j' => {
+                let key = self.number(4)?;
+                self.recall(key)?;
+            }
+            b'b' => drop(self.pop()?), // BUILD: attributes mean nothing here
+            _ => return self.value(op),
+        }
+        Ok(())
+    }
+
+    /// Executes an operation that creates a number, a text or bytes.
+    fn value(&mut self, op: u8) -> Result<()> {
+        match op {
+            b'N' => self.push(Node::None),
+            0x88 | 0x89 => self.push(Node::Bool),
+            b'K' => self.int(1)?,
+            b'M' => self.int(2)?,
+            b'J' => {
+                let n = self.number(4)? as u32 as i32;
+                self.push(Node::Int(n as i64));
+            }
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
+            b'G' => {
+                self.take(8)?;
+                self.push(Node::Float);
+            }
+            b'X' => self.text(4)?,
+            0x8c | b'U' => self.text(1)?,
+            0x8d => self.text(8)?,
+            b'T' => self.text(4)?,
+            b'B' => self.opaque_bytes(4)?,
+            b'C' => self.opaque_bytes(1)?,
+            0x8e | 0x96 => self.opaque_bytes(8)?,
+            _ => return self.collection(op),
+        }
+        Ok(())
+    }
+
+    /// Executes an operation that creates or fills a list, a tuple or a dictionary.
+    fn collection(&mut self, op: u8) -> Result<()> {
+        match op {
+            b']' => self.push(Node::List(Vec::new())),
+            b')' => self.push(Node::Tuple(Vec::new())),
+            b'}' => self.push(Node::Dict(Vec::new())),
+            0x8f => self.push(Node::List(Vec::new())), // EMPTY_SET
+            b'l' | 0x91 => {
+                let ids = self.since_mark()?;
+                self.push(Node::List(ids));
+            }
+            b't' => {
+                let ids = self.since_mark()?;
+                self.push(Node::Tuple(ids));
+            }
+            0x85..=0x87 => {
+                let ids = self.items(op as usize - 0x84)?;
+                self.push(Node::Tuple(ids));
+            }
+            b'd' => {
+                let ids = self.since_mark()?;
+                self.push(Node::Dict(Vec::new()));
+                self.set_items(ids)?;
+            }
+            b'a' => {
+                let id = self.pop()?;
+                self.append(vec![id])?;
+            }
+            b'e' | 0x90 => {
+                let ids = self.since_mark()?;
+                self.append(ids)?;
+            }
+            b's' => {
+                let ids = self.items(2)?;
+                self.set_items(ids)?;
+            }
+            b'u' => {
+                let ids = self.since_mark()?;
+                self.set_items(ids)?;
+            }
+            _ => return self.object(op),
+        }
+        Ok(())
+    }
+
+    /// Executes an operation that creates a class, a storage or an object. Every other operation is an error.
+    fn object(&mut self, op: u8) -> Result<()> {
+        match op {
+            b'c' => {
+                let name = format!("{}.{}", self.line()?, self.line()?);
+                self.push(Node::Global(name.into()));
+            }
+            0x93 => self.class()?,
+            b'Q' => {
+                let id = self.pop()?;
+                let storage = self.storage(id)?;
+                self.push(storage);
+            }
+            b'R' | 0x81 => {
+                let ids = self.items(2)?;
+                let made = self.call(ids[0], ids[1])?;
+                self.push(made);
+            }
+            0x92 => {
+                let ids = self.items(3)?; // class, arguments, named arguments
+                let made = self.call(ids[0], ids[1])?;
+                self.push(made);
+            }
+            _ => return Err(format!("operation {op:#04x} is not allowed")),
+        }
+        Ok(())
+    }
+
+    /// Creates a class from two texts: its module and its name.
+    fn class(&mut self) -> Result<()> {
+        let ids = self.items(2)?;
+        let [Node::Text(module), Node::Text(class)] = [&self.nodes[ids[0]], &self.nodes[ids[1]]] else {
+            return Err("a class name that is no text".into());
+        };
+        if module.len() + class.len() > MAX_NAME {
+            return Err("a class name without end".into());
+        }
+        let name = format!("{module}.{class}");
+        self.class_names += name.len();
+        if self.class_names > MAX_CLASS_NAMES {
+            return Err(format!("more than {MAX_CLASS_NAMES} bytes of class names"));
+        }
+        self.push(Node::Global(name.into()));
+        Ok(())
     }
 
     fn int(&mut self, n: usize) -> Result<()> {
@@ -313,7 +348,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// ('storage', class, key, location, length)
+    /// Reads a storage: ('storage', class, key, location, length).
     fn storage(&self, id: Id) -> Result<Node> {
         let Node::Tuple(ids) = &self.nodes[id] else { return Err("a persistent id that is no tuple".into()) };
         let nodes: Vec<&Node> = ids.iter().map(|&i| &self.nodes[i]).collect();
@@ -333,7 +368,7 @@ impl<'a> Machine<'a> {
         Ok(Node::Storage(key.clone(), kind))
     }
 
-    /// What calling `function` with the tuple `args` makes.
+    /// Returns the result of calling `function` with the tuple `args`.
     fn call(&self, function: Id, args: Id) -> Result<Node> {
         let name: &Rc<str> = match &self.nodes[function] {
             Node::Global(name) => name,
@@ -354,7 +389,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// (storage, offset, shape, strides, ...)
+    /// Reads a tensor: (storage, offset, shape, strides, ...).
     fn tensor(&self, args: &[Id]) -> Result<PickledTensor> {
         let nodes: Vec<&Node> = args.iter().take(4).map(|&i| &self.nodes[i]).collect();
         let [Node::Storage(storage, kind), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = nodes[..]
@@ -373,7 +408,7 @@ impl<'a> Machine<'a> {
         Ok(PickledTensor { storage: storage.clone(), kind: kind.clone(), offset, shape, strides })
     }
 
-    /// The keys that are texts of a dict, with their values; nothing where `id` is no dict.
+    /// Returns the values of a dict whose keys are texts, with the keys. Returns nothing if `id` is not a dict.
     pub fn items_of(&self, id: Id) -> impl Iterator<Item = (&Rc<str>, Id)> {
         let items = match &self.nodes[id] {
             Node::Dict(items) => &items[..],
@@ -390,7 +425,7 @@ fn text(bytes: &[u8]) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| "a text that is not UTF-8".into())
 }
 
-/// A little-endian two's complement number; sizes beyond 64 bits are of no use to anyone.
+/// Reads a little-endian two's complement number. Numbers beyond 64 bits are not used.
 fn long(bytes: &[u8]) -> i64 {
     let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
     bytes.iter().take(8).enumerate().fold(sign, |x, (i, &b)| x & !(0xff << (8 * i)) | (b as i64) << (8 * i))

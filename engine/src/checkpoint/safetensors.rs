@@ -1,20 +1,19 @@
 //! Safetensors files.
 
-use super::BTreeMap;
 use super::stored::{Kind, Stored};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Longest header of a file; an official one would have 60,000 bytes.
+/// The largest number of bytes of a header. An official model would have a header of 60,000 bytes.
 const MAX_HEADER: u64 = 8 << 20;
 
-/// Whether a file begins like safetensors: a length, and a header in JSON.
+/// Returns whether a file begins like a safetensors file: a length, and a header in JSON.
 pub fn may_be(bytes: &[u8]) -> bool {
     bytes.first_chunk().is_some_and(|n| u64::from_le_bytes(*n) <= MAX_HEADER) && bytes.get(8) == Some(&b'{')
 }
 
-/// The tensors of a file.
+/// Returns the tensors of a file.
 pub fn read(bytes: &[u8], file: usize) -> Result<BTreeMap<String, Stored>, String> {
     let Some(length) = bytes.first_chunk::<8>() else {
         return Err(format!("{} bytes are too few for a checkpoint (safetensors, or .pt of PyTorch)", bytes.len()));
@@ -57,9 +56,9 @@ pub fn read(bytes: &[u8], file: usize) -> Result<BTreeMap<String, Stored>, Strin
     Ok(out)
 }
 
-/// The size of the whole file, where this one lacks its end.
+/// Returns the size of the whole file if the end of the file is missing.
 fn missing(bytes: &[u8], length: usize) -> Option<usize> {
-    /// What is needed of a tensor's description.
+    /// The required part of the description of a tensor.
     #[derive(Deserialize)]
     struct Offsets {
         #[serde(default)]

@@ -1,11 +1,12 @@
-//! Tensors as files store them, and how they become float32, float16 or bfloat16, row by row.
+//! Tensors as files store them, and their conversion to float32, float16 or bfloat16, row by row.
 
-use super::{BTreeMap, Data, Entry};
+use super::data::{Data, Entry};
+use crate::backend::tensor::DType;
 use crate::memory::try_reserve_exact;
-use crate::tensor::DType;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What tensors that are copied may take beyond the size of the files: a view may repeat its elements.
+/// The bytes that copied tensors may take beyond the size of the files. A view may repeat its elements.
 const MAX_REPEATED: usize = 16 << 20;
 
 /// An element type that is read.
@@ -14,17 +15,17 @@ pub enum Kind {
     F32,
     F16,
     Bf16,
-    /// Becomes float32.
+    /// 64-bit float, which is converted to float32.
     F64,
 }
 
 impl Kind {
-    /// Bytes of one element.
+    /// Returns the bytes of one element.
     pub fn bytes(self) -> usize {
         if self == Kind::F64 { 8 } else { self.dtype().bytes() }
     }
 
-    /// What it becomes.
+    /// Returns the type that the elements are converted to.
     fn dtype(self) -> DType {
         match self {
             Kind::F32 | Kind::F64 => DType::F32,
@@ -36,27 +37,27 @@ impl Kind {
 
 /// A tensor as its file stores it: a view of a storage.
 pub struct Stored {
-    /// Else the name of a type that is not read.
+    /// The element type, or else the name of a type that is not read.
     pub kind: Result<Kind, String>,
     /// The dimensions.
     pub shape: Vec<usize>,
-    /// From one element of a dimension to the next, in elements.
+    /// The distance from one element of a dimension to the next, in elements.
     pub strides: Vec<usize>,
-    /// The first element, counted from the storage's.
+    /// The index of the first element in the storage.
     pub offset: usize,
-    /// Index of the file.
+    /// The index of the file.
     pub file: usize,
-    /// The storage's bytes in the file.
+    /// The position of the storage's bytes in the file.
     pub storage: Range<usize>,
 }
 
 impl Stored {
-    /// Elements, or nothing where they are more than memory could hold.
+    /// Returns the number of elements, or `None` if the number is too large for a `usize`.
     fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
     }
 
-    /// Whether elements lie one after another, row by row.
+    /// Returns whether the elements follow one another, row by row.
     fn is_contiguous(&self) -> bool {
         let mut expected = 1usize;
         self.shape.iter().zip(&self.strides).rev().all(|(&n, &stride)| {
@@ -66,7 +67,7 @@ impl Stored {
         })
     }
 
-    /// The bytes of the storage that the view takes, all of which are there.
+    /// Returns the bytes of the storage that the view covers. Fails if some of them are outside the storage.
     fn span(&self, kind: Kind) -> Result<Range<usize>, String> {
         let count = self.count().filter(|_| self.shape.len() == self.strides.len());
         let reach = || {
@@ -82,7 +83,7 @@ impl Stored {
         }
     }
 
-    /// The bytes row by row, float64 as float32; `span` holds the view.
+    /// Appends the elements to `out`, row by row, with float64 converted to float32. `span` holds the view.
     fn copy(&self, kind: Kind, span: &[u8], out: &mut Vec<u8>) {
         let size = kind.bytes();
         let mut element = |at: usize| {
@@ -97,7 +98,7 @@ impl Stored {
     }
 }
 
-/// Calls `element` with the place of every element of a view, row by row.
+/// Calls `element` with the index of every element of a view, row by row.
 fn visit(dims: &[(usize, usize)], at: usize, element: &mut impl FnMut(usize)) {
     match dims {
         [] => element(at),
@@ -107,7 +108,8 @@ fn visit(dims: &[(usize, usize)], at: usize, element: &mut impl FnMut(usize)) {
 
 type Loaded = (BTreeMap<String, Entry>, BTreeMap<String, String>);
 
-/// The tensors, and those of a type that is not read. What is not in its file as it must be is copied and added to `data`.
+/// Returns the tensors, and the names and types of the tensors that are not read. A tensor that is float64, or that is
+/// not stored row by row, is copied and added to `data`.
 pub fn load(tensors: BTreeMap<String, Stored>, data: &mut Vec<Data>) -> Result<Loaded, String> {
     let mut room = data.iter().map(|d| d.bytes().len()).fold(MAX_REPEATED, usize::saturating_add);
     let (mut loaded, mut unread) = (BTreeMap::new(), BTreeMap::new());

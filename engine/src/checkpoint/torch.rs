@@ -1,20 +1,22 @@
-//! PyTorch's files: a zip of raw storages beside a pickle that says which tensor is where.
+//! PyTorch's files: a zip of raw storages, and a pickle that states the position of each tensor.
 
 use super::pickle::{Id, Machine, Node, Result};
 use super::stored::Stored;
-use super::{BTreeMap, wrappers};
+use super::wrappers;
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Longest pickle that is read; Meta's checkpoints have 60,000 bytes, trainers' a few times that.
+/// The largest number of bytes of a pickle that is read. The pickles of Meta's checkpoints have 60,000 bytes, and those
+/// of trainers have a few times that.
 const MAX_PICKLE: usize = 8 << 20;
-/// A zip's end is within so many last bytes.
+/// The number of last bytes that contain the end record of a zip file.
 const END: usize = (1 << 16) + 22;
-/// The most characters of a name that an error shows.
+/// The largest number of characters of a name that an error shows.
 const SHOWN: usize = 100;
 
-/// The tensors of the model in a file, under the file's own names.
+/// Returns the tensors of the model in a file, under the names of the file.
 pub fn read(file: &str, bytes: &[u8], index: usize) -> Result<BTreeMap<String, Stored>> {
     let files = list(bytes)?;
     let pickle = files.iter().find(|(name, _)| name.rsplit('/').next() == Some("data.pkl"));
@@ -52,8 +54,8 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-/// The dict that holds the model's tensors, at whatever depth. Of several, the one that is chosen by their places; where no
-/// dict holds a model, the first with tensors.
+/// Returns the dict that holds the model's tensors, at any depth. Of several such dicts, one is chosen by the keys that
+/// lead to it. If no dict holds a model, the first dict with tensors is returned.
 fn state_dict(file: &str, machine: &Machine<'_>, root: Id) -> Result<Id> {
     // Dicts in the order of their depth, each with the place in this list of the one it is in and its key there.
     let mut dicts: Vec<(Id, Option<(usize, Rc<str>)>)> = vec![(root, None)];
@@ -103,7 +105,7 @@ fn state_dict(file: &str, machine: &Machine<'_>, root: Id) -> Result<Id> {
     Ok(dicts[models[wrappers::choose(file, &places)]].0)
 }
 
-/// Every file of the zip and where its bytes are.
+/// Returns every file of the zip, and the position of its bytes.
 fn list(file: &[u8]) -> Result<BTreeMap<String, Range<usize>>> {
     let damaged = |e: zip::result::ZipError| match file[file.len().saturating_sub(END)..]
         .windows(4)

@@ -1,20 +1,20 @@
-//! What wrappers put around a model's tensors: prefixes of their names, and the choice among several models of a file.
+//! The effects of wrappers on checkpoints: prefixes of the names of tensors, and several models in one file.
 
-use super::BTreeMap;
 use super::stored::Stored;
+use std::collections::BTreeMap;
 
-/// Parts of names that PyTorch's own wrappers add anywhere: torch.compile, DistributedDataParallel and DataParallel,
-/// FullyShardedDataParallel, activation checkpointing.
+/// Parts of names that PyTorch's wrappers add at any position: `torch.compile`, `DistributedDataParallel` and
+/// `DataParallel`, `FullyShardedDataParallel`, activation checkpointing.
 const WRAPPERS: &[&str] = &["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// A tensor that every model has once, under Meta's and Hugging Face's names.
+/// A tensor that every model has exactly once, under Meta's and Hugging Face's names.
 const LANDMARKS: &[&str] = &["image_encoder.trunk.pos_embed_window", "vision_encoder.backbone.pos_embed_window"];
 
-/// A name without the parts that wrappers add.
+/// Returns a name without the parts that wrappers add.
 fn bare(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
-/// What stands before the names of the model that a tensor belongs to, if it is the one that every model has once.
+/// Returns the prefix of a model's names if `name` is that of the tensor that every model has exactly once.
 pub fn prefix(name: &str) -> Option<String> {
     if !name.ends_with("pos_embed_window") {
         return None;
@@ -24,8 +24,8 @@ pub fn prefix(name: &str) -> Option<String> {
     (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_string())
 }
 
-/// The place of the model that is taken of several, by what each is called in its file: the weights that were trained
-/// before their moving average or a teacher's, otherwise the first.
+/// Returns the index of the model that is used if a file has several, by the names of the models in the file. Trained
+/// weights are preferred to their moving average and to the weights of a teacher. Otherwise the first model is used.
 pub fn choose(file: &str, models: &[String]) -> usize {
     let derived = |name: &String| {
         let name = name.to_lowercase();
@@ -42,7 +42,7 @@ pub fn choose(file: &str, models: &[String]) -> usize {
     taken
 }
 
-/// The model's tensors under names without what wrappers added.
+/// Returns the model's tensors under names without the parts that wrappers add.
 pub fn strip(file: &str, tensors: BTreeMap<String, Stored>) -> Result<BTreeMap<String, Stored>, String> {
     let mut prefixes: Vec<String> = tensors.keys().filter_map(|name| prefix(name)).collect();
     prefixes.sort_by_key(String::len);

@@ -1,20 +1,23 @@
-//! Attention of windows, of tokens, and to memories.
+//! Attention in windows, between tokens, and to memories.
 
-use super::flash::{Attend, MAX_WIDTH, QUERIES, Region};
+use super::device::Cpu;
+use super::flash::{Attend, QUERIES, Region};
 use super::floats::Floats;
-use super::{Cpu, F32, I32};
+use super::ptr::{F32, I32};
+use crate::backend::AttentionOps;
+use crate::backend::MAX_HEAD_WIDTH;
 use crate::backend::Windows;
-use crate::tensor::{DType, Tensor};
+use crate::backend::tensor::{DType, Tensor};
 
-/// The type that these have in common.
+/// Returns the common type of these tensors.
 pub fn same_type(tensors: [Tensor<'_>; 3]) -> DType {
     let [a, b, c] = tensors;
     assert!(a.dtype() == b.dtype() && b.dtype() == c.dtype(), "attention: {a:?} {b:?} {c:?} of several types");
     a.dtype()
 }
 
-impl Cpu {
-    pub(super) fn window_attention(
+impl AttentionOps for Cpu {
+    fn window_attention(
         &self,
         out: Tensor<'_>,
         q: Tensor<'_>,
@@ -36,7 +39,7 @@ impl Cpu {
         assert!(out.cols() == c && k.cols() == c && v.cols() == c, "window_attention: {out:?} {q:?} {k:?} {v:?}");
         let d = c / heads;
         assert!(
-            d <= MAX_WIDTH && windows.size.is_multiple_of(pool),
+            d <= MAX_HEAD_WIDTH && windows.size.is_multiple_of(pool),
             "window_attention: heads of {d}, windows of {}",
             windows.size
         );
@@ -90,7 +93,7 @@ impl Cpu {
         });
     }
 
-    pub(super) fn token_attention(
+    fn token_attention(
         &self,
         out: Tensor<'_>,
         q: Tensor<'_>,
@@ -103,7 +106,10 @@ impl Cpu {
         for x in [out, k, v] {
             assert!(x.dims() == q.dims(), "token_attention: {out:?} from {q:?} {k:?} {v:?}");
         }
-        assert!(lens.len() == p && c % heads == 0 && c / heads <= MAX_WIDTH, "token_attention: {q:?} lens {lens:?}");
+        assert!(
+            lens.len() == p && c % heads == 0 && c / heads <= MAX_HEAD_WIDTH,
+            "token_attention: {q:?} lens {lens:?}"
+        );
         let d = c / heads;
         self.count(&[out, q, k, v]);
         self.count_product(p * t, t, 2 * c);
@@ -124,49 +130,6 @@ impl Cpu {
                 pad: None,
                 d,
                 dv: d,
-                scale: 1.0 / (d as f32).sqrt(),
-                scratch,
-                partial: None,
-                dtype,
-            }
-        });
-    }
-
-    pub(super) fn memory_attention(
-        &self,
-        out: Tensor<'_>,
-        q: Tensor<'_>,
-        k: Tensor<'_>,
-        v: Tensor<'_>,
-        lens: Tensor<'_>,
-    ) {
-        let (&[p, n, d], &[_, m, dv]) = (q.dims(), v.dims()) else { panic!("memory_attention: {q:?} {v:?}") };
-        assert!(
-            out.dims() == [p, n, dv] && k.dims() == [p, m, d] && v.dim(0) == p && lens.len() == p,
-            "memory_attention: {out:?} from {q:?} {k:?} {v:?}, lengths {lens:?}"
-        );
-        assert!(d <= MAX_WIDTH && dv <= MAX_WIDTH, "memory_attention: {q:?} {v:?}");
-        self.count(&[out, q, k, v]);
-        self.count_product(p * n, m, d + dv);
-        let lens = I32::of(lens);
-        let dtype = same_type([q, k, v]);
-        let [out, q, k, v] = [out, q, k, v].map(|x| (Floats::of(x), x.stride()));
-        let blocks = n.div_ceil(QUERIES);
-        self.parallel(p * blocks, |task, scratch| {
-            let (object, first) = (task / blocks, task % blocks * QUERIES);
-            let queries = (n - first).min(QUERIES);
-            let line = |(x, stride): (Floats, usize), row: usize, n| Region::line(x.add(row * stride), stride, n);
-            // SAFETY: one length per object, checked above.
-            let keys = unsafe { *lens.at(object) } as usize;
-            Attend {
-                out: line(out, object * n + first, queries),
-                q: line(q, object * n + first, queries),
-                k: line(k, object * m, keys),
-                v: line(v, object * m, keys),
-                k_add: None,
-                pad: None,
-                d,
-                dv,
                 scale: 1.0 / (d as f32).sqrt(),
                 scratch,
                 partial: None,

@@ -1,28 +1,30 @@
-//! Frames of a video: resized in 8 bits as Pillow does it, along rows first, rounded, then along columns.
+//! Preprocessing of the frames of a video. Frames are resized in 8 bits as in Pillow: first along rows, rounded, and
+//! then along columns.
 
+use super::device::{Cpu, SCRATCH};
 use super::floats::Floats;
 use super::pixels::{MEAN, STD};
+use super::ptr::F32;
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, SCRATCH};
-use crate::frame::Frame;
-use crate::resample::{BICUBIC_BITS, bicubic, bicubic_taps};
+use crate::media::frame::Frame;
+use crate::media::resample::{BICUBIC_BITS, bicubic, bicubic_taps};
 
-/// Output columns that are made together.
+/// The number of output columns that are computed together.
 const COLUMNS: usize = 16;
 
-/// Output rows, and the source rows under them.
+/// Computes output rows from their source rows.
 pub struct Bicubic<'a> {
     pub rows: (usize, usize),
     pub frame: &'a Frame<'a>,
     /// (side, side, 3)
     pub out: Floats,
     pub side: usize,
-    /// Source rows resized along themselves, as bytes; at the end what the filters of `COLUMNS` output columns see of a
-    /// source row, and their weights.
+    /// Scratch memory. The front has the source rows, resized along rows, as bytes. The end has the pixels of a source
+    /// row under the filters of `COLUMNS` output columns, and the weights of these filters.
     pub scratch: F32,
 }
 
-/// A sum of bytes times weights as a byte.
+/// Converts a sum of bytes times weights to a byte.
 fn byte(sum: i32) -> u8 {
     ((sum + (1 << (BICUBIC_BITS - 1))) >> BICUBIC_BITS).clamp(0, 255) as u8
 }
@@ -77,7 +79,7 @@ impl Kernel for Bicubic<'_> {
     }
 }
 
-/// Output rows for which there is scratch at a time.
+/// Returns the number of output rows that fit the scratch memory at once.
 fn rows_at_once(width: usize, height: usize, side: usize) -> Option<usize> {
     let taps = bicubic_taps(width.max(height), side);
     let lines = |rows: usize| (rows * height.div_ceil(side) + taps) * side * 3;
@@ -98,7 +100,7 @@ impl Cpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::MAX_SIDE;
+    use crate::media::frame::MAX_SIDE;
 
     #[test]
     fn there_is_scratch_for_any_picture() {

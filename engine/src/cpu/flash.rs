@@ -1,38 +1,40 @@
 //! Attention that never stores the score matrix (Dao et al., arXiv:2205.14135).
 //!
-//! A block of queries is packed with queries across the lanes, so that scores come out as (keys, queries): the running
-//! maximum and sum of the softmax are vectors over queries, and no lane ever talks to another. Keys are read as they lie
-//! in the map where its rows are long enough, else gathered window by window; so are values, unless words have two of
-//! them: then those of two keys are laid side by side. Scores, softmax and sums are f32.
+//! A block of queries is packed with queries across the lanes, so that scores have the layout (keys, queries). The
+//! running maximum and sum of the softmax are then vectors over queries, and no lane depends on another lane. If the
+//! rows of the map are long enough, keys are read from the map in place. Otherwise keys are gathered window by window.
+//! The same holds for values, unless words hold two values: then the values of two keys are stored side by side.
+//! Scores, softmax and sums are f32.
 
+use super::device;
 use super::floats::{Floats, Read, Write, copy};
+use super::math;
+use super::ptr::{F32, Ptr};
 use super::simd::{Kernel, Pair, Simd, Single, Word};
-use super::{F32, Ptr, math};
-use crate::tensor::DType;
+use crate::backend::MAX_HEAD_WIDTH;
+use crate::backend::tensor::DType;
 
-/// Queries of a block: whole tiles of rows and whole panels on every instruction set.
+/// The number of queries of a block: whole tiles of rows and whole panels on every instruction set.
 pub const QUERIES: usize = 96;
-/// Keys of a block.
+/// The number of keys of a block.
 const KEYS: usize = 256;
-/// The widest head.
-pub const MAX_WIDTH: usize = 256;
 
-/// Vectors of one head on a piece of a map: entry i is row i / w, column i % w of the piece.
+/// Vectors of one head on a part of a map. Entry i is in row i / w and column i % w of the part.
 #[derive(Clone, Copy)]
 pub struct Region {
     pub x: Floats,
-    /// Elements from one token to the next.
+    /// The number of elements from one token to the next.
     pub stride: usize,
-    /// Tokens in a row of the whole map.
+    /// The number of tokens in a row of the whole map.
     pub pitch: usize,
-    /// Tokens in a row of the piece.
+    /// The number of tokens in a row of the part.
     pub w: usize,
-    /// Tokens in the piece.
+    /// The number of tokens in the part.
     pub n: usize,
 }
 
 impl Region {
-    /// `n` tokens in a row.
+    /// Returns a region of `n` tokens in a row.
     pub fn line(x: Floats, stride: usize, n: usize) -> Self {
         Region { x, stride, pitch: n, w: n.max(1), n }
     }
@@ -47,42 +49,43 @@ impl Region {
     }
 }
 
-/// softmax(scale q (k + k_add)^T) v for one head.
+/// Computes `softmax(scale q (k + k_add)^T) v` for one head.
 pub struct Attend {
     pub out: Region,
     pub q: Region,
     pub k: Region,
     pub v: Region,
-    /// Added to the keys, token by token.
+    /// Vectors that are added to the keys, token by token.
     pub k_add: Option<Region>,
-    /// A further key, its value, and how often it is there: a float, since compilers convert a number early, also of what is
-    /// none, and branch on its sign.
+    /// A further key, its value, and the number of its repetitions. The number is a float. Compilers convert an integer
+    /// early, also if there is no such key, and branch on its sign.
     pub pad: Option<(F32, F32, f32)>,
-    /// Width of q and k.
+    /// The width of q and k.
     pub d: usize,
-    /// Width of v and out.
+    /// The width of v and out.
     pub dv: usize,
     pub scale: f32,
     pub scratch: F32,
-    /// Where to leave (binary logarithm of the largest weight, sum) per query instead of dividing: `out` then holds
-    /// unnormalised sums.
+    /// The destination of (binary logarithm of the largest weight, sum) per query. If it is given, the sums are not
+    /// divided, and `out` has unnormalised sums.
     pub partial: Option<F32>,
-    /// Of q, k and v.
+    /// The type of q, k and v.
     pub dtype: DType,
 }
 
-/// Words of scratch of one thread.
-pub const SCRATCH: usize = QUERIES * MAX_WIDTH // packed queries
-    + 2 * (KEYS + 16) * (MAX_WIDTH + 16) // gathered keys and values
+/// The number of words of scratch memory of one thread.
+const SCRATCH: usize = QUERIES * MAX_HEAD_WIDTH // packed queries
+    + 2 * (KEYS + 16) * (MAX_HEAD_WIDTH + 16) // gathered keys and values
     + (KEYS + 16) * QUERIES // scores
-    + QUERIES * MAX_WIDTH // sums
+    + QUERIES * MAX_HEAD_WIDTH // sums
     + 3 * QUERIES;
+const _: () = assert!(SCRATCH <= device::SCRATCH);
 
-/// Words of rows, and words from one to the next.
+/// The words of rows, and the number of words from one row to the next.
 type Words = (F32, usize);
 
-/// What a block of queries has come to: sums (queries, wide) relative to the maxima, what the weights add up to, and
-/// what the last maxima have made of the sums before.
+/// The state of a block of queries. It has sums (queries, wide) relative to the maxima, the totals of the weights, and
+/// the factors by which the last maxima changed the earlier sums.
 #[derive(Clone, Copy)]
 struct State {
     sums: F32,
@@ -106,11 +109,11 @@ impl Attend {
     unsafe fn run_in<S: Simd, W: Word>(self, s: S) {
         let wide = self.dv.next_multiple_of(S::PANEL);
         let qt = self.scratch;
-        let kbuf = qt.add(QUERIES * MAX_WIDTH);
-        let vbuf = kbuf.add((KEYS + 16) * (MAX_WIDTH + 16));
-        let scores = vbuf.add((KEYS + 16) * (MAX_WIDTH + 16));
+        let kbuf = qt.add(QUERIES * MAX_HEAD_WIDTH);
+        let vbuf = kbuf.add((KEYS + 16) * (MAX_HEAD_WIDTH + 16));
+        let scores = vbuf.add((KEYS + 16) * (MAX_HEAD_WIDTH + 16));
         let sums = scores.add((KEYS + 16) * QUERIES);
-        let stats = sums.add(QUERIES * MAX_WIDTH);
+        let stats = sums.add(QUERIES * MAX_HEAD_WIDTH);
         let state = State { sums, maxima: stats, totals: stats.add(QUERIES), alphas: stats.add(2 * QUERIES) };
 
         let one_block = self.k.n <= KEYS;
@@ -141,17 +144,17 @@ impl Attend {
         }
     }
 
-    /// Words of a query and of a key.
+    /// Returns the number of words of a query or a key.
     #[inline(always)]
     fn depth<W: Word>(&self) -> usize {
         self.d.div_ceil(W::DEPTH)
     }
 
-    /// Queries as panels of words (np / panel, depth, panel); those past `nq` are zero.
+    /// Packs queries as panels of words (np / panel, depth, panel). Queries past `nq` are zero.
     #[inline(always)]
     unsafe fn pack_queries<S: Simd, W: Word>(&self, s: S, q0: usize, nq: usize, np: usize, qt: F32) {
         let (whole, depth) = (self.d / W::DEPTH, self.depth::<W>());
-        let zeros = [0f32; MAX_WIDTH];
+        let zeros = [0f32; MAX_HEAD_WIDTH];
         for first in (0..np).step_by(S::LANES) {
             let panel = qt.add(first / S::PANEL * S::PANEL * depth + first % S::PANEL);
             let mut rows = [zeros.as_ptr(); 16];
@@ -172,7 +175,7 @@ impl Attend {
         }
     }
 
-    /// The state before the first key: empty, or the padding's keys already seen.
+    /// Sets the state before the first key: empty, or with the keys of the padding.
     #[inline(always)]
     unsafe fn start<S: Simd, W: Word>(&self, s: S, np: usize, wide: usize, qt: F32, to: State) {
         let Some((k, v, times)) = self.pad else {
@@ -183,7 +186,7 @@ impl Attend {
             std::ptr::write_bytes(to.sums.ptr(), 0, np * wide);
             return;
         };
-        let mut words = [0f32; MAX_WIDTH];
+        let mut words = [0f32; MAX_HEAD_WIDTH];
         let words = words.as_mut_ptr();
         copy(s, Ptr::<W::Value>::new(words.cast()), Floats::F32(k), self.d);
         let depth = self.depth::<W>();
@@ -201,7 +204,7 @@ impl Attend {
         }
     }
 
-    /// Keys `k0..k0 + nk`, a row of words each.
+    /// Returns keys `k0..k0 + nk`, with one row of words per key.
     #[inline(always)]
     unsafe fn keys<S: Simd, W: Word>(&self, s: S, k0: usize, nk: usize, buffer: F32) -> Words {
         let d = self.d;
@@ -225,7 +228,7 @@ impl Attend {
         (buffer, ld)
     }
 
-    /// Values `k0..k0 + nk`, a row of words for every `DEPTH` of them.
+    /// Returns values `k0..k0 + nk`, with one row of words for every `DEPTH` values.
     #[inline(always)]
     unsafe fn values<S: Simd, W: Word>(&self, s: S, k0: usize, nk: usize, buffer: F32) -> Words {
         // Panels may read past the width: within a map that is inside the arena.
@@ -246,7 +249,7 @@ impl Attend {
         (buffer, ld)
     }
 
-    /// scores (nk, np) = k qt, of a panel (first column, columns).
+    /// Computes scores (nk, np) = k qt of a panel (first column, columns).
     #[inline(always)]
     unsafe fn score<S: Simd, W: Word>(
         &self,
@@ -268,8 +271,8 @@ impl Attend {
         }
     }
 
-    /// One step of the running softmax: scores become weights relative to the new maxima, a row of words for every
-    /// `DEPTH` keys; of a panel (first column, columns).
+    /// Runs one step of the running softmax of a panel (first column, columns). Scores become weights relative to the
+    /// new maxima, with one row of words for every `DEPTH` keys.
     #[inline(always)]
     unsafe fn soften<S: Simd, W: Word>(
         &self,
@@ -306,7 +309,7 @@ impl Attend {
         }
     }
 
-    /// sums (nq, wide) = alphas sums + weights^T v
+    /// Computes sums (nq, wide) = alphas sums + weights^T v.
     #[inline(always)]
     unsafe fn accumulate<S: Simd, W: Word>(
         &self,
@@ -322,7 +325,7 @@ impl Attend {
         let mut tile = [0f32; 16 * 64];
         let tile = F32::new(tile.as_mut_ptr());
         for c in (0..self.dv).step_by(S::PANEL) {
-            // Whole vectors: what is past the width is nobody's.
+            // Whole vectors: what is past the width is not read.
             let width = (self.dv - c).min(S::PANEL).next_multiple_of(S::LANES);
             let mut i = 0;
             while i < nq {

@@ -1,22 +1,22 @@
-//! Floats of either width as operands: read and written as vectors of f32, whatever they are in memory.
+//! Floats of different types as operands. They are read and written as vectors of f32.
 
-use super::Ptr;
-use super::simd::Simd;
-use crate::tensor::{DType, Tensor, bf16};
+use super::ptr::Ptr;
+use super::simd::{Float, Simd};
+use crate::backend::tensor::{DType, Tensor, bf16};
 
-/// Floats to read.
+/// Floats that can be read.
 pub trait Read: Copy {
     /// # Safety
     /// There are `LANES` values from `at`.
     unsafe fn load<S: Simd>(self, s: S, at: usize) -> S::F;
-    /// Zeros beyond `n`.
+    /// Loads `n` values, and zeros beyond them.
     ///
     /// # Safety
     /// There are `n <= LANES` values from `at`.
     unsafe fn load_part<S: Simd>(self, s: S, at: usize, n: usize) -> S::F;
 }
 
-/// Floats to write; the nearest to what is given.
+/// Floats that can be written. Values are rounded to the nearest float of the type.
 pub trait Write: Copy {
     /// # Safety
     /// There is room for `LANES` values from `at`.
@@ -26,27 +26,10 @@ pub trait Write: Copy {
     unsafe fn store_part<S: Simd>(self, s: S, at: usize, n: usize, v: S::F);
 }
 
-/// A type of floats in memory; values are f32 in registers.
-pub trait Float: Copy + Send + Sync + 'static {
-    const DTYPE: DType;
-    /// # Safety
-    /// `p` is valid for `LANES` reads.
-    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::F;
-    /// # Safety
-    /// `p` is valid for `n <= LANES` reads.
-    unsafe fn load_part<S: Simd>(s: S, p: *const Self, n: usize) -> S::F;
-    /// # Safety
-    /// `p` is valid for `LANES` writes.
-    unsafe fn store<S: Simd>(s: S, p: *mut Self, v: S::F);
-    /// # Safety
-    /// `p` is valid for `n <= LANES` writes.
-    unsafe fn store_part<S: Simd>(s: S, p: *mut Self, n: usize, v: S::F);
-}
-
-/// out = x for `n` values.
+/// Computes out = x for `n` values.
 ///
 /// # Safety
-/// Both have as many.
+/// Both have `n` values.
 #[inline(always)]
 pub unsafe fn copy<S: Simd, T: Float>(s: S, out: Ptr<T>, x: Floats, n: usize) {
     match x {
@@ -72,7 +55,7 @@ impl Floats {
         }
     }
 
-    /// `n` elements on.
+    /// Returns the floats from element `n` on.
     #[inline(always)]
     pub fn add(self, n: usize) -> Self {
         match self {
@@ -81,7 +64,7 @@ impl Floats {
         }
     }
 
-    /// Where they are, if they are of this type.
+    /// Returns the pointer to the floats, which must be of this type.
     #[inline(always)]
     pub fn ptr<T: Float>(self) -> Ptr<T> {
         match self {
@@ -91,10 +74,10 @@ impl Floats {
         }
     }
 
-    /// One value.
+    /// Returns one value.
     ///
     /// # Safety
-    /// It is there.
+    /// There is a value at `at`.
     #[inline(always)]
     pub unsafe fn get(self, at: usize) -> f32 {
         match self {
@@ -104,7 +87,7 @@ impl Floats {
     }
 
     /// # Safety
-    /// There is room for it.
+    /// There is room for a value at `at`.
     #[inline(always)]
     pub unsafe fn set(self, at: usize, v: f32) {
         match self {

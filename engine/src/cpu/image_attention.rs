@@ -1,35 +1,41 @@
-//! The two halves of the mask decoder's conversation: tokens read the image, the image reads the tokens.
+//! The attention between tokens and image in the mask decoder: tokens attend to the image, and the image attends to
+//! tokens.
 //!
-//! There are a handful of tokens and thousands of pixels, so projections are moved to the tokens' side: instead of
-//! projecting every pixel's key by W_k, a query is taken back by its transpose; instead of projecting every pixel's
-//! value, the few results are. The image is read as it is, and nothing of its size is ever projected or stored.
+//! There are a few tokens and thousands of pixels, so projections are on the side of the tokens. The key of a pixel is
+//! not projected by `W_k`. Instead, a query is projected by the transpose of `W_k`. The value of a pixel is not
+//! projected either. Instead, the few results are projected. The image is read unchanged, and nothing of its size is
+//! projected or stored.
 
 use super::attention::same_type;
+use super::device::{Cpu, SCRATCH};
 use super::flash::{Attend, Region};
 use super::floats::{Floats, Read, Write};
+use super::math;
 use super::norm::{NormPtr, normalise};
+use super::ptr::{F32, I32, Ptr};
 use super::simd::{Kernel, Pair, Simd, Single, Word};
-use super::{Cpu, F32, I32, Ptr, SCRATCH, math};
+use crate::backend::DECODER_HEADS;
+use crate::backend::ImageAttentionOps;
+use crate::backend::tensor::Tensor;
 use crate::backend::{Activation, TokenAttention};
-use crate::tensor::Tensor;
 
-/// Pixels that one task of `attend_image` reads. Fixed, so that results do not depend on the number of threads.
+/// The number of pixels that one task of `attend_image` reads. It is fixed, so that results do not depend on the number
+/// of threads.
 const SPLIT: usize = 1024;
-/// The most pixels of a task of `update_image`.
-const BLOCK: usize = 96;
-/// Heads of the decoder's attention.
-const HEADS: usize = 8;
 
-/// Joins what the splits of a query found.
+/// The largest number of pixels of a task of `update_image`.
+const BLOCK: usize = 96;
+
+/// Merges the results of the splits of a query.
 struct Merge {
     queries: (usize, usize),
     /// (n, c)
     out: Floats,
-    /// A row.
+    /// Scratch memory of one row.
     scratch: F32,
-    /// (splits, n, c) sums
+    /// (splits, n, c): sums.
     sums: F32,
-    /// (splits, n, 2) binary logarithm of the largest weight, and total
+    /// (splits, n, 2): binary logarithm of the largest weight, and total.
     stats: F32,
     splits: usize,
     n: usize,
@@ -55,8 +61,8 @@ impl Kernel for Merge {
     }
 }
 
-/// Packs the tokens of one prompt for products: keys as panels of words (columns / panel, words of c, panel), values as
-/// rows of words (words of columns, c), and what is added to each score, times the scale.
+/// Packs the tokens of one prompt for products. Keys become panels of words (columns / panel, words of c, panel), and
+/// values become rows of words (words of columns, c). The addend of each score is multiplied by the scale.
 struct PackTokens {
     k_out: F32,
     v_out: F32,
@@ -102,16 +108,16 @@ impl PackTokens {
     }
 }
 
-/// A block of pixels of one prompt reads the tokens.
+/// Computes the attention of a block of pixels to the tokens of one prompt.
 struct Update {
     rows: (usize, usize),
     out: Floats,
     keys: Floats,
     pos: F32,
-    /// Panels of the tokens' keys.
+    /// The keys of the tokens, as panels.
     k: F32,
     score_bias: F32,
-    /// Rows of the tokens' values.
+    /// The values of the tokens, as rows.
     v: F32,
     bias: F32,
     norm: NormPtr,
@@ -119,7 +125,7 @@ struct Update {
     columns: usize,
     c: usize,
     scale: f32,
-    /// x (rows, c + 16), then scores (rows, columns + 16), each with room for a last tile.
+    /// x (rows, c + 16), and then scores (rows, columns + 16), each with room for a last tile.
     scratch: F32,
 }
 
@@ -185,39 +191,40 @@ impl Update {
         }
     }
 
-    /// Softmax over the tokens, for each head by itself; heads are neighbours in a row of scores.
+    /// Computes the softmax over the tokens for each head. Heads are next to each other in a row of scores.
     #[inline(always)]
     unsafe fn soften<S: Simd>(&self, s: S, row: F32) {
-        let mut max = [f32::MIN; HEADS];
-        for j in (0..self.used).step_by(HEADS) {
-            for h in 0..HEADS {
+        let mut max = [f32::MIN; DECODER_HEADS];
+        for j in (0..self.used).step_by(DECODER_HEADS) {
+            for h in 0..DECODER_HEADS {
                 let v = *row.at(j + h) * self.scale + *self.score_bias.at(j + h);
                 *row.at_mut(j + h) = v;
                 max[h] = if v > max[h] { v } else { max[h] };
             }
         }
         // A vector of any set starts at a multiple of 4 within a pattern of 8.
-        let twice = |v: [f32; HEADS]| -> [f32; 2 * HEADS] { std::array::from_fn(|i| v[i % HEADS]) };
+        let twice =
+            |v: [f32; DECODER_HEADS]| -> [f32; 2 * DECODER_HEADS] { std::array::from_fn(|i| v[i % DECODER_HEADS]) };
         let pattern = twice(max);
         for j in (0..self.used).step_by(S::LANES) {
-            let v = s.sub(row.load(s, j), s.load(pattern.as_ptr().add(j % HEADS)));
+            let v = s.sub(row.load(s, j), s.load(pattern.as_ptr().add(j % DECODER_HEADS)));
             row.store(s, j, math::exp(s, v));
         }
-        let mut total = [0f32; HEADS];
-        for j in (0..self.used).step_by(HEADS) {
-            for h in 0..HEADS {
+        let mut total = [0f32; DECODER_HEADS];
+        for j in (0..self.used).step_by(DECODER_HEADS) {
+            for h in 0..DECODER_HEADS {
                 total[h] += *row.at(j + h);
             }
         }
         let pattern = twice(total.map(|t| 1.0 / t));
         for j in (0..self.used).step_by(S::LANES) {
-            row.store(s, j, s.mul(row.load(s, j), s.load(pattern.as_ptr().add(j % HEADS))));
+            row.store(s, j, s.mul(row.load(s, j), s.load(pattern.as_ptr().add(j % DECODER_HEADS))));
         }
     }
 }
 
-impl Cpu {
-    pub(super) fn attend_image(
+impl ImageAttentionOps for Cpu {
+    fn attend_image(
         &self,
         out: Tensor<'_>,
         q: Tensor<'_>,
@@ -272,7 +279,7 @@ impl Cpu {
         });
     }
 
-    pub(super) fn update_image(
+    fn update_image(
         &self,
         out: Tensor<'_>,
         keys: Tensor<'_>,
@@ -286,14 +293,14 @@ impl Cpu {
             "update_image: {out:?} from {keys:?} + {pos:?}, source {source:?}"
         );
         for x in [tokens.k, tokens.v] {
-            assert!(x.dims() == [p, t, HEADS, c], "update_image: tokens {x:?} for {out:?}");
+            assert!(x.dims() == [p, t, DECODER_HEADS, c], "update_image: tokens {x:?} for {out:?}");
         }
-        assert!(tokens.score_bias.len() == p * t * HEADS && tokens.lens.len() == p, "update_image: {out:?}");
+        assert!(tokens.score_bias.len() == p * t * DECODER_HEADS && tokens.lens.len() == p, "update_image: {out:?}");
         self.count(&[out, pos, tokens.k, tokens.v]);
         self.count_bytes(p * hw * c * keys.dtype().bytes());
-        self.count_product(p * hw, t * HEADS, 2 * c);
+        self.count_product(p * hw, t * DECODER_HEADS, 2 * c);
         // Each prompt's keys, values and biases, packed.
-        let columns = (t * HEADS).next_multiple_of(self.isa().panel());
+        let columns = (t * DECODER_HEADS).next_multiple_of(self.isa().panel());
         let each = columns * (2 * c + 1);
         let Some(packed) = self.workspace(p * each) else { return };
         same_type([keys, tokens.k, tokens.v]);
@@ -304,10 +311,10 @@ impl Cpu {
         let (k, score_bias, v) = (Floats::of(tokens.k), F32::of(tokens.score_bias), Floats::of(tokens.v));
         let (scale, lens) = (tokens.scale, I32::of(tokens.lens));
         // SAFETY: one length per prompt, checked above.
-        let used = |prompt: usize| unsafe { *lens.at(prompt) } as usize * HEADS;
+        let used = |prompt: usize| unsafe { *lens.at(prompt) } as usize * DECODER_HEADS;
         self.parallel_if(p, p > 1, |prompt, _| {
             let (k_out, v_out, bias_out) = part(prompt);
-            let at = prompt * t * HEADS;
+            let at = prompt * t * DECODER_HEADS;
             let (k, v, bias) = (k.add(at * c), v.add(at * c), score_bias.add(at));
             PackTokens { k_out, v_out, bias_out, k, v, bias, used: used(prompt), columns, c, scale }
         });

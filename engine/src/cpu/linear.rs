@@ -1,31 +1,35 @@
-//! Matrix products: activations by weights packed once at load.
+//! Matrix products of activations and weights. The weights are packed once at load.
 //!
-//! A task takes a block of rows, lays them into scratch (normalised, summed or gathered on the way), and multiplies
-//! them with every panel of weights. Sums run over the whole of `k` in registers, in order, so a value depends on its
-//! own row and column alone: not on threads, blocks, or what else is in the batch.
+//! A task copies a block of rows to scratch memory (normalised, summed or gathered), and multiplies the rows with every
+//! panel of weights. Sums run over the whole of `k` in registers and in order. So a value depends only on its own row
+//! and column, and not on threads, blocks, or other rows of the batch.
 
-use super::floats::{Float, Floats, Read, Write, copy};
+use super::device::Cpu;
+use super::floats::{Floats, Read, Write, copy};
+use super::math;
 use super::memory::HostMemory;
 use super::norm::{NormPtr, normalise};
 use super::pool::Pool;
-use super::simd::{Isa, Kernel, Pair, Simd, Single, Word};
-use super::{Cpu, F32, Ptr, math};
+use super::ptr::{F32, Ptr};
+use super::simd::{Float, Isa, Kernel, Pair, Simd, Single, Word};
+use crate::backend::LinearOps;
+use crate::backend::tensor::{DType, Tensor, bf16};
 use crate::backend::{Activation, Addend, Conv, Epilogue, Input, LinearData, Prologue};
 use crate::error::Result;
-use crate::tensor::{DType, Tensor, bf16};
 
-/// Weights as panels of words: (groups, n / panel, words of k, panel), what is past n and k zero; then the bias in f32,
-/// (groups, n).
+/// Weights as panels of words: (groups, n / panel, words of k, panel), with zeros past n and k. The bias in f32,
+/// (groups, n), follows.
+#[derive(Debug)]
 pub struct Packed {
     memory: HostMemory,
     pub groups: usize,
     pub n: usize,
     pub k: usize,
-    /// Words of `k` values: the depth of a panel.
+    /// The number of words of `k` values, which is the depth of a panel.
     pub words: usize,
     panels: usize,
     panel: usize,
-    /// What words are made of.
+    /// The type of the values in words.
     pub dtype: DType,
 }
 
@@ -73,32 +77,32 @@ impl Packed {
         Ok(Packed { memory, groups, n, k, words, panels, panel, dtype })
     }
 
-    /// Panels of a group.
+    /// Returns the number of panels of a group.
     pub(super) fn panels(&self) -> usize {
         self.panels
     }
 
-    /// Panel `p` of group `g` as words (words of k, panel).
+    /// Returns panel `p` of group `g` as words (words of k, panel).
     pub(super) fn panel(&self, g: usize, p: usize) -> F32 {
         F32::new(self.memory.ptr()).add((g * self.panels + p) * self.panel * self.words)
     }
 
-    /// The bias under that panel.
+    /// Returns the bias of this panel.
     pub(super) fn bias(&self, g: usize, p: usize) -> F32 {
         F32::new(self.memory.ptr()).add((self.groups * self.words * self.panels + g * self.panels + p) * self.panel)
     }
 }
 
-/// Where the rows of the left operand come from.
+/// The source of the rows of the left operand.
 #[derive(Clone, Copy)]
 enum Rows {
-    /// Rows `stride` apart.
+    /// Rows that start `stride` apart.
     Plain { x: Floats, stride: usize },
-    /// Rows plus rows.
+    /// The sum of two rows.
     Sum { x: Floats, stride: usize, y: Floats, y_stride: usize },
-    /// Rows, normalised.
+    /// Normalised rows.
     Norm { x: Floats, stride: usize, norm: NormPtr },
-    /// Row i is the patch of output pixel i of (images, h, w, c).
+    /// Patches: row i is the patch of output pixel i of (images, h, w, c).
     Patches {
         x: Floats,
         h: usize,
@@ -159,7 +163,7 @@ enum Extra {
         x: Floats,
         stride: usize,
     },
-    /// (h/2, w/2, n) under an output (h, w, n).
+    /// (h/2, w/2, n), for an output (h, w, n).
     Upsampled {
         x: Floats,
         w: usize,
@@ -167,7 +171,7 @@ enum Extra {
     },
 }
 
-/// Rows `rows.0..rows.1` by panels `cols.0..cols.1`, counted through all groups.
+/// The product of rows `rows.0..rows.1` and panels `cols.0..cols.1`, counted through all groups.
 struct Product<'a> {
     rows: (usize, usize),
     cols: (usize, usize),
@@ -180,12 +184,13 @@ struct Product<'a> {
     scratch: F32,
 }
 
-/// Words of a row of scratch: all of them and enough more that rows do not fall on the same sets of the cache.
+/// Returns the number of words of a row of scratch memory. It has additional words, so that rows do not use the same
+/// sets of the cache.
 fn padded(words: usize) -> usize {
     words.next_multiple_of(16) + 16
 }
 
-/// The most rows of a block: what fits half of a usual second-level cache, with whole tiles.
+/// Returns the largest number of rows of a block. A block fits half of a usual second-level cache, and has whole tiles.
 fn block_rows(words: usize) -> usize {
     const WORDS: usize = 96 * 1024;
     (WORDS / padded(words)).clamp(12, 240) / 12 * 12
@@ -271,8 +276,14 @@ impl Product<'_> {
     }
 }
 
-impl Cpu {
-    pub(super) fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
+impl LinearOps for Cpu {
+    type Linear = Packed;
+
+    fn linear_weights(&self, data: LinearData<'_>) -> Result<Packed> {
+        Packed::new(&self.pool, self.isa, &data)
+    }
+
+    fn linear(&self, out: Tensor<'_>, x: Input<'_>, w: &Packed, epilogue: Epilogue<'_>) {
         let k = w.groups * w.k;
         assert!(x.x.cols() == k && x.x.rows() == out.rows(), "linear: {out:?} from {:?} by {}x{}", x.x, w.n, w.k);
         let (ptr, stride) = (Floats::of(x.x), x.x.stride());
@@ -295,7 +306,7 @@ impl Cpu {
         }
     }
 
-    pub(super) fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Cpu>, epilogue: Epilogue<'_>) {
+    fn conv2d(&self, out: Tensor<'_>, x: Tensor<'_>, conv: &Conv<Packed>, epilogue: Epilogue<'_>) {
         assert!(epilogue.rotation.is_none(), "conv2d: a rotation");
         let dims = |t: Tensor<'_>| {
             let d = t.dims();
@@ -316,7 +327,9 @@ impl Cpu {
         let x = Floats::of(x);
         self.product(out, Rows::Patches { x, h, w, c, out_h, out_w, kernel, step, pad }, &conv.weights, epilogue);
     }
+}
 
+impl Cpu {
     fn product(&self, out: Tensor<'_>, x: Rows, w: &Packed, epilogue: Epilogue<'_>) {
         let m = out.rows();
         assert!(out.cols() == w.groups * w.n, "linear: {out:?} from {} groups of {}", w.groups, w.n);

@@ -1,338 +1,216 @@
-//! Masks out: enlarged to the caller's size, row by row, and written, labelled or measured.
+//! The choice of masks, and the cleaning of their small regions.
 
+use super::device::Cpu;
+use super::ptr::{F32, I32};
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32, Ptr, SCRATCH};
-use crate::backend::Measure;
-use crate::frame::MAX_SIDE;
-use crate::mask_out::{MaskFormat, MaskMemory, MaskOut};
-use crate::resample::bilinear;
-use crate::tensor::Tensor;
+use crate::backend::Cleaning;
+use crate::backend::MaskOps;
+use crate::backend::Selection;
+use crate::backend::tensor::Tensor;
 
-/// The most rows of a task.
-const ROWS: usize = 64;
-// Four lines of any picture and what labels need, a line for each row of a task.
-const _: () = assert!(5 * MAX_SIDE <= SCRATCH);
-
-/// The masks of an operation, in order.
-#[derive(Clone, Copy)]
-struct Planes {
-    /// (p, n, h, w)
-    masks: F32,
-    n: usize,
-    h: usize,
-    w: usize,
-    /// (p, per), of which each is below n.
-    selected: Option<(I32, usize)>,
-    count: usize,
-}
-
-impl Planes {
-    fn of(masks: Tensor<'_>, selected: Option<Tensor<'_>>) -> Planes {
-        let [p, n, h, w] = *masks.dims() else { panic!("masks out: {masks:?}") };
-        let count = selected.map_or(p * n, |s| s.len());
-        assert!(masks.is_contiguous() && count.is_multiple_of(p.max(1)), "masks out: {masks:?}, {selected:?}");
-        let selected = selected.map(|s| (I32::of(s), count / p.max(1)));
-        Planes { masks: F32::of(masks), n, h, w, selected, count }
-    }
-
-    /// # Safety
-    /// `i` is below the count.
-    #[inline(always)]
-    unsafe fn at(&self, i: usize) -> F32 {
-        let plane = match self.selected {
-            Some((selected, per)) => i / per * self.n + *selected.at(i) as usize,
-            None => i,
-        };
-        self.masks.add(plane * self.h * self.w)
-    }
-}
-
-/// Rows of a mask at another size: source rows are widened once, and mixed for as many rows as lie between them.
-struct Enlarge<'a> {
+/// Cleans one mask.
+struct Clean {
+    out: F32,
     mask: F32,
+    /// Scratch memory with one entry per pixel: parents of a union-find forest, and then areas at the roots.
+    labels: I32,
+    areas: I32,
     h: usize,
     w: usize,
-    out_h: usize,
-    top: &'a mut [f32],
-    bottom: &'a mut [f32],
-    /// Which source rows these are.
-    rows: [usize; 2],
-    /// Of each column, its first source column and the weight of the second.
-    columns: &'a mut [u32],
-    weights: &'a mut [f32],
+    cleaning: Cleaning,
 }
 
-impl<'a> Enlarge<'a> {
-    /// # Safety
-    /// `scratch` has room for four rows of the new width.
-    #[inline(always)]
-    unsafe fn new(planes: &Planes, (out_h, out_w): (usize, usize), scratch: F32) -> Self {
-        let line = |i: usize| std::slice::from_raw_parts_mut(scratch.at_mut(i * out_w), out_w);
-        let columns = std::slice::from_raw_parts_mut(scratch.at_mut(3 * out_w).cast::<u32>(), out_w);
-        let (top, bottom, weights) = (line(0), line(1), line(2));
-        for x in 0..out_w {
-            let (first, _, weight) = bilinear(x, planes.w, out_w);
-            (columns[x], weights[x]) = (first as u32, weight);
-        }
-        let (mask, h, w) = (planes.masks, planes.h, planes.w);
-        Enlarge { mask, h, w, out_h, top, bottom, rows: [usize::MAX; 2], columns, weights }
-    }
-
-    /// From now on the rows of `mask`.
-    #[inline(always)]
-    fn take(&mut self, mask: F32) {
-        (self.mask, self.rows) = (mask, [usize::MAX; 2]);
-    }
-
-    #[inline(always)]
-    unsafe fn widen(line: &mut [f32], columns: &[u32], weights: &[f32], row: F32, w: usize) {
-        let row = std::slice::from_raw_parts(row.ptr(), w);
-        for x in 0..line.len() {
-            let first = columns[x] as usize;
-            let (a, b) = (row[first], row[(first + 1).min(w - 1)]);
-            line[x] = mix(a, b, weights[x]);
-        }
-    }
-
-    /// The two widened rows that row `y` lies between, and the weight of the second.
-    ///
-    /// # Safety
-    /// The mask has its size.
-    #[inline(always)]
-    unsafe fn row(&mut self, y: usize) -> (&[f32], &[f32], f32) {
-        let (y0, y1, t) = bilinear(y, self.h, self.out_h);
-        if y0 == self.rows[1] {
-            std::mem::swap(&mut self.top, &mut self.bottom);
-            self.rows.swap(0, 1);
-        }
-        if self.rows[0] != y0 {
-            Self::widen(self.top, self.columns, self.weights, self.mask.add(y0 * self.w), self.w);
-        }
-        if self.rows[1] != y1 {
-            Self::widen(self.bottom, self.columns, self.weights, self.mask.add(y1 * self.w), self.w);
-        }
-        self.rows = [y0, y1];
-        (self.top, self.bottom, t)
-    }
-}
-
-/// The value a share `t` of the way from `a` to `b`.
-#[inline(always)]
-fn mix(a: f32, b: f32, t: f32) -> f32 {
-    a * (1.0 - t) + b * t
-}
-
-/// Rows of one mask.
-struct WriteRows {
-    planes: Planes,
-    mask: usize,
-    rows: (usize, usize),
-    size: (usize, usize),
-    format: MaskFormat,
-    limit: f32,
-    flipped: bool,
-    /// The mask's own part of the buffer.
-    out: Ptr<u8>,
-    scratch: F32,
-}
-
-impl Kernel for WriteRows {
+impl Kernel for Clean {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
-        let ((h, w), limit, bytes) = (self.size, self.limit, self.format.row_bytes(self.size.1));
-        let mut rows = Enlarge::new(&self.planes, self.size, self.scratch);
-        rows.take(self.planes.at(self.mask));
-        for y in self.rows.0..self.rows.1 {
-            let (top, bottom, t) = rows.row(y);
-            let out = self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * bytes);
-            if self.format == MaskFormat::Logits {
-                let out = std::slice::from_raw_parts_mut(out.cast::<f32>(), w);
-                for x in 0..w {
-                    out[x] = mix(top[x], bottom[x], t).clamp(-limit, limit);
+        let n = self.h * self.w;
+        let Cleaning { threshold, hole, sprinkle, margin } = self.cleaning;
+        let mask = std::slice::from_raw_parts(self.mask.ptr(), n);
+        let out = std::slice::from_raw_parts_mut(self.out.ptr(), n);
+        let labels = std::slice::from_raw_parts_mut(self.labels.ptr(), n);
+        let areas = std::slice::from_raw_parts_mut(self.areas.ptr(), n);
+        out.copy_from_slice(mask);
+        // Components of foreground and background in one go: neighbours join when they are of one kind.
+        join(mask, threshold, self.w, labels);
+        areas.fill(0);
+        for i in 0..n {
+            labels[i] = root(labels, i) as i32;
+            areas[labels[i] as usize] += 1;
+        }
+        for i in 0..n {
+            let area = areas[labels[i] as usize] as f32;
+            if mask[i] > threshold {
+                if area <= sprinkle {
+                    out[i] = threshold - margin;
                 }
-                continue;
+            } else if area <= hole {
+                out[i] = threshold + margin;
             }
-            let out = std::slice::from_raw_parts_mut(out, bytes);
-            if self.format == MaskFormat::Binary {
-                for x in 0..w {
-                    out[x] = (mix(top[x], bottom[x], t) > limit) as u8;
-                }
-            } else {
-                for ((out, top), bottom) in out.iter_mut().zip(top.chunks(8)).zip(bottom.chunks(8)) {
-                    *out = 0;
-                    for i in 0..top.len() {
-                        *out |= ((mix(top[i], bottom[i], t) > limit) as u8) << (7 - i);
+        }
+    }
+}
+
+/// Returns the root of the tree of `i`, and halves the path to the root.
+fn root(labels: &mut [i32], mut i: usize) -> usize {
+    while labels[i] as usize != i {
+        labels[i] = labels[labels[i] as usize];
+        i = labels[i] as usize;
+    }
+    i
+}
+
+/// Makes a forest in which two pixels have the same root if a path of 8-neighbours of their kind joins them.
+fn join(mask: &[f32], threshold: f32, w: usize, labels: &mut [i32]) {
+    for i in 0..mask.len() {
+        labels[i] = i as i32;
+        let (x, kind) = (i % w, mask[i] > threshold);
+        // Left, and the three above.
+        let before = [(x > 0, 1), (i >= w && x > 0, w + 1), (i >= w, w), (i >= w && x + 1 < w, w - 1)];
+        for (exists, back) in before {
+            if exists && (mask[i - back] > threshold) == kind {
+                let (a, b) = (root(labels, i), root(labels, i - back));
+                // The smaller index becomes the root, so the forest does not depend on the order of joins.
+                labels[a.max(b)] = a.min(b) as i32;
+            }
+        }
+    }
+}
+
+struct Select {
+    /// (n)
+    out: I32,
+    /// (4, pixels)
+    masks: F32,
+    pixels: usize,
+    /// (4)
+    iou: F32,
+    selection: Selection,
+}
+
+impl Kernel for Select {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        let iou = |i: usize| *self.iou.at(i);
+        let best = || (2..4).fold(1, |best, i| if iou(i) > iou(best) { i } else { best });
+        let mask = match self.selection {
+            Selection::Multimask => return (0..3).for_each(|i| *self.out.at_mut(i) = i as i32 + 1),
+            Selection::Single => 0,
+            Selection::Best => best(),
+            Selection::Stable { delta, thresh } => {
+                let logits = std::slice::from_raw_parts(self.masks.at(0), self.pixels);
+                // Counts are exact: below 2^24 they fit a float, as the reference's do.
+                let inner = logits.iter().map(|&v| (v > delta) as u32).sum::<u32>() as f32;
+                let outer = logits.iter().map(|&v| (v > -delta) as u32).sum::<u32>() as f32;
+                let stability = if outer > 0.0 { inner / outer } else { 1.0 };
+                if stability >= thresh { 0 } else { best() }
+            }
+        };
+        *self.out.at_mut(0) = mask as i32;
+    }
+}
+
+impl MaskOps for Cpu {
+    fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
+        let [p, 4, h, w] = *masks.dims() else { panic!("select_masks: {masks:?}") };
+        let n = selection.masks();
+        assert!(out.len() == p * n && iou.dims() == [p, 4], "select_masks: {out:?} from {masks:?} {iou:?}");
+        self.count(&[out, masks.columns(0, w)]);
+        let (out, masks, iou, pixels) = (I32::of(out), F32::of(masks), F32::of(iou), h * w);
+        self.parallel_if(p, p > 1, |prompt, _| Select {
+            out: out.add(prompt * n),
+            masks: masks.add(prompt * 4 * pixels),
+            pixels,
+            iou: iou.add(prompt * 4),
+            selection,
+        });
+    }
+
+    fn clean_masks(
+        &self,
+        out: Tensor<'_>,
+        masks: Tensor<'_>,
+        selected: Tensor<'_>,
+        labels: Tensor<'_>,
+        areas: Tensor<'_>,
+        cleaning: Cleaning,
+    ) {
+        let [p, n, h, w] = *out.dims() else { panic!("clean_masks: {out:?}") };
+        let all = masks.dim(1);
+        assert!(
+            masks.dims() == [p, all, h, w] && selected.len() == p * n,
+            "clean_masks: {out:?} from {masks:?}, selected {selected:?}"
+        );
+        assert!(labels.len() == out.len() && areas.len() == out.len(), "clean_masks: {out:?}, {labels:?}, {areas:?}");
+        self.count(&[out, out]);
+        let (out, masks, selected) = (F32::of(out), F32::of(masks), I32::of(selected));
+        let (labels, areas) = (I32::of(labels), I32::of(areas));
+        self.parallel(p * n, |i, _| Clean {
+            out: out.add(i * h * w),
+            // SAFETY: a choice per entry, checked above.
+            mask: masks.add((i / n * all + unsafe { *selected.at(i) } as usize) * h * w),
+            labels: labels.add(i * h * w),
+            areas: areas.add(i * h * w),
+            h,
+            w,
+            cleaning,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Computes an area by flood fill, for comparison.
+    fn area(mask: &[bool], w: usize, start: usize) -> usize {
+        let (h, kind) = (mask.len() / w, mask[start]);
+        let (mut seen, mut todo) = (vec![false; mask.len()], vec![start]);
+        seen[start] = true;
+        let mut count = 0;
+        while let Some(i) = todo.pop() {
+            count += 1;
+            let (y, x) = ((i / w) as isize, (i % w) as isize);
+            for (dy, dx) in (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx))) {
+                let (y, x) = (y + dy, x + dx);
+                if (0..h as isize).contains(&y) && (0..w as isize).contains(&x) {
+                    let j = y as usize * w + x as usize;
+                    if !seen[j] && mask[j] == kind {
+                        seen[j] = true;
+                        todo.push(j);
                     }
                 }
             }
         }
+        count
     }
-}
 
-/// Rows of a map of labels.
-struct LabelRows {
-    planes: Planes,
-    rows: (usize, usize),
-    size: (usize, usize),
-    threshold: f32,
-    flipped: bool,
-    /// (height, width)
-    out: Ptr<u16>,
-    scratch: F32,
-}
-
-impl Kernel for LabelRows {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
-        let ((h, w), (first, last)) = (self.size, self.rows);
-        let mut rows = Enlarge::new(&self.planes, self.size, self.scratch);
-        let highest = std::slice::from_raw_parts_mut(self.scratch.at_mut(4 * w), (last - first) * w);
-        highest.fill(self.threshold);
-        let row = |y: usize| self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * w);
-        (first..last).for_each(|y| row(y).write_bytes(0, w));
-        for i in 0..self.planes.count {
-            rows.take(self.planes.at(i));
-            for y in first..last {
-                let (top, bottom, t) = rows.row(y);
-                let out = std::slice::from_raw_parts_mut(row(y), w);
-                let highest = &mut highest[(y - first) * w..][..w];
-                for x in 0..w {
-                    let v = mix(top[x], bottom[x], t);
-                    let above = v > highest[x];
-                    highest[x] = if above { v } else { highest[x] };
-                    out[x] = if above { (i + 1) as u16 } else { out[x] };
-                }
+    proptest! {
+        #[test]
+        fn areas_agree_with_a_flood_fill(w in 1usize..14, h in 1usize..14, seed in any::<u64>(), hole in 0u8..9, sprinkle in 0u8..9) {
+            let mut state = seed | 1;
+            let mask: Vec<f32> = (0..w * h).map(|_| {
+                state ^= state << 13; state ^= state >> 7; state ^= state << 17;
+                if state % 5 < 3 { 0.5 } else { -0.5 }
+            }).collect();
+            let kinds: Vec<bool> = mask.iter().map(|&v| v > 0.0).collect();
+            let (mut out, mut labels, mut areas) = (vec![0.0; w * h], vec![0; w * h], vec![0; w * h]);
+            let cleaning = Cleaning { threshold: 0.0, hole: hole as f32, sprinkle: sprinkle as f32, margin: 10.0 };
+            // SAFETY: buffers of one size.
+            unsafe {
+                crate::cpu::simd::Isa::Portable.run(Clean {
+                    out: F32::new(out.as_mut_ptr()),
+                    mask: F32::new(mask.as_ptr() as *mut f32),
+                    labels: I32::new(labels.as_mut_ptr()),
+                    areas: I32::new(areas.as_mut_ptr()),
+                    h, w, cleaning,
+                });
             }
-        }
-    }
-}
-
-/// Counts of some rows of one mask, and their box: nothing is left of its left or right of its right.
-struct MeasureRows {
-    planes: Planes,
-    mask: usize,
-    rows: (usize, usize),
-    size: (usize, usize),
-    thresholds: [f32; 3],
-    /// (7)
-    out: I32,
-    scratch: F32,
-}
-
-impl Kernel for MeasureRows {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
-        let [t0, t1, t2] = self.thresholds;
-        let mut rows = Enlarge::new(&self.planes, self.size, self.scratch);
-        rows.take(self.planes.at(self.mask));
-        let (mut counts, mut bounds) = ([0; 3], NOWHERE);
-        for y in self.rows.0..self.rows.1 {
-            let (top, bottom, t) = rows.row(y);
-            let (mut row, mut left, mut right) = ([0; 3], NOWHERE[0], NOWHERE[2]);
-            for x in 0..top.len() {
-                let v = mix(top[x], bottom[x], t);
-                row[0] += (v > t0) as i32;
-                row[1] += (v > t1) as i32;
-                row[2] += (v > t2) as i32;
-                left = left.min(if v > t0 { x as i32 } else { NOWHERE[0] });
-                right = right.max(if v > t0 { x as i32 } else { NOWHERE[2] });
+            for i in 0..w * h {
+                let small = area(&kinds, w, i) <= if kinds[i] { sprinkle } else { hole } as usize;
+                let want = match (small, kinds[i]) { (true, true) => -10.0, (true, false) => 10.0, _ => mask[i] };
+                prop_assert_eq!(out[i], want, "pixel {} of {}x{}", i, w, h);
             }
-            (0..3).for_each(|i| counts[i] += row[i]);
-            if row[0] > 0 {
-                bounds = around(bounds, [left, y as i32, right, y as i32]);
-            }
-        }
-        std::slice::from_raw_parts_mut(self.out.ptr(), 7).copy_from_slice(&measures(counts, bounds));
-    }
-}
-
-/// The box of nothing.
-const NOWHERE: [i32; 4] = [i32::MAX, i32::MAX, -1, -1];
-
-/// The box around two.
-#[inline(always)]
-fn around(a: [i32; 4], b: [i32; 4]) -> [i32; 4] {
-    [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
-}
-
-#[inline(always)]
-fn measures([a, b, c]: [i32; 3], [left, top, right, bottom]: [i32; 4]) -> [i32; 7] {
-    [a, b, c, left, top, right, bottom]
-}
-
-fn in_host_memory<T>(memory: MaskMemory<'_>) -> Ptr<T> {
-    match memory {
-        MaskMemory::Host(data) => Ptr::new(data.as_mut_ptr().cast()),
-        MaskMemory::Device(_) => panic!("masks out: not in the host's memory"),
-    }
-}
-
-impl Cpu {
-    fn count_masks(&self, planes: &Planes, bytes: usize) {
-        self.count_bytes(planes.count * planes.h * planes.w * 4 + bytes);
-        self.count(&[]);
-    }
-
-    pub(super) fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
-        let planes = Planes::of(masks, selected);
-        let (size, limit) = ((out.height, out.width), out.limit);
-        let (format, memory, flipped) = out.of("write_masks", planes.count, false);
-        let (out, each) = (in_host_memory::<u8>(memory), format.bytes(1, size.0, size.1));
-        self.count_masks(&planes, planes.count * each);
-        let blocks = size.0.div_ceil(ROWS);
-        self.parallel(planes.count * blocks, |task, scratch| {
-            let (mask, first) = (task / blocks, task % blocks * ROWS);
-            let rows = (first, (first + ROWS).min(size.0));
-            WriteRows { planes, mask, rows, size, format, limit, flipped, out: out.add(mask * each), scratch }
-        });
-    }
-
-    pub(super) fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
-        let planes = Planes::of(masks, selected);
-        let (size, threshold) = ((out.height, out.width), out.limit);
-        let (format, memory, flipped) = out.of("write_labels", planes.count, true);
-        assert!(planes.count <= MaskFormat::MOST_LABELS, "write_labels: {masks:?}");
-        let out = in_host_memory::<u16>(memory);
-        self.count_masks(&planes, format.bytes(1, size.0, size.1));
-        let each = (SCRATCH / size.1 - 4).min(ROWS);
-        self.parallel(size.0.div_ceil(each), |task, scratch| {
-            let rows = (task * each, ((task + 1) * each).min(size.0));
-            LabelRows { planes, rows, size, threshold, flipped, out, scratch }
-        });
-    }
-
-    pub(super) fn measure_masks(
-        &self,
-        out: Tensor<'_>,
-        masks: Tensor<'_>,
-        selected: Option<Tensor<'_>>,
-        measure: Measure,
-    ) {
-        let planes = Planes::of(masks, selected);
-        assert!(out.dims() == [planes.count, 7] && out.is_contiguous(), "measure_masks: {out:?} of {masks:?}");
-        let Measure { threshold, offset, height, width } = measure;
-        self.count_masks(&planes, planes.count * 28);
-        let blocks = height.div_ceil(ROWS);
-        // Each task's row (7).
-        let Some(parts) = self.workspace(planes.count * blocks * 7) else { return };
-        let parts = Ptr::new(parts.ptr().cast::<i32>());
-        self.parallel(planes.count * blocks, |task, scratch| {
-            let (mask, first) = (task / blocks, task % blocks * ROWS);
-            let rows = (first, (first + ROWS).min(height));
-            let thresholds = [threshold, threshold + offset, threshold - offset];
-            MeasureRows { planes, mask, rows, size: (height, width), thresholds, out: parts.add(task * 7), scratch }
-        });
-        // SAFETY: the rows that were just written.
-        let parts = unsafe { std::slice::from_raw_parts(parts.ptr(), planes.count * blocks * 7) };
-        for (i, parts) in parts.chunks_exact(blocks * 7).enumerate() {
-            let (mut counts, mut bounds) = ([0; 3], NOWHERE);
-            for part in parts.chunks_exact(7) {
-                (0..3).for_each(|k| counts[k] += part[k]);
-                bounds = around(bounds, [part[3], part[4], part[5], part[6]]);
-            }
-            let bounds = if counts[0] > 0 { bounds } else { [0; 4] };
-            // SAFETY: row i of (count, 7).
-            unsafe { I32::of(out).at_mut(i * 7).cast::<[i32; 7]>().write_unaligned(measures(counts, bounds)) };
         }
     }
 }

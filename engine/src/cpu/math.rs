@@ -3,7 +3,7 @@
 use super::simd::{Simd, Word};
 use crate::backend::Activation;
 
-/// exp(x) to about 1 ulp; 0 below -87.3, and x must be below 88.
+/// Computes exp(x) to about 1 ulp. The result is 0 below -87.3, and x must be below 88.
 ///
 /// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2)/2, where exp(r) = 1 + r + r^2 p(r) with p the minimax
 /// polynomial (relative error 4e-9).
@@ -25,9 +25,10 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     s.select_lt(x, least, s.splat(0.0), s.scale(y, n))
 }
 
-/// 2^x to about 1 ulp for x below 127; 2^-126 at the least.
+/// Computes 2^x to about 1 ulp for x below 127. The smallest result is 2^-126.
 ///
-/// 2^x = 2^n 2^r with n = round(x), and 2^r on |r| <= 1/2 by the minimax polynomial that is 1 at 0 (relative error 9e-8).
+/// 2^x = 2^n 2^r with n = round(x), and 2^r on |r| <= 1/2 by the minimax polynomial that is 1 at 0
+/// (relative error 9e-8).
 #[inline(always)]
 pub fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
     const P: [f32; 5] = [std::f32::consts::LN_2, 0.240_222_42, 0.055_507_336, 9.671_513e-3, 1.326_472_7e-3];
@@ -41,7 +42,8 @@ pub fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
     s.scale(s.fma(p, r, s.splat(1.0)), n)
 }
 
-/// erf(x) = x P(x^2) / Q(x^2), the minimax ratio on |x| <= 3.925, beyond which erf is 1 (relative error 2e-8).
+/// Computes erf(x) = x P(x^2) / Q(x^2) by the minimax ratio on |x| <= 3.925. Beyond that, erf is 1
+/// (relative error 2e-8).
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::F) -> S::F {
     const P: [f32; 6] =
@@ -58,16 +60,18 @@ fn erf<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(s.mul(x, p), q)
 }
 
-/// x/2 (1 + erf(x / sqrt 2))
+/// Computes x/2 (1 + erf(x / sqrt 2)).
 #[inline(always)]
 pub fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
     let half = s.mul(x, s.splat(0.5));
     s.fma(half, erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2))), half)
 }
 
-/// [`gelu`] as near as bf16 can tell: off by at most 1.4e-4 on |x| < 3.7 and 1.3e-4 |x| beyond, without a division.
+/// Computes [`gelu`] with the accuracy of bf16 and without a division. The error is at most 1.4e-4 on |x| < 3.7, and at
+/// most 1.3e-4 |x| beyond.
 ///
-/// The normal distribution's function is 1/2 + x P(x^2), P minimax on |x| <= 3.6, beyond which it is taken as constant.
+/// The distribution function of the normal distribution is 1/2 + x P(x^2), with P minimax on |x| <= 3.6. Beyond that,
+/// the function is taken as constant.
 #[inline(always)]
 pub fn gelu_bf16<S: Simd>(s: S, x: S::F) -> S::F {
     const P: [f32; 7] =
@@ -82,7 +86,7 @@ pub fn gelu_bf16<S: Simd>(s: S, x: S::F) -> S::F {
     s.mul(x, s.fma(z, p, s.splat(0.5)))
 }
 
-/// 1 / (1 + exp(-x))
+/// Computes 1 / (1 + exp(-x)).
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     let one = s.splat(1.0);
@@ -90,7 +94,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(one, s.add(one, exp(s, minus)))
 }
 
-/// `W`: what the result is an operand of.
+/// Applies an activation. `W` is the word of the operand that the result becomes.
 #[inline(always)]
 pub fn activate<S: Simd, W: Word>(s: S, activation: Activation, x: S::F) -> S::F {
     match activation {
@@ -146,7 +150,7 @@ mod tests {
         y
     }
 
-    /// erf in f64 by its Maclaurin series, which converges everywhere and is exact to 1e-13 on |x| <= 4.
+    /// Computes erf in f64 by its Maclaurin series. The series converges everywhere, and is exact to 1e-13 on |x| <= 4.
     fn erf_f64(x: f64) -> f64 {
         let (mut term, mut sum) = (x, x);
         for n in 1..200 {

@@ -6,10 +6,11 @@ use crate::memory::fallible;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-/// Blocks of this size and more ask for huge pages: kernels walk rows that lie pages apart.
+/// Blocks of at least this size request huge pages, because kernels read rows that are pages apart.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// A block of the heap, aligned to a cache line or, when large, to a huge page.
+/// A block of the heap. It is aligned to a cache line, or to a huge page if it is large.
+#[derive(Debug)]
 pub struct HostMemory {
     ptr: NonNull<u8>,
     layout: Layout,
@@ -21,7 +22,11 @@ unsafe impl Send for HostMemory {}
 unsafe impl Sync for HostMemory {}
 
 impl HostMemory {
-    /// Memory of zeros.
+    /// Allocates memory of zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] if memory is exhausted.
     pub fn zeroed(bytes: usize, what: &'static str) -> Result<Self> {
         Self::with(bytes, what, |layout| {
             // SAFETY: the layout's size is not zero.
@@ -29,7 +34,11 @@ impl HostMemory {
         })
     }
 
-    /// Memory whose contents are undefined.
+    /// Allocates memory with undefined contents.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] if memory is exhausted.
     pub fn new(bytes: usize, what: &'static str) -> Result<Self> {
         Self::with(bytes, what, |layout| {
             // SAFETY: the layout's size is not zero.
@@ -50,6 +59,7 @@ impl HostMemory {
         Ok(HostMemory { ptr, layout })
     }
 
+    #[must_use]
     pub fn ptr(&self) -> *mut f32 {
         self.ptr.as_ptr().cast()
     }

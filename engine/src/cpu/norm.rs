@@ -1,10 +1,13 @@
 //! Layer norm.
 
+use super::device::Cpu;
 use super::floats::{Floats, Read, Write};
+use super::math;
+use super::ptr::F32;
 use super::simd::{Kernel, Simd, Single};
-use super::{Cpu, F32, math};
+use crate::backend::NormOps;
+use crate::backend::tensor::Tensor;
 use crate::backend::{Activation, Norm};
-use crate::tensor::Tensor;
 
 /// A [`Norm`] as pointers.
 #[derive(Clone, Copy)]
@@ -20,7 +23,7 @@ impl NormPtr {
     }
 }
 
-/// out = activation(norm(x)) for one row of `n`; `out` may be `x`.
+/// Computes out = activation(norm(x)) for one row of `n`. `out` may be `x`.
 #[inline(always)]
 pub unsafe fn normalise<S: Simd>(s: S, out: impl Write, x: impl Read, n: usize, norm: NormPtr, activation: Activation) {
     let zero = s.splat(0.0);
@@ -60,10 +63,10 @@ pub unsafe fn normalise<S: Simd>(s: S, out: impl Write, x: impl Read, n: usize, 
     }
 }
 
-/// The widest rows that [`normalise_lanes`] takes.
+/// The largest width of the rows of [`normalise_lanes`].
 const NARROW: usize = 8;
 
-/// out = activation(norm(x)) for `count <= LANES` rows of `n <= NARROW`, a lane each.
+/// Computes out = activation(norm(x)) for `count <= LANES` rows of `n <= NARROW`, with one lane per row.
 #[inline(always)]
 unsafe fn normalise_lanes<S: Simd>(
     s: S,
@@ -132,8 +135,8 @@ impl Kernel for LayerNorm {
     }
 }
 
-impl Cpu {
-    pub(super) fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
+impl NormOps for Cpu {
+    fn layer_norm(&self, out: Tensor<'_>, x: Tensor<'_>, norm: Norm<'_>, activation: Activation) {
         assert!(
             out.rows() == x.rows() && out.cols() == x.cols() && norm.gamma.len() == x.cols(),
             "layer_norm: {out:?} from {x:?} by {:?}",

@@ -1,31 +1,35 @@
-//! From the caller's pixels to the model's.
+//! Preprocessing: converts the pixels of the caller to the input of the model.
 
+use super::device::{Cpu, SCRATCH};
 use super::floats::Floats;
+use super::ptr::F32;
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, SCRATCH};
 use crate::backend::Filter;
-use crate::frame::Frame;
-use crate::resample::Triangle;
-use crate::tensor::Tensor;
+use crate::backend::PixelOps;
+use crate::backend::tensor::Tensor;
+use crate::media::frame::Frame;
+use crate::media::resample::Triangle;
 
-/// Of ImageNet, per channel.
+/// The mean of ImageNet per channel.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Of ImageNet, per channel.
+
+/// The standard deviation of ImageNet per channel.
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Output rows of a picture: each is first mixed from its source rows, then resized along itself.
+/// Computes output rows of an image. Each row is first mixed from its source rows, and then resized along the row.
 struct Resize<'a> {
     rows: (usize, usize),
     frame: &'a Frame<'a>,
     /// (side, side, 3)
     out: Floats,
     side: usize,
-    /// A mixed row; the filters along it: weights, `taps` for each output pixel; then a piece of a source row.
+    /// Scratch memory: a mixed row, then the filters along the row (`taps` weights for each output pixel), then a part
+    /// of a source row.
     scratch: F32,
     taps: usize,
 }
 
-/// Pixels of a source row that are looked at together.
+/// The number of pixels of a source row that are processed together.
 const PIECE: usize = 512;
 
 impl Kernel for Resize<'_> {
@@ -77,8 +81,8 @@ impl Kernel for Resize<'_> {
     }
 }
 
-impl Cpu {
-    pub(super) fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
+impl PixelOps for Cpu {
+    fn preprocess(&self, out: Tensor<'_>, frame: &Frame<'_>, filter: Filter) {
         let side = out.dim(0);
         assert!(out.dims() == [side, side, 3], "preprocess: {out:?}");
         self.count(&[out]);

@@ -1,8 +1,8 @@
-//! A model's own threads: fork, join, nothing else.
+//! The threads of a model, which run parallel loops.
 //!
-//! One parallel loop runs at a time. A caller that finds the pool taken runs its loop by itself: with as many callers
-//! as threads nobody waits, and since tasks never depend on who runs them, results are the same. So does a child that a
-//! process with a pool has forked.
+//! One parallel loop runs at a time. If the pool is in use, a caller runs its loop on its own thread. With as many
+//! callers as threads, no caller waits. Tasks never depend on the thread that runs them, so results are the same. A
+//! forked child of a process with a pool also runs its loops on its own thread.
 
 use crate::fork;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,20 +11,20 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
-/// Turns of the waiting loop before a thread goes to sleep: some 50 microseconds at a pause each.
+/// The number of turns of the waiting loop before a thread sleeps: some 50 microseconds with one pause per turn.
 const SPINS: u32 = 2_000;
 
-/// A loop body: task index, slot of the thread that runs it.
+/// The body of a loop. Its arguments are the index of a task, and the slot of the thread that runs the task.
 type Body<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 struct Shared {
-    /// Counts loops; a change tells workers there is one.
+    /// The number of loops so far. A change tells the workers that there is a new loop.
     epoch: AtomicU64,
     /// The body and length of the current loop.
     job: Mutex<Option<(Body<'static>, usize)>>,
-    /// The next task nobody has taken.
+    /// The next task that no thread has started.
     next: AtomicUsize,
-    /// Workers that have not finished the current loop.
+    /// The number of workers that have not finished the current loop.
     busy: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
@@ -32,18 +32,21 @@ struct Shared {
     wake: Condvar,
 }
 
-/// `threads - 1` workers; the caller of [`Pool::run`] is the last thread.
+/// A pool of `threads - 1` workers. The caller of [`Pool::run`] is the last thread.
 pub struct Pool {
     shared: Arc<Shared>,
     taken: AtomicBool,
     workers: Vec<JoinHandle<()>>,
-    /// The process that the workers are in.
+    /// The process that the workers belong to.
     process: u64,
 }
 
 impl Pool {
-    /// Starts the workers, each bound to one of `cpus`, in turn, if there are any. Fails when the system gives no more threads,
-    /// or no such CPU.
+    /// Starts the workers. If `cpus` is not empty, the workers are bound to these CPUs in turn.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no more threads, or a thread cannot be bound to its CPU.
     pub fn new(threads: usize, cpus: &[usize]) -> std::io::Result<Pool> {
         let shared = Arc::new(Shared {
             epoch: AtomicU64::new(0),
@@ -72,18 +75,22 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Threads that can run tasks, the caller's included; slots are below it.
+    /// Returns the number of threads that can run tasks, including the caller. Slots are below this number.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Whether this process is a child of the workers' by `fork`, and has none of them.
+    /// Returns whether this process is a child by `fork` of the process of the workers. Such a child has no workers.
     fn is_forked(&self) -> bool {
         self.process != fork::generation()
     }
 
-    /// Calls `body(task, slot)` for every task below `n`, each once, on whichever thread is free. No two calls that
-    /// run at once have the same slot.
+    /// Calls `body(task, slot)` once for every task below `n`, on any free thread. Calls that run at the same time have
+    /// different slots.
+    ///
+    /// # Panics
+    ///
+    /// If `body` panics.
     pub fn run(&self, n: usize, body: Body<'_>) {
         if n <= 1 || self.workers.is_empty() || self.is_forked() || self.taken.swap(true, Ordering::Acquire) {
             return (0..n).for_each(|task| body(task, 0));
@@ -112,6 +119,12 @@ impl Pool {
     }
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.threads()).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         if self.is_forked() {
@@ -130,7 +143,8 @@ impl Drop for Pool {
     }
 }
 
-/// How many CPUs the machine has, in use or not.
+/// Returns the number of CPUs of the machine, in use or not.
+#[must_use]
 #[cfg(target_os = "linux")]
 pub fn cpus() -> usize {
     // SAFETY: asks for a number.
@@ -143,7 +157,12 @@ pub fn cpus() -> usize {
     usize::MAX
 }
 
-/// Binds the calling thread to a CPU, as the system numbers them. Linux alone: elsewhere it fails.
+/// Binds the calling thread to a CPU, which has the number of the system. Only Linux supports this. On other systems
+/// the call fails.
+///
+/// # Errors
+///
+/// The error of the system, for example if the CPU does not exist.
 #[cfg(target_os = "linux")]
 pub fn bind_thread(cpu: usize) -> std::io::Result<()> {
     // SAFETY: a set of bits, all clear.

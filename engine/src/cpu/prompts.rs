@@ -1,10 +1,10 @@
-//! The small operations around the mask decoder: points to tokens, image keys, the choice of masks.
+//! The embedding of points as tokens.
 
-use super::floats::Floats;
+use super::device::Cpu;
+use super::ptr::{F32, I32};
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32};
-use crate::backend::Selection;
-use crate::tensor::Tensor;
+use crate::backend::PromptOps;
+use crate::backend::tensor::Tensor;
 use std::f32::consts::TAU;
 
 struct EmbedPoints {
@@ -50,86 +50,8 @@ impl Kernel for EmbedPoints {
     }
 }
 
-/// out = x + y, where y is rows or one row for all.
-struct AddRows {
-    rows: (usize, usize),
-    out: Floats,
-    x: Floats,
-    y: Floats,
-    /// 0: the same row every time.
-    y_stride: usize,
-    c: usize,
-}
-
-impl Kernel for AddRows {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S) {
-        for i in self.rows.0..self.rows.1 {
-            let (x, y) = (self.x.add(i * self.c), self.y.add(i * self.y_stride));
-            zip_rows!(s, self.out.add(i * self.c), x, y, self.c, |a, b| s.add(a, b));
-        }
-    }
-}
-
-struct MaxPool {
-    rows: (usize, usize),
-    /// (h/2, w/2, c)
-    out: Floats,
-    out_w: usize,
-    x: Floats,
-    stride: usize,
-    c: usize,
-}
-
-impl Kernel for MaxPool {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S) {
-        for i in self.rows.0..self.rows.1 {
-            let (y, x) = (i / self.out_w * 2, i % self.out_w * 2);
-            let at = |dy: usize, dx: usize| self.x.add(((y + dy) * self.out_w * 2 + x + dx) * self.stride);
-            let out = self.out.add(i * self.c);
-            zip_rows!(s, out, at(0, 0), at(0, 1), self.c, |a, b| s.max(a, b));
-            zip_rows!(s, out, out, at(1, 0), self.c, |a, b| s.max(a, b));
-            zip_rows!(s, out, out, at(1, 1), self.c, |a, b| s.max(a, b));
-        }
-    }
-}
-
-struct Select {
-    /// (n)
-    out: I32,
-    /// (4, pixels)
-    masks: F32,
-    pixels: usize,
-    /// (4)
-    iou: F32,
-    selection: Selection,
-}
-
-impl Kernel for Select {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
-        let iou = |i: usize| *self.iou.at(i);
-        let best = || (2..4).fold(1, |best, i| if iou(i) > iou(best) { i } else { best });
-        let mask = match self.selection {
-            Selection::Multimask => return (0..3).for_each(|i| *self.out.at_mut(i) = i as i32 + 1),
-            Selection::Single => 0,
-            Selection::Best => best(),
-            Selection::Stable { delta, thresh } => {
-                let logits = std::slice::from_raw_parts(self.masks.at(0), self.pixels);
-                // Counts are exact: below 2^24 they fit a float, as the reference's do.
-                let inner = logits.iter().map(|&v| (v > delta) as u32).sum::<u32>() as f32;
-                let outer = logits.iter().map(|&v| (v > -delta) as u32).sum::<u32>() as f32;
-                let stability = if outer > 0.0 { inner / outer } else { 1.0 };
-                if stability >= thresh { 0 } else { best() }
-            }
-        };
-        *self.out.at_mut(0) = mask as i32;
-    }
-}
-
-impl Cpu {
-    pub(super) fn embed_points(
+impl PromptOps for Cpu {
+    fn embed_points(
         &self,
         out: Tensor<'_>,
         points: Tensor<'_>,
@@ -166,69 +88,6 @@ impl Cpu {
             outputs,
             gaussian,
             labels,
-        });
-    }
-
-    pub(super) fn image_keys(
-        &self,
-        out: Tensor<'_>,
-        embed: Tensor<'_>,
-        image: Tensor<'_>,
-        dense: Tensor<'_>,
-        mask: Tensor<'_>,
-        no_mask: Tensor<'_>,
-    ) {
-        let [n, hw, c] = *out.dims() else { panic!("image_keys: {out:?}") };
-        assert!(
-            embed.dims()[1..] == [hw, c] && dense.dims()[1..] == [hw, c] && no_mask.len() == c,
-            "image_keys: {out:?} from {embed:?} {dense:?}"
-        );
-        assert!(image.len() == n && mask.len() == n, "image_keys: {out:?} of {image:?} {mask:?}");
-        self.count(&[out]);
-        self.count_bytes(n * hw * c * embed.dtype().bytes());
-        let [out, embed, dense, no_mask] = [out, embed, dense, no_mask].map(Floats::of);
-        let (image, mask) = (I32::of(image), I32::of(mask));
-        const ROWS: usize = 256;
-        let blocks = hw.div_ceil(ROWS);
-        self.parallel(n * blocks, |task, _| {
-            let (i, first) = (task / blocks, task % blocks * ROWS);
-            // SAFETY: an image and a mask per entry, checked above.
-            let (image, mask) = unsafe { (*image.at(i) as usize, *mask.at(i)) };
-            let (y, y_stride) = if mask < 0 { (no_mask, 0) } else { (dense.add(mask as usize * hw * c), c) };
-            let rows = (first, (first + ROWS).min(hw));
-            AddRows { rows, out: out.add(i * hw * c), x: embed.add(image * hw * c), y, y_stride, c }
-        });
-    }
-
-    pub(super) fn add_vector(&self, out: Tensor<'_>, x: Tensor<'_>, v: Tensor<'_>) {
-        assert!(out.len() == x.len() && out.cols() == v.len(), "add_vector: {out:?} = {x:?} + {v:?}");
-        assert!(out.is_contiguous() && x.is_contiguous(), "add_vector: {out:?} = {x:?} + {v:?}");
-        self.count(&[out, x]);
-        let (rows, c) = (out.rows(), out.cols());
-        let [out, x, y] = [out, x, v].map(Floats::of);
-        self.parallel_rows(rows, c, |rows, _| AddRows { rows, out, x, y, y_stride: 0, c });
-    }
-
-    pub(super) fn max_pool2x2(&self, out: Tensor<'_>, x: Tensor<'_>) {
-        let [h, w, c] = *out.dims() else { panic!("max_pool2x2: {out:?}") };
-        assert!(x.dims() == [2 * h, 2 * w, c] && out.is_contiguous(), "max_pool2x2: {out:?} from {x:?}");
-        self.count(&[out, x]);
-        let (dest, src, stride) = (Floats::of(out), Floats::of(x), x.stride());
-        self.parallel_rows(h * w, 4 * c, |rows, _| MaxPool { rows, out: dest, out_w: w, x: src, stride, c });
-    }
-
-    pub(super) fn select_masks(&self, out: Tensor<'_>, masks: Tensor<'_>, iou: Tensor<'_>, selection: Selection) {
-        let [p, 4, h, w] = *masks.dims() else { panic!("select_masks: {masks:?}") };
-        let n = selection.masks();
-        assert!(out.len() == p * n && iou.dims() == [p, 4], "select_masks: {out:?} from {masks:?} {iou:?}");
-        self.count(&[out, masks.columns(0, w)]);
-        let (out, masks, iou, pixels) = (I32::of(out), F32::of(masks), F32::of(iou), h * w);
-        self.parallel_if(p, p > 1, |prompt, _| Select {
-            out: out.add(prompt * n),
-            masks: masks.add(prompt * 4 * pixels),
-            pixels,
-            iou: iou.add(prompt * 4),
-            selection,
         });
     }
 }

@@ -1,15 +1,16 @@
 //! Rotary position embedding.
 
+use super::device::Cpu;
 use super::floats::{Floats, Read, Write};
+use super::ptr::{F32, I32};
 use super::simd::{Kernel, Simd};
-use super::{Cpu, F32, I32};
 use crate::backend::Rotation;
-use crate::tensor::Tensor;
+use crate::backend::tensor::Tensor;
 
-/// 0 and 1 in turn.
+/// 0 and 1, alternating.
 const ODD: [f32; 16] = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
 
-/// Rows of one entry.
+/// Rotates rows of one entry.
 struct Rotate {
     rows: (usize, usize),
     x: Floats,

@@ -1,19 +1,21 @@
-//! What an object's past needs: keeping memories and giving them back, the mask as the memory encoder takes it, and its
-//! depthwise convolution.
+//! Operations for tracking: writing and gathering memories, the mask as input of the memory encoder, and the depthwise
+//! convolution of the memory encoder.
 
+use super::device::Cpu;
 use super::floats::{Floats, Read, Write};
+use super::math;
+use super::ptr::{Bf16, F32, I32};
 use super::simd::{Kernel, Simd};
-use super::{Bf16, Cpu, F32, I32, math};
-use crate::backend::{Absent, Bank, BankIndex, BankSizes};
-use crate::resample::bilinear;
-use crate::tensor::Tensor;
+use crate::backend::TrackingOps;
+use crate::backend::tensor::Tensor;
+use crate::backend::{Absent, Bank, BankIndex, BankSizes, NO_OBJ_SCORE};
+use crate::media::resample::bilinear;
 
-/// The logit of an object that is not there.
-const ABSENT: f32 = -1024.0;
-/// Side of the depthwise convolution.
+/// The side of the depthwise convolution.
 const SIDE: usize = 7;
 
-/// Tokens of one memory: keys are values plus where (row by row) and when (the same for all).
+/// Gathers the tokens of one memory. A key is the value plus the encodings of space (one per row) and time
+/// (the same for all rows).
 struct Gather {
     n: usize,
     c: usize,
@@ -22,12 +24,12 @@ struct Gather {
     from: From,
 }
 
-/// What tokens are made of.
+/// The source of tokens.
 #[derive(Clone, Copy)]
 enum From {
-    /// A frame's memory, with the encodings of space and time.
+    /// The memory of a frame, with the encodings of space and time.
     Map(Bf16, F32, F32),
-    /// A pointer, with its encoding of time.
+    /// A pointer, with its temporal encoding.
     Pointer(F32, F32),
     /// Zeros.
     Nothing,
@@ -60,7 +62,7 @@ impl Kernel for Gather {
 }
 
 impl Gather {
-    /// key = x + time + space, summed before it is rounded.
+    /// Computes key = x + time + space. The sum is rounded once.
     #[inline(always)]
     unsafe fn place<S: Simd>(&self, s: S, key: Floats, x: Floats, time: F32, space: Option<F32>) {
         for i in (0..self.c).step_by(S::LANES) {
@@ -74,8 +76,8 @@ impl Gather {
     }
 }
 
-/// Rows of what is remembered of one object.
-struct Remember {
+/// Writes rows of one object to its slot.
+struct WriteSlot {
     rows: (usize, usize),
     c: usize,
     out: Floats,
@@ -84,7 +86,7 @@ struct Remember {
     replace: bool,
 }
 
-impl Kernel for Remember {
+impl Kernel for WriteSlot {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
         for row in self.rows.0..self.rows.1 {
@@ -112,7 +114,7 @@ impl Kernel for Pick {
     }
 }
 
-/// Fills masks with the logit of what is not there.
+/// Fills the masks of an object that is not visible.
 struct Hide {
     masks: F32,
     n: usize,
@@ -124,12 +126,12 @@ impl Kernel for Hide {
     unsafe fn run<S: Simd>(self, _: S) {
         let seen = *self.score.ptr() > 0.0; // a score that is no number is not
         if !seen {
-            std::slice::from_raw_parts_mut(self.masks.ptr(), self.n).fill(ABSENT);
+            std::slice::from_raw_parts_mut(self.masks.ptr(), self.n).fill(NO_OBJ_SCORE);
         }
     }
 }
 
-/// Rows of an enlarged mask.
+/// Computes rows of an enlarged mask.
 struct MaskRows {
     rows: (usize, usize),
     /// (h, w)
@@ -168,7 +170,7 @@ impl Kernel for MaskRows {
     }
 }
 
-/// Rows of pixels of one map.
+/// Computes rows of pixels of one map.
 struct Depthwise {
     rows: (usize, usize),
     h: usize,
@@ -207,8 +209,8 @@ impl Kernel for Depthwise {
     }
 }
 
-impl Cpu {
-    pub(super) fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
+impl TrackingOps for Cpu {
+    fn gather_memories(&self, keys: Tensor<'_>, values: Tensor<'_>, bank: Bank<'_>, index: BankIndex<'_>) {
         let BankSizes { p, m, c, hw, k: parts, b: frames, q: pointers } = BankSizes::of(keys, values, &bank, &index);
         self.count(&[keys, values]);
         let (keys, values, maps) = (Floats::of(keys), Floats::of(values), Bf16::of(bank.maps));
@@ -244,42 +246,40 @@ impl Cpu {
         });
     }
 
-    pub(super) fn remember(
-        &self,
-        bank: Tensor<'_>,
-        x: Tensor<'_>,
-        slots: Tensor<'_>,
-        scores: Tensor<'_>,
-        absent: Absent<'_>,
-    ) {
-        let (&[p, n, c], &[_, bn, bc]) = (x.dims(), bank.dims()) else { panic!("remember: {bank:?} {x:?}") };
-        assert!(
-            (bn, bc) == (n, c) && slots.len() == p && scores.len() == p && absent.vector.len() == c,
-            "remember: {bank:?} from {x:?}, {slots:?} {scores:?} {:?}",
-            absent.vector
-        );
+    fn write_bank_slots(&self, bank: Tensor<'_>, x: Tensor<'_>, slots: Tensor<'_>, absent: Option<Absent<'_>>) {
+        let (&[p, n, c], &[_, bn, bc]) = (x.dims(), bank.dims()) else { panic!("write_bank_slots: {bank:?} {x:?}") };
+        assert!((bn, bc) == (n, c) && slots.len() == p, "write_bank_slots: {bank:?} from {x:?}, {slots:?}");
+        if let Some(Absent { scores, vector, .. }) = absent {
+            assert!(scores.len() == p && vector.len() == c, "write_bank_slots: {x:?}, {scores:?} {vector:?}");
+        }
         self.count(&[x, x]);
-        let (out, x) = (Floats::of(bank), Floats::of(x));
-        let (slots, scores, vector) = (I32::of(slots), F32::of(scores), F32::of(absent.vector));
+        let (out, x, slots) = (Floats::of(bank), Floats::of(x), I32::of(slots));
+        let absent = absent.map(|a| (F32::of(a.scores), F32::of(a.vector), a.replace));
         let blocks = n.div_ceil(256);
         self.parallel_if(p * blocks, n * c > 4096, |task, _| {
             let (object, first) = (task / blocks, task % blocks * 256);
-            // SAFETY: a slot and a score per object; slots are the caller's, within the bank.
-            let (slot, seen) = unsafe { (*slots.at(object) as usize, *scores.at(object) > 0.0) };
-            Remember {
+            // SAFETY: a slot per object, checked above; slots are the caller's, within the bank.
+            let slot = unsafe { *slots.at(object) as usize };
+            // SAFETY: a score per object, checked above.
+            let visible = |scores: F32| unsafe { *scores.at(object) > 0.0 };
+            let absent = absent.filter(|&(scores, ..)| !visible(scores));
+            WriteSlot {
                 rows: (first, (first + 256).min(n)),
                 c,
                 out: out.add(slot * n * c),
                 x: x.add(object * n * c),
-                absent: (!seen).then_some(vector),
-                replace: absent.replace,
+                absent: absent.map(|(_, vector, _)| vector),
+                replace: absent.is_some_and(|(.., replace)| replace),
             }
         });
     }
 
-    pub(super) fn pick_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
-        let &[p, n, c] = x.dims() else { panic!("pick_rows: {x:?}") };
-        assert!(out.dims() == [p, c] && rows.len() == p && x.is_contiguous(), "pick_rows: {out:?} of {x:?}, {rows:?}");
+    fn gather_rows(&self, out: Tensor<'_>, x: Tensor<'_>, first: usize, rows: Tensor<'_>) {
+        let &[p, n, c] = x.dims() else { panic!("gather_rows: {x:?}") };
+        assert!(
+            out.dims() == [p, c] && rows.len() == p && x.is_contiguous(),
+            "gather_rows: {out:?} of {x:?}, {rows:?}"
+        );
         self.count(&[out, out]);
         let (out, x, rows) = (F32::of(out), F32::of(x), I32::of(rows));
         self.parallel_if(p, false, |i, _| {
@@ -289,15 +289,15 @@ impl Cpu {
         });
     }
 
-    pub(super) fn hide_absent(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
+    fn mask_absent_objects(&self, masks: Tensor<'_>, scores: Tensor<'_>) {
         let p = masks.dim(0);
-        assert!(scores.len() == p && masks.is_contiguous(), "hide_absent: {masks:?} by {scores:?}");
+        assert!(scores.len() == p && masks.is_contiguous(), "mask_absent_objects: {masks:?} by {scores:?}");
         self.count(&[masks]);
         let (n, masks, scores) = (masks.len() / p.max(1), F32::of(masks), F32::of(scores));
         self.parallel_if(p, p > 1, |i, _| Hide { masks: masks.add(i * n), n, score: scores.add(i) });
     }
 
-    pub(super) fn memory_mask(
+    fn memory_mask(
         &self,
         out: Tensor<'_>,
         masks: Tensor<'_>,
@@ -335,7 +335,7 @@ impl Cpu {
         });
     }
 
-    pub(super) fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
+    fn depthwise_conv7x7(&self, out: Tensor<'_>, x: Tensor<'_>, weights: Tensor<'_>, bias: Tensor<'_>) {
         let &[p, h, w, c] = x.dims() else { panic!("depthwise_conv7x7: {x:?}") };
         assert!(
             out.dims() == x.dims() && weights.dims() == [SIDE * SIDE, c] && bias.len() == c && x.is_contiguous(),

@@ -1,20 +1,23 @@
-//! From image tokens to masks: two transposed convolutions and the product with the hypernetworks' output, all within
-//! a block of tokens. The enlarged map, sixteen pixels a token, is never stored.
+//! The upscaling of image tokens to masks: two transposed convolutions, and the product with the output of the
+//! hypernetworks. All three are computed for a block of tokens at a time. The enlarged map, with sixteen pixels per
+//! token, is never stored.
 
+use super::device::Cpu;
 use super::floats::{Floats, Read, copy};
 use super::linear::Packed;
 use super::norm::{NormPtr, normalise};
+use super::ptr::{F32, I32, Ptr};
 use super::simd::{Kernel, Pair, Simd, Single, Word};
-use super::{Cpu, F32, I32, Ptr};
+use crate::backend::UpscaleOps;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Norm};
-use crate::tensor::{DType, Tensor};
 
-/// Image tokens of a task.
+/// The number of image tokens of a task.
 const BLOCK: usize = 48;
 
 struct UpscaleBlock<'a> {
     tokens: (usize, usize),
-    /// Tokens in a row of the map.
+    /// The number of tokens in a row of the map.
     w: usize,
     /// (h*w, c)
     keys: Floats,
@@ -30,7 +33,7 @@ struct UpscaleBlock<'a> {
     dc2: &'a Packed,
     /// (masks, 4h, 4w)
     out: F32,
-    /// Pixels of a mask.
+    /// The number of pixels of a mask.
     plane: usize,
     scratch: F32,
 }
@@ -79,7 +82,7 @@ impl UpscaleBlock<'_> {
     }
 }
 
-/// out (m, n) = x (m, k) w + b, `k` whole words.
+/// Computes out (m, n) = x (m, k) w + b. `k` must be whole words.
 #[inline(always)]
 unsafe fn product<S: Simd, W: Word>(s: S, m: usize, x: F32, w: &Packed, out: F32) {
     let mut tile = [0f32; 16 * 64];
@@ -119,8 +122,8 @@ unsafe fn dot<S: Simd>(s: S, a: F32, b: F32, n: usize) -> f32 {
     s.sum(sum)
 }
 
-impl Cpu {
-    pub(super) fn upscale_masks(
+impl UpscaleOps for Cpu {
+    fn upscale_masks(
         &self,
         out: Tensor<'_>,
         keys: Tensor<'_>,

@@ -2,31 +2,32 @@
 
 use super::layers::{EPS, LayerNorm, Loader, Param};
 use super::position::hiera_position;
-use crate::arena::Carver;
+use crate::backend::arena::Carver;
+use crate::backend::precision::Policy;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Backend, Conv, Epilogue, Input, Windows};
-use crate::config::{BlockConfig, Config};
 use crate::error::Result;
 use crate::memory::try_from_fn;
-use crate::precision::Policy;
-use crate::tensor::{DType, Tensor};
+use crate::model::config::{BlockConfig, Config};
 
-/// Trunk and neck.
+/// The trunk and the neck.
 pub struct ImageEncoder<B: Backend> {
-    patch_embed: Conv<B>,
+    patch_embed: Conv<B::Linear>,
     /// (side, side, c)
     position: Param<B>,
     blocks: Vec<Block<B>>,
-    /// From the deepest stage to the embedding's width.
+    /// From the deepest stage to the width of the embedding.
     level3: B::Linear,
-    /// From the third stage, likewise.
+    /// From the third stage to the width of the embedding.
     level2: B::Linear,
-    /// From the second stage to the decoder's: the neck's convolution and the decoder's after it, multiplied at load.
+    /// From the second stage to the width of the decoder: the convolutions of the neck and of the decoder, multiplied
+    /// at load.
     high1: B::Linear,
-    /// From the first stage, likewise.
+    /// From the first stage to the width of the decoder, also multiplied at load.
     high0: B::Linear,
 }
 
-/// What the encoder makes of a picture; of several, with a leading dimension.
+/// The features of an image, or of several images with a leading dimension.
 #[derive(Clone, Copy)]
 pub struct Features<'a> {
     /// (side/4, side/4, d)
@@ -38,7 +39,7 @@ pub struct Features<'a> {
 }
 
 impl<'a> Features<'a> {
-    /// Carves the features of `images` pictures, each with a leading dimension more.
+    /// Allocates the features of `images` images. Each tensor has one more leading dimension.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy, images: usize) -> Self {
         let (d, side) = (config.d_model, config.side());
         let mut level =
@@ -46,27 +47,28 @@ impl<'a> Features<'a> {
         Features { embed: level(4, d), high1: level(2, d / 4), high0: level(1, d / 8) }
     }
 
-    /// The features of picture `i` alone.
+    /// Returns the features of image `i`.
     pub fn of(&self, i: usize) -> Features<'a> {
         let one = |t: Tensor<'a>| t.slice(i, 1).view(&t.dims()[1..]);
         Features { embed: one(self.embed), high1: one(self.high1), high0: one(self.high0) }
     }
 }
 
-/// Scratch of one pass.
+/// The scratch tensors of one run.
 pub struct Acts<'a> {
-    /// (s, s, 3): the picture; shares memory with `wide`.
+    /// (s, s, 3): the image. It shares memory with `wide`.
     pub image: Tensor<'a>,
-    /// The residual stream: of stages 0 and 2, of stages 1 and 3.
+    /// The residual stream: one tensor for stages 0 and 2, and one for stages 1 and 3.
     streams: [Tensor<'a>; 2],
-    /// Queries, keys and values beside attention's result, then the hidden layer; as wide as the widest block needs.
+    /// Queries, keys and values with the result of attention, and then the hidden layer. The tensor has the width of
+    /// the widest block.
     wide: Tensor<'a>,
     /// (side/8, side/8, d)
     level3: Tensor<'a>,
 }
 
 impl<'a> Acts<'a> {
-    /// Carves what a pass over one picture needs.
+    /// Allocates the tensors for one image.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy) -> Self {
         let (s, side) = (config.image_size, config.side());
         let mut need = 3 * s * s;
@@ -92,7 +94,7 @@ impl<'a> Acts<'a> {
 }
 
 impl<B: Backend> ImageEncoder<B> {
-    /// Takes the encoder's weights, and the two convolutions of the decoder that run once per picture.
+    /// Loads the weights of the encoder, and of the two convolutions of the decoder that run once per image.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let (t, d, side) = (&config.trunk, config.d_model, config.side());
         let trunk = "image_encoder.trunk";
@@ -117,7 +119,7 @@ impl<B: Backend> ImageEncoder<B> {
         })
     }
 
-    /// Encodes the picture in `a.image`.
+    /// Encodes the image in `a.image`.
     pub fn run(&self, b: &B, a: &Acts<'_>, out: &Features<'_>) {
         let position = self.position.at();
         b.probe("input", a.image);
@@ -150,7 +152,8 @@ impl<B: Backend> ImageEncoder<B> {
     }
 }
 
-/// `outer` (n, d) after `inner` (d, k), two 1x1 convolutions with nothing between them, as one product (n, k).
+/// Composes two 1x1 convolutions without anything between them, `outer` (n, d) after `inner` (d, k), as one product
+/// (n, k).
 fn composed<B: Backend>(
     l: &Loader<'_, B>,
     outer: &str,
@@ -173,10 +176,10 @@ struct Block<B: Backend> {
     config: BlockConfig,
     norm1: LayerNorm<B>,
     qkv: B::Linear,
-    /// (3 * dim_out): also what padding has for queries, keys and values.
+    /// `(3 * dim_out)`: the bias. Padding has the same queries, keys and values.
     qkv_bias: Param<B>,
     proj: B::Linear,
-    /// Where the width changes.
+    /// The shortcut of a block that changes the width.
     shortcut: Option<B::Linear>,
     norm2: LayerNorm<B>,
     fc1: B::Linear,
@@ -202,7 +205,7 @@ impl<B: Backend> Block<B> {
         })
     }
 
-    /// The residual stream after the block: `x` (h, w, dim) itself, or `next` where the block pools.
+    /// Runs the block and returns the residual stream: `x` (h, w, dim) itself, or `next` if the block pools.
     fn run<'a>(&self, b: &B, a: &Acts<'a>, x: Tensor<'a>, next: Tensor<'a>) -> Tensor<'a> {
         let BlockConfig { dim_out: c, heads, window, q_pool, .. } = self.config;
         let (h, w) = (x.dim(0), x.dim(1));

@@ -1,15 +1,15 @@
-//! The parts every module is made of, and how they come out of a checkpoint.
+//! The layers that every module consists of, and how they are loaded from a checkpoint.
 
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Backend, Conv, Epilogue, LinearData, Memory, Norm};
 use crate::checkpoint::{Checkpoint, TensorData};
 use crate::error::{Error, Result};
 use crate::memory::{try_from_fn, try_with_capacity};
-use crate::tensor::{DType, Tensor};
 use std::cell::RefCell;
 
-/// Epsilon of the norms of the trunk, of maps, and of the memory encoder.
+/// The epsilon of the norms of the trunk, of maps, and of the memory encoder.
 pub const EPS: f32 = 1e-6;
-/// Epsilon of the norms of the transformers.
+/// The epsilon of the norms of the transformers.
 pub const TRANSFORMER_EPS: f32 = 1e-5;
 
 /// A parameter in f32: (n) or (rows, n).
@@ -19,7 +19,7 @@ pub struct Param<B: Backend> {
 }
 
 impl<B: Backend> Param<B> {
-    /// The parameter as an operand.
+    /// Returns the parameter as an operand.
     pub fn at(&self) -> Tensor<'_> {
         // SAFETY: the memory was made for these dimensions.
         unsafe { Tensor::new(self.memory.addr(), DType::F32, &self.dims) }
@@ -34,13 +34,13 @@ pub struct LayerNorm<B: Backend> {
 }
 
 impl<B: Backend> LayerNorm<B> {
-    /// The norm as an operand.
+    /// Returns the norm as an operand.
     pub fn at(&self) -> Norm<'_> {
         Norm { gamma: self.gamma.at(), beta: self.beta.at(), eps: self.eps }
     }
 }
 
-/// Three products with ReLU between them, `groups` of them side by side.
+/// Three products with ReLU between them. There are `groups` such products side by side.
 pub struct Mlp3<B: Backend> {
     layers: [B::Linear; 3],
 }
@@ -55,7 +55,8 @@ impl<B: Backend> Mlp3<B> {
         Ok(Mlp3 { layers: [layer(0, hidden, k)?, layer(1, hidden, hidden)?, layer(2, n, hidden)?] })
     }
 
-    /// `out` (rows, groups * n) from `x` (rows, groups * k); `hidden` are two scratch tensors (rows, groups * hidden).
+    /// Computes `out` (rows, groups * n) from `x` (rows, groups * k). `hidden` are two scratch tensors
+    /// (rows, groups * hidden).
     pub fn run(&self, b: &B, out: Tensor<'_>, x: Tensor<'_>, hidden: [Tensor<'_>; 2], last: Activation) {
         b.linear(hidden[0], x.into(), &self.layers[0], Epilogue::RELU);
         b.linear(hidden[1], hidden[0].into(), &self.layers[1], Epilogue::RELU);
@@ -63,40 +64,42 @@ impl<B: Backend> Mlp3<B> {
     }
 }
 
-/// Where a [`Loader`] finds tensors.
+/// The source of the tensors of a [`Loader`].
 pub enum Source<'a> {
     Checkpoint(&'a Checkpoint),
-    /// Nowhere: what is asked for is written down.
+    /// No checkpoint. The name and shape of each requested tensor are recorded.
     Manifest(RefCell<Vec<(String, Vec<usize>)>>),
 }
 
-/// Takes weights out of a checkpoint, each under its name and of the shape it must have.
+/// Loads weights from a checkpoint, each by its name, and checks their shapes.
 pub struct Loader<'a, B> {
     b: &'a B,
     source: &'a Source<'a>,
-    /// What products multiply in.
+    /// The element type that products multiply in.
     dtype: DType,
-    /// Their inputs have few rows.
+    /// Whether the inputs of products have few rows.
     few_rows: bool,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
-    /// Reads from `source`; products multiply in `dtype`.
+    /// Creates a loader that reads from `source`. Products multiply in `dtype`.
     pub fn new(b: &'a B, source: &'a Source<'a>, dtype: DType) -> Self {
         Loader { b, source, dtype, few_rows: false }
     }
 
-    /// As this one, for products that multiply in f32 whatever the precision.
+    /// Returns this loader for products that multiply in f32 at any precision.
     pub fn in_f32(&self) -> Self {
         Loader { dtype: DType::F32, ..*self }
     }
 
-    /// As [`Loader::in_f32`], for products whose input are the tokens of prompts: few rows.
+    /// Returns this loader as [`Loader::in_f32`] does, for products whose inputs are the tokens of prompts and have few
+    /// rows.
     pub fn of_tokens(&self) -> Self {
         Loader { few_rows: true, ..self.in_f32() }
     }
 
-    /// A tensor's values; empty when there is no checkpoint, so use them through [`Loader::derive`] alone.
+    /// Returns the values of a tensor. Without a checkpoint the list is empty, so use the values only in
+    /// [`Loader::derive`].
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         match self.source {
             Source::Manifest(list) => {
@@ -117,12 +120,12 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
     }
 
-    /// Values computed from others; skipped when there is no checkpoint.
+    /// Computes values from other values. Without a checkpoint nothing is computed.
     pub fn derive(&self, make: impl FnOnce() -> Result<Vec<f32>>) -> Result<Vec<f32>> {
         if matches!(self.source, Source::Manifest(_)) { Ok(Vec::new()) } else { make() }
     }
 
-    /// Puts values on the device.
+    /// Copies values to the device.
     pub fn param(&self, values: &[f32], dims: &[usize]) -> Result<Param<B>> {
         let param = Param { memory: self.b.alloc(dims.iter().product::<usize>() * 4, "weights")?, dims: dims.to_vec() };
         if !matches!(self.source, Source::Manifest(_)) {
@@ -131,28 +134,28 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(param)
     }
 
-    /// Lays out `groups` products (n, k) for the matrix kernel; `bias` may be empty.
+    /// Lays out `groups` products (n, k) for the matrix kernel. `bias` may be empty.
     pub fn linear_of(&self, w: &[f32], b: &[f32], groups: usize, n: usize, k: usize) -> Result<B::Linear> {
         self.b.linear_weights(LinearData { w, b, groups, n, k, dtype: self.dtype, few_rows: self.few_rows })
     }
 
-    /// A parameter as it is in the checkpoint; `dims` may drop dimensions of 1 from `shape`.
+    /// Loads a parameter unchanged from the checkpoint. `dims` may drop dimensions of 1 from `shape`.
     pub fn tensor(&self, name: &str, shape: &[usize], dims: &[usize]) -> Result<Param<B>> {
         self.param(&self.values(name, shape)?, dims)
     }
 
-    /// `{name}.weight` and `{name}.bias`, each (n).
+    /// Loads a layer norm: `{name}.weight` and `{name}.bias`, each (n).
     pub fn norm(&self, name: &str, n: usize, eps: f32) -> Result<LayerNorm<B>> {
         let part = |leaf: &str| self.tensor(&format!("{name}.{leaf}"), &[n], &[n]);
         Ok(LayerNorm { gamma: part("weight")?, beta: part("bias")?, eps })
     }
 
-    /// `{name}.weight` (n, k) and `{name}.bias` (n).
+    /// Loads a product: `{name}.weight` (n, k) and `{name}.bias` (n).
     pub fn linear(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
         self.stacked(&[name.into()], n, k)
     }
 
-    /// As [`Loader::linear`], a group for every name.
+    /// Loads products as [`Loader::linear`] does, with one group for every name.
     pub fn stacked(&self, names: &[String], n: usize, k: usize) -> Result<B::Linear> {
         let (mut w, mut b) = (Vec::new(), Vec::new());
         for name in names {
@@ -162,8 +165,16 @@ impl<'a, B: Backend> Loader<'a, B> {
         self.linear_of(&join(w)?, &join(b)?, names.len(), n, k)
     }
 
-    /// `{name}.weight` (n, c, kernel, kernel) and `{name}.bias` (n).
-    pub fn conv(&self, name: &str, n: usize, c: usize, kernel: usize, stride: usize, pad: usize) -> Result<Conv<B>> {
+    /// Loads a convolution: `{name}.weight` (n, c, kernel, kernel) and `{name}.bias` (n).
+    pub fn conv(
+        &self,
+        name: &str,
+        n: usize,
+        c: usize,
+        kernel: usize,
+        stride: usize,
+        pad: usize,
+    ) -> Result<Conv<B::Linear>> {
         let w = self.values(&format!("{name}.weight"), &[n, c, kernel, kernel])?;
         // (n, c, pixels) to (n, pixels, c)
         let pixels = kernel * kernel;
@@ -173,13 +184,13 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Conv { weights: self.linear_of(&w, &bias, 1, n, kernel * kernel * c)?, kernel, stride, pad })
     }
 
-    /// A 1x1 convolution as a product: `{name}.weight` (n, k, 1, 1) and `{name}.bias` (n).
+    /// Loads a 1x1 convolution as a product: `{name}.weight` (n, k, 1, 1) and `{name}.bias` (n).
     pub fn pointwise(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
         Ok(self.conv(name, n, k, 1, 1, 0)?.weights)
     }
 
-    /// A 2x2 transposed convolution of stride 2, `{name}.weight` (k, n, 2, 2) and `{name}.bias` (n), as a product with
-    /// columns (2, 2, n).
+    /// Loads a 2x2 transposed convolution of stride 2, `{name}.weight` (k, n, 2, 2) and `{name}.bias` (n), as a product
+    /// with columns (2, 2, n).
     pub fn upsampling(&self, name: &str, n: usize, k: usize) -> Result<B::Linear> {
         let w = self.values(&format!("{name}.weight"), &[k, n, 2, 2])?;
         // (k, n, 4) to (4, n, k)
@@ -190,7 +201,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 }
 
-/// The parts one after another.
+/// Returns the parts, one after another.
 pub fn join(mut parts: Vec<Vec<f32>>) -> Result<Vec<f32>> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
@@ -200,7 +211,7 @@ pub fn join(mut parts: Vec<Vec<f32>>) -> Result<Vec<f32>> {
     Ok(all)
 }
 
-/// Fails when a tensor of the checkpoint has another shape than the model's.
+/// Fails if a tensor of the checkpoint has another shape than the model's tensor.
 pub fn check_shape(checkpoint: &Checkpoint, name: &str, data: TensorData<'_>, shape: &[usize]) -> Result<(), Error> {
     if data.shape == shape {
         return Ok(());

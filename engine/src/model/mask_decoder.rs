@@ -1,32 +1,31 @@
-//! The mask decoder: a two-way transformer between a few tokens and the image, then masks and scores.
+//! The mask decoder: a two-way transformer between a few tokens and the image, followed by masks and scores.
 //!
-//! Attention between tokens and image is computed on the tokens' side. With queries q of head h, keys x + pos and
-//! projections W: q (W_k (x + pos) + b_k) = (W_k^T q) (x + pos) + a constant that the softmax does not see, and
-//! P (x W_v + b_v) = (P x) W_v + b_v since the rows of P sum to 1. So the image enters every product as it is.
+//! Attention between tokens and image is computed on the side of the tokens. With queries q of head h, keys x + pos and
+//! projections W: `q (W_k (x + pos) + b_k) = (W_k^T q) (x + pos)` + a constant that does not affect the softmax, and
+//! `P (x W_v + b_v) = (P x) W_v + b_v` since the rows of P sum to 1. So the image enters every product unchanged.
 
 use super::image_encoder::Features;
 use super::layers::{EPS, LayerNorm, Loader, Mlp3, Param, TRANSFORMER_EPS, join};
 use super::prompt_encoder::{MaskActs, PromptEncoder};
-use crate::arena::Carver;
+use crate::backend::DECODER_HEADS;
+use crate::backend::arena::Carver;
+use crate::backend::precision::Policy;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Backend, Epilogue, Input, Selection, TokenAttention};
-use crate::config::Config;
 use crate::error::Result;
 use crate::memory::try_from_fn;
-use crate::precision::Policy;
-use crate::tensor::{DType, Tensor};
+use crate::model::config::Config;
 
-/// Heads of every attention.
-const HEADS: usize = 8;
-/// Hidden width of the token MLPs.
+/// The hidden width of the token MLPs.
 const MLP_DIM: usize = 2048;
-/// Hidden width of the IoU head.
+/// The hidden width of the IoU head.
 const IOU_HIDDEN: usize = 256;
-/// Masks of a prompt: one for clear prompts, three for ambiguous ones.
+/// The number of masks of a prompt: one for clear prompts, and three for ambiguous prompts.
 pub const MASKS: usize = 4;
-/// Tokens before a prompt's own: object score, IoU, and one per mask.
+/// The number of tokens before those of a prompt: object score, IoU, and one per mask.
 pub const OUTPUT_TOKENS: usize = 2 + MASKS;
 
-/// Transformer and heads.
+/// The transformer and the heads.
 pub struct MaskDecoder<B: Backend> {
     /// (6, d)
     output_tokens: Param<B>,
@@ -42,7 +41,8 @@ pub struct MaskDecoder<B: Backend> {
     iou_activation: Activation,
 }
 
-/// A layer of the transformer: tokens among themselves, tokens to image, MLP, image to tokens.
+/// A layer of the transformer: self-attention of tokens, attention of tokens to the image, MLP, attention of the image
+/// to tokens.
 struct Layer<B: Backend> {
     self_attn: SelfAttention<B>,
     norm1: LayerNorm<B>,
@@ -56,56 +56,56 @@ struct Layer<B: Backend> {
 }
 
 struct SelfAttention<B: Backend> {
-    /// (2d, d): queries and keys come of the same tokens.
+    /// (2d, d): queries and keys are computed from the same tokens.
     qk: B::Linear,
     v: B::Linear,
     out: B::Linear,
 }
 
-/// Tokens read the image.
+/// The attention of tokens to the image.
 struct ReadImage<B: Backend> {
     q: B::Linear,
-    /// W_k^T, a group per head: (d, width).
+    /// `W_k^T`, one group per head: (d, width).
     to_image: B::Linear,
-    /// W_v, a group per head: (width, d).
+    /// `W_v`, one group per head: (width, d).
     from_image: B::Linear,
     out: B::Linear,
 }
 
-/// The image reads the tokens.
+/// The attention of the image to tokens.
 struct ReadTokens<B: Backend> {
     k: B::Linear,
     v: B::Linear,
-    /// W_q^T, a group per head: (d, width).
+    /// `W_q^T`, one group per head: (d, width).
     k_to_image: B::Linear,
-    /// b_q, a group per head: (1, width).
+    /// `b_q`, one group per head: (1, width).
     score_bias: B::Linear,
-    /// W_out, a group per head: (d, width).
+    /// `W_out`, one group per head: (d, width).
     v_to_image: B::Linear,
     /// (d)
     bias: Param<B>,
 }
 
-/// How many prompts, tokens and masks a pass has, or can have.
+/// The numbers of prompts, tokens and masks that a batch has or can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Batch {
-    /// Prompts.
+    /// The number of prompts.
     pub prompts: usize,
-    /// Tokens of the longest prompt, output tokens included.
+    /// The number of tokens of the longest prompt, including output tokens.
     pub tokens: usize,
-    /// Pairs of image and mask prompt.
+    /// The number of pairs of image and mask prompt.
     pub entries: usize,
-    /// Mask prompts.
+    /// The number of mask prompts.
     pub masks: usize,
 }
 
-/// Inputs, scratch and outputs of a pass; `p` prompts of up to `t` tokens.
+/// The inputs, scratch tensors and outputs of a batch of `p` prompts with at most `t` tokens each.
 pub struct Acts<'a> {
     /// (p, t - 6, 2): x and y in 0..1.
     pub points: Tensor<'a>,
     /// (p, t - 6) i32
     pub point_labels: Tensor<'a>,
-    /// (p) i32: tokens of each prompt.
+    /// (p) i32: the number of tokens of each prompt.
     pub lens: Tensor<'a>,
     /// (p) i32: the image of each prompt.
     pub image: Tensor<'a>,
@@ -124,11 +124,11 @@ pub struct Acts<'a> {
     dense: Tensor<'a>,
     /// (e, hw, d): image embeddings with their dense prompts.
     entries: Tensor<'a>,
-    /// (p, hw, d): the image as each prompt sees it.
+    /// (p, hw, d): the image as updated for each prompt.
     keys: Tensor<'a>,
-    /// (p, t, d): the tokens as they came, their own position encoding.
+    /// (p, t, d): the input tokens, which are also their position encoding.
     tokens: Tensor<'a>,
-    /// (p, t, d): the tokens as they become.
+    /// (p, t, d): the tokens as updated by the layers.
     queries: Tensor<'a>,
     /// (p, t, 2d)
     qk: Tensor<'a>,
@@ -138,13 +138,13 @@ pub struct Acts<'a> {
     attended: Tensor<'a>,
     /// (p, t, 2048)
     hidden: Tensor<'a>,
-    /// (p, t, d/2) twice: the narrower space of the attention with the image.
+    /// (p, t, d/2), two tensors: the narrower space of the attention with the image.
     narrow: [Tensor<'a>; 2],
-    /// (p, t, heads, d) twice: tokens at the image's width.
+    /// (p, t, heads, d), two tensors: tokens at the width of the image.
     wide: [Tensor<'a>; 2],
     /// (p, t, heads)
     score_bias: Tensor<'a>,
-    /// (p, max(4d, 256)) twice: hidden layers of the heads.
+    /// (p, max(4d, 256)), two tensors: the hidden layers of the heads.
     head_hidden: [Tensor<'a>; 2],
     /// (p, 4, d/8)
     hyper: Tensor<'a>,
@@ -159,7 +159,7 @@ pub struct Acts<'a> {
 }
 
 impl<'a> Acts<'a> {
-    /// Carves what a pass of this size needs.
+    /// Allocates the tensors for a batch of this size.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy, batch: Batch) -> Self {
         let Batch { prompts: p, tokens: t, entries: e, masks: m } = batch;
         let (d, side) = (config.d_model, config.embed_side());
@@ -188,8 +188,8 @@ impl<'a> Acts<'a> {
             attended: float(c, &[p, t, d]),
             hidden: float(c, &[p, t, MLP_DIM]),
             narrow: [0, 1].map(|_| float(c, &[p, t, d / 2])),
-            wide: [0, 1].map(|_| activation(c, &[p, t, HEADS, d])),
-            score_bias: float(c, &[p, t, HEADS]),
+            wide: [0, 1].map(|_| activation(c, &[p, t, DECODER_HEADS, d])),
+            score_bias: float(c, &[p, t, DECODER_HEADS]),
             head_hidden: [0, 1].map(|_| float(c, &[p, (MASKS * d).max(IOU_HIDDEN)])),
             hyper: float(c, &[p, MASKS, d / 8]),
             masks: float(c, &[p, MASKS, 4 * side, 4 * side]),
@@ -200,21 +200,21 @@ impl<'a> Acts<'a> {
     }
 }
 
-/// The token of mask 0 among a prompt's.
+/// The index of the token of mask 0 among the tokens of a prompt.
 pub const FIRST_MASK_TOKEN: usize = 2;
 
 impl<'a> Acts<'a> {
-    /// (p, t, d): the tokens as the heads read them.
+    /// Returns (p, t, d): the tokens that the heads read.
     pub fn tokens_out(&self) -> Tensor<'a> {
         self.queries
     }
 }
 
 impl<B: Backend> MaskDecoder<B> {
-    /// Takes the weights.
+    /// Loads the weights.
     ///
-    /// What is on the tokens' side is small and decides what a mask is of: it multiplies in f32. The image's side
-    /// follows the precision.
+    /// The products on the side of the tokens are small and determine which object a mask shows. They multiply in f32.
+    /// The products on the side of the image follow the precision.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let (d, image, l) = (config.d_model, l, &l.of_tokens());
         let name = |leaf: &str| format!("sam_mask_decoder.{leaf}");
@@ -240,7 +240,7 @@ impl<B: Backend> MaskDecoder<B> {
         })
     }
 
-    /// Decodes the prompts in `a`, whose tensors have the sizes of this very pass, on the features of `images`.
+    /// Decodes the prompts in `a` on the features of `images`. The tensors of `a` have exactly the sizes of this batch.
     pub fn run(&self, b: &B, a: &Acts<'_>, prompts: &PromptEncoder<B>, images: &Features<'_>, selection: Selection) {
         let (p, d) = (a.tokens.dim(0), a.tokens.dim(2));
         let (n, side) = (images.embed.dim(0), images.embed.dim(1));
@@ -249,7 +249,7 @@ impl<B: Backend> MaskDecoder<B> {
             prompts.embed_masks(b, a.dense, a.mask_input, &a.mask_acts);
             b.probe("dense", a.dense);
         }
-        b.image_keys(a.entries, embed, a.entry_image, a.dense, a.entry_mask, prompts.no_mask.at());
+        b.add_dense_prompts(a.entries, embed, a.entry_image, a.dense, a.entry_mask, prompts.no_mask.at());
         let (gaussian, labels) = (prompts.gaussian.at(), prompts.labels.at());
         b.embed_points(a.tokens, a.points, a.point_labels, a.lens, self.output_tokens.at(), gaussian, labels);
         b.probe("tokens", a.tokens);
@@ -319,30 +319,30 @@ impl<B: Backend> SelfAttention<B> {
         })
     }
 
-    /// The first layer's takes the tokens without position and has no residual.
+    /// Runs self-attention. In the first layer, the tokens have no position encoding and there is no residual.
     fn run(&self, b: &B, a: &Acts<'_>, first: bool) {
         let d = a.tokens.cols();
         let x = if first { a.tokens } else { a.queries };
         let positioned = if first { x.into() } else { Input::sum(x, a.tokens) };
         b.linear(a.qk, positioned, &self.qk, Epilogue::NONE);
         b.linear(a.v, x.into(), &self.v, Epilogue::NONE);
-        b.token_attention(a.attended, a.qk.columns(0, d), a.qk.columns(d, d), a.v, HEADS, a.lens);
+        b.token_attention(a.attended, a.qk.columns(0, d), a.qk.columns(d, d), a.v, DECODER_HEADS, a.lens);
         let residual = if first { Epilogue::NONE } else { Epilogue::add(a.queries) };
         b.linear(a.queries, a.attended.into(), &self.out, residual);
     }
 }
 
-/// 1 / sqrt(width of a head) of an attention with the image over `d` channels.
+/// Returns the scale of an attention with the image over `d` channels: 1 / sqrt(width of a head).
 fn scale(d: usize) -> f32 {
-    1.0 / ((d / 2 / HEADS) as f32).sqrt()
+    1.0 / ((d / 2 / DECODER_HEADS) as f32).sqrt()
 }
 
-/// (heads * width, d) to (heads, d, width): each head's rows transposed.
+/// Transposes the rows of each head: (heads * width, d) to (heads, d, width).
 fn transposed_heads<B: Backend>(l: &Loader<'_, B>, w: &[f32], d: usize) -> Result<B::Linear> {
-    let width = d / 2 / HEADS;
+    let width = d / 2 / DECODER_HEADS;
     let from = |i: usize| (i / (d * width) * width + i % width) * d + i / width % d;
-    let w = l.derive(|| try_from_fn(HEADS * d * width, "weights", |i| w[from(i)]))?;
-    l.linear_of(&w, &[], HEADS, d, width)
+    let w = l.derive(|| try_from_fn(DECODER_HEADS * d * width, "weights", |i| w[from(i)]))?;
+    l.linear_of(&w, &[], DECODER_HEADS, d, width)
 }
 
 impl<B: Backend> ReadImage<B> {
@@ -354,7 +354,7 @@ impl<B: Backend> ReadImage<B> {
         Ok(ReadImage {
             q: l.linear(&format!("{name}.q_proj"), d / 2, d)?,
             to_image: transposed_heads(l, &k, d)?,
-            from_image: l.linear_of(&v, &v_bias, HEADS, d / 2 / HEADS, d)?,
+            from_image: l.linear_of(&v, &v_bias, DECODER_HEADS, d / 2 / DECODER_HEADS, d)?,
             out: l.linear(&format!("{name}.out_proj"), d, d / 2)?,
         })
     }
@@ -374,18 +374,18 @@ impl<B: Backend> ReadImage<B> {
 impl<B: Backend> ReadTokens<B> {
     fn load(l: &Loader<'_, B>, name: &str, d: usize) -> Result<Self> {
         let part = |leaf: &str, shape: &[usize]| l.values(&format!("{name}.{leaf}"), shape);
-        let width = d / 2 / HEADS;
+        let width = d / 2 / DECODER_HEADS;
         let (q, q_bias) = (part("q_proj.weight", &[d / 2, d])?, part("q_proj.bias", &[d / 2])?);
         let out = part("out_proj.weight", &[d, d / 2])?;
         // (d, heads * width) to (heads, d, width)
         let from = |i: usize| i / width % d * (d / 2) + i / (d * width) * width + i % width;
-        let out = l.derive(|| try_from_fn(HEADS * d * width, "weights", |i| out[from(i)]))?;
+        let out = l.derive(|| try_from_fn(DECODER_HEADS * d * width, "weights", |i| out[from(i)]))?;
         Ok(ReadTokens {
             k: l.linear(&format!("{name}.k_proj"), d / 2, d)?,
             v: l.linear(&format!("{name}.v_proj"), d / 2, d)?,
             k_to_image: transposed_heads(l, &q, d)?,
-            score_bias: l.linear_of(&q_bias, &[], HEADS, 1, width)?,
-            v_to_image: l.linear_of(&out, &[], HEADS, d, width)?,
+            score_bias: l.linear_of(&q_bias, &[], DECODER_HEADS, 1, width)?,
+            v_to_image: l.linear_of(&out, &[], DECODER_HEADS, d, width)?,
             bias: l.tensor(&format!("{name}.out_proj.bias"), &[d], &[d])?,
         })
     }

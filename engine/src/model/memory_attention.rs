@@ -1,24 +1,24 @@
-//! Memory attention: the current frame's features look at themselves and at what is remembered of an object.
+//! Memory attention: the features of the current frame attend to themselves and to the memories of an object.
 //!
-//! Values of the attention to memories are not projected before but after: P (M W_v + b_v) W_o + b_o =
-//! (P M) (W_o W_v)^T + (W_o b_v + b_o), since the rows of P sum to 1 and values are not rotated. So values are as narrow
-//! as memories.
+//! In the attention to memories, values are projected after the attention, and not before: `P (M W_v + b_v) W_o + b_o`
+//! = `(P M) (W_o W_v)^T + (W_o b_v + b_o)`, since the rows of P sum to 1 and values are not rotated. So values have the
+//! width of memories.
 
 use super::layers::{LayerNorm, Loader, Param, TRANSFORMER_EPS, join};
 use super::position::{rotation, sine_position};
-use crate::arena::Carver;
+use crate::backend::arena::Carver;
+use crate::backend::precision::Policy;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Backend, Bank, BankIndex, Epilogue, Input, Rotation};
-use crate::config::Config;
 use crate::error::Result;
 use crate::memory::try_zeros;
-use crate::precision::Policy;
-use crate::tensor::{DType, Tensor};
+use crate::model::config::Config;
 
 /// The layers and their constants.
 pub struct MemoryAttention<B: Backend> {
     layers: Vec<Layer<B>>,
     norm: LayerNorm<B>,
-    /// (hw, d): a tenth of the position encoding, which the features get once.
+    /// (hw, d): a tenth of the position encoding, which is added to the features once.
     position: Param<B>,
     /// (hw, d): cosine and sine of every pair of channels.
     rotation: Param<B>,
@@ -31,45 +31,45 @@ struct Layer<B: Backend> {
     self_out: B::Linear,
     norm2: LayerNorm<B>,
     q: B::Linear,
-    /// (d, mem_dim)
+    /// `(d, mem_dim)`
     k: B::Linear,
-    /// (d, mem_dim): values and output in one.
+    /// `(d, mem_dim)`: the projections of values and output as one product.
     out: B::Linear,
     norm3: LayerNorm<B>,
     fc1: B::Linear,
     fc2: B::Linear,
 }
 
-/// How many objects and memories a pass has, or can have.
+/// The numbers of objects and memories that a batch has or can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Memories {
-    /// Objects.
+    /// The number of objects.
     pub objects: usize,
-    /// Frames that the object with the most remembers.
+    /// The number of frames of the object with the most memories of frames.
     pub frames: usize,
-    /// Pointers, likewise.
+    /// The number of pointers of the object with the most pointers.
     pub pointers: usize,
 }
 
 impl Memories {
-    /// Tokens of an object with that many memories.
+    /// Returns the number of tokens of an object with these numbers of memories.
     pub fn tokens(&self, config: &Config) -> usize {
         self.frames * config.embed_side() * config.embed_side() + self.pointers * pointer_tokens(config)
     }
 }
 
-/// Tokens that a pointer is cut into.
+/// Returns the number of tokens of a pointer.
 pub fn pointer_tokens(config: &Config) -> usize {
     config.d_model / config.memory.mem_dim
 }
 
-/// Inputs and scratch; `p` objects, `m` tokens of memory.
+/// The inputs and scratch tensors of `p` objects with `m` tokens of memory each.
 pub struct Acts<'a> {
-    /// (p, 2) i32: frames and pointers of each object.
+    /// (p, 2) i32: the numbers of frames and pointers of each object.
     pub counts: Tensor<'a>,
     /// (p, b) i32: slots of frames.
     pub maps: Tensor<'a>,
-    /// (p, b) i32: rows of the encoding of time.
+    /// (p, b) i32: rows of the temporal encoding.
     pub times: Tensor<'a>,
     /// (p, q) i32: slots of pointers.
     pub pointers: Tensor<'a>,
@@ -77,17 +77,17 @@ pub struct Acts<'a> {
     pub all: Tensor<'a>,
     /// (p) i32: 0.
     pub zeros: Tensor<'a>,
-    /// (p) i32: tokens of each object's frames.
+    /// (p) i32: the number of tokens of each object's frames.
     pub spatial: Tensor<'a>,
-    /// (p) i32: tokens of each object's memories.
+    /// (p) i32: the number of tokens of each object's memories.
     pub lens: Tensor<'a>,
     /// (p, q, d): sines of each pointer's distance in time.
     pub pointer_sines: Tensor<'a>,
-    /// (p, q, mem_dim)
+    /// `(p, q, mem_dim)`
     pub pointer_times: Tensor<'a>,
-    /// (p, m, mem_dim)
+    /// `(p, m, mem_dim)`
     keys: Tensor<'a>,
-    /// (p, m, mem_dim)
+    /// `(p, m, mem_dim)`
     values: Tensor<'a>,
     /// (p, hw, d): the residual stream.
     x: Tensor<'a>,
@@ -99,14 +99,14 @@ pub struct Acts<'a> {
     q: Tensor<'a>,
     /// (p, m, d)
     k: Tensor<'a>,
-    /// (p, hw, mem_dim)
+    /// `(p, hw, mem_dim)`
     narrow: Tensor<'a>,
-    /// (p, hw, dim_feedforward)
+    /// `(p, hw, dim_feedforward)`
     hidden: Tensor<'a>,
 }
 
 impl<'a> Acts<'a> {
-    /// Carves what a pass of this size needs.
+    /// Allocates the tensors for a batch of this size.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy, size: Memories) -> Self {
         let (p, m) = (size.objects, size.tokens(config));
         let (d, narrow, hw) = (config.d_model, config.memory.mem_dim, config.embed_side() * config.embed_side());
@@ -136,7 +136,7 @@ impl<'a> Acts<'a> {
         }
     }
 
-    /// Which memories each object has.
+    /// Returns the memories of each object.
     pub fn index(&self) -> BankIndex<'a> {
         let Acts { counts, maps, times, pointers, pointer_times, .. } = *self;
         BankIndex { counts, maps, times, pointers, pointer_times }
@@ -144,7 +144,7 @@ impl<'a> Acts<'a> {
 }
 
 impl<B: Backend> MemoryAttention<B> {
-    /// Takes the weights.
+    /// Loads the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let (d, side) = (config.d_model, config.embed_side());
         let layers = 0..config.memory.num_layers;
@@ -164,13 +164,14 @@ impl<B: Backend> MemoryAttention<B> {
         })
     }
 
-    /// `out` (p, side, side, d) from the frame's features `frame` (1, side, side, d) and the objects' memories.
+    /// Computes `out` (p, side, side, d) from the features of the frame, `frame` (1, side, side, d), and the objects'
+    /// memories.
     pub fn run(&self, b: &B, out: Tensor<'_>, frame: Tensor<'_>, a: &Acts<'_>, bank: Bank<'_>) {
         let [p, hw, d] = *a.x.dims() else { unreachable!("carved with three dimensions") };
         b.gather_memories(a.keys, a.values, bank, a.index());
         // One frame for all objects.
         let (frame, position) = (frame.view(&[1, hw, d]), self.position.at().view(&[1, hw, d]));
-        b.image_keys(a.x, frame, a.zeros, position, a.zeros, position.slice(0, 1).row_of_each(0).view(&[d]));
+        b.add_dense_prompts(a.x, frame, a.zeros, position, a.zeros, position.slice(0, 1).row_of_each(0).view(&[d]));
         for layer in &self.layers {
             layer.run(b, a, self.rotation.at());
         }
@@ -232,7 +233,7 @@ impl<B: Backend> Layer<B> {
     }
 }
 
-/// (d, n) = a (d, d) times b (d, n), summed in f64.
+/// Returns (d, n) = a (d, d) times b (d, n), summed in f64.
 fn product(a: &[f32], b: &[f32], d: usize, n: usize) -> Result<Vec<f32>> {
     let mut out = try_zeros::<f32>(d * n, "weights")?;
     for i in 0..d {

@@ -1,20 +1,20 @@
-//! The memory encoder: a frame's features and an object's mask to what is remembered of the object.
+//! The memory encoder: computes the memory of an object from the features of a frame and the mask of the object.
 
 use super::layers::{EPS, LayerNorm, Loader, Param};
-use crate::arena::Carver;
+use crate::backend::arena::Carver;
+use crate::backend::precision::Policy;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Backend, Conv, Epilogue, Input};
-use crate::config::Config;
 use crate::error::Result;
 use crate::memory::try_from_fn;
-use crate::precision::Policy;
-use crate::tensor::{DType, Tensor};
+use crate::model::config::Config;
 
-/// Halvings of the mask on its way to the features' size.
+/// The number of times that the mask is halved to get the size of the features.
 const HALVINGS: usize = 4;
 
-/// Mask downsampler, fuser and projections.
+/// The mask downsampler, the fuser and the projections.
 pub struct MemoryEncoder<B: Backend> {
-    down: Vec<(Conv<B>, LayerNorm<B>)>,
+    down: Vec<(Conv<B::Linear>, LayerNorm<B>)>,
     down_out: B::Linear,
     pix_feat_proj: B::Linear,
     fuser: Vec<Block<B>>,
@@ -29,17 +29,17 @@ struct Block<B: Backend> {
     bias: Param<B>,
     norm: LayerNorm<B>,
     pw1: B::Linear,
-    /// With gamma.
+    /// The second product, multiplied by gamma.
     pw2: B::Linear,
 }
 
-/// Inputs and scratch; `p` objects, S the side of the model's input.
+/// The inputs and scratch tensors of `p` objects. S is the side of the model's input.
 pub struct Acts<'a> {
     /// (p, S, S, 1): the mask, scaled.
     pub mask: Tensor<'a>,
     /// (p, S/2, S/2, 4) to (p, S/16, S/16, 256)
     down: [Tensor<'a>; HALVINGS],
-    /// (hw, d): the features as the memory takes them, of all objects.
+    /// (hw, d): the projected features, which all objects share.
     pix: Tensor<'a>,
     /// (p, side, side, d)
     x: Tensor<'a>,
@@ -47,12 +47,12 @@ pub struct Acts<'a> {
     conv: Tensor<'a>,
     /// (p, side, side, 4d)
     hidden: Tensor<'a>,
-    /// (p, hw, mem_dim)
+    /// `(p, hw, mem_dim)`
     pub out: Tensor<'a>,
 }
 
 impl<'a> Acts<'a> {
-    /// Carves what `p` objects need.
+    /// Allocates the tensors for `p` objects.
     pub fn carve(c: &mut Carver<'a>, config: &Config, policy: Policy, p: usize) -> Self {
         let (d, side, s) = (config.d_model, config.embed_side(), config.image_size);
         let float = |c: &mut Carver<'a>, dims: &[usize]| c.take(DType::F32, dims);
@@ -69,7 +69,7 @@ impl<'a> Acts<'a> {
 }
 
 impl<B: Backend> MemoryEncoder<B> {
-    /// Takes the weights.
+    /// Loads the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let d = config.d_model;
         let name = |leaf: &str| format!("memory_encoder.{leaf}");
@@ -89,7 +89,7 @@ impl<B: Backend> MemoryEncoder<B> {
         })
     }
 
-    /// `a.out` from `a.mask` and the frame's features `frame` (1, side, side, d).
+    /// Computes `a.out` from `a.mask` and the features of the frame, `frame` (1, side, side, d).
     pub fn run(&self, b: &B, a: &Acts<'_>, frame: Tensor<'_>) {
         let [p, side, _, d] = *a.x.dims() else { unreachable!("carved with four dimensions") };
         let mut x = a.mask;

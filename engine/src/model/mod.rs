@@ -1,5 +1,6 @@
-//! SAM 2 itself: one file per part, named as the reference names it. Nothing here knows a device.
+//! The SAM 2 model, for any device. Each part has a file with the name that the part has in the reference.
 
+pub mod config;
 pub mod image_encoder;
 pub mod layers;
 pub mod mask_decoder;
@@ -8,23 +9,26 @@ pub mod memory_encoder;
 pub mod position;
 pub mod prompt_encoder;
 pub mod tracking;
+pub mod variant;
 
 use crate::backend::Backend;
+use crate::backend::null::Null;
+use crate::backend::precision::{Policy, Precision};
+use crate::backend::tensor::DType;
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
 use crate::error::Result;
-use crate::null::Null;
-use crate::precision::{Policy, Precision};
-use crate::tensor::DType;
+use crate::model::config::Config;
 use image_encoder::ImageEncoder;
 use layers::{Loader, Param, Source, check_shape};
 use mask_decoder::MaskDecoder;
 use prompt_encoder::PromptEncoder;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tracking::Tracking;
 
-/// Parts of a checkpoint that only tracking uses: all of them are there, or pictures are all the model is good for.
+/// The prefixes of the names of tensors that only tracking uses. A checkpoint with a tensor of the first prefix must
+/// have all tensors for tracking. Without such a tensor the model only works on images.
 const TRACKING: &[&str] = &[
     "memory_attention.",
     "memory_encoder.",
@@ -37,26 +41,28 @@ const TRACKING: &[&str] = &[
     "no_obj_embed_spatial",
 ];
 
-/// The weights of a model on a device; immutable and shared.
+/// The weights of a model on a device. They are immutable and shared.
 pub struct Network<B: Backend> {
-    /// The sizes.
+    /// A number that no other network of the process has.
+    pub id: u64,
+    /// The configuration.
     pub config: Config,
-    /// The widths of numbers.
+    /// The element types of tensors.
     pub policy: Policy,
-    /// Picture to features.
+    /// Computes features from an image.
     pub image_encoder: ImageEncoder<B>,
-    /// Prompts to embeddings.
+    /// Computes embeddings from prompts.
     pub prompt_encoder: PromptEncoder<B>,
-    /// Embeddings and features to masks.
+    /// Computes masks from embeddings and features.
     pub mask_decoder: MaskDecoder<B>,
-    /// (d): added to the features of a picture without a past.
+    /// (d): added to the features of an image without memories.
     pub no_mem_embed: Param<B>,
-    /// What tracking adds, where the checkpoint has it.
+    /// The parts for tracking, if the checkpoint has them.
     pub tracking: Option<Tracking<B>>,
 }
 
 impl<B: Backend> Network<B> {
-    /// Loads a model after checking that the checkpoint holds every tensor in its shape, and no other.
+    /// Loads a model after a check of the checkpoint, as [`Checkpoint::validate`] does.
     pub fn load(b: &B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Self> {
         check(checkpoint, config)?;
         let (source, policy) = (Source::Checkpoint(checkpoint), Policy::of(precision));
@@ -65,7 +71,9 @@ impl<B: Backend> Network<B> {
 
     fn take(l: &Loader<'_, B>, config: &Config, policy: Policy, tracks: bool) -> Result<Self> {
         let d = config.d_model;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Ok(Network {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             config: config.clone(),
             policy,
             image_encoder: ImageEncoder::load(l, config)?,
@@ -77,21 +85,57 @@ impl<B: Backend> Network<B> {
     }
 }
 
-/// A checkpoint with anything that only tracking uses must have all of it.
+/// Returns whether a checkpoint has tensors of the memory attention. Such a checkpoint must have all tensors for
+/// tracking.
 fn tracks(checkpoint: &Checkpoint) -> bool {
     checkpoint.names().any(|name| name.starts_with(TRACKING[0]))
 }
 
-/// Name and shape of every tensor of the model; without `tracking`, of those that pictures need.
-pub fn manifest(config: &Config, tracking: bool) -> Result<Vec<(String, Vec<usize>)>> {
+impl Config {
+    /// Returns the name and the shape of every tensor of a model with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if host memory is exhausted.
+    pub fn tensor_shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        manifest(self, true)
+    }
+
+    /// Returns the name and the shape of every tensor that masks of images need. Only tracking needs the other tensors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if host memory is exhausted.
+    pub fn image_tensor_shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        manifest(self, false)
+    }
+}
+
+impl Checkpoint {
+    /// Checks that the checkpoint holds every tensor that masks of images need under this configuration, in its shape,
+    /// and no unknown tensor. If the checkpoint holds tensors of the memory attention, it must hold all tensors for
+    /// tracking.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](crate::Error::Checkpoint) if a tensor is missing, unknown, or of another shape or type.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if host memory is exhausted.
+    pub fn validate(&self, config: &Config) -> Result<()> {
+        check(self, config)
+    }
+}
+
+/// Returns the name and the shape of every tensor of the model. Without `tracking`, only the tensors for images are
+/// returned.
+fn manifest(config: &Config, tracking: bool) -> Result<Vec<(String, Vec<usize>)>> {
     let source = Source::Manifest(RefCell::new(Vec::new()));
     Network::take(&Loader::new(&Null, &source, DType::F32), config, Policy::of(Precision::F32), tracking)?;
     let Source::Manifest(list) = source else { unreachable!("made above") };
     Ok(list.into_inner())
 }
 
-/// Fails unless the checkpoint holds every tensor that pictures need, in its shape, and none that is unknown.
-pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+/// Checks a checkpoint as [`Checkpoint::validate`] does.
+fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let manifest = manifest(config, tracks(checkpoint))?;
     let known: HashSet<&str> = manifest.iter().map(|(name, _)| name.as_str()).collect();
     let missing: Vec<&str> =

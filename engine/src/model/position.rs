@@ -1,12 +1,12 @@
-//! Position encodings that are constants of a model, computed at load.
+//! Position encodings that are constants of a model. They are computed at load.
 
 use crate::error::Result;
 use crate::memory::try_zeros;
 use std::f32::consts::TAU;
 
-/// The four source pixels of a bicubic filter (a = -0.75) under output pixel `i`, and their weights.
+/// Returns the four source pixels of a bicubic filter (a = -0.75) for output pixel `i`, and their weights.
 ///
-/// As PyTorch's `interpolate(mode="bicubic", align_corners=False)`.
+/// The filter is that of PyTorch's `interpolate(mode="bicubic", align_corners=False)`.
 fn cubic(i: usize, from: usize, to: usize) -> [(usize, f32); 4] {
     const A: f32 = -0.75;
     let x = (i as f32 + 0.5) * (from as f32 / to as f32) - 0.5;
@@ -17,8 +17,8 @@ fn cubic(i: usize, from: usize, to: usize) -> [(usize, f32); 4] {
     std::array::from_fn(|j| ((first + j as isize - 1).clamp(0, from as isize - 1) as usize, weights[j]))
 }
 
-/// The trunk's position embedding (side, side, c): `background` (c, bh, bw) enlarged to the map, plus `window`
-/// (c, w, w) tiled over it.
+/// Computes the trunk's position embedding (side, side, c): `background` (c, bh, bw) enlarged to the map, plus `window`
+/// (c, w, w) tiled over the map.
 pub fn hiera_position(
     background: &[f32],
     [bh, bw]: [usize; 2],
@@ -57,10 +57,10 @@ pub fn hiera_position(
     Ok(out)
 }
 
-/// The sine encoding of every cell of a map (side, side, d): first of y, then of x, each in pairs of sine and cosine of
-/// falling frequency.
+/// Computes the sine encoding of every cell of a map (side, side, d): first of y, then of x. Each has pairs of sine and
+/// cosine with decreasing frequency.
 ///
-/// As the reference's `PositionEmbeddingSine` with `normalize`.
+/// The encoding is that of the reference's `PositionEmbeddingSine` with `normalize`.
 pub fn sine_position(d: usize, side: usize) -> Result<Vec<f32>> {
     let half = d / 2;
     let mut out = try_zeros::<f32>(side * side * d, "the position encoding")?;
@@ -75,8 +75,8 @@ pub fn sine_position(d: usize, side: usize) -> Result<Vec<f32>> {
     Ok(out)
 }
 
-/// Cosine and sine by which pairs of channels turn (side * side, d): half the pairs by x, half by y, with falling
-/// frequency (axial RoPE; Heo et al., arXiv:2403.13298).
+/// Computes the cosine and sine of the rotation of every pair of channels (side * side, d). Half of the pairs rotate by
+/// x, and half by y, with decreasing frequency (axial RoPE; Heo et al., arXiv:2403.13298).
 pub fn rotation(d: usize, side: usize, theta: f32) -> Result<Vec<f32>> {
     let quarter = d / 4;
     let mut out = try_zeros::<f32>(side * side * d, "the rotation")?;
@@ -90,9 +90,9 @@ pub fn rotation(d: usize, side: usize, theta: f32) -> Result<Vec<f32>> {
     Ok(out)
 }
 
-/// The sines, then the cosines, of a distance in time: (d).
+/// Computes the sines, and then the cosines, of a distance in time: (d).
 ///
-/// As the reference's `get_1d_sine_pe`.
+/// The encoding is that of the reference's `get_1d_sine_pe`.
 pub fn time_sines(distance: f32, out: &mut [f32]) {
     let half = out.len() / 2;
     for k in 0..half {
@@ -101,7 +101,7 @@ pub fn time_sines(distance: f32, out: &mut [f32]) {
     }
 }
 
-/// The random Fourier features of every cell of a map (side, side, 2n), from `gaussian` (2, n).
+/// Computes the random Fourier features of every cell of a map (side, side, 2n), from `gaussian` (2, n).
 pub fn dense_position(gaussian: &[f32], side: usize) -> Result<Vec<f32>> {
     let n = gaussian.len() / 2;
     let mut out = try_zeros::<f32>(side * side * 2 * n, "the position encoding")?;

@@ -1,34 +1,34 @@
-//! The prompt encoder: points and boxes to tokens, masks to a map.
+//! The prompt encoder: converts points and boxes to tokens, and masks to a map.
 
 use super::layers::{EPS, LayerNorm, Loader, Param, join};
 use super::position::dense_position;
-use crate::arena::Carver;
+use crate::backend::arena::Carver;
+use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Activation, Backend, Conv, Epilogue};
-use crate::config::Config;
 use crate::error::Result;
-use crate::tensor::{DType, Tensor};
+use crate::model::config::Config;
 
-/// Channels between the convolutions of a mask prompt.
+/// The number of channels between the convolutions of a mask prompt.
 const MASK_CHANS: usize = 16;
 
-/// Embeddings of prompts.
+/// The embeddings of prompts.
 pub struct PromptEncoder<B: Backend> {
     /// (2, d/2): the random frequencies.
     pub gaussian: Param<B>,
-    /// (5, d): of no point, of points out and in, of the corners of a box.
+    /// (5, d): the embeddings of no point, of a point off and on the object, and of the two corners of a box.
     pub labels: Param<B>,
-    /// (d): in place of a mask prompt.
+    /// (d): the embedding of a prompt without a mask.
     pub no_mask: Param<B>,
-    /// (hw, d): the frequencies' features of every cell of the embedding.
+    /// (hw, d): the Fourier features of every cell of the embedding.
     pub dense_position: Param<B>,
-    conv1: Conv<B>,
+    conv1: Conv<B::Linear>,
     norm1: LayerNorm<B>,
-    conv2: Conv<B>,
+    conv2: Conv<B::Linear>,
     norm2: LayerNorm<B>,
     conv3: B::Linear,
 }
 
-/// Scratch for mask prompts.
+/// Scratch tensors for mask prompts.
 pub struct MaskActs<'a> {
     /// (m, 2h, 2w, 4)
     half: Tensor<'a>,
@@ -37,7 +37,7 @@ pub struct MaskActs<'a> {
 }
 
 impl<'a> MaskActs<'a> {
-    /// Carves what `masks` mask prompts need.
+    /// Allocates the tensors for `masks` mask prompts.
     pub fn carve(c: &mut Carver<'a>, config: &Config, masks: usize) -> Self {
         let h = config.embed_side();
         MaskActs {
@@ -48,7 +48,7 @@ impl<'a> MaskActs<'a> {
 }
 
 impl<B: Backend> PromptEncoder<B> {
-    /// Takes the weights.
+    /// Loads the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let l = &l.in_f32();
         let (d, side) = (config.d_model, config.embed_side());
@@ -73,7 +73,7 @@ impl<B: Backend> PromptEncoder<B> {
         })
     }
 
-    /// `out` (m, hw, d) of mask prompts `masks` (m, 4h, 4w, 1).
+    /// Computes `out` (m, hw, d) from mask prompts `masks` (m, 4h, 4w, 1).
     pub fn embed_masks(&self, b: &B, out: Tensor<'_>, masks: Tensor<'_>, a: &MaskActs<'_>) {
         let (m, h) = (masks.dim(0), masks.dim(1) / 4);
         let half = a.half.prefix(&[m, 2 * h, 2 * h, MASK_CHANS / 4]);

@@ -1,34 +1,34 @@
-//! What tracking adds to a model: memories and pointers, how they are made and how they are read.
+//! The part of a model for tracking: how memories and pointers are computed and how they are read.
 
 use super::layers::{Loader, Mlp3, Param};
 use super::memory_attention::{self, MemoryAttention, pointer_tokens};
 use super::memory_encoder::MemoryEncoder;
 use super::position::sine_position;
+use crate::backend::tensor::Tensor;
 use crate::backend::{Absent, Activation, Backend, Bank, Conv, Epilogue};
-use crate::config::Config;
 use crate::error::Result;
 use crate::memory::try_zeros;
-use crate::tensor::Tensor;
+use crate::model::config::Config;
 
 /// The weights that only tracking uses.
 pub struct Tracking<B: Backend> {
-    /// Features that look at memories.
+    /// The attention of features to memories.
     pub attention: MemoryAttention<B>,
-    /// Masks to memories.
+    /// Computes memories from masks.
     pub encoder: MemoryEncoder<B>,
     pointer: PointerProjection<B>,
-    /// (mem_dim, d): the sines of a distance in time as they are added to a pointer's tokens.
+    /// `(mem_dim, d)`: projects the sines of a distance in time, which are added to the tokens of a pointer.
     pub pointer_time: Option<B::Linear>,
-    /// (d): the pointer of an object that is not there.
+    /// (d): the pointer of an object that is not visible.
     pub no_obj_ptr: Param<B>,
-    /// (mem_dim): added to the memory of an object that is not there; zeros where the model adds nothing.
+    /// `(mem_dim)`: added to the memory of an object that is not visible. Zeros if the model adds nothing.
     pub no_obj_embed_spatial: Param<B>,
-    /// (num_maskmem, mem_dim)
+    /// `(num_maskmem, mem_dim)`
     time: Param<B>,
-    /// (hw, mem_dim)
+    /// `(hw, mem_dim)`
     space: Param<B>,
-    /// A mask as a mask prompt, for its pointer.
-    pub mask_downsample: Conv<B>,
+    /// Converts a mask to a mask prompt, for its pointer.
+    pub mask_downsample: Conv<B::Linear>,
 }
 
 enum PointerProjection<B: Backend> {
@@ -37,7 +37,7 @@ enum PointerProjection<B: Backend> {
 }
 
 impl<B: Backend> Tracking<B> {
-    /// Takes the weights.
+    /// Loads the weights.
     pub fn load(l: &Loader<'_, B>, config: &Config) -> Result<Self> {
         let (d, m, side) = (config.d_model, &config.memory, config.embed_side());
         let (f32s, tokens) = (&l.in_f32(), &l.of_tokens());
@@ -70,31 +70,33 @@ impl<B: Backend> Tracking<B> {
         })
     }
 
-    /// A bank with this model's encodings: `maps` (slots, hw, mem_dim), `pointers` (slots, d).
+    /// Returns a bank with this model's encodings: `maps` `(slots, hw, mem_dim)`, `pointers` (slots, d).
     pub fn bank<'a>(&'a self, maps: Tensor<'a>, pointers: Tensor<'a>, config: &Config) -> Bank<'a> {
         let parts = pointer_tokens(config);
         let pointers = pointers.view(&[pointers.dim(0), parts, config.memory.mem_dim]);
         Bank { maps, pointers, space: self.space.at(), time: self.time.at() }
     }
 
-    /// All pointers (slots, d) of a bank, as they are remembered.
+    /// Returns all pointers (slots, d) of a bank, in the shape in which they are stored.
     pub fn pointers<'a>(&self, pointers: Tensor<'a>) -> Tensor<'a> {
         pointers.view(&[pointers.dim(0), 1, pointers.cols()])
     }
 
-    /// What becomes of the pointer of an object that is not there.
-    pub fn absent(&self, config: &Config) -> Absent<'_> {
-        Absent { vector: self.no_obj_ptr.at(), replace: config.memory.fixed_no_obj_ptr }
+    /// Returns the values that are written for the pointers of objects that are not visible according to their `scores`
+    /// (p).
+    pub fn absent<'a>(&'a self, scores: Tensor<'a>, config: &Config) -> Absent<'a> {
+        Absent { scores, vector: self.no_obj_ptr.at(), replace: config.memory.fixed_no_obj_ptr }
     }
 
-    /// The encoding of time of every pointer of a pass.
-    pub fn place_pointers(&self, b: &B, a: &memory_attention::Acts<'_>) {
+    /// Computes the temporal encoding of every pointer of a batch.
+    pub fn encode_pointer_times(&self, b: &B, a: &memory_attention::Acts<'_>) {
         if let Some(linear) = self.pointer_time.as_ref().filter(|_| !a.pointer_sines.is_empty()) {
             b.linear(a.pointer_times, a.pointer_sines.into(), linear, Epilogue::NONE);
         }
     }
 
-    /// `out` (p, d): pointers of the mask tokens `tokens` (p, d); `hidden` are two scratch tensors of that size.
+    /// Computes `out` (p, d), the pointers of the mask tokens `tokens` (p, d). `hidden` are two scratch tensors of that
+    /// size.
     pub fn point(&self, b: &B, out: Tensor<'_>, tokens: Tensor<'_>, hidden: [Tensor<'_>; 2]) {
         match &self.pointer {
             PointerProjection::Mlp(mlp) => mlp.run(b, out, tokens, hidden, Activation::None),

@@ -1,329 +1,195 @@
-//! Masks of objects through a video.
+//! The video predictor: masks of objects through a video.
 //!
-//! Behaviour is the reference's `SAM2VideoPredictor`, object by object, with its ways of keeping and losing corrections.
+//! The behaviour is that of the reference's `SAM2VideoPredictor` for each object. This includes when corrections are
+//! kept and when they are lost.
 
-use super::bank::slot_bytes;
-use super::object::{Object, Output, Place};
-use super::show::FrameMasks;
-use super::source::{Retention, Source};
-use super::worker::{How, Past, Seen, Show, Step, VideoWorker};
-use crate::backend::{Counters, Probe, Selection, StageTime};
-use crate::config::Config;
+use super::bank::Kind;
+use super::frame_masks::FrameMasks;
+use super::object::{FrameContext, MemoryContext, Object, Output};
+use super::source::{Retention, Source, VideoSource};
+use super::worker::{ObjectStep, OutputMask, StepOptions, VideoWorker};
+use crate::backend::{Counters, MemoryUse, ProbeFn, Selection, StageTime};
 use crate::error::{Error, Result};
-use crate::frames::Frames;
-use crate::mask_out::MaskBuffer;
-use crate::memory::try_from_fn;
-use crate::picture::Picture;
-use crate::prompt::{Point, Prompt, resize_mask};
+use crate::masks::buffer::Extent;
+use crate::media::frames::Frames;
+use crate::media::picture::Picture;
+use crate::media::size::Size;
+use crate::model::config::Config;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The point that the reference passes with a mask: of no place and of no kind.
-const NO_POINT: Point = Point { x: 0.0, y: 0.0, label: -1 };
-
-/// The logit of an object without a mask on a frame.
-pub(super) const NO_OBJECT: f32 = -1024.0;
-/// Mask logits that are fed back are clamped to plus or minus this.
-const FED_BACK: f32 = 32.0;
-
-/// How a video predictor keeps what it learns; the defaults are the reference's.
+/// Options for the state that a video predictor keeps. The defaults are those of the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VideoPredictorOptions {
-    /// A correction of a frame that was tracked before outlasts the next propagation over that frame, as in the reference's
-    /// legacy predictor. By default propagation finds the frame anew, as [`VideoPredictor::add_new_points_or_box`] says. (A
-    /// further click on a conditioning frame that was tracked is lost either way; `add_all_frames_to_correct_as_cond` in the
-    /// configuration keeps both.)
+    /// Whether a correction on a tracked frame outlasts the next propagation over that frame, as in the reference's
+    /// legacy predictor. By default propagation computes the mask of the frame again, as
+    /// [`VideoPredictor::add_new_points_or_box`] says. A further click on a conditioning frame that was tracked is lost
+    /// in both cases. With `add_all_frames_to_correct_as_cond` in the configuration, corrections and clicks are kept.
     pub legacy_corrections: bool,
-    /// Memories are kept in the host's memory and brought to the device when needed. Frames always are in the host's.
+    /// Whether memories and masks are kept in the host's memory and copied to the device when needed. Frames are always
+    /// in the host's memory.
     pub offload_state_to_cpu: bool,
-    /// [`VideoPredictor::propagate_in_video`] forgets tracked frames that it no longer attends to, so that memory does not
-    /// grow with the frames. Masks are the same, also of a second propagation from the same start in the other direction. A
-    /// forgotten frame counts as not tracked: a later prompt on it makes it a conditioning frame.
+    /// Whether [`VideoPredictor::propagate_in_video`] removes tracked frames that propagation no longer attends to, so
+    /// that memory does not grow with the number of frames. The masks are the same, also those of a second propagation
+    /// from the same start in the other direction. A removed frame counts as not tracked: a later prompt on the frame
+    /// makes it a conditioning frame.
     pub forget_tracked_frames: bool,
 }
 
-/// The first picture that decodes, if damaged ones are passed over; else that of frame 0.
+/// Reads frame 0. If damaged frames are skipped, reads the first frame that decodes.
 fn first_picture(frames: &Frames) -> Result<Arc<Picture>> {
     let damaged = |read: &Result<_>| frames.keeps_damaged() && matches!(read, Err(Error::Picture { .. }));
     let whole = (0..frames.len()).map(|i| frames.read(i)).find(|read| !damaged(read));
     whole.unwrap_or_else(|| frames.read(0))
 }
 
-/// Follows objects through a video.
+/// Tracks objects through a video.
 ///
 /// One thread uses a predictor at a time. A predictor and its forks share a queue of work on the device.
 pub struct VideoPredictor {
     pub(super) worker: Arc<Mutex<Box<dyn VideoWorker>>>,
     pub(super) config: Arc<Config>,
     pub(super) options: VideoPredictorOptions,
-    /// Of the model's weights.
+    /// The fingerprint of the model's weights.
     pub(super) fingerprint: u64,
     pub(super) source: Source,
-    pub(super) size: (usize, usize),
+    pub(super) size: Size,
     pub(super) ids: Vec<i64>,
     pub(super) objects: Vec<Object>,
     /// Whether prompts return masks.
     pub(super) shows_prompts: bool,
+    pub(super) lists: TrackingLists,
+}
+
+/// Lists for the frame that is tracked. Their allocations are kept from frame to frame.
+#[derive(Default)]
+pub(super) struct TrackingLists {
+    /// The indices of the objects that are decoded on the frame. Their steps are in `steps`.
+    pub due: Vec<usize>,
+    pub steps: Vec<ObjectStep<'static>>,
+    /// Steps that are not in use.
+    pub spare: Vec<ObjectStep<'static>>,
+    /// The masks of all objects.
+    pub outputs: Vec<OutputMask>,
+    pub extents: Vec<Extent>,
+}
+
+impl fmt::Debug for VideoPredictor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("VideoPredictor");
+        out.field("options", &self.options).field("video_size", &self.size).field("num_frames", &self.num_frames());
+        out.field("obj_ids", &self.ids).finish_non_exhaustive()
+    }
 }
 
 impl VideoPredictor {
-    /// `frames`: None where they will be pushed, and kept as `retention` says.
     pub(crate) fn new(
-        worker: Box<dyn VideoWorker>,
+        worker: Arc<Mutex<Box<dyn VideoWorker>>>,
         config: Arc<Config>,
         fingerprint: u64,
-        source: Result<Frames, Retention>,
+        source: VideoSource,
         options: VideoPredictorOptions,
     ) -> Result<Self> {
         if !config.memory.directly_add_no_mem_embed {
             return Err(Error::config("model.directly_add_no_mem_embed", "only true is implemented for videos"));
         }
         let (source, size) = match source {
-            Ok(frames) if frames.is_empty() => return Err(Error::input("a video without frames")),
-            Ok(frames) => {
+            VideoSource::Frames(frames) if frames.is_empty() => return Err(Error::input("a video without frames")),
+            VideoSource::Frames(frames) => {
                 let first = first_picture(&frames)?;
-                (Source::given(frames), (first.height, first.width))
+                (Source::given(frames), first.size())
             }
-            Err(retention) => (Source::pushed(retention), (0, 0)),
+            VideoSource::Stream(retention) => (Source::pushed(retention), Size::default()),
         };
-        let (worker, ids, objects) = (Arc::new(Mutex::new(worker)), Vec::new(), Vec::new());
-        Ok(VideoPredictor { worker, config, options, fingerprint, source, size, ids, objects, shows_prompts: true })
+        let (ids, objects) = (Vec::new(), Vec::new());
+        Ok(VideoPredictor {
+            worker,
+            config,
+            options,
+            fingerprint,
+            source,
+            size,
+            ids,
+            objects,
+            shows_prompts: true,
+            lists: TrackingLists::default(),
+        })
     }
 
-    /// How many frames there are.
+    /// Creates a predictor for the frames of another video, which shares the worker of this predictor: its queue of work
+    /// on the device, its scratch memory, and the memory of its bank. The new predictor has no objects. Many idle
+    /// predictors of one worker take only the memory of their objects and frames.
+    ///
+    /// The predictors of a worker may be on different threads, and then wait for each other. A worker has the features
+    /// of one frame, so a prompt after a call of another predictor encodes its frame again.
+    /// [`VideoPredictor::take_features`] and [`VideoPredictor::set_features`] avoid that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::video_predictor`](crate::Model::video_predictor). [`Error::Input`] also if
+    /// [`VideoPredictorOptions::offload_state_to_cpu`] is not that of this predictor.
+    pub fn beside(&self, frames: Frames, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        self.beside_source(VideoSource::Frames(frames), options)
+    }
+
+    /// Creates a predictor for a stream, which shares the worker of this predictor as [`VideoPredictor::beside`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`VideoPredictor::beside`].
+    pub fn stream_beside(&self, retention: Retention, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        self.beside_source(VideoSource::Stream(retention), options)
+    }
+
+    fn beside_source(&self, source: VideoSource, options: VideoPredictorOptions) -> Result<VideoPredictor> {
+        if options.offload_state_to_cpu != self.options.offload_state_to_cpu {
+            return Err(Error::input("predictors of one worker keep their state in the same memory"));
+        }
+        let worker = self.worker.clone();
+        VideoPredictor::new(worker, self.config.clone(), self.fingerprint, source, options)
+    }
+
+    /// Returns the number of frames.
+    #[must_use]
     pub fn num_frames(&self) -> usize {
         self.source.len()
     }
 
-    /// Height and width of the frames; 0 before the first was pushed.
-    pub fn video_size(&self) -> (usize, usize) {
+    /// Returns the size of the frames. Width and height are 0 before the first frame is pushed.
+    #[must_use]
+    pub fn video_size(&self) -> Size {
         self.size
     }
 
-    /// The objects, in the order they were first named.
+    /// Returns the ids of the objects, in the order in which the objects were added.
+    #[must_use]
     pub fn obj_ids(&self) -> &[i64] {
         &self.ids
     }
 
-    /// Whether the calls that add or clear prompts make the masks of all objects on the frame. The default is true. With
-    /// false, these calls return a `FrameMasks` without objects, and the time to add N objects is proportional to N instead of
-    /// N². Calls that write masks into a caller's buffer always make them. Tracking is not affected.
-    pub fn show_prompts(&mut self, on: bool) {
-        self.shows_prompts = on;
+    /// Sets whether the calls that add or clear prompts make the masks of all objects on the frame. The default is
+    /// true. With false, these calls return a `FrameMasks` without objects, and the time to add N objects is
+    /// proportional to N instead of N². Calls that write masks to a caller-provided buffer always make the masks.
+    /// Tracking is not affected.
+    pub fn set_show_prompts(&mut self, show: bool) {
+        self.shows_prompts = show;
     }
 
-    /// Says where an object is on a frame, by points, a box or both; returns the masks of all objects there.
+    /// Removes an object. As in the reference, returns the masks of the other objects on every frame where the object
+    /// had a prompt, in the order of the frames. The list is empty after [`VideoPredictor::set_show_prompts`] with
+    /// `false`, and if no object is left.
     ///
-    /// A box comes before the points and needs `clear_old_points`, without which the frame's earlier points stay.
-    /// Coordinates are pixels of the video, or, without `normalize_coords`, in 0..1.
+    /// # Errors
     ///
-    /// **Cost.** As in the reference, every call makes and returns one mask at the video's size for each object that is known,
-    /// so that naming N objects one after another makes about N²/2 masks. After [`VideoPredictor::show_prompts`] with `false`
-    /// a call makes no masks, and its work does not depend on how many objects there are. The same holds for
-    /// [`VideoPredictor::add_new_mask`] and [`VideoPredictor::clear_all_prompts_in_frame`].
-    ///
-    /// **Corrections.** A prompt on a frame that was not tracked makes it a conditioning frame, which keeps its mask. A prompt
-    /// on a frame that was tracked corrects it: the mask is shown at once, but as in the reference the next propagation
-    /// over that frame finds it anew and the correction is lost. So after a correction of frame `t`, propagate from `t + 1`
-    /// (backwards from `t - 1`): the frames that follow attend to the corrected one.
-    /// [`VideoPredictorOptions::legacy_corrections`] keeps corrections through propagation,
-    /// `add_all_frames_to_correct_as_cond` in the configuration makes conditioning frames of them. With
-    /// `clear_non_cond_mem_around_input` the tracked frames around a prompt are forgotten, corrected ones excepted.
-    pub fn add_new_points_or_box(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        prompt: &Prompt<'_>,
-        clear_old_points: bool,
-        normalize_coords: bool,
-    ) -> Result<FrameMasks> {
-        self.add_points(frame_idx, obj_id, prompt, clear_old_points, normalize_coords, None)
-    }
-
-    /// As [`VideoPredictor::add_new_points_or_box`] with the masks in a buffer of the caller's: one of all objects, a new one
-    /// too.
-    pub fn add_new_points_or_box_into(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        prompt: &Prompt<'_>,
-        clear_old_points: bool,
-        normalize_coords: bool,
-        masks: MaskBuffer<'_>,
-    ) -> Result<FrameMasks> {
-        self.add_points(frame_idx, obj_id, prompt, clear_old_points, normalize_coords, Some(masks))
-    }
-
-    fn add_points(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        prompt: &Prompt<'_>,
-        clear_old_points: bool,
-        normalize_coords: bool,
-        masks: Option<MaskBuffer<'_>>,
-    ) -> Result<FrameMasks> {
-        self.source.check(frame_idx)?;
-        self.check_buffer(&masks, Some(obj_id), self.size)?;
-        let (height, width) = self.size;
-        let extent = if normalize_coords { [width as f32, height as f32] } else { [1.0, 1.0] };
-        prompt.check(extent, self.config.mask_side())?;
-        if prompt.sparse_len() == 0 {
-            return Err(Error::input("at least one of points or box must be given"));
-        }
-        if prompt.mask_input.is_some() {
-            return Err(Error::input("a mask is given by add_new_mask"));
-        }
-        if prompt.box_.is_some() && !clear_old_points {
-            return Err(Error::input("a box cannot be added to earlier points: it needs clear_old_points"));
-        }
-        let nobody = Object::default();
-        let object = self.ids.iter().position(|&id| id == obj_id).map_or(&nobody, |i| &self.objects[i]);
-        let unit = |p: &Point| Point { x: p.x / extent[0], y: p.y / extent[1], label: p.label };
-        let mut points = Vec::new();
-        if !clear_old_points {
-            points.extend(object.points.get(&frame_idx).into_iter().flatten().copied());
-        }
-        if let Some([x0, y0, x1, y1]) = prompt.box_ {
-            points.push(unit(&Point { x: x0, y: y0, label: 2 }));
-            points.push(unit(&Point { x: x1, y: y1, label: 3 }));
-        }
-        points.extend(prompt.points.iter().map(unit));
-        if points.len() > crate::prompt::MAX_POINTS {
-            return Err(Error::input(format!("{} points on frame {frame_idx}", points.len())));
-        }
-
-        let (initial, reverse, cond) = self.standing(object, frame_idx);
-        // Whatever was seen here before is fed back, also where the points are new.
-        let earlier = object.temp[!cond as usize].get(frame_idx).or_else(|| object.cond.get(frame_idx));
-        let earlier = earlier.or_else(|| object.non_cond.get(&frame_idx)).filter(|out| !out.low_res.is_empty());
-        let clamped =
-            |out: &Output| try_from_fn(out.low_res.len(), "a mask", |i| out.low_res[i].clamp(-FED_BACK, FED_BACK));
-        let fed_back = earlier.map(clamped).transpose()?;
-        let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
-        let selection = self.selection(points.len(), initial);
-        let step = Step::new(past, Seen::Points(&points, fed_back.as_deref()), false);
-        let out = self.find(frame_idx, step, selection)?;
-        self.change(frame_idx, obj_id, masks, |object| {
-            object.points.insert(frame_idx, points);
-            object.temp[!cond as usize].put(frame_idx, out);
-        })
-    }
-
-    /// Says where an object is on a frame, by a mask (height, width) of any size, 0 where it is not; returns the masks of
-    /// all objects there. An empty mask says that it is not there.
-    pub fn add_new_mask(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        mask: &[u8],
-        height: usize,
-        width: usize,
-    ) -> Result<FrameMasks> {
-        let full = full_mask(mask.len(), height, width, self.config.image_size, |i| (mask[i] != 0) as u8 as f32)?;
-        self.add_mask(frame_idx, obj_id, full, None)
-    }
-
-    /// As [`VideoPredictor::add_new_mask`] with the masks in a buffer of the caller's: one of all objects, a new one too.
-    pub fn add_new_mask_into(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        mask: &[u8],
-        height: usize,
-        width: usize,
-        masks: MaskBuffer<'_>,
-    ) -> Result<FrameMasks> {
-        let full = full_mask(mask.len(), height, width, self.config.image_size, |i| (mask[i] != 0) as u8 as f32)?;
-        self.add_mask(frame_idx, obj_id, full, Some(masks))
-    }
-
-    /// As [`VideoPredictor::add_new_mask`] of values that are not only 0 and 1, as the reference takes a tensor: resized to
-    /// the side of the model's input they are on the object from 0.5 on; of that very size they are taken as they are.
-    pub fn add_new_mask_f32(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        mask: &[f32],
-        height: usize,
-        width: usize,
-    ) -> Result<FrameMasks> {
-        let full = full_values(mask, height, width, self.config.image_size)?;
-        self.add_mask(frame_idx, obj_id, full, None)
-    }
-
-    /// As [`VideoPredictor::add_new_mask_f32`] with the masks in a buffer of the caller's: one of all objects, a new one too.
-    pub fn add_new_mask_f32_into(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        mask: &[f32],
-        height: usize,
-        width: usize,
-        masks: MaskBuffer<'_>,
-    ) -> Result<FrameMasks> {
-        let full = full_values(mask, height, width, self.config.image_size)?;
-        self.add_mask(frame_idx, obj_id, full, Some(masks))
-    }
-
-    fn add_mask(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        full: Vec<f32>,
-        masks: Option<MaskBuffer<'_>>,
-    ) -> Result<FrameMasks> {
-        self.source.check(frame_idx)?;
-        self.check_buffer(&masks, Some(obj_id), self.size)?;
-        let (side, low) = (self.config.image_size, self.config.mask_side());
-        let nobody = Object::default();
-        let object = self.ids.iter().position(|&id| id == obj_id).map_or(&nobody, |i| &self.objects[i]);
-        let (initial, reverse, cond) = self.standing(object, frame_idx);
-        let empty = full.iter().all(|&v| v <= 0.0);
-        let out = if self.config.memory.use_mask_input_as_output_without_sam {
-            let logits = resize_mask(side, side, low, |i| full[i] * 20.0 - 10.0)?;
-            let step = Step::new(None, Seen::Mask(&full, &logits), empty);
-            let out = self.find(frame_idx, step, self.single())?;
-            Output { score: if empty { -10.0 } else { 10.0 }, ..out }
-        } else {
-            let past = if initial { None } else { Some(self.past_of(obj_id, object, frame_idx, reverse)?) };
-            let logits = resize_mask(side, side, low, |i| full[i])?;
-            let step = Step::new(past, Seen::Points(&[NO_POINT], Some(&logits)), false);
-            self.find(frame_idx, step, self.selection(0, initial))?
-        };
-        self.change(frame_idx, obj_id, masks, |object| {
-            object.points.remove(&frame_idx);
-            object.temp[!cond as usize].put(frame_idx, out);
-        })
-    }
-
-    /// Forgets what was said of an object on a frame; returns the masks of all objects there.
-    pub fn clear_all_prompts_in_frame(&mut self, frame_idx: usize, obj_id: i64) -> Result<FrameMasks> {
-        self.clear_prompts(frame_idx, obj_id, None)
-    }
-
-    /// As [`VideoPredictor::clear_all_prompts_in_frame`] with the masks in a buffer of the caller's.
-    pub fn clear_all_prompts_in_frame_into(
-        &mut self,
-        frame_idx: usize,
-        obj_id: i64,
-        masks: MaskBuffer<'_>,
-    ) -> Result<FrameMasks> {
-        self.clear_prompts(frame_idx, obj_id, Some(masks))
-    }
-
-    fn clear_prompts(&mut self, frame_idx: usize, obj_id: i64, masks: Option<MaskBuffer<'_>>) -> Result<FrameMasks> {
-        self.source.check(frame_idx)?;
-        self.known(obj_id)?;
-        self.check_buffer(&masks, None, self.size)?;
-        self.change(frame_idx, obj_id, masks, |object| object.clear(frame_idx))
-    }
-
-    /// Removes an object.
-    pub fn remove_object(&mut self, obj_id: i64) -> Result<()> {
+    /// [`Error::Input`] if there is no such object. If the masks cannot be made, the object is removed nevertheless.
+    pub fn remove_object(&mut self, obj_id: i64) -> Result<Vec<FrameMasks>> {
         let index = self.known(obj_id)?;
-        self.objects.remove(index);
+        let frames = self.objects.remove(index).prompted_frames();
         self.ids.remove(index);
-        Ok(())
+        if !self.shows_prompts || self.ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        frames.into_iter().map(|frame| self.masks_on(frame, None)).collect()
     }
 
     /// Removes all objects.
@@ -332,9 +198,10 @@ impl VideoPredictor {
         self.ids.clear();
     }
 
-    /// A predictor that knows what this one does and goes its own way from here, as to try a prompt. Nothing large is copied:
-    /// both share memories, frames and the queue of work on the device. A frame that either pushes is a next frame for both,
-    /// where it takes the place of one in a GPU's memory.
+    /// Forks the predictor. The fork has the state of this predictor, and both continue independently, for example to
+    /// try a prompt. Nothing large is copied: both share memories, frames and the queue of work on the device. A frame
+    /// in a GPU's memory is no longer available to both as soon as one of them pushes another frame.
+    #[must_use]
     pub fn fork(&self) -> VideoPredictor {
         VideoPredictor {
             worker: self.worker.clone(),
@@ -342,140 +209,113 @@ impl VideoPredictor {
             source: self.source.clone(),
             ids: self.ids.clone(),
             objects: self.objects.clone(),
+            lists: TrackingLists::default(),
             ..*self
         }
     }
 
-    /// Work done so far, by forks too.
+    /// Returns the counters of the work that this predictor and its forks have done.
+    #[must_use]
     pub fn counters(&self) -> Counters {
         self.lock().counters()
     }
 
-    /// Starts timing the stages of every frame, forks' too, each alone on the device; or stops, and returns what was
-    /// measured since.
-    pub fn profile(&mut self, on: bool) -> Vec<StageTime> {
-        self.lock().profile(on)
+    /// Starts to measure the time of every stage of every frame, also of forks. Each stage then runs alone on the
+    /// device.
+    pub fn start_profile(&mut self) {
+        self.lock().profile(true);
     }
 
-    /// Shows intermediate results of the calls to come, of forks too; for debugging and tests.
-    pub fn set_probe(&mut self, probe: Option<Probe>) {
+    /// Stops measuring, and returns the stages that ran since [`VideoPredictor::start_profile`].
+    pub fn finish_profile(&mut self) -> Vec<StageTime> {
+        self.lock().profile(false)
+    }
+
+    /// Sets a function that gets the intermediate results of later calls, also of forks, for debugging and tests.
+    /// `None` removes the function.
+    pub fn set_probe(&mut self, probe: Option<ProbeFn>) {
         self.lock().set_probe(probe);
     }
 
-    /// Bytes held: of the device beside the model's weights, forks included, and of the host for memories, masks and
-    /// pushed frames.
-    pub fn memory_bytes(&self) -> [usize; 2] {
-        let [device, mut host] = self.lock().bytes();
-        let outputs = self.objects.iter().flat_map(|o| {
-            o.temp
-                .iter()
-                .chain([&o.cond])
-                .flat_map(|outputs| outputs.iter().map(|(_, out)| out))
-                .chain(o.non_cond.values())
-        });
-        host += outputs.map(|out| out.low_res.len() * 4).sum::<usize>();
+    /// Returns the memory in use, including that of all forks. The host's memory holds the pushed frames, and the state
+    /// that [`VideoPredictorOptions::offload_state_to_cpu`] keeps there.
+    #[must_use]
+    pub fn memory_bytes(&self) -> MemoryUse {
+        let mut used = self.lock().memory_use();
         if let Source::Pushed(p) = &self.source {
-            host += p.kept.iter().flat_map(|k| &k.picture).map(|p| p.pixels.len()).sum::<usize>();
+            used.host += p.kept.iter().flat_map(|k| &k.picture).map(|p| p.pixels.len()).sum::<usize>();
         }
-        [device, host]
+        used
     }
 
-    /// What an object takes at most in a stream that keeps a window: bytes of memories, pointers and the mask that is shown (on
-    /// the device, but for memories that are offloaded) and of masks on the host, with one conditioning frame and a correction of every frame that
-    /// is kept; a further conditioning frame takes one of each more. The bank that memories and pointers of all objects lie
-    /// in grows by doubling, and does not shrink. None where everything is kept.
-    pub fn object_bytes(&self) -> Option<[usize; 2]> {
+    /// Returns the bytes of the memories, pointers and masks of this predictor's objects. What several forks have counts
+    /// for each of them.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        let [map, pointer, mask] = Kind::ALL.map(|kind| kind.bytes(&self.config));
+        let of =
+            |out: &Output| pointer + out.memory.as_ref().map_or(0, |_| map) + out.mask.as_ref().map_or(0, |_| mask);
+        let of_object = |object: &Object| {
+            let others = object.temp.iter().chain([&object.cond]).flat_map(|outputs| outputs.iter());
+            others.chain(object.non_cond.iter()).map(|(_, out)| of(out)).sum::<usize>()
+        };
+        self.objects.iter().map(of_object).sum()
+    }
+
+    /// Returns the most memory that an object takes in a stream that keeps a window. With
+    /// [`VideoPredictorOptions::offload_state_to_cpu`], memories and masks are in the host's memory. The result is
+    /// `None` if all frames are kept.
+    ///
+    /// The size is for an object with one conditioning frame and a correction on every kept frame. Each further
+    /// conditioning frame takes one more memory, pointer and mask. The bank of all objects grows by doubling, and does
+    /// not shrink.
+    #[must_use]
+    pub fn object_bytes(&self) -> Option<MemoryUse> {
         let Source::Pushed(pushed) = &self.source else { return None };
-        let Retention::Window(n) = pushed.retention else { return None };
-        let [map, pointer] = slot_bytes(&self.config);
-        let ([maps, pointers], kept) = (self.slots_of_an_object(), n.saturating_add(1));
-        let low = self.config.mask_side() * self.config.mask_side() * 4;
-        let device = maps.saturating_mul(map).saturating_add(pointers.saturating_mul(pointer)).saturating_add(low);
-        Some([device, kept.saturating_mul(2).saturating_add(2).saturating_mul(low)])
+        let Retention::Window(_) = pushed.retention else { return None };
+        let slots = self.slots_of_an_object();
+        let [maps, pointers, masks] =
+            Kind::ALL.map(|kind| slots[kind as usize].saturating_mul(kind.bytes(&self.config)));
+        let large = maps.saturating_add(masks);
+        Some(if self.options.offload_state_to_cpu {
+            MemoryUse { device: pointers, host: large }
+        } else {
+            MemoryUse { device: large.saturating_add(pointers), host: 0 }
+        })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Box<dyn VideoWorker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker, with a frame as its current one.
+    /// Encodes a frame if the frame is not the current one, and returns the worker.
     pub(super) fn on(&self, frame: usize) -> Result<MutexGuard<'_, Box<dyn VideoWorker>>> {
         let key = self.source.key(frame)?;
         let mut worker = self.lock();
         if worker.current() != Some(key) {
-            let (picture, (h, w)) = (self.source.picture(frame)?, self.size);
-            if (picture.height, picture.width) != (h, w) {
-                let (height, width) = (picture.height, picture.width);
-                return Err(Error::input(format!("frame {frame} has {width}x{height} pixels, the first {w}x{h}")));
+            let (picture, first) = (self.source.picture(frame)?, self.size);
+            let size = picture.size();
+            if size != first {
+                return Err(Error::input(format!("frame {frame} has {size} pixels, the first {first}")));
             }
             worker.encode(key, &picture.frame()?)?;
         }
         Ok(worker)
     }
 
-    fn known(&self, obj_id: i64) -> Result<usize> {
+    pub(super) fn known(&self, obj_id: i64) -> Result<usize> {
         let index = self.ids.iter().position(|&id| id == obj_id);
         index.ok_or_else(|| Error::input(format!("no object {obj_id}: there are {:?}", self.ids)))
     }
 
-    /// Changes what is known of an object, which is new where it was not known, and returns the masks of all objects on a
-    /// frame; nothing is changed where there is no memory for them.
-    fn change(
-        &mut self,
-        frame: usize,
-        obj_id: i64,
-        masks: Option<MaskBuffer<'_>>,
-        change: impl FnOnce(&mut Object),
-    ) -> Result<FrameMasks> {
-        let known = self.ids.iter().position(|&id| id == obj_id);
-        let index = known.unwrap_or_else(|| {
-            self.ids.push(obj_id);
-            self.objects.push(Object::default());
-            self.ids.len() - 1
-        });
-        if !self.shows_prompts && masks.is_none() {
-            // No mask is made, so nothing can fail, and no copy of the object is needed.
-            change(&mut self.objects[index]);
-            return Ok(FrameMasks { frame_idx: frame, ..Default::default() });
-        }
-        let before = self.objects[index].clone();
-        change(&mut self.objects[index]);
-        let shown = self.masks_on(frame, masks);
-        if shown.is_err() {
-            self.objects[index] = before;
-            let count = self.ids.len() - known.is_none() as usize;
-            self.ids.truncate(count);
-            self.objects.truncate(count);
-        }
-        shown
-    }
-
-    /// What an object that was tracked on a frame remembers.
-    fn past_of(&self, obj_id: i64, object: &Object, frame: usize, reverse: bool) -> Result<Past> {
-        if object.cond.is_empty() {
-            let what = format!("object {obj_id} was tracked to frame {frame}, but what that came from was cleared");
-            return Err(Error::input(format!("{what}: say where it is on another frame, or remove it first")));
-        }
-        Ok(self.past(object, frame, reverse))
-    }
-
-    /// Whether a frame is one where an object is first seen, the direction it was tracked in, and whether what is said
-    /// of it now makes it a conditioning frame.
-    fn standing(&self, object: &Object, frame: usize) -> (bool, bool, bool) {
-        let tracked = object.tracked.get(&frame);
-        let initial = tracked.is_none();
-        let cond = initial || self.config.memory.add_all_frames_to_correct_as_cond;
-        (initial, tracked.copied().unwrap_or(false), cond)
-    }
-
-    fn single(&self) -> Selection {
+    pub(super) fn single(&self) -> Selection {
         match self.config.dynamic_multimask {
             Some((delta, thresh)) => Selection::Stable { delta, thresh },
             None => Selection::Single,
         }
     }
 
-    /// How the mask of an object is chosen where so many points are given.
+    /// Returns how the mask of an object is selected for a prompt of `points` points.
     pub(super) fn selection(&self, points: usize, initial: bool) -> Selection {
         let m = &self.config.memory;
         let several = m.multimask_output_in_sam
@@ -484,43 +324,13 @@ impl VideoPredictor {
         if several { Selection::Best } else { self.single() }
     }
 
-    pub(super) fn how(&self, selection: Selection, remember: bool) -> How {
-        How { selection, remember, fill_hole_area: self.config.memory.fill_hole_area as f32 }
+    pub(super) fn step_options(&self, selection: Selection, encode_memory: bool) -> StepOptions {
+        StepOptions { selection, encode_memory, fill_hole_area: self.config.memory.fill_hole_area as f32 }
     }
 
-    /// What an object remembers, as seen from a frame.
-    pub(super) fn past(&self, object: &Object, frame: usize, reverse: bool) -> Past {
-        object.past(Place { frame, reverse, len: self.source.known_len() }, &self.config.memory)
+    /// Writes to `context` the memories that an object attends to on a frame.
+    pub(super) fn memory_context(&self, object: &Object, frame: usize, reverse: bool, context: &mut MemoryContext) {
+        let frame = FrameContext { frame, reverse, len: self.source.known_len() };
+        object.memory_context(frame, &self.config.memory, context);
     }
-
-    /// Finds one object on a frame.
-    fn find(&self, frame: usize, step: Step<'_>, selection: Selection) -> Result<Output> {
-        let mut steps = [step];
-        self.on(frame)?.find(&mut steps, self.how(selection, false), Show::default())?;
-        let [step] = steps;
-        let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
-        Ok(Output { low_res: step.low_res, score: step.score, pointer, memory: None })
-    }
-}
-
-/// A mask of `len` values at the side of the model's input: of another size it is resized, and on the object from 0.5 on.
-fn full_mask(len: usize, height: usize, width: usize, side: usize, value: impl Fn(usize) -> f32) -> Result<Vec<f32>> {
-    if height == 0 || width == 0 || height.checked_mul(width) != Some(len) {
-        return Err(Error::input(format!("a mask of {len} values for {width}x{height} pixels")));
-    }
-    if (height, width) == (side, side) {
-        return try_from_fn(len, "a mask", value);
-    }
-    let resized = resize_mask(width, height, side, value)?;
-    Ok(resized.into_iter().map(|v| (v >= 0.5) as u8 as f32).collect())
-}
-
-/// As [`full_mask`] of floats, which are finite.
-fn full_values(mask: &[f32], height: usize, width: usize, side: usize) -> Result<Vec<f32>> {
-    let full = full_mask(mask.len(), height, width, side, |i| mask[i])?;
-    if let Some(i) = mask.iter().position(|v| !v.is_finite()) {
-        let (x, y) = (i % width, i / width);
-        return Err(Error::input(format!("a mask whose value at ({x}, {y}) is {}, not a finite number", mask[i])));
-    }
-    Ok(full)
 }

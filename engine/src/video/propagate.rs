@@ -1,56 +1,68 @@
-//! From frame to frame: objects are followed through frames that are there, or as they come.
+//! Tracking from frame to frame: through the frames of a video, or through the frames of a stream as they arrive.
 
-use super::object::{Object, Output};
-use super::predictor::{NO_OBJECT, VideoPredictor};
-use super::show::FrameMasks;
-use super::source::{Retention, Source, copy};
-use super::worker::{Seen, Show, Shown, Step};
+use super::frame_masks::FrameMasks;
+use super::object::{MemoryContext, Output};
+use super::options::Direction;
+use super::predictor::{TrackingLists, VideoPredictor};
+use super::source::{Retention, Source};
+use super::worker::{ObjectStep, OutputMask, StepPrompt};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::mask_out::MaskBuffer;
-use crate::memory::try_from_fn;
+use crate::masks::buffer::MaskBuffer;
+use crate::media::frame::Frame;
 
 impl VideoPredictor {
-    /// Follows all objects from `start_frame_idx` over at most `max_frame_num_to_track` further frames, by default to the end
-    /// of the video, or to its first frame with `reverse`. The default start is the earliest conditioning frame of any
-    /// object, also with `reverse`, as in the reference. `each` gets the masks frame by frame and returns whether to go on.
+    /// Tracks all objects from `start_frame_idx` over at most `max_frame_num_to_track` further frames. The default is
+    /// to track to the end of the video, or with [`Direction::Backward`] to its first frame. The default start is the
+    /// earliest conditioning frame of any object in both directions, as in the reference. `each` gets the masks frame
+    /// by frame, and returns whether to continue.
     ///
-    /// Conditioning frames keep their masks. Every other frame is found anew, a corrected one too: see
-    /// [`VideoPredictor::add_new_points_or_box`].
+    /// Conditioning frames keep their masks. The masks of every other frame are computed again, also those of a
+    /// corrected frame: see [`VideoPredictor::add_new_points_or_box`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if no object has a prompt, if one of the objects has none, or if there is no frame
+    /// `start_frame_idx`. [`Error::Io`], [`Error::Picture`], [`Error::Video`] or [`Error::Ffmpeg`] if a frame cannot be
+    /// read. [`Error::OutOfMemory`] if memory is exhausted. [`Error::Device`] if the device fails.
     pub fn propagate_in_video(
         &mut self,
         start_frame_idx: Option<usize>,
         max_frame_num_to_track: Option<usize>,
-        reverse: bool,
+        direction: Direction,
         mut each: impl FnMut(FrameMasks) -> bool,
     ) -> Result<()> {
         let each = |frame: FrameMasks, _: &Option<MaskBuffer<'_>>| each(frame);
-        self.propagate(start_frame_idx, max_frame_num_to_track, reverse, None, each)
+        self.propagate(start_frame_idx, max_frame_num_to_track, direction, None, each)
     }
 
-    /// As [`VideoPredictor::propagate_in_video`] with the masks of a frame in a buffer of the caller's by the time that `each`
-    /// is called, which is shown it too.
+    /// Tracks all objects as [`VideoPredictor::propagate_in_video`] does, and writes the masks of each frame to a
+    /// caller-provided buffer. `each` gets the buffer too.
+    ///
+    /// # Errors
+    ///
+    /// As [`VideoPredictor::propagate_in_video`]. [`Error::Input`] also if the buffer does not fit the masks.
     pub fn propagate_in_video_into(
         &mut self,
         start_frame_idx: Option<usize>,
         max_frame_num_to_track: Option<usize>,
-        reverse: bool,
+        direction: Direction,
         masks: MaskBuffer<'_>,
         mut each: impl FnMut(FrameMasks, &MaskBuffer<'_>) -> bool,
     ) -> Result<()> {
         let each =
             |frame: FrameMasks, masks: &Option<MaskBuffer<'_>>| masks.as_ref().is_some_and(|masks| each(frame, masks));
-        self.propagate(start_frame_idx, max_frame_num_to_track, reverse, Some(masks), each)
+        self.propagate(start_frame_idx, max_frame_num_to_track, direction, Some(masks), each)
     }
 
     fn propagate(
         &mut self,
         start_frame_idx: Option<usize>,
         max_frame_num_to_track: Option<usize>,
-        reverse: bool,
+        direction: Direction,
         mut masks: Option<MaskBuffer<'_>>,
         mut each: impl FnMut(FrameMasks, &Option<MaskBuffer<'_>>) -> bool,
     ) -> Result<()> {
+        let reverse = direction == Direction::Backward;
         self.check_buffer(&masks, None, self.size)?;
         self.preflight()?;
         if let Some(i) = self.objects.iter().position(|o| o.cond.is_empty()) {
@@ -63,19 +75,22 @@ impl VideoPredictor {
         let start = start_frame_idx.unwrap_or(first);
         self.source.check(start)?;
         let count = max_frame_num_to_track.unwrap_or(n);
-        let order: Vec<usize> = match reverse {
-            true if start == 0 => Vec::new(), // as there: nothing is tracked backwards from the first frame
-            true => (start.saturating_sub(count).max(self.source.first())..=start).rev().collect(),
-            false => (start..=start.saturating_add(count).min(n - 1)).collect(),
+        let order: Vec<usize> = match direction {
+            // As in the reference, nothing is tracked backwards from the first frame.
+            Direction::Backward if start == 0 => Vec::new(),
+            Direction::Backward => (start.saturating_sub(count).max(self.source.first())..=start).rev().collect(),
+            Direction::Forward => (start..=start.saturating_add(count).min(n - 1)).collect(),
         };
-        for frame in order {
-            let found = match self.track(frame, reverse, masks.as_mut().map(MaskBuffer::lend), None) {
+        for (i, &frame) in order.iter().enumerate() {
+            let (masks_here, next) = (masks.as_mut().map(MaskBuffer::lend), order.get(i + 1).copied());
+            let mut found = FrameMasks::default();
+            match self.track(frame, reverse, masks_here, None, next, &mut found) {
                 Err(e @ Error::Picture { .. }) if self.source.keeps_damaged() => {
                     log::warn!("frame {frame} is passed over: {e}");
                     continue;
                 }
-                found => found?,
-            };
+                tracked => tracked?,
+            }
             if self.options.forget_tracked_frames {
                 self.objects.iter_mut().for_each(|o| o.forget_tracked([start, frame], &self.config.memory));
             }
@@ -86,42 +101,60 @@ impl VideoPredictor {
         Ok(())
     }
 
-    /// The next frame of a stream: follows all objects to it and returns their masks. Objects are named by
-    /// [`VideoPredictor::add_new_points_or_box`] and [`VideoPredictor::add_new_mask`] on this frame, or on an earlier one
-    /// that is kept, and are followed from the next frame on. After a failure the frame does not count.
+    /// Pushes the next frame of a stream: tracks all objects to the frame and returns their masks. After a failure the
+    /// frame does not count.
     ///
-    /// A frame in the memory of a GPU is encoded now, and is not kept: things can be said of it until the next one comes,
-    /// here or in a fork, also one that fails.
+    /// [`VideoPredictor::add_new_points_or_box`] and [`VideoPredictor::add_new_mask`] add an object on this frame, or
+    /// on an earlier frame that is kept. The object is tracked from the next frame on.
+    ///
+    /// A frame in the memory of a GPU is encoded by this call, and is not kept. Prompts on the frame are possible until
+    /// the next push to this predictor or a fork, even if that push fails.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if the predictor is not a stream, or if the size of the frame is not that of the first frame.
+    /// [`Error::Input`] also if a float pixel is not finite or is far from 0..=1. [`Error::OutOfMemory`] if memory is
+    /// exhausted. [`Error::Device`] if the device fails.
     pub fn push_frame(&mut self, frame: &Frame<'_>) -> Result<FrameMasks> {
-        self.push(frame, None)
+        let mut found = FrameMasks::default();
+        self.push(frame, None, &mut found)?;
+        Ok(found)
     }
 
-    /// As [`VideoPredictor::push_frame`] with the masks in a buffer of the caller's.
-    pub fn push_frame_into(&mut self, frame: &Frame<'_>, masks: MaskBuffer<'_>) -> Result<FrameMasks> {
-        self.push(frame, Some(masks))
+    /// Pushes a frame as [`VideoPredictor::push_frame`] does. The masks are written to a caller-provided buffer, and
+    /// everything else to `found`. The lists of `found` keep their memory, so that after some frames a call allocates
+    /// nothing on the host. After an error the contents of `found` are not specified.
+    ///
+    /// # Errors
+    ///
+    /// As [`VideoPredictor::push_frame`]. [`Error::Input`] also if the buffer does not fit the masks.
+    pub fn push_frame_into(&mut self, frame: &Frame<'_>, masks: MaskBuffer<'_>, found: &mut FrameMasks) -> Result<()> {
+        self.push(frame, Some(masks), found)
     }
 
-    fn push(&mut self, frame: &Frame<'_>, masks: Option<MaskBuffer<'_>>) -> Result<FrameMasks> {
+    fn push(&mut self, frame: &Frame<'_>, masks: Option<MaskBuffer<'_>>, found: &mut FrameMasks) -> Result<()> {
         let Source::Pushed(pushed) = &self.source else {
             return Err(Error::input("this video's frames were given; only a stream takes more"));
         };
-        let size = (frame.height(), frame.width());
-        if pushed.size.is_some_and(|s| s != size) {
-            let ((h, w), (height, width)) = (self.size, size);
-            return Err(Error::input(format!("a frame of {width}x{height} pixels, the first had {w}x{h}")));
+        let size = frame.size();
+        if pushed.size.is_some_and(|first| first != size) {
+            return Err(Error::input(format!("a frame of {size} pixels, the first had {}", self.size)));
         }
         self.check_buffer(&masks, None, size)?;
         frame.check_floats()?;
-        let picture = copy(frame)?;
+        let picture = match &mut self.source {
+            Source::Pushed(pushed) => pushed.copy(frame)?,
+            Source::Given { .. } => None,
+        };
         let given = picture.is_none().then_some(frame);
-        // While what was said was said of frames whose features may still be there.
+        // Before the new frame is encoded, while the features of a frame with prompts may still be there.
         self.preflight()?;
         let (index, before) = (self.source.len(), self.size);
         if let Source::Pushed(pushed) = &mut self.source {
             pushed.push(picture);
         }
         self.size = size;
-        let result = self.track(index, false, masks, given);
+        let result = self.track(index, false, masks, given, None, found);
         let Source::Pushed(pushed) = &mut self.source else { return result };
         match &result {
             Err(_) => {
@@ -139,7 +172,7 @@ impl VideoPredictor {
         result
     }
 
-    /// Makes memories of everything that was said since the last time.
+    /// Encodes the memories of the outputs that prompts made since the last call.
     fn preflight(&mut self) -> Result<()> {
         let m = self.config.memory;
         for i in 0..self.objects.len() {
@@ -147,11 +180,12 @@ impl VideoPredictor {
                 let frames: Vec<usize> = self.objects[i].temp[others as usize].iter().map(|(frame, _)| frame).collect();
                 for frame in frames {
                     let Some(out) = self.objects[i].temp[others as usize].get(frame) else { continue };
-                    let seen = (&out.low_res[..], out.score);
-                    let memory = self.on(frame)?.remember(&[seen], m.binarize_mask_from_pts_for_mem_enc)?.pop();
+                    let Some(mask) = &out.mask else { return Err(Error::Internal("an output without a mask".into())) };
+                    let memory =
+                        self.on(frame)?.encode_memory(mask, out.score, m.binarize_mask_from_pts_for_mem_enc)?;
                     let object = &mut self.objects[i];
                     let Some(out) = object.temp[others as usize].remove(frame) else { continue };
-                    let out = Output { memory, ..out };
+                    let out = Output { memory: Some(memory), ..out };
                     if others {
                         object.non_cond.insert(frame, out);
                         object.corrected.insert(frame);
@@ -165,74 +199,95 @@ impl VideoPredictor {
             }
             let object = &mut self.objects[i];
             for (frame, _) in object.cond.iter() {
-                object.non_cond.remove(&frame);
+                object.non_cond.remove(frame);
                 object.corrected.remove(&frame);
             }
         }
         Ok(())
     }
 
-    /// Finds every object on a frame by its past, but where something was said of it, and shows them all. `given`: the
-    /// frame, where nobody keeps it.
+    /// Decodes every object on a frame by its memories, except the objects with a prompt on the frame, and writes the
+    /// masks of all objects. `given` is the frame, if the frame is not kept. `next` is the frame that is tracked after
+    /// this frame.
     fn track(
         &mut self,
         frame_idx: usize,
         reverse: bool,
         masks: Option<MaskBuffer<'_>>,
         given: Option<&Frame<'_>>,
-    ) -> Result<FrameMasks> {
-        let lasts = |object: &Object| self.options.legacy_corrections && object.corrected.contains(&frame_idx);
-        let due: Vec<usize> = (0..self.objects.len())
-            .filter(|&i| {
-                let object = &self.objects[i];
-                !object.cond.is_empty() && object.cond.get(frame_idx).is_none() && !lasts(object)
-            })
-            .collect();
-        let mut steps: Vec<Step<'_>> = due
-            .iter()
-            .map(|&i| Step::new(Some(self.past(&self.objects[i], frame_idx, reverse)), Seen::Nothing, false))
-            .collect();
-        let low = self.config.mask_side() * self.config.mask_side();
-        let nothing = try_from_fn(low, "a mask", |_| NO_OBJECT)?;
-        let shown: Vec<Shown<'_>> = (self.objects.iter().enumerate())
-            .map(|(i, object)| match (due.binary_search(&i), object.shown(frame_idx)) {
-                (Ok(step), _) => Shown::Found(step),
-                (_, Some(out)) => Shown::Known(&out.low_res),
-                _ => Shown::Known(&nothing),
-            })
-            .collect();
-        let how = self.how(self.selection(0, false), true);
-        let mut worker = match given {
-            Some(frame) => {
-                let (key, mut worker) = (self.source.key(frame_idx)?, self.lock());
-                if let Err(e) = worker.encode(key, frame) {
-                    // The caller's memory is theirs again after the call.
-                    let _ = worker.find(&mut [], how, Show::default());
-                    return Err(e);
-                }
-                worker
+        next: Option<usize>,
+        found: &mut FrameMasks,
+    ) -> Result<()> {
+        let mut lists = std::mem::take(&mut self.lists);
+        let tracked = self.track_with(&mut lists, frame_idx, reverse, masks, given, next, found);
+        lists.outputs.clear();
+        for mut step in lists.steps.drain(..) {
+            (step.mask, step.pointer, step.memory) = (None, None, None);
+            step.context.iter_mut().for_each(MemoryContext::clear);
+            lists.spare.push(step);
+        }
+        self.lists = lists;
+        tracked
+    }
+
+    fn track_with(
+        &mut self,
+        lists: &mut TrackingLists,
+        frame_idx: usize,
+        reverse: bool,
+        masks: Option<MaskBuffer<'_>>,
+        given: Option<&Frame<'_>>,
+        next: Option<usize>,
+        found: &mut FrameMasks,
+    ) -> Result<()> {
+        let legacy = self.options.legacy_corrections;
+        lists.due.clear();
+        for (i, object) in self.objects.iter().enumerate() {
+            let lasts = legacy && object.corrected.contains(&frame_idx);
+            if object.cond.is_empty() || object.cond.get(frame_idx).is_some() || lasts {
+                lists.outputs.push(OutputMask::of(object.latest_output(frame_idx)));
+                continue;
             }
-            None if due.is_empty() => self.lock(),
-            None => self.on(frame_idx)?,
+            let spare = lists.spare.pop();
+            let mut step = spare.unwrap_or_else(|| ObjectStep::new(None, StepPrompt::Nothing, false));
+            self.memory_context(object, frame_idx, reverse, step.context.get_or_insert_default());
+            lists.outputs.push(OutputMask::Step(lists.steps.len()));
+            lists.steps.push(step);
+            lists.due.push(i);
+        }
+        let options = self.step_options(self.selection(0, false), true);
+        let mut worker = match given {
+            None if !lists.due.is_empty() => self.on(frame_idx)?,
+            _ => self.lock(),
         };
-        let found = self.show(&mut **worker, frame_idx, &mut steps, how, &shown, masks)?;
+        let encoded = match given {
+            Some(frame) => self.source.key(frame_idx).and_then(|key| worker.encode(key, frame)),
+            None => Ok(()),
+        };
+        let written =
+            encoded.and_then(|()| self.write_outputs(&mut **worker, frame_idx, lists, options, masks, next, found));
+        if written.is_err() && given.is_some() {
+            // The device may still read the caller's frame, which the caller may free after the call.
+            let _ = worker.synchronize();
+        }
+        written?;
         drop(worker);
-        for (step, &i) in steps.into_iter().zip(&due) {
-            let pointer = step.pointer.ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
-            let out = Output { low_res: step.low_res, score: step.score, pointer, memory: step.memory };
+        for (step, &i) in lists.steps.iter_mut().zip(&lists.due) {
+            let pointer = step.pointer.take().ok_or_else(|| Error::Internal("a step without a pointer".into()))?;
+            let out = Output { mask: step.mask.take(), score: step.score, pointer, memory: step.memory.take() };
             self.objects[i].non_cond.insert(frame_idx, out);
             self.objects[i].corrected.remove(&frame_idx);
         }
         let m = self.config.memory;
         for (i, object) in self.objects.iter_mut().enumerate() {
-            if due.binary_search(&i).is_err() && m.clear_non_cond_mem_around_input {
+            if lists.due.binary_search(&i).is_err() && m.clear_non_cond_mem_around_input {
                 object.clear_around(frame_idx, &m);
             }
             if !object.cond.is_empty() {
                 object.tracked.insert(frame_idx, reverse);
             }
         }
-        let scores = self.objects.iter().map(|o| o.shown(frame_idx).map_or(f32::NAN, |out| out.score)).collect();
-        Ok(FrameMasks { scores, ..found })
+        self.write_scores(frame_idx, found);
+        Ok(())
     }
 }

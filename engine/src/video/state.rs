@@ -1,31 +1,31 @@
-//! What is known of a video's objects as a file: to survive a restart, or to go on elsewhere.
+//! The state of a video's objects as a file, to survive a restart or to continue on another machine.
 //!
-//! The file is safetensors. Metadata hold the bookkeeping as JSON, tensors what is large; the last tensor is a checksum of
-//! all before it.
+//! The file has the safetensors format. The metadata hold the bookkeeping as JSON, and the tensors hold the large data.
+//! The last tensor is a checksum of everything before it.
 
-use super::bank::{Kind, Slot, slot_bytes};
+use super::bank::{Kind, Slot};
 use super::object::{Object, Output};
 use super::predictor::VideoPredictor;
 use super::source::{Kept, Pushed, Source};
 use crate::error::{Error, Result};
-use crate::format::PixelFormat;
-use crate::frame::MAX_SIDE;
-use crate::memory::try_zeros;
-use crate::picture::Picture;
-use crate::prompt::Point;
+use crate::media::format::PixelFormat;
+use crate::media::frame::MAX_SIDE;
+use crate::media::picture::Picture;
+use crate::media::size::Size;
+use crate::session::prompt::Point;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 
-/// Of the format; a reader takes its own only.
+/// The version of the format. A reader accepts only its own version.
 const VERSION: u32 = 1;
 const CHECKSUM: &str = "~crc32";
-/// What no stream lives to see.
+/// The largest number of frames that is accepted. No stream reaches this number.
 const MOST_FRAMES: usize = 1 << 40;
 
-/// The bookkeeping. Floats are kept by their bits.
+/// The bookkeeping. Floats are stored as their bits.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     version: u32,
@@ -34,7 +34,8 @@ struct Saved {
     len: usize,
     height: usize,
     width: usize,
-    /// Pushed frames that are kept, the last ones, each with its format where its pixels are.
+    /// The pushed frames that are kept, which are the last ones. `None` if the pixels of a frame are not stored,
+    /// otherwise their format.
     kept: Vec<Option<PixelFormat>>,
     ids: Vec<i64>,
     objects: Vec<SavedObject>,
@@ -44,7 +45,8 @@ struct Saved {
 struct SavedObject {
     /// x, y and label of every point.
     points: BTreeMap<usize, Vec<(u32, u32, i32)>>,
-    /// Conditioning frames, tracked ones, and both as they wait to be remembered.
+    /// Outputs on conditioning frames, outputs on tracked frames, and the outputs of both kinds whose memories are not
+    /// yet encoded.
     outputs: [Vec<SavedOutput>; 4],
     tracked: BTreeMap<usize, bool>,
     corrected: BTreeSet<usize>,
@@ -58,9 +60,9 @@ struct SavedOutput {
     memory: bool,
 }
 
-/// The outputs of an object, kind by kind.
+/// Returns the outputs of an object, by kind.
 fn outputs(object: &Object) -> [Vec<(usize, &Output)>; 4] {
-    let non_cond = object.non_cond.iter().map(|(frame, out)| (*frame, out)).collect();
+    let non_cond = object.non_cond.iter().collect();
     let [cond, first, others] = [&object.cond, &object.temp[0], &object.temp[1]].map(|o| o.iter().collect());
     [cond, non_cond, first, others]
 }
@@ -87,8 +89,13 @@ enum Content<'a> {
 }
 
 impl VideoPredictor {
-    /// Writes everything that is known of the objects, and the pushed frames that are kept, so that a predictor of the same
-    /// model goes on from [`VideoPredictor::load_state`] as this one would.
+    /// Saves the state of all objects, and the pushed frames that are kept. After [`VideoPredictor::load_state`], a
+    /// predictor of the same model continues as this predictor would.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if `out` fails. [`Error::Input`] if a frame with a new prompt is no longer kept.
+    /// [`Error::OutOfMemory`] if memory is exhausted. [`Error::Device`] if the device fails.
     pub fn save_state(&self, mut out: impl Write) -> Result<()> {
         let low = [self.config.mask_side(); 2];
         let (mut kept, mut pieces) = (Vec::new(), Vec::new());
@@ -118,12 +125,11 @@ impl VideoPredictor {
                         shape: shape.to_vec(),
                         what: content,
                     };
-                    if !output.low_res.is_empty() {
-                        let bytes = bytemuck::cast_slice(&output.low_res);
-                        pieces.push(piece("low_res", Dtype::F32, &low, Content::Bytes(bytes)));
+                    if let Some(slot) = &output.mask {
+                        pieces.push(piece("low_res", Dtype::F32, &low, Content::Slot(Kind::Mask, slot)));
                     }
                     if let Some(slot) = &output.memory {
-                        let shape = [slot_bytes(&self.config)[0] / 2];
+                        let shape = [Kind::Map.bytes(&self.config) / 2];
                         pieces.push(piece("memory", Dtype::BF16, &shape, Content::Slot(Kind::Map, slot)));
                     }
                     let content = Content::Slot(Kind::Pointer, &output.pointer);
@@ -137,12 +143,12 @@ impl VideoPredictor {
                     let saved = |(frame, out): (usize, &Output)| SavedOutput {
                         frame,
                         score: out.score.to_bits(),
-                        low_res: !out.low_res.is_empty(),
+                        low_res: out.mask.is_some(),
                         memory: out.memory.is_some(),
                     };
                     outputs.into_iter().map(saved).collect()
                 }),
-                tracked: object.tracked.clone(),
+                tracked: object.tracked.iter().map(|(frame, reverse)| (frame, *reverse)).collect(),
                 corrected: object.corrected.clone(),
             });
         }
@@ -151,8 +157,8 @@ impl VideoPredictor {
             model: format!("{:016x}", self.fingerprint),
             stream: matches!(self.source, Source::Pushed(_)),
             len: self.source.len(),
-            height: self.size.0,
-            width: self.size.1,
+            height: self.size.height,
+            width: self.size.width,
             kept,
             ids: self.ids.clone(),
             objects,
@@ -198,9 +204,14 @@ impl VideoPredictor {
         out.write_all(&sum.to_le_bytes()).map_err(Failure::Io)
     }
 
-    /// Takes what [`VideoPredictor::save_state`] wrote, in place of all that was known. The model must be the same; frames
-    /// that were given must be given again, of a stream those that were kept come with the state. After a failure the
-    /// predictor is as it was.
+    /// Replaces the state of this predictor by a state that [`VideoPredictor::save_state`] wrote. The model must be the
+    /// same. The frames of a video must be given again. The kept frames of a stream are part of the state. After an
+    /// error the predictor is unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if the bytes are damaged, or not a state of this model and these frames. [`Error::OutOfMemory`]
+    /// if memory is exhausted. [`Error::Device`] if the device fails.
     pub fn load_state(&mut self, bytes: &[u8]) -> Result<()> {
         let cut = |e: &dyn std::fmt::Display| wrong(format!("cut short or not a saved state: {e}"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| cut(&e))?;
@@ -234,21 +245,19 @@ impl VideoPredictor {
             .enumerate()
             .map(|(i, o)| self.saved_object(i, o, &saved, &file))
             .collect::<Result<_>>()?;
-        (self.source, self.size) = (source, (saved.height, saved.width));
+        (self.source, self.size) = (source, Size::new(saved.width, saved.height));
         (self.ids, self.objects) = (saved.ids, objects);
         Ok(())
     }
 
     fn saved_source(&self, saved: &Saved, file: &SafeTensors<'_>) -> Result<Source> {
-        let (height, width) = (saved.height, saved.width);
+        let size = Size::new(saved.width, saved.height);
+        let Size { width, height } = size;
         match &self.source {
             Source::Given { .. } if !saved.stream => {
-                let here = (self.source.len(), self.size.0, self.size.1);
-                if here != (saved.len, height, width) {
-                    return Err(wrong(format!(
-                        "of {} frames of {width}x{height}, this video has {} of {}x{}",
-                        saved.len, here.0, here.2, here.1
-                    )));
+                if (self.source.len(), self.size) != (saved.len, size) {
+                    let (len, here) = (self.source.len(), self.size);
+                    return Err(wrong(format!("of {} frames of {size}, this video has {len} of {here}", saved.len)));
                 }
                 Ok(self.source.clone())
             }
@@ -258,9 +267,11 @@ impl VideoPredictor {
                 }
                 let mut source = Pushed {
                     retention: own.retention,
-                    size: (saved.len > 0).then_some((height, width)),
+                    size: (saved.len > 0).then_some(size),
                     len: saved.len - saved.kept.len(),
                     kept: VecDeque::<Kept>::new(),
+                    spare: None,
+                    row: Vec::new(),
                 };
                 for (i, format) in saved.kept.iter().enumerate() {
                     let picture = match format {
@@ -270,7 +281,7 @@ impl VideoPredictor {
                             let picture = Picture { pixels, width, height, format: *format };
                             picture.frame().map_err(|e| wrong(e.to_string()))?;
                             if picture.pixels.len() != format.row_bytes(0, width) * height {
-                                return Err(wrong(format!("frame.{i} is not of {width}x{height} pixels")));
+                                return Err(wrong(format!("frame.{i} is not of {size} pixels")));
                             }
                             Some(Arc::new(picture))
                         }
@@ -284,10 +295,11 @@ impl VideoPredictor {
     }
 
     fn saved_object(&self, i: usize, saved: &SavedObject, all: &Saved, file: &SafeTensors<'_>) -> Result<Object> {
-        let low = self.config.mask_side() * self.config.mask_side();
-        let [map_bytes, pointer_bytes] = slot_bytes(&self.config);
-        let mut object =
-            Object { tracked: saved.tracked.clone(), corrected: saved.corrected.clone(), ..Object::default() };
+        let mut object = Object {
+            tracked: saved.tracked.iter().map(|(&f, &reverse)| (f, reverse)).collect(),
+            corrected: saved.corrected.clone(),
+            ..Object::default()
+        };
         for (&frame, points) in &saved.points {
             let point = |&(x, y, label): &(u32, u32, i32)| Point { x: f32::from_bits(x), y: f32::from_bits(y), label };
             let points: Vec<Point> = points.iter().map(point).collect();
@@ -298,10 +310,13 @@ impl VideoPredictor {
         }
         for (kind, outputs) in saved.outputs.iter().enumerate() {
             for out in outputs {
-                let bytes = |what: &str, dtype, size: usize| match tensor(file, &name(i, kind, out.frame, what), dtype)?
-                {
-                    bytes if bytes.len() == size => Ok(bytes),
-                    bytes => Err(wrong(format!("{what} of {} bytes, wanted {size}", bytes.len()))),
+                let slot = |what: &str, dtype, content: Kind| {
+                    let (bytes, size) =
+                        (tensor(file, &name(i, kind, out.frame, what), dtype)?, content.bytes(&self.config));
+                    if bytes.len() != size {
+                        return Err(wrong(format!("{what} of {} bytes, wanted {size}", bytes.len())));
+                    }
+                    self.lock().write(content, bytes)
                 };
                 if out.frame >= all.len {
                     return Err(wrong(format!("frame {} of {}", out.frame, all.len)));
@@ -312,23 +327,13 @@ impl VideoPredictor {
                 if (kind >= 2 && !(out.low_res && there)) || (kind == 0 && !out.memory) {
                     return Err(wrong(format!("frame {} lacks what it needs", out.frame)));
                 }
-                let low_res = match out.low_res {
-                    true => {
-                        let mut values = try_zeros::<f32>(low, "masks")?;
-                        let bytes = bytes("low_res", Dtype::F32, low * 4)?;
-                        bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
-                        Arc::new(values)
-                    }
-                    false => Arc::default(),
-                };
-                let memory = out.memory.then(|| bytes("memory", Dtype::BF16, map_bytes)).transpose()?;
-                let memory = memory.map(|bytes| self.lock().write(Kind::Map, bytes)).transpose()?;
-                let pointer = bytes("pointer", Dtype::F32, pointer_bytes)?;
-                let pointer = self.lock().write(Kind::Pointer, pointer)?;
-                let output = Output { low_res, score: f32::from_bits(out.score), pointer, memory };
+                let mask = out.low_res.then(|| slot("low_res", Dtype::F32, Kind::Mask)).transpose()?;
+                let memory = out.memory.then(|| slot("memory", Dtype::BF16, Kind::Map)).transpose()?;
+                let pointer = slot("pointer", Dtype::F32, Kind::Pointer)?;
+                let output = Output { mask, score: f32::from_bits(out.score), pointer, memory };
                 match kind {
                     0 => object.cond.put(out.frame, output),
-                    1 => _ = object.non_cond.insert(out.frame, output),
+                    1 => object.non_cond.insert(out.frame, output),
                     _ => object.temp[kind - 2].put(out.frame, output),
                 }
             }
@@ -337,7 +342,7 @@ impl VideoPredictor {
     }
 }
 
-/// The bytes of a tensor of the file.
+/// Returns the bytes of a tensor of the file.
 fn tensor<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype) -> Result<&'a [u8]> {
     let tensor = file.tensor(name).map_err(|_| wrong(format!("tensor {name} is missing")))?;
     if tensor.dtype() != dtype {

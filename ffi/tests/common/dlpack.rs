@@ -1,5 +1,5 @@
-//! Bytes as a DLPack tensor of arbitrary numbers, for the fuzz target `dlpack`: an image or a mask buffer that is made of it
-//! lies within the tensor's memory. No memory is read, so the tensor's address is a number.
+//! Interprets bytes as a DLPack tensor of arbitrary numbers, for the fuzz target `dlpack`. An image or mask buffer of
+//! the tensor must lie within its memory. No memory is read, so the address of the tensor is a number.
 
 use crate::tensor::Tensor;
 use sam2_ffi::*;
@@ -87,7 +87,7 @@ pub fn dlpack(data: &[u8]) {
         assert_ne!(status, SAM2_ERROR_INTERNAL);
         let (width, height) = (i128::from(image.width), i128::from(image.height));
         // Sides that are not within what a picture may have are refused where the image is used.
-        let sides = 1..=engine::engine::MAX_SIDE as i128;
+        let sides = 1..=sam2_engine::MAX_SIDE as i128;
         if status == SAM2_OK && sides.contains(&width) && sides.contains(&height) {
             let (pixel, planes) = match image.format {
                 SAM2_FORMAT_GRAY8 => (1, 1),

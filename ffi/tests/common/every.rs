@@ -1,5 +1,5 @@
-//! Every function of the header, for what must hold of each: `every_function!(m)` is `m!` of this list. `ffi/src/panics.rs`
-//! compares it with the header. New functions go to its end: the corpus of the fuzz target `calls` counts from the start.
+//! List of every function of the header: `every_function!(m)` calls `m!` with the list. `ffi/src/panics.rs` compares it
+//! with the header. Add new functions at the end, because the corpus of the fuzz target `calls` uses indices.
 
 macro_rules! every_function {
     ($do:ident) => {
@@ -21,7 +21,7 @@ macro_rules! every_function {
             sam2_abi_version()
             sam2_version()
             sam2_video_predictor_open(_, _, _, _)
-            sam2_video_predictor_stream(_, _, _)
+            sam2_video_predictor_create_stream(_, _, _)
             sam2_video_predictor_fork(_, _)
             sam2_video_predictor_destroy(_)
             sam2_video_predictor_add_new_points_or_box(_, _, _, _, _, _, _, _)
@@ -35,13 +35,13 @@ macro_rules! every_function {
             sam2_video_predictor_get_info(_, _)
             sam2_video_predictor_save_state(_, _, _)
             sam2_video_predictor_load_state(_, _, _)
-            sam2_gpu_count(_)
+            sam2_gpu_get_count(_)
             sam2_gpu_get_info(_, _)
             sam2_image_from_dlpack(_, _)
             sam2_mask_buffer_from_dlpack(_, _)
             sam2_tensor_create(_, _, _, _, _, _)
             sam2_image_predictor_set_image_batch(_, _, _)
-            sam2_image_predictor_set_image_async(_, _, _, _, _, _)
+            sam2_image_predictor_set_image_batch_async(_, _, _, _, _, _)
             sam2_image_predictor_reset(_)
             sam2_image_predictor_get_info(_, _, _)
             sam2_image_predictor_get_features(_, _, _, _, _, _)
@@ -55,24 +55,30 @@ macro_rules! every_function {
             sam2_model_load_fd(_, _, _, _, _)
             sam2_video_predictor_propagate_in_video_async(_, _, _, _, _, _, _, _, _)
             sam2_video_predictor_push_frame_async(_, _, _, _, _, _, _)
-            sam2_push_frames(_, _)
-            sam2_video_predictor_get_object_ids(_, _, _)
+            sam2_video_predictor_push_frames(_, _)
+            sam2_video_predictor_get_obj_ids(_, _, _)
             sam2_video_predictor_reserve(_, _, _, _)
             sam2_automatic_mask_generator_create(_, _, _)
             sam2_automatic_mask_generator_destroy(_)
             sam2_automatic_mask_generator_generate(_, _, _, _, _, _, _)
-            sam2_mask_label_map(_, _, _, _, _)
-            sam2_mask_polygons(_, _, _, _, _, _, _)
+            sam2_mask_get_label_map(_, _, _, _, _)
+            sam2_mask_get_polygons(_, _, _, _, _, _, _)
             sam2_picture_read_with(_, _, _)
             sam2_last_errno()
             sam2_video_predictor_add_new_mask_f32(_, _, _, _, _, _, _, _, _)
+            sam2_image_predictor_take_features(_, _)
+            sam2_image_predictor_set_features(_, _)
+            sam2_video_predictor_take_features(_, _, _)
+            sam2_video_predictor_set_features(_, _)
+            sam2_features_get_bytes(_, _)
+            sam2_features_destroy(_)
         }
     };
 }
 
-/// What a function returns.
+/// Result of a function.
 pub trait Outcome {
-    /// None of a function that cannot fail.
+    /// The status, or None if the function cannot fail.
     fn status(self) -> Option<i32>;
 }
 

@@ -1,4 +1,4 @@
-//! What `include/sam2.h` declares, for those that must not forget any of it.
+//! Parses `include/sam2.h`, for tests that cover everything that it declares.
 
 /// A function.
 pub struct Function {
@@ -22,11 +22,13 @@ pub struct Struct {
     pub fields: Vec<String>,
 }
 
-/// The header without its comments.
+/// The header without its comments and empty lines.
 pub fn code() -> String {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../include/sam2.h")).unwrap();
-    let start = text.find("#ifndef SAM2_H").unwrap();
-    text[start..].lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect()
+    let mut pieces = text.split("/*");
+    let mut code: String = pieces.next().unwrap().into();
+    pieces.for_each(|piece| code += piece.split_once("*/").unwrap().1);
+    code.lines().filter(|line| !line.trim().is_empty()).flat_map(|line| [line, "\n"]).collect()
 }
 
 pub fn functions() -> Vec<Function> {
@@ -50,24 +52,30 @@ pub fn functions() -> Vec<Function> {
 pub fn structs() -> Vec<Struct> {
     let code = code();
     let one = |text: &str| {
-        let (fields, rest) = text.split_once("\n} ").unwrap();
+        let (fields, rest) = text.split_once(" {").unwrap().1.split_once("\n} ").unwrap();
         let (name, _) = rest.split_once(";\n").unwrap();
         let field = |line: &str| Some(line.split(['[', ';']).next()?.rsplit([' ', '*']).next()?.to_string());
         Struct {
             name: name.into(),
-            declaration: format!("typedef struct {{{fields}\n}} {name};\n"),
+            declaration: format!("typedef struct {name} {{{fields}\n}} {name};\n"),
             fields: fields.lines().filter(|line| !line.is_empty()).filter_map(field).collect(),
         }
     };
-    code.split("typedef struct {").skip(1).map(one).collect()
+    let declares = |text: &&str| text.lines().next().is_some_and(|line| line.ends_with('{'));
+    code.split("typedef struct ").skip(1).filter(declares).map(one).collect()
 }
 
-/// The names of numbers.
+/// The names of numbers: of macros, and of the values of enums.
 pub fn constants() -> Vec<String> {
     let code = code();
     let name = |line: &str| {
-        let (name, value) = line.strip_prefix("#define ")?.split_once(' ')?;
-        value.parse::<i64>().is_ok().then(|| name.to_string())
+        let line = line.trim().trim_end_matches(',');
+        let (name, value) = match line.strip_prefix("#define ") {
+            Some(rest) => rest.split_once(' ')?,
+            None => line.split_once(" = ")?,
+        };
+        let number = value.parse::<i64>().is_ok() || ["UINT32_MAX", "UINT64_MAX"].contains(&value);
+        (name.starts_with("SAM2_") && number).then(|| name.to_string())
     };
     code.lines().filter_map(name).collect()
 }

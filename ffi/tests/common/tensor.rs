@@ -1,4 +1,4 @@
-//! `DLManagedTensorVersioned`, as dlpack.h declares it.
+//! `DLManagedTensorVersioned` of dlpack.h.
 
 use std::ffi::c_void;
 
@@ -9,7 +9,7 @@ pub struct Tensor {
     pub deleter: Option<unsafe extern "C" fn(*mut Tensor)>,
     pub flags: u64,
     pub data: *mut c_void,
-    /// Type and number.
+    /// Type and index of the device.
     pub device: [i32; 2],
     pub ndim: i32,
     pub code: u8,

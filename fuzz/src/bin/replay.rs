@@ -1,4 +1,5 @@
-//! Runs every input of the committed corpora once, or of those that are named: `.ci/sanitize` builds it with a sanitizer.
+//! Runs every input of the committed corpora once, or of the targets that are named. `.ci/sanitize` builds it with a
+//! sanitizer.
 
 extern crate sam2 as engine;
 #[path = "../../../ffi/tests/common/calls.rs"]

@@ -1,5 +1,5 @@
-// NOT ROS: the few names of it that node.cpp uses, so that it is compiled, and run on messages of a test's, where ROS is not
-// installed. Topics are a table; what is published goes to who subscribed, at once. Never install this.
+// NOT ROS: a stand-in for the names that node.cpp uses, so that a test can compile and run the node without ROS. Topics
+// are a table, and messages are delivered at once. Never install this.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,7 @@ struct Point {
 
 namespace rclcpp {
 
-// Quality of service: a reliable subscription does not match who publishes with best effort.
+// Quality of service: a reliable subscription does not match a publisher with best effort.
 struct QoS {
     QoS(std::size_t depth) : depth(depth) {}
     QoS& keep_last(std::size_t n) { return depth = n, *this; }
@@ -103,7 +103,7 @@ inline void shutdown() {}
 inline std::vector<std::string> remove_ros_arguments(int argc, char** argv) {
     return {argv, argv + argc};
 }
-// What happens while the node spins: the test's.
+// Called while the node spins. The test defines it.
 void spin(std::shared_ptr<Node> node);
 
 }  // namespace rclcpp

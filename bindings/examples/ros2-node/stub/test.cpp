@@ -1,5 +1,5 @@
-// Frames and a click for the node, in every encoding; what it publishes is printed. MODEL is the node's, FRAMES in the
-// environment is a folder.
+// Passes frames in every encoding and a click to the node, and prints what it publishes. MODEL is the argument of the
+// node, and FRAMES in the environment is a folder.
 #include "../node.cpp"
 
 #include <cstdlib>
@@ -23,7 +23,7 @@ static Image message(int i) {
     return m;
 }
 
-// The picture in another encoding: channels in an order, or the green one alone with what stands for no colour.
+// Converts an image to another encoding: other orders of channels, or the green channel with neutral chroma.
 static Image as(const Image& m, const std::string& encoding) {
     Image out = m;
     out.encoding = encoding, out.data.clear();
@@ -39,7 +39,7 @@ static Image as(const Image& m, const std::string& encoding) {
     return out;
 }
 
-// Pictures with best effort, as a camera's driver, clicks as a tool's.
+// Images with best effort, as camera drivers publish, and reliable clicks.
 static void send(const char* topic, const Image& m) {
     rclcpp::Publisher<Image>{topic, rclcpp::SensorDataQoS()}.publish(m);
 }

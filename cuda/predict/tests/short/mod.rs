@@ -1,12 +1,12 @@
-//! Functions written down in short: an instruction a line, then, after a semicolon, what the assembler decided.
+//! Functions in a short notation: an instruction per line, followed by a semicolon and the decisions of the assembler.
 
 use sam2_predict::sass::{self, Function};
 
-/// Reads lines of `INSTRUCTION ; control`, where control is bits 41 to 57 of the encoding as hexadecimal digits, maybe
-/// followed by the upper half of the low word. Without control the warp stalls for a cycle. The text takes the way that
-/// the disassembler's takes.
+/// Reads lines of `INSTRUCTION ; control`. The control is bits 41 to 57 of the encoding as hexadecimal digits, and may
+/// be followed by the upper half of the low word. Without control the warp stalls for a cycle. The text goes through
+/// the same parser as the disassembler's text.
 pub fn function(name: &str, registers: u32, lines: &str) -> Function {
-    // No scoreboard is written, read or waited for.
+    // No scoreboard is written or read, and none is waited for.
     const PLAIN: u64 = 0x7f1;
     let mut text = format!("Function {name}:\n REG:{registers} STACK:0 SHARED:1024 LOCAL:0\n\nFunction : {name}\n");
     for (i, line) in lines.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).enumerate() {

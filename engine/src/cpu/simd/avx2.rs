@@ -1,21 +1,24 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
-use super::{Kernel, Simd, Word, tile::tile};
-use crate::tensor::bf16;
+use super::tile::tile;
+use super::traits::{Kernel, Simd, Word};
+use crate::backend::tensor::bf16;
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2 and FMA.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// A feature that the CPU lacks for it.
+    #[must_use]
     pub fn missing() -> Option<&'static str> {
         missing!(is_x86_feature_detected: "avx2", "fma")
     }
 
     /// # Safety
     /// [`Avx2::missing`] has returned `None` on this machine.
+    #[must_use]
     pub unsafe fn assume() -> Self {
         Self(())
     }

@@ -1,15 +1,17 @@
 //! AVX-512: 16 lanes, 32 registers; with and without instructions for bf16.
 
-use super::{Kernel, Simd, Word, tile::tile};
-use crate::tensor::bf16;
+use super::tile::tile;
+use super::traits::{Kernel, Simd, Word};
+use crate::backend::tensor::bf16;
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX-512 F, DQ, VL and BW, and BF16 where that is true.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Avx512<const BF16: bool>(());
 
 impl<const BF16: bool> Avx512<BF16> {
     /// A feature that the CPU lacks for it.
+    #[must_use]
     pub fn missing() -> Option<&'static str> {
         let missing = missing!(is_x86_feature_detected: "avx512f", "avx512dq", "avx512vl", "avx512bw", "fma");
         missing.or(if BF16 { missing!(is_x86_feature_detected: "avx512bf16") } else { None })
@@ -17,6 +19,7 @@ impl<const BF16: bool> Avx512<BF16> {
 
     /// # Safety
     /// [`Avx512::missing`] has returned `None` on this machine.
+    #[must_use]
     pub unsafe fn assume() -> Self {
         Self(())
     }

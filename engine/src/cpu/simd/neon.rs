@@ -1,21 +1,24 @@
 //! NEON, which every aarch64 CPU has: 4 lanes, 32 registers; with and without instructions for bf16.
 
-use super::{Kernel, Simd, Word, tile::tile};
-use crate::tensor::bf16;
+use super::tile::tile;
+use super::traits::{Kernel, Simd, Word};
+use crate::backend::tensor::bf16;
 use std::arch::{aarch64::*, asm};
 
 /// Proof that this is aarch64, with FEAT_BF16 where that is true.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Neon<const BF16: bool>(());
 
 impl<const BF16: bool> Neon<BF16> {
     /// A feature that the CPU lacks for it.
+    #[must_use]
     pub fn missing() -> Option<&'static str> {
         if BF16 { missing!(is_aarch64_feature_detected: "bf16") } else { None }
     }
 
     /// # Safety
     /// [`Neon::missing`] has returned `None` on this machine.
+    #[must_use]
     pub unsafe fn assume() -> Self {
         Self(())
     }

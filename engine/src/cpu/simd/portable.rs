@@ -1,10 +1,11 @@
 //! Four lanes as an array: for any CPU, and the check on the others.
 
-use super::{Kernel, Simd, Word, tile::tile};
-use crate::tensor::bf16;
+use super::tile::tile;
+use super::traits::{Kernel, Simd, Word};
+use crate::backend::tensor::bf16;
 
 /// Needs nothing.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
 type F = [f32; 4];

@@ -1,6 +1,6 @@
 //! The matrix tile every product is made of.
 
-use super::{Simd, Word};
+use super::traits::{Simd, Word};
 
 /// [`Simd::tile`] for `M` rows and `N` vectors, all accumulators in registers.
 ///

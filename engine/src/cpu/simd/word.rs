@@ -3,32 +3,16 @@
 //! A row of values is a row of words as it lies in memory, so both precisions share every loop: a product over `k` f32
 //! is one over `k` words, and over `k` bf16 one over half as many.
 
-use super::Simd;
-use crate::cpu::floats::Float;
+use super::traits::{Simd, Word};
+use crate::backend::tensor::bf16;
 use crate::cpu::math;
-use crate::tensor::bf16;
-
-/// A kind of word. Vectors of words are carried as vectors of f32.
-pub trait Word: Copy + Send + Sync + 'static {
-    /// What a word is made of.
-    type Value: Float;
-    /// Values of a word.
-    const DEPTH: usize;
-
-    /// The product of two words, plus `c`, lane by lane.
-    fn fma<S: Simd>(s: S, a: S::F, b: S::F, c: S::F) -> S::F;
-    /// x/2 (1 + erf(x / sqrt 2)), as near as such words can tell.
-    fn gelu<S: Simd>(s: S, x: S::F) -> S::F;
-    /// Words of which the values are `DEPTH` vectors of f32; the second counts where words have two.
-    fn join<S: Simd>(s: S, first: S::F, second: S::F) -> S::F;
-}
 
 /// One f32.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Single;
 
 /// Two bf16.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Pair;
 
 impl Word for Single {
