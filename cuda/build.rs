@@ -151,7 +151,8 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{} failed", command.get_program().display()))
 }
 
-/// Kernels are instrumented. The runtime that receives the calls of the instrumentation is not.
+/// Kernels are instrumented. The runtime that receives the calls of the instrumentation is not. Both are linked whole,
+/// since linkers other than lld leave out objects of the runtime that only kernels need.
 #[cfg(feature = "emulator")]
 fn emulator() {
     println!("cargo::rustc-env=SAM2_EMULATOR_LIBRARIES={}", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -160,6 +161,7 @@ fn emulator() {
         .std("c++17")
         .opt_level(2)
         .files(["fibers", "launch", "memory", "numbers", "warp"].map(|name| format!("emulator/{name}.cpp")))
+        .link_lib_modifier("+whole-archive")
         .compile("sam2_emulator");
     let mut build = cc::Build::new();
     build

@@ -27,7 +27,11 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Server {
-        let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Server::run(command(args).stderr(Stdio::null()))
+    }
+
+    fn run(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).unwrap().to_string();
@@ -215,4 +219,59 @@ fn a_killed_server_leaves_nothing_torn() {
     assert_eq!(server.ask("GET", "/api/v1/sessions", "", b"").1["sessions"], serde_json::json!([]));
     let left = files(&data);
     assert_eq!(left, [data.join("lock")], "a crash left files");
+}
+
+#[test]
+fn requests_are_logged_as_json() {
+    let folder = Folder::new("serve-log");
+    let (keys, log) = (folder.file("keys"), folder.0.join("log"));
+    std::fs::write(&keys, "the-secret").unwrap();
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut server = Server::run(command(&["--log-json", "--api-key-file", &keys]).stderr(stderr));
+    let get = |path: &str, header: &str| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().to_string()
+    };
+    assert_eq!(get("/version", "X-Request-Id: the-id"), "the-id");
+    let own = get("/api/v1/images/the-path?the-query", "X-Api-Key: the-secret");
+    get("/version", "X-Request-Id: {\"forged\": 1}");
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    for word in ["the-secret", "the-path", "the-query", "forged"] {
+        assert!(!text.contains(word), "{word} is in {text}");
+    }
+    let lines: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let line = |id: &str| lines.iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("{id} is not in {text}"));
+    let first = line("the-id");
+    assert_eq!(
+        (&first["method"], &first["route"], &first["client"]),
+        (&"GET".into(), &"/version".into(), &"127.0.0.1".into())
+    );
+    assert_eq!((&first["status"], &first["queue_ms"], &first["bytes"]), (&200.into(), &0.0.into(), &19.into()));
+    assert!(first["time"].as_f64().unwrap() > 1.7e9 && first["ms"].is_number());
+    assert_eq!((&line(&own)["status"], &line(&own)["route"]), (&404.into(), &"/api/v1/images/{id}".into()));
+}
+
+#[test]
+fn ffmpeg_runs_under_limits() {
+    let folder = Folder::new("serve-limits");
+    let (program, seen) = (folder.file("ffmpeg"), folder.0.join("seen"));
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *-version*) echo ffmpeg version 6.0; exit;; esac\n\
+         {{ ulimit -t; ulimit -v; ulimit -f; ulimit -c; env; }} > {}\nexit 1\n",
+        seen.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let server = Server::run(command(&[]).env("SAM2_FFMPEG", &program).env("THE_SECRET", "1").stderr(Stdio::null()));
+    assert_eq!(server.ask("POST", "/api/v1/videos", "video/mp4", b"no video").0, 422);
+    let text = std::fs::read_to_string(&seen).unwrap();
+    // Seconds, KiB, blocks of 512 bytes.
+    assert_eq!(text.lines().take(4).collect::<Vec<_>>(), ["3600", "4194304", "1048576", "0"]);
+    assert!(!text.contains("THE_SECRET") && text.contains("PATH="), "{text}");
 }

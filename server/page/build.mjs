@@ -1,4 +1,4 @@
-// Builds dist/: one HTML file, one script and one style sheet.
+// Builds dist/: the page and the page /docs, with a script each and one style sheet.
 //
 //   node build.mjs --watch     builds again after each change
 //   node build.mjs --keep      writes built/ too, which the program contains: the files compressed, and a hash of the sources
@@ -9,7 +9,7 @@ import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promi
 import { gunzipSync, gzipSync } from "node:zlib";
 
 const options = {
-  entryPoints: { page: "src/main.ts", style: "src/style.css" },
+  entryPoints: { page: "src/main.ts", docs: "src/docs.ts", style: "src/style.css" },
   outdir: "dist",
   bundle: true,
   minify: true,
@@ -21,7 +21,8 @@ const options = {
   logLevel: "warning",
 };
 
-const files = ["index.html", "sam2-page.js", "sam2-style.css"];
+const pages = ["index.html", "docs.html"];
+const files = [...pages, "sam2-page.js", "sam2-docs.js", "sam2-style.css"];
 
 /** The SHA-256 of the names and the contents of all sources, in order. The tests of the server compute it too. */
 async function hash() {
@@ -33,7 +34,7 @@ async function hash() {
 
 await rm("dist", { recursive: true, force: true });
 await mkdir("dist");
-await copyFile("src/index.html", "dist/index.html");
+for (const name of pages) await copyFile(`src/${name}`, `dist/${name}`);
 if (process.argv.includes("--watch")) {
   await (await context(options)).watch();
 } else {

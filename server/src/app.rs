@@ -50,8 +50,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The predictor whose worker all sessions share; none if the model is for images alone.
     root: Option<Mutex<VideoPredictor>>,
-    /// Whether the server takes work.
-    ready: AtomicBool,
+    /// Whether the server ends.
+    closing: AtomicBool,
     /// What the server counts.
     pub metrics: Metrics,
     /// The options.
@@ -103,7 +103,7 @@ impl App {
             label_studio,
             sessions,
             root,
-            ready: AtomicBool::new(true),
+            closing: AtomicBool::new(false),
             metrics: Metrics::default(),
             options: options.clone(),
             model,
@@ -120,25 +120,46 @@ impl App {
         self.root.as_ref().ok_or_else(|| Problem::input("the model is for images alone"))
     }
 
-    /// Whether the server takes work.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+    /// Whether the server takes work, and no unit of work takes too long.
+    ///
+    /// # Errors
+    ///
+    /// `draining` if the server ends, `full` if a unit of work takes too long.
+    pub fn check_ready(&self) -> Result<(), Problem> {
+        let most = self.options.unit_timeout;
+        match self.is_closing() {
+            true => Err(Problem::draining("the server takes no work")),
+            false if self.lanes.longest() > most => {
+                Err(Problem::full(format!("a unit of work takes more than {} s", most.as_secs())))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Whether the server ends.
     pub fn is_closing(&self) -> bool {
-        !self.is_ready()
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Has the server take no more work. Propagations end after their frame.
     pub fn close(&self) {
-        self.ready.store(false, Ordering::Relaxed);
+        self.closing.store(true, Ordering::Relaxed);
     }
 
     /// The name of the model, for people.
     #[must_use]
     pub fn model_name(&self) -> &str {
         self.about["model"].as_str().unwrap_or_default()
+    }
+
+    /// What `GET /api/v1/models` says: the models, of which there is one.
+    #[must_use]
+    pub fn models(&self) -> Value {
+        let about = |name: &str| self.about[name].clone();
+        json!({"models": [{
+            "name": about("model"), "image_size": about("image_size"), "precision": about("precision"),
+            "videos": about("videos"),
+        }]})
     }
 
     /// What `GET /api/v1/system` says.

@@ -1,16 +1,20 @@
 //! The routes, and what every request passes.
 
+use crate::access::{self, Access};
 use crate::app::App;
 use crate::body::MAX_JSON;
 use crate::compat;
 use crate::page;
 use crate::problem::Problem;
 use crate::routes::{images, server, sessions, videos};
+use crate::spent;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::body::HttpBody;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::timeout::RequestBodyTimeoutLayer;
@@ -53,10 +57,18 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     let shared = !app.options.guard.origins.is_empty() && compat::meta::is_file(path);
     // A path that matches no route is not counted by its name, which the client chooses.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_string();
+    let id = access::request_id(request.headers());
+    let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|client| client.0.ip());
+    let session = access::session_of(path).map(String::from);
+    let mut times = Default::default();
     let mut answer = match app.options.guard.check(request.method(), request.headers(), public) {
         Ok(()) if asks => (StatusCode::NO_CONTENT, CORS).into_response(),
         Ok(()) if app.is_closing() && !public => Problem::draining("no new work is taken").into_response(),
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let answer;
+            (answer, times) = spent::count(next.run(request)).await;
+            answer
+        }
         Err(problem) => {
             app.metrics.rejected("guard");
             problem.into_response()
@@ -83,6 +95,21 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     }
     let (status, time) = (answer.status().as_u16(), begun.elapsed());
     app.metrics.answered(&route, status, time);
-    log::info!(target: "sam2_server::request", "{method} {route} {status} {:.1} ms", time.as_secs_f64() * 1e3);
+    let length = answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    Access {
+        id: id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+        client,
+        method: method.as_str(),
+        route: &route,
+        session: session.as_deref(),
+        status,
+        bytes: length.or_else(|| answer.body().size_hint().exact()),
+        time,
+        spent: times,
+    }
+    .log(app.options.log_json);
+    if let Some(id) = id {
+        answer.headers_mut().insert(access::REQUEST_ID, id);
+    }
     answer
 }

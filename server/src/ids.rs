@@ -22,6 +22,12 @@ pub fn random() -> Result<String, getrandom::Error> {
     Ok(base32(u128::from_be_bytes(bytes)))
 }
 
+/// Whether a text has the form of an id.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    text.len() == 26 && text.bytes().all(|byte| LETTERS.contains(&byte))
+}
+
 /// 128 bits of the SHA-256 of some bytes.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
@@ -47,7 +53,8 @@ mod tests {
         assert_eq!(base32(u128::MAX), format!("{}4", "7".repeat(25)));
         assert_eq!(base32(1), format!("{}e", "a".repeat(25)));
         let (one, two) = (random().unwrap(), random().unwrap());
-        assert!(one != two && one.len() == 26);
+        assert!(one != two && is_id(&one) && is_id(&two));
+        assert!(!is_id("") && !is_id(&one[1..]) && !is_id(&"A".repeat(26)));
         assert_eq!(of_bytes("x", b"abc"), of_bytes("x", b"abc"));
         assert_ne!(of_bytes("x", b"abc"), of_bytes("y", b"abc"));
     }

@@ -2,9 +2,9 @@
 //!
 //! The modules, each of which uses only those above it:
 //!
-//! - `lock`, `metrics`, `schedule`: mutexes, counters, and units of work on the threads that own predictors.
-//! - `problem`, `ids`, `guard`, `body`, `events`: errors, names, who may ask, bodies of requests, and server-sent
-//!   events.
+//! - `lock`, `metrics`, `spent`, `schedule`: mutexes, counters, and units of work on the threads that own predictors.
+//! - `problem`, `ids`, `access`, `guard`, `body`, `events`: errors, names, the log, who may ask, bodies of requests, and
+//!   server-sent events.
 //! - `masks`, `images`: masks in JSON, and images with their features.
 //! - `jpeg`, `videos`, `parts`: videos on disk, their frames as JPEG, and files for the time of a request.
 //! - `lane`, `tracks`, `sessions`, `tracking`: sessions, their masks and their units of work.
@@ -19,6 +19,7 @@
 //! - `http`: what every request passes.
 //! - `listen`: connections, and the end of the server.
 
+pub mod access;
 pub mod app;
 pub mod body;
 pub mod compat;
@@ -46,6 +47,7 @@ pub mod propagate;
 pub mod routes;
 pub mod schedule;
 pub mod sessions;
+pub mod spent;
 pub mod tracking;
 pub mod tracks;
 pub mod videos;

@@ -73,6 +73,10 @@ pub struct Options {
     pub body_timeout: Duration,
     /// A client that reads nothing of a stream for this time is cut off.
     pub stall_timeout: Duration,
+    /// The server is not ready while a unit of work takes longer than this.
+    pub unit_timeout: Duration,
+    /// Whether the lines about requests are JSON.
+    pub log_json: bool,
     /// The clients of other servers whose requests are answered.
     pub compat: Vec<Compat>,
     /// The address of Label Studio, such as `http://localhost:8080`, from which images of its tasks are fetched. Without
@@ -101,6 +105,8 @@ impl Options {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
+            unit_timeout: Duration::from_secs(300),
+            log_json: false,
             compat: vec![Compat::Meta, Compat::ImageDemo],
             label_studio_url: None,
             label_studio_key: None,

@@ -16,8 +16,14 @@ struct File {
     bytes: &'static [u8],
 }
 
-const FILES: [File; 3] = [
+const FILES: [File; 5] = [
     File { path: "/", kind: "text/html; charset=utf-8", bytes: include_bytes!("../page/built/index.html.gz") },
+    File { path: "/docs", kind: "text/html; charset=utf-8", bytes: include_bytes!("../page/built/docs.html.gz") },
+    File {
+        path: "/sam2-docs.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../page/built/sam2-docs.js.gz"),
+    },
     File {
         path: "/sam2-page.js",
         kind: "text/javascript; charset=utf-8",
@@ -31,7 +37,7 @@ const FILES: [File; 3] = [
 ];
 
 /// The entity tags of the files.
-static TAGS: LazyLock<[String; 3]> = LazyLock::new(|| FILES.map(|file| format!("\"{}\"", hash(file.bytes))));
+static TAGS: LazyLock<[String; 5]> = LazyLock::new(|| FILES.map(|file| format!("\"{}\"", hash(file.bytes))));
 
 /// Whether a path is a file of the page, which needs no key.
 #[must_use]

@@ -7,12 +7,13 @@
 
 use crate::lock::lock;
 use crate::metrics::Histogram;
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::spent::spend;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Interactive units that run in a row while a bulk unit waits.
@@ -57,8 +58,8 @@ impl<L> Turns<L> {
     }
 
     /// The next unit of the first key that is not busy. The key goes to the end of the order.
-    fn pop(&mut self, busy: &HashSet<u64>) -> Option<(u64, Unit<L>)> {
-        let at = self.order.iter().position(|key| !busy.contains(key))?;
+    fn pop(&mut self, busy: &HashMap<u64, Instant>) -> Option<(u64, Unit<L>)> {
+        let at = self.order.iter().position(|key| !busy.contains_key(key))?;
         let key = self.order.remove(at)?;
         let units = self.units.get_mut(&key)?;
         let unit = units.pop_front()?;
@@ -73,8 +74,8 @@ impl<L> Turns<L> {
 struct Queues<L> {
     interactive: Turns<L>,
     bulk: Turns<L>,
-    /// Keys whose units run now.
-    busy: HashSet<u64>,
+    /// Keys whose units run now, and when the units began.
+    busy: HashMap<u64, Instant>,
     /// Interactive units since the last bulk unit.
     in_a_row: u32,
     waiting: usize,
@@ -95,7 +96,7 @@ impl<L> Queues<L> {
         let (class, (key, unit)) = found?;
         self.in_a_row = if class == Class::Bulk { 0 } else { self.in_a_row + 1 };
         self.waiting -= 1;
-        self.busy.insert(key);
+        self.busy.insert(key, Instant::now());
         Some((class, key, unit))
     }
 }
@@ -140,7 +141,7 @@ impl<L: 'static> Scheduler<L> {
     ) -> std::io::Result<Scheduler<L>> {
         let turns = || Turns { order: VecDeque::new(), units: HashMap::new() };
         let (interactive, bulk) = (turns(), turns());
-        let queues = Queues { interactive, bulk, busy: HashSet::new(), in_a_row: 0, waiting: 0, closed: false };
+        let queues = Queues { interactive, bulk, busy: HashMap::new(), in_a_row: 0, waiting: 0, closed: false };
         let shared =
             Arc::new(Shared { queues: Mutex::new(queues), changed: Condvar::new(), most, times: Mutex::default() });
         let make = Arc::new(make);
@@ -165,8 +166,18 @@ impl<L: 'static> Scheduler<L> {
         unit: impl FnOnce(&mut L) -> R + Send + 'static,
     ) -> Result<R, Refused> {
         let (send, receive) = oneshot::channel();
-        self.submit(class, key, move |lane| drop(send.send(unit(lane))))?;
-        receive.await.map_err(|_| if self.shared.queues().closed { Refused::Closed } else { Refused::Failed })
+        let submitted = Instant::now();
+        let timed = move |lane: &mut L| {
+            let begun = Instant::now();
+            let result = unit(lane);
+            drop(send.send((result, begun - submitted, begun.elapsed())));
+        };
+        self.submit(class, key, timed)?;
+        let ended = receive.await;
+        let (result, waited, worked) =
+            ended.map_err(|_| if self.shared.queues().closed { Refused::Closed } else { Refused::Failed })?;
+        spend(waited, worked);
+        Ok(result)
     }
 
     /// Submits a unit.
@@ -193,6 +204,13 @@ impl<L: 'static> Scheduler<L> {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.shared.queues().waiting
+    }
+
+    /// How long the unit that runs longest has run; zero if none runs.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let queues = self.shared.queues();
+        queues.busy.values().map(Instant::elapsed).max().unwrap_or_default()
     }
 
     /// Times that units waited and worked, for interactive and for bulk units.
@@ -261,6 +279,7 @@ fn run_lane<L>(shared: &Shared<L>, make: &impl Fn() -> L) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
     use std::sync::mpsc::channel;
 
     /// A scheduler whose lanes record the names of units. A gate keeps its one lane busy until it is opened.
@@ -344,8 +363,11 @@ mod tests {
             scheduler.submit(Class::Bulk, 1, |()| ()).unwrap();
         }
         assert_eq!(scheduler.submit(Class::Interactive, 2, |()| ()), Err(Refused::Full));
+        let long = scheduler.longest();
+        assert!(long > Duration::ZERO && scheduler.longest() > long);
         open.send(()).unwrap();
         scheduler.close();
         assert_eq!(scheduler.run(Class::Bulk, 1, |()| ()).await, Err(Refused::Closed));
+        assert_eq!(scheduler.longest(), Duration::ZERO);
     }
 }

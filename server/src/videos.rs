@@ -7,6 +7,7 @@ use crate::ids;
 use crate::jpeg;
 use crate::lock::lock;
 use crate::problem::Problem;
+use sam2::ffmpeg::ProcessLimits;
 use sam2::{Frames, FramesOptions, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The most bytes of a video.
@@ -24,8 +26,22 @@ pub const MAX_VIDEO: u64 = 512 << 20;
 pub const MAX_FRAMES: usize = 10_000;
 /// The longest side of a video in pixels.
 pub const MAX_SIDE: usize = 4096;
+/// What a process of `ffmpeg` may use, of which each upload has some.
+pub const FFMPEG: ProcessLimits =
+    ProcessLimits { cpu_time: Some(Duration::from_secs(3600)), memory: Some(4 << 30), file_size: Some(MAX_VIDEO) };
 /// The most bytes of a name.
 const MAX_NAME: usize = 255;
+
+/// Opens the frames of a video file that a client sent. Decodes it once.
+///
+/// # Errors
+///
+/// `input` if it is no video, or one over the limits.
+pub fn open_frames(file: &Path) -> Result<Frames, Problem> {
+    let (max_frames, max_side) = (Some(MAX_FRAMES), Some(MAX_SIDE));
+    let options = FramesOptions { max_frames, max_side, decoder_limits: FFMPEG, ..Default::default() };
+    Frames::open_with(file, &options).map_err(without_path)
+}
 
 /// A problem of the data folder, whose paths stay in the log.
 #[must_use]
@@ -67,8 +83,7 @@ impl Video {
     /// Opens the video of a folder. Decodes it once.
     fn open(id: String, folder: &Path, name: Option<String>) -> Result<Video, Problem> {
         let file = folder.join("video");
-        let options = FramesOptions { max_frames: Some(MAX_FRAMES), max_side: Some(MAX_SIDE), ..Default::default() };
-        let frames = Frames::open_with(&file, &options).map_err(without_path)?;
+        let frames = open_frames(&file)?;
         let size = frames.read(0).map_err(without_path)?.size();
         let bytes = AtomicU64::new(fs::metadata(&file).map_or(0, |data| data.len()));
         let made = watch::Sender::new(0);

@@ -232,3 +232,22 @@ fn uploads_that_are_cut_leave_nothing() {
     let answer = ask(full.to, "POST", "/api/v1/videos", &[("Content-Type", "video/mp4")], &[0; 1000]);
     assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("/problems/full")));
 }
+
+#[test]
+fn a_unit_that_takes_too_long_is_told() {
+    let server = Server::new(&Options { unit_timeout: Duration::from_millis(50), ..options() });
+    let get = |path: &str| ask(server.to, "GET", path, &[], b"");
+    assert_eq!(get("/health/ready").status, 200);
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let unit = move |_: &mut sam2_server::lane::Lane| drop(gate.recv());
+    server.app.lanes.submit(sam2_server::schedule::Class::Bulk, 7, unit).unwrap();
+    wait_until("the unit takes long", || get("/health/ready").status == 503);
+    for path in ["/health", "/healthy"] {
+        assert_eq!((get(path).status, get(path).json()["type"].as_str()), (503, Some("/problems/full")), "{path}");
+    }
+    assert_eq!(get("/health/live").status, 200);
+    let metrics = String::from_utf8(get("/metrics").body).unwrap();
+    assert!(metrics.lines().any(|line| line == "sam2_ready 0"), "{metrics}");
+    drop(open);
+    wait_until("the unit has ended", || get("/health/ready").status == 200);
+}

@@ -137,7 +137,15 @@ fn answers_are_as_the_document_says() {
     let image = ask(to, "POST", "/api/v1/images?wait=1", &png, &demo("samples/images/image1.png"));
     check("POST /api/v1/images", "/api/v1/images", &image);
     let image = format!("/api/v1/images/{}", image.json()["id"].as_str().unwrap());
-    for path in ["/api/v1/system", "/api/v1/openapi.json", "/health", "/health/live", "/health/ready", "/version"] {
+    for path in [
+        "/api/v1/system",
+        "/api/v1/models",
+        "/api/v1/openapi.json",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/version",
+    ] {
         get(path, path);
     }
     for path in ["/api/v1/images", "/api/v1/videos", "/api/v1/sessions"] {

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Arguments of `sam2 serve`.
 #[derive(clap::Args)]
@@ -60,6 +61,9 @@ pub struct Args {
     /// Largest number of requests that wait for the model
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     max_queue: usize,
+    /// Seconds that a unit of work, such as the encoding of an image, may take before the server counts as not ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    unit_timeout: u64,
     /// Clients of other servers whose requests are answered: meta, image-demo, label-studio, roboflow, x-anylabeling, or
     /// none
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "meta,image-demo")]
@@ -76,6 +80,9 @@ pub struct Args {
     /// Print a line for each request on stderr
     #[arg(long)]
     log_requests: bool,
+    /// Print notes and a line for each request on stderr, as JSON
+    #[arg(long)]
+    log_json: bool,
 }
 
 /// A client of another server, or none.
@@ -184,7 +191,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let temporary = if args.data.is_none() { Some(Temporary::create()?) } else { None };
     let data = args.data.clone().or_else(|| temporary.as_ref().map(|t| t.0.clone())).unwrap_or_default();
     let _lock = lock(&data)?;
-    logger::serve(args.log_requests);
+    logger::serve(args.log_requests, args.log_json);
     let model = args.model.load()?;
     let name = args.model.model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let defaults = Options::new(guard, name, data.clone());
@@ -195,6 +202,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         max_sessions: args.max_sessions,
         max_queue: args.max_queue,
         metrics_public: args.metrics_public,
+        unit_timeout: Duration::from_secs(args.unit_timeout),
+        log_json: args.log_json,
         compat: args.compat.iter().filter_map(|client| client.0).collect(),
         label_studio_url: args.label_studio_url.clone(),
         label_studio_key: match &args.label_studio_key_file {

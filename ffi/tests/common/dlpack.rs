@@ -87,7 +87,7 @@ pub fn dlpack(data: &[u8]) {
         assert_ne!(status, SAM2_ERROR_INTERNAL);
         let (width, height) = (i128::from(image.width), i128::from(image.height));
         // Sides that are not within what a picture may have are refused where the image is used.
-        let sides = 1..=sam2_engine::MAX_SIDE as i128;
+        let sides = 1..=engine::MAX_SIDE as i128;
         if status == SAM2_OK && sides.contains(&width) && sides.contains(&height) {
             let (pixel, planes) = match image.format {
                 SAM2_FORMAT_GRAY8 => (1, 1),

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { chromium, firefox } from "playwright-core";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 export const sample = (name) => `${here}../../../demo/samples/${name}`;
@@ -17,10 +17,17 @@ export function startMock(...options) {
   });
 }
 
+/** Whether the tests run in Firefox (BROWSER=firefox) instead of Chromium. */
+export const inFirefox = process.env.BROWSER === "firefox";
+
 let browser = null;
 async function launch() {
-  const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
-  browser ??= await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  const find = (...names) => names.map((name) => `/usr/bin/${name}`).find((path) => existsSync(path));
+  browser ??= inFirefox
+    ? await firefox.launch({ channel: "moz-firefox", executablePath: process.env.FIREFOX ?? find("firefox", "firefox-esr") })
+    : await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? find("chromium", "chromium-browser", "google-chrome"), args: ["--no-sandbox", "--disable-gpu"],
+    });
   return browser;
 }
 

@@ -1,4 +1,5 @@
-// Drives the page against the program in Chromium. node test/real.mjs [PROGRAM [FOLDER]]
+// Drives the page against the program in Chromium: node test/real.mjs [PROGRAM [FOLDER]]. With BROWSER=firefox in Firefox,
+// whose driver has no touch and does not tell what requests contain.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -8,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { bitsOf } from "../mock/masks.mjs";
 import { readPng } from "../mock/png.mjs";
 import { answered, clean, click, colorAt, download, drag, openImage, rows, sent, where } from "./acts.mjs";
-import { closeBrowser, openPage, sample } from "./harness.mjs";
+import { closeBrowser, inFirefox, openPage, sample } from "./harness.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const program = process.argv[2] ?? `${here}../../../target/release/sam2`;
@@ -66,7 +67,7 @@ await test("an image: click, hover, negative, box, undo, everything, exports", {
   assert.equal(response.status(), 200);
   assert.equal(await page.locator(".choice").count(), 3);
   response = await answered(page, () => click(page, [20, 20], { button: "right" }));
-  assert.equal(sent(response).points[1].label, 0);
+  if (!inFirefox) assert.equal(sent(response).points[1].label, 0);
   await page.keyboard.press("z");
   await page.keyboard.press("Enter");
   await page.keyboard.press("b");
@@ -136,7 +137,7 @@ await test("a video: track, cancel, correct, track again, remove, export", {}, a
   await page.waitForTimeout(100);
   const response = await answered(page, () => click(page, [190, 240]));
   assert.equal(response.status(), 200);
-  assert.equal(response.request().postDataJSON().frame, stopped - 1);
+  if (!inFirefox) assert.equal(response.request().postDataJSON().frame, stopped - 1);
   await page.getByRole("button", { name: "Track forward" }).click();
   await at(page, frames);
   await page.getByRole("button", { name: "Track backward" }).waitFor();
@@ -169,7 +170,8 @@ await test("a video: track, cancel, correct, track again, remove, export", {}, a
   await page.waitForFunction(() => document.querySelectorAll(".object").length === 0);
 });
 
-await test("dark, on a phone, by touch", { width: 390, height: 844, touch: true, scheme: "dark" }, async (page) => {
+if (inFirefox) console.log("skip  dark, on a phone, by touch: the driver has no touch");
+else await test("dark, on a phone, by touch", { width: 390, height: 844, touch: true, scheme: "dark" }, async (page) => {
   await openImage(page);
   const p = await where(page, other);
   const response = await answered(page, () => page.touchscreen.tap(p.x, p.y));

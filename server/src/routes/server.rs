@@ -23,7 +23,7 @@ pub fn router() -> Router<Arc<App>> {
 
 /// Routes under `/api/v1`.
 pub fn api() -> Router<Arc<App>> {
-    Router::new().route("/system", get(system)).route("/openapi.json", get(openapi))
+    Router::new().route("/system", get(system)).route("/models", get(models)).route("/openapi.json", get(openapi))
 }
 
 /// Whether a path needs no key.
@@ -37,25 +37,20 @@ async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.is_ready() {
-        true => Json(json!({"status": "ok"})).into_response(),
-        false => Problem::draining("the server takes no work").into_response(),
-    }
+async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    app.check_ready()?;
+    Ok(Json(json!({"status": "ok"})))
 }
 
 /// The members are those that clients of other tools read.
-async fn health(State(app): State<Arc<App>>) -> Response {
-    if !app.is_ready() {
-        return Problem::draining("the server takes no work").into_response();
-    }
+async fn health(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    app.check_ready()?;
     let about = app.about();
     let model = &about["model"];
-    Json(json!({
+    Ok(Json(json!({
         "status": "ok", "version": about["version"], "model_class": "Sam2", "model_size": model,
         "loaded_models": [model], "models_loaded": true,
-    }))
-    .into_response()
+    })))
 }
 
 async fn version() -> Json<Value> {
@@ -66,6 +61,10 @@ async fn system(State(app): State<Arc<App>>) -> Json<Value> {
     Json(app.about())
 }
 
+async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(app.models())
+}
+
 /// The document of the interface. A test holds it against the routes.
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("../../openapi.json")).into_response()
@@ -73,7 +72,8 @@ async fn openapi() -> Response {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let gauges = [
-        ("ready", "Whether the server takes work.", f64::from(u8::from(app.is_ready()))),
+        ("ready", "Whether the server takes work.", f64::from(u8::from(app.check_ready().is_ok()))),
+        ("longest_unit_seconds", "How long the unit of work that runs now has run.", app.lanes.longest().as_secs_f64()),
         ("queue_depth", "Units of work that wait.", app.lanes.waiting() as f64),
         ("images", "Images.", app.images.list().len() as f64),
         ("videos", "Videos.", app.videos.list().len() as f64),

@@ -1,5 +1,6 @@
 //! A process of `ffmpeg`: its pipes, its messages and its end.
 
+use super::limits::ProcessLimits;
 use super::running::Running;
 use super::watched::Watched;
 use std::io::{BufReader, ErrorKind, Read};
@@ -25,11 +26,13 @@ pub struct Process {
     pub output: BufReader<Watched>,
     words: Receiver<String>,
     limit: Duration,
+    limits: ProcessLimits,
 }
 
 impl Process {
     /// Starts a command whose stdin is set. `limit` is the time that a read of the output may take.
-    pub(super) fn start(command: &mut Command, limit: Duration) -> std::io::Result<Process> {
+    pub(super) fn start(command: &mut Command, limit: Duration, limits: ProcessLimits) -> std::io::Result<Process> {
+        limits.set(command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (input, pipes) = (child.stdin.take(), (child.stdout.take(), child.stderr.take()));
         let child = Running::new(child);
@@ -43,7 +46,7 @@ impl Process {
         let thread = std::thread::Builder::new().name("sam2-ffmpeg".into());
         thread.spawn(move || said.send(listen(stderr))).map_err(end)?;
         let output = Watched::new(output, limit, child.clone()).map_err(end)?;
-        Ok(Process { child, input, output: BufReader::with_capacity(1 << 16, output), words, limit })
+        Ok(Process { child, input, output: BufReader::with_capacity(1 << 16, output), words, limit, limits })
     }
 
     /// Returns a handle that can end the process.
@@ -85,7 +88,7 @@ impl Process {
         match (status.success(), status.code().is_some() && !line.is_empty()) {
             (true, _) => Ok(words),
             (false, true) => Err(line),
-            (false, false) => Err(format!("ffmpeg ended with {status}")),
+            (false, false) => Err(self.limits.reason(status).unwrap_or_else(|| format!("ffmpeg ended with {status}"))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The program `ffmpeg`: its path, its version, and how it is started.
 
+use super::limits::ProcessLimits;
 use super::process::Process;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -21,6 +22,7 @@ pub struct Ffmpeg {
     version: (u32, u32),
     /// A process that writes nothing for this time is ended.
     limit: Duration,
+    limits: ProcessLimits,
 }
 
 impl Ffmpeg {
@@ -42,7 +44,7 @@ impl Ffmpeg {
     pub fn at(program: OsString) -> Result<Ffmpeg> {
         let name = Path::new(&program).display().to_string();
         let fail = |what: String| Error::Ffmpeg { program: name.clone(), what };
-        let mut ffmpeg = Ffmpeg { program, version: OLDEST, limit: PATIENCE };
+        let mut ffmpeg = Ffmpeg { program, version: OLDEST, limit: PATIENCE, limits: ProcessLimits::default() };
         let mut process = ffmpeg.run(["-hide_banner", "-version"], Stdio::null()).map_err(|e| {
             let absent = "not found; video files need the program ffmpeg: install it (Debian and Ubuntu: apt install \
                           ffmpeg; macOS: brew install ffmpeg), or name it in SAM2_FFMPEG";
@@ -64,6 +66,12 @@ impl Ffmpeg {
     #[must_use]
     pub fn with_limit(self, limit: Duration) -> Ffmpeg {
         Ffmpeg { limit, ..self }
+    }
+
+    /// Sets limits of the resources of each process.
+    #[must_use]
+    pub fn with_limits(self, limits: ProcessLimits) -> Ffmpeg {
+        Ffmpeg { limits, ..self }
     }
 
     /// Returns the options of an output that neither repeats nor drops a frame.
@@ -99,7 +107,7 @@ impl Ffmpeg {
     fn run(&self, args: impl IntoIterator<Item: AsRef<OsStr>>, stdin: Stdio) -> std::io::Result<Process> {
         let mut command = Command::new(&self.program);
         command.args(args).env("AV_LOG_FORCE_NOCOLOR", "1").env_remove("FFREPORT");
-        Process::start(command.stdin(stdin), self.limit)
+        Process::start(command.stdin(stdin), self.limit, self.limits)
     }
 }
 

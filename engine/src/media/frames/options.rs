@@ -1,6 +1,6 @@
 //! Options for reading frames.
 
-use crate::media::ffmpeg::PATIENCE;
+use crate::media::ffmpeg::{PATIENCE, ProcessLimits};
 use crate::media::picture::ReadOptions;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct FramesOptions {
     /// The time that `ffmpeg` may take for the next part of a video file. A decoder that writes nothing for longer is
     /// ended, and reading fails. `None` means 15 seconds.
     pub decoder_timeout: Option<Duration>,
+    /// Limits of the resources of `ffmpeg`. By default there are none.
+    pub decoder_limits: ProcessLimits,
     /// The largest number of frames of a video file. A file with more frames is an error, and is not decoded further.
     pub max_frames: Option<usize>,
     /// The largest width and height of the frames of a video file. A file with larger frames is an error, and is not

@@ -56,7 +56,7 @@ impl Video {
             return Err(Error::Video { path: path.display().to_string(), what: "not a file".into() });
         }
         let limit = options.patience();
-        let ffmpeg = Ffmpeg::find()?.with_limit(limit);
+        let ffmpeg = Ffmpeg::find()?.with_limit(limit).with_limits(options.decoder_limits);
         let info = scan(&ffmpeg, path, options).map_err(|e| match e {
             Error::Io { source, path } if source.kind() == std::io::ErrorKind::TimedOut => {
                 Error::Video { path, what: stalled(limit) }

@@ -59,11 +59,9 @@ pub fn is_file(path: &str) -> bool {
     ["/posters/", "/uploads/", "/gallery/"].iter().any(|folder| path.starts_with(folder))
 }
 
-async fn healthy(State(app): Shared) -> Response {
-    match app.is_ready() {
-        true => "OK".into_response(),
-        false => Problem::draining("the server takes no work").into_response(),
-    }
+async fn healthy(State(app): Shared) -> Result<&'static str, Problem> {
+    app.check_ready()?;
+    Ok("OK")
 }
 
 async fn file(State(app): Shared, Path(name): Path<String>, request: Request) -> Result<Response, Problem> {

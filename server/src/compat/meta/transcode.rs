@@ -4,10 +4,10 @@ use super::mp4;
 use crate::app::App;
 use crate::parts::Part;
 use crate::problem::Problem;
-use crate::videos::{MAX_FRAMES, MAX_SIDE, MAX_VIDEO, Video, disk, without_path};
+use crate::videos::{FFMPEG, MAX_VIDEO, Video, disk, open_frames, without_path};
 use sam2::ffmpeg::Ffmpeg;
 use sam2::picture::Picture;
-use sam2::{Frames, FramesOptions, PixelFormat, Size};
+use sam2::{PixelFormat, Size};
 use std::ffi::OsString;
 use std::io::Write;
 use std::ops::Range;
@@ -54,8 +54,7 @@ impl Cut {
 ///
 /// `input` if it is no video, or `ffmpeg` cannot write H.264; `full` if there is no room.
 pub fn add(app: &App, part: Part, name: Option<String>, cut: Cut) -> Result<Arc<Video>, Problem> {
-    let options = FramesOptions { max_frames: Some(MAX_FRAMES), max_side: Some(MAX_SIDE), ..Default::default() };
-    let frames = Frames::open_with(part.path(), &options).map_err(without_path)?;
+    let frames = open_frames(part.path())?;
     let size = frames.read(0).map_err(without_path)?.size();
     let rate = frames.rate().filter(|rate| (1e-3..=1e4).contains(rate)).unwrap_or(24.0);
     let range = cut.frames(frames.len(), rate)?;
@@ -107,7 +106,8 @@ fn write(
     let mut file = OsString::from("file:");
     file.push(to.path());
     let args = args.into_iter().map(OsString::from).chain([file]);
-    let mut process = ffmpeg.clone().with_limit(LAST).start(args, Stdio::piped()).map_err(without_path)?;
+    let mut process =
+        ffmpeg.clone().with_limit(LAST).with_limits(FFMPEG).start(args, Stdio::piped()).map_err(without_path)?;
     let failed = |what: String| {
         log::error!("a video could not be written: {what}");
         Problem::internal("the video could not be written in H.264")
