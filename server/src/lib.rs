@@ -6,7 +6,7 @@
 //! - `problem`, `ids`, `access`, `guard`, `body`, `events`: errors, names, the log, who may ask, bodies of requests, and
 //!   server-sent events.
 //! - `masks`, `images`: masks in JSON, and images with their features.
-//! - `jpeg`, `videos`, `parts`: videos on disk, their frames as JPEG, and files for the time of a request.
+//! - `jpeg`, `parts`, `videos`: frames as JPEG, files for the time of a request, and videos on disk.
 //! - `lane`, `tracks`, `sessions`, `tracking`: sessions, their masks and their units of work.
 //! - `projects`, `fetch`: files that clients save, and images on another server.
 //! - `options`, `app`: the limits, and what all routes share.

@@ -3,6 +3,7 @@
 use crate::schedule::Refused;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::io;
 
 /// What is wrong with a request, or with the server. A client can rely on the word; the detail is for people.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +91,16 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         answer
+    }
+}
+
+/// A problem of the data folder, whose paths stay in the log.
+#[must_use]
+pub fn disk(e: &io::Error) -> Problem {
+    log::error!("the data folder: {e}");
+    match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::full("the disk of the server is full"),
+        _ => Problem::internal("the data folder cannot be written"),
     }
 }
 

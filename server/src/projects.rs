@@ -1,8 +1,8 @@
 //! Files that clients save, in a subfolder of the data folder. Their names are the server's.
 
 use crate::lock::lock;
-use crate::problem::Problem;
-use crate::videos::{Videos, disk, write_whole};
+use crate::problem::{Problem, disk};
+use crate::videos::{Videos, write_whole};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

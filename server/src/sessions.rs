@@ -7,9 +7,10 @@ use crate::ids;
 use crate::lane::{Lane, State, Track};
 use crate::lock::lock;
 use crate::masks::FramePrompt;
-use crate::problem::Problem;
+use crate::problem::{Problem, disk};
 use crate::tracks::Tracks;
-use crate::videos::{Video, Videos, disk, write_whole};
+use crate::videos::{Video, Videos, write_whole};
+use axum::http::StatusCode;
 use sam2::{Retention, Size, VideoPredictor, VideoPredictorOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -276,12 +277,15 @@ impl Sessions {
             let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
             // A crash leaves predictors without a record.
-            if extension == "part" || (extension == "safetensors" && !path.with_extension("json").exists()) {
-                fs::remove_file(&path)?;
+            match extension {
+                "part" => fs::remove_file(&path)?,
+                "safetensors" if !path.with_extension("json").exists() => sessions.delete_files(&id),
+                _ => {}
             }
             if extension == "json" {
                 match sessions.load(&id, &path, videos) {
                     Ok(session) => drop(lock(&sessions.all).insert(id, session)),
+                    Err(problem) if problem.status() == StatusCode::NOT_FOUND => sessions.delete_files(&id),
                     Err(problem) => log::warn!("a stored session is left out: {problem:?}"),
                 }
             }
@@ -289,6 +293,7 @@ impl Sessions {
         Ok(sessions)
     }
 
+    /// Loads a session. `not-found` if its video is gone.
     fn load(&self, id: &str, path: &Path, videos: &Videos) -> Result<Arc<Session>, Problem> {
         let bytes = fs::read(path).map_err(|e| disk(&e))?;
         let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| Problem::internal(e.to_string()))?;

@@ -6,7 +6,8 @@
 use crate::ids;
 use crate::jpeg;
 use crate::lock::lock;
-use crate::problem::Problem;
+use crate::parts::Part;
+use crate::problem::{Problem, disk};
 use sam2::ffmpeg::ProcessLimits;
 use sam2::{Frames, FramesOptions, Size};
 use serde::{Deserialize, Serialize};
@@ -43,20 +44,12 @@ pub fn open_frames(file: &Path) -> Result<Frames, Problem> {
     Frames::open_with(file, &options).map_err(without_path)
 }
 
-/// A problem of the data folder, whose paths stay in the log.
-#[must_use]
-pub fn disk(e: &io::Error) -> Problem {
-    log::error!("the data folder: {e}");
-    match e.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::full("the disk of the server is full"),
-        _ => Problem::internal("the data folder cannot be written"),
-    }
-}
-
 /// What is stored of a video beside its file.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Description {
     name: Option<String>,
+    #[serde(default)]
+    temporary: bool,
 }
 
 /// A video.
@@ -66,6 +59,9 @@ pub struct Video {
     pub id: String,
     /// The client's name of the file.
     pub name: Option<String>,
+    /// Whether the video belongs to a session. Such a video is a folder of images. It is not listed, and the next start
+    /// of the server deletes it.
+    pub temporary: bool,
     /// The frames. Sessions reopen them.
     pub frames: Frames,
     /// The size of the frames.
@@ -81,13 +77,14 @@ pub struct Video {
 
 impl Video {
     /// Opens the video of a folder. Decodes it once.
-    fn open(id: String, folder: &Path, name: Option<String>) -> Result<Video, Problem> {
+    fn open(id: String, folder: &Path, about: Description) -> Result<Video, Problem> {
         let file = folder.join("video");
         let frames = open_frames(&file)?;
         let size = frames.read(0).map_err(without_path)?.size();
-        let bytes = AtomicU64::new(fs::metadata(&file).map_or(0, |data| data.len()));
+        let bytes = AtomicU64::new(bytes_of(&file));
         let made = watch::Sender::new(0);
-        Ok(Video { id, name, frames, size, file, pictures: folder.join("frames"), made, bytes })
+        let Description { name, temporary } = about;
+        Ok(Video { id, name, temporary, frames, size, file, pictures: folder.join("frames"), made, bytes })
     }
 
     /// The video in JSON.
@@ -165,6 +162,14 @@ impl Video {
     }
 }
 
+/// The bytes of a file, or of the files in a folder.
+fn bytes_of(path: &Path) -> u64 {
+    let own = fs::metadata(path).map_or(0, |data| data.len());
+    let inner =
+        fs::read_dir(path).map_or(0, |all| all.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum());
+    own + inner
+}
+
 /// An error of a video without the path of its file.
 #[must_use]
 pub fn without_path(e: sam2::Error) -> Problem {
@@ -223,9 +228,12 @@ impl Videos {
                 fs::remove_dir_all(entry.path())?;
                 continue;
             };
-            let opened = serde_json::from_slice(&description)
-                .map_err(|e| Problem::internal(e.to_string()))
-                .and_then(|Description { name }| Video::open(id, &entry.path(), name));
+            let description: Description = serde_json::from_slice(&description).unwrap_or_default();
+            if description.temporary {
+                fs::remove_dir_all(entry.path())?;
+                continue;
+            }
+            let opened = Video::open(id, &entry.path(), description);
             match opened {
                 Ok(video) => drop(videos.keep(video)),
                 Err(problem) => log::warn!("a stored video is left out: {problem:?}"),
@@ -237,6 +245,10 @@ impl Videos {
     fn keep(&self, video: Video) -> Arc<Video> {
         let video = Arc::new(video);
         lock(&self.all).insert(video.id.clone(), video.clone());
+        if video.temporary {
+            video.made.send_replace(u64::MAX);
+            return video;
+        }
         let made = video.clone();
         let thread = std::thread::Builder::new().name("sam2-jpeg".into());
         if let Err(e) = thread.spawn(move || made.make_pictures()) {
@@ -275,27 +287,33 @@ impl Videos {
     /// # Errors
     ///
     /// `input` if it is no video.
-    pub fn add(&self, part: &Path, name: Option<String>) -> Result<Arc<Video>, Problem> {
-        let added = self.try_add(part, name);
-        if added.is_err() {
-            let _ = fs::remove_file(part);
-        }
-        added
-    }
-
-    fn try_add(&self, part: &Path, name: Option<String>) -> Result<Arc<Video>, Problem> {
-        let id = ids::random().map_err(|e| Problem::internal(e.to_string()))?;
+    pub fn add(&self, part: Part, name: Option<String>) -> Result<Arc<Video>, Problem> {
         let name = name.map(|name| name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect::<String>());
         let name = name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME);
+        self.move_in(part, Description { name, temporary: false })
+    }
+
+    /// Adds a folder of images as a temporary video. See [`Video::temporary`].
+    ///
+    /// # Errors
+    ///
+    /// `input` if the folder has no images.
+    pub fn add_temporary(&self, part: Part) -> Result<Arc<Video>, Problem> {
+        self.move_in(part, Description { name: None, temporary: true })
+    }
+
+    fn move_in(&self, part: Part, about: Description) -> Result<Arc<Video>, Problem> {
+        let id = ids::random().map_err(|e| Problem::internal(e.to_string()))?;
         let folder = self.folder.join(&id);
-        let made = fs::create_dir(&folder).and_then(|()| fs::rename(part, folder.join("video")));
-        let opened = made.map_err(|e| disk(&e)).and_then(|()| Video::open(id, &folder, name)).and_then(|video| {
-            // A folder with a description is complete.
-            let description = serde_json::to_vec(&Description { name: video.name.clone() });
-            let description = description.map_err(|e| Problem::internal(e.to_string()))?;
-            write_whole(&folder.join("video.json"), &description).map_err(|e| disk(&e))?;
-            Ok(video)
-        });
+        let made = fs::create_dir(&folder).and_then(|()| fs::rename(part.path(), folder.join("video")));
+        let opened =
+            made.map_err(|e| disk(&e)).and_then(|()| Video::open(id, &folder, about.clone())).and_then(|video| {
+                // A folder with a description is complete.
+                let description = serde_json::to_vec(&about);
+                let description = description.map_err(|e| Problem::internal(e.to_string()))?;
+                write_whole(&folder.join("video.json"), &description).map_err(|e| disk(&e))?;
+                Ok(video)
+            });
         if opened.is_err() {
             let _ = fs::remove_dir_all(&folder);
         }
@@ -311,10 +329,10 @@ impl Videos {
         lock(&self.all).get(id).cloned().ok_or_else(|| Problem::not_found("no such video"))
     }
 
-    /// All videos, by name.
+    /// All videos but the temporary ones, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Video>> {
-        let mut all: Vec<_> = lock(&self.all).values().cloned().collect();
+        let mut all: Vec<_> = lock(&self.all).values().filter(|video| !video.temporary).cloned().collect();
         all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         all
     }

@@ -56,7 +56,12 @@ pub async fn add_base64(app: &Arc<App>, text: String) -> Result<Arc<Image>, Prob
     aside(app, move |app| app.images.add(from_base64(&text)?)).await
 }
 
-fn from_base64(text: &str) -> Result<Vec<u8>, Problem> {
+/// Bytes of an image in base64, which may be a `data:` URI.
+///
+/// # Errors
+///
+/// `input` if the text is no base64, `size` if the image is too large.
+pub fn from_base64(text: &str) -> Result<Vec<u8>, Problem> {
     let alphabet = base64::alphabet::STANDARD;
     let engine = GeneralPurpose::new(
         &alphabet,

@@ -646,5 +646,4 @@ fn x_anylabeling_gets_polygons() {
         assert_eq!(answer.json()["success"], false);
         refused(&answer, status, "/error/message");
     }
-    assert_eq!(post(to, "/v1/video/init", &json!({})).status, 404);
 }

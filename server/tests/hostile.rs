@@ -239,7 +239,7 @@ fn a_unit_that_takes_too_long_is_told() {
     let get = |path: &str| ask(server.to, "GET", path, &[], b"");
     assert_eq!(get("/health/ready").status, 200);
     let (open, gate) = std::sync::mpsc::channel::<()>();
-    let unit = move |_: &mut sam2_server::lane::Lane| drop(gate.recv());
+    let unit = move |_: &mut sam2_server::lane::Lane| _ = gate.recv();
     server.app.lanes.submit(sam2_server::schedule::Class::Bulk, 7, unit).unwrap();
     wait_until("the unit takes long", || get("/health/ready").status == 503);
     for path in ["/health", "/healthy"] {

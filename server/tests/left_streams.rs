@@ -22,8 +22,8 @@ fn streams_that_are_left_leave_nothing() {
         drop(stream);
         wait_until("it has ended", || !server.app.sessions.list()[0].is_tracking());
     };
-    (0..50).for_each(|_| one());
-    let before = resident();
+    // Frames that are decoded ahead are in memory at one time and not at another.
+    let before = (0..50).map(|_| (one(), resident()).1).max().unwrap_or_default();
     let streams = std::env::var("SAM2_LEFT_STREAMS").ok().map_or(STREAMS, |n| n.parse().unwrap());
     (0..streams).for_each(|_| one());
     let grown = resident().saturating_sub(before);

@@ -64,11 +64,11 @@ export async function download(page, label) {
   return readFile(await file.path());
 }
 
-/** As `download`. The driver of Firefox tells of no downloads, so the link is fetched instead. */
+/** As `download`. The driver of Firefox tells of no downloads, so the file is taken where the page makes it. */
 async function saved(page, label) {
   await page.evaluate(() => {
     window.saved = new Promise((resolve) => {
-      HTMLAnchorElement.prototype.click = function () { resolve(fetch(this.href).then((response) => response.arrayBuffer())); };
+      URL.createObjectURL = (blob) => { resolve(blob.arrayBuffer()); return "#"; };
     });
   });
   await page.getByRole("menuitem", { name: label }).click();

@@ -2,8 +2,7 @@
 
 use super::annotations::file_name;
 use super::work::Work;
-use crate::problem::Problem;
-use crate::videos::disk;
+use crate::problem::{Problem, disk};
 use sam2::PixelFormat;
 use sam2::picture::{Picture, encode_indexed_png, encode_png};
 use std::fs::File;

@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::body;
 use crate::parts::Part;
-use crate::problem::Problem;
+use crate::problem::{Problem, disk};
 use crate::routes::created::created;
-use crate::videos::{MAX_VIDEO, disk};
+use crate::videos::MAX_VIDEO;
 use crate::work;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
@@ -68,7 +68,7 @@ async fn frame(State(app): Shared, Path((id, name)): Path<(String, String)>) -> 
     Ok((headers, bytes).into_response())
 }
 
-/// Writes what comes to a file.
+/// Writes what comes to a file of at most `most` bytes.
 ///
 /// # Errors
 ///
@@ -76,6 +76,7 @@ async fn frame(State(app): Shared, Path((id, name)): Path<(String, String)>) -> 
 pub async fn write<E>(
     app: &App,
     mut chunks: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    most: u64,
     problem: impl Fn(E) -> Problem,
 ) -> Result<Part, Problem> {
     app.videos.check_room(0)?;
@@ -85,8 +86,8 @@ pub async fn write<E>(
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(&problem)?;
         written += chunk.len() as u64;
-        if written > MAX_VIDEO {
-            return Err(Problem::size(format!("a video may have {MAX_VIDEO} bytes")));
+        if written > most {
+            return Err(Problem::size(format!("a video may have {most} bytes")));
         }
         app.videos.check_room(written)?;
         file.write_all(&chunk).await.map_err(|e| disk(&e))?;
@@ -103,7 +104,7 @@ async fn receive(app: &App, request: Request) -> Result<(Part, Option<String>), 
         while let Some(field) = body::part(&mut form, &mut seen).await? {
             if field.name() == Some("file") {
                 let name = field.file_name().map(String::from);
-                return Ok((write(app, field, |e| body::form_problem(&e)).await?, name));
+                return Ok((write(app, field, MAX_VIDEO, |e| body::form_problem(&e)).await?, name));
             }
         }
         return Err(Problem::request("the form has no part `file`"));
@@ -112,12 +113,12 @@ async fn receive(app: &App, request: Request) -> Result<(Part, Option<String>), 
         return Err(Problem::media_type("send a video, or a form with the part `file`"));
     }
     let chunks = request.into_body().into_data_stream();
-    Ok((write(app, chunks, |e| body::stream_problem(&e)).await?, None))
+    Ok((write(app, chunks, MAX_VIDEO, |e| body::stream_problem(&e)).await?, None))
 }
 
 async fn upload(State(app): Shared, request: Request) -> Result<Response, Problem> {
     let received = tokio::time::timeout(UPLOAD, receive(&app, request)).await;
     let (part, name) = received.map_err(|_| Problem::timeout("the upload took too long"))??;
-    let video = work::aside(&app, move |app| app.videos.add(&part.keep(), name)).await?;
+    let video = work::aside(&app, move |app| app.videos.add(part, name)).await?;
     created(&format!("/api/v1/videos/{}", video.id), video.json())
 }

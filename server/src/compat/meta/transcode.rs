@@ -3,8 +3,8 @@
 use super::mp4;
 use crate::app::App;
 use crate::parts::Part;
-use crate::problem::Problem;
-use crate::videos::{FFMPEG, MAX_VIDEO, Video, disk, open_frames, without_path};
+use crate::problem::{Problem, disk};
+use crate::videos::{FFMPEG, MAX_VIDEO, Video, open_frames, without_path};
 use sam2::ffmpeg::Ffmpeg;
 use sam2::picture::Picture;
 use sam2::{PixelFormat, Size};
@@ -61,7 +61,7 @@ pub fn add(app: &App, part: Part, name: Option<String>, cut: Cut) -> Result<Arc<
     let whole = range == (0..frames.len());
     let playable = mp4::playable(part.path()).map_err(|e| disk(&e))?;
     if whole && playable == Some(mp4::Playable { frames: frames.len(), size }) {
-        return app.videos.add(&part.keep(), name);
+        return app.videos.add(part, name);
     }
     let ffmpeg = Ffmpeg::find().map_err(without_path)?;
     if !ffmpeg.encodes("libx264").map_err(without_path)? {
@@ -76,7 +76,7 @@ pub fn add(app: &App, part: Part, name: Option<String>, cut: Cut) -> Result<Arc<
     write(&ffmpeg, read, range, rate, size, &written)?;
     drop(part);
     app.videos.check_room(std::fs::metadata(written.path()).map_or(0, |data| data.len()))?;
-    let video = app.videos.add(&written.keep(), name)?;
+    let video = app.videos.add(written, name)?;
     if video.frames.len() != count {
         app.videos.remove(&video.id)?;
         return Err(Problem::size(format!("a video may have {MAX_VIDEO} bytes, also in H.264")));

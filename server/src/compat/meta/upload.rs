@@ -6,6 +6,7 @@ use crate::body::{self, MAX_JSON};
 use crate::parts::Part;
 use crate::problem::Problem;
 use crate::routes::videos::{UPLOAD, write};
+use crate::videos::MAX_VIDEO;
 use axum::extract::Request;
 use axum::extract::multipart::Field;
 use serde_json::{Map, Value, json};
@@ -68,7 +69,7 @@ async fn form(app: &App, request: Request) -> Result<(Asked, Option<Upload>), Pr
                 }
                 paths.iter().try_for_each(|path| set(asked.variables.get_or_insert_default(), path))?;
                 let name = field.file_name().map(String::from);
-                upload = Some(Upload { part: write(app, field, |e| body::form_problem(&e)).await?, name });
+                upload = Some(Upload { part: write(app, field, MAX_VIDEO, |e| body::form_problem(&e)).await?, name });
             }
         }
     }

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `GET /v1/models` | the model, and the buttons that the client shows for it |
 //! | `POST /v1/predict` with `model`, `image` in base64, and `params` | `{"success": true, "data": {"shapes", ...}}` |
+//! | `POST /v1/video/...` | see [`video`] |
 //!
 //! Points make one object, together with a rectangle if there is one. Rectangles without points are an object each. An
 //! object is a polygon for each part of its mask; specks and holes are left out, which the client's shapes have no form for.
-//! The calls under `/v1/video` are left out: the server's own sessions track. Errors are
-//! `{"success": false, "error": {"code", "message"}}`, with the status of the problem, which the client shows.
+//! Errors are `{"success": false, "error": {"code", "message"}}`, with the status of the problem, which the client shows.
+
+mod frames;
+mod video;
 
 use crate::app::App;
 use crate::compat::outlines;
@@ -30,6 +33,8 @@ use std::sync::Arc;
 
 /// The id of the model. It is the same for all models, so that settings of the client outlast a change.
 const MODEL: &str = "segment_anything_2";
+/// The id under which the model tracks. With it, the client sends all images of a folder as the frames of a video.
+const VIDEO_MODEL: &str = "segment_anything_2_video";
 /// What the client calls objects that have no label yet.
 const LABEL: &str = "AUTOLABEL_OBJECT";
 /// The part of the length of an outline that its simplification may move it by.
@@ -39,7 +44,7 @@ const SPECK: f64 = 0.01;
 
 /// The routes.
 pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/v1/models", get(models)).route("/v1/predict", post(predict))
+    Router::new().route("/v1/models", get(models)).route("/v1/predict", post(predict)).merge(video::router())
 }
 
 /// A problem as the client reads it, with its word for the cause.
@@ -65,24 +70,23 @@ impl IntoResponse for Failed {
     }
 }
 
+/// What the client shows for a model.
+fn model(name: &str, mode: Option<&str>, widgets: &[&str]) -> Value {
+    let shared = ["button_add_point", "button_remove_point", "button_clear", "button_finish_object"];
+    let fineness = ["mask_fineness_slider", "mask_fineness_value_label"];
+    let widgets = [&shared, widgets, &fineness].concat();
+    let widgets: Vec<Value> = widgets.iter().map(|name| json!({"name": name, "value": null})).collect();
+    json!({"display_name": name, "widgets": widgets, "params": {}, "batch_processing_mode": mode})
+}
+
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
-    let buttons = [
-        "button_add_point",
-        "button_remove_point",
-        "button_add_rect",
-        "button_run",
-        "button_clear",
-        "button_finish_object",
-        "output_label",
-        "mask_fineness_value_label",
-    ];
-    let mut widgets: Vec<Value> = buttons.iter().map(|name| json!({"name": name, "value": null})).collect();
-    widgets.push(json!({"name": "mask_fineness_slider", "value": null}));
-    let model = json!({
-        "display_name": format!("SAM 2 ({})", app.model_name()), "widgets": widgets, "params": {},
-        "batch_processing_mode": null,
-    });
-    Json(json!({"success": true, "data": {MODEL: model}}))
+    let name = app.model_name();
+    let image = model(&format!("SAM 2 ({name})"), None, &["button_add_rect", "button_run", "output_label"]);
+    let mut models = json!({MODEL: image});
+    if app.root().is_ok() {
+        models[VIDEO_MODEL] = model(&format!("SAM 2 ({name}), video"), Some("video"), &[]);
+    }
+    Json(json!({"success": true, "data": models}))
 }
 
 /// A prompt.
@@ -110,6 +114,15 @@ struct Request {
     params: Params,
 }
 
+fn no_model() -> Failed {
+    Failed("MODEL_NOT_FOUND", Problem::not_found(format!("the models are `{MODEL}` and `{VIDEO_MODEL}`")))
+}
+
+/// A part of an object as the client reads it.
+fn shape(points: &[outlines::Corner], score: f32) -> Value {
+    json!({"label": LABEL, "shape_type": "polygon", "points": points, "score": score})
+}
+
 /// The objects that marks mean.
 fn prompts(marks: Vec<Mark>) -> Result<Vec<FramePrompt>, Problem> {
     let (mut points, mut boxes) = (Vec::new(), Vec::new());
@@ -131,8 +144,8 @@ fn prompts(marks: Vec<Mark>) -> Result<Vec<FramePrompt>, Problem> {
 
 async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Json<Value>, Failed> {
     let Request { model, image, params } = work::json(&app, &headers, body).await?;
-    if model != MODEL {
-        return Err(Failed("MODEL_NOT_FOUND", Problem::not_found(format!("the one model is `{MODEL}`"))));
+    if model != MODEL && model != VIDEO_MODEL {
+        return Err(no_model());
     }
     let epsilon = params.epsilon_factor.unwrap_or(EPSILON);
     if !(0.0..=1.0).contains(&epsilon) {
@@ -156,21 +169,18 @@ async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) ->
     // A single click may mean the object or a part of it.
     let multimask_output = prompts[0].points.len() == 1 && prompts[0].bounds.is_none();
     let options = PredictOptions { multimask_output, ..Default::default() };
-    let convert =
-        move |found: &Prediction| {
-            let mut shapes = Vec::new();
-            for prompt in 0..found.prompts {
-                let best = found.best(prompt);
-                let score = found.iou_predictions[best];
-                if score >= least {
-                    let rle = Rle::encode(binary(found, best)?, found.size())?;
-                    shapes.extend(polygons(&rle, epsilon)?.into_iter().map(
-                        |points| json!({"label": LABEL, "shape_type": "polygon", "points": points, "score": score}),
-                    ));
-                }
+    let convert = move |found: &Prediction| {
+        let mut shapes = Vec::new();
+        for prompt in 0..found.prompts {
+            let best = found.best(prompt);
+            let score = found.iou_predictions[best];
+            if score >= least {
+                let rle = Rle::encode(binary(found, best)?, found.size())?;
+                shapes.extend(polygons(&rle, epsilon)?.iter().map(|points| shape(points, score)));
             }
-            Ok(shapes)
-        };
+        }
+        Ok(shapes)
+    };
     answer(work::predict(&app, &image, prompts, options, convert).await?)
 }
 
