@@ -3,7 +3,7 @@
 //! The modules, each of which uses only those above it:
 //!
 //! - `lock`, `metrics`, `spent`, `schedule`: mutexes, counters, and units of work on the threads that own predictors.
-//! - `problem`, `ids`, `access`, `guard`, `body`, `events`: errors, names, the log, who may ask, bodies of requests, and
+//! - `problem`, `ids`, `access`, `guard`, `body`, `extract`, `events`: errors, names, the log, who may ask, what requests have, and
 //!   server-sent events.
 //! - `masks`, `images`: masks in JSON, and images with their features.
 //! - `jpeg`, `parts`, `videos`: frames as JPEG, files for the time of a request, and videos on disk.
@@ -27,6 +27,7 @@ pub mod effects;
 pub mod events;
 pub mod everything;
 pub mod export;
+pub mod extract;
 pub mod fetch;
 pub mod guard;
 pub mod http;

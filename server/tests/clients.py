@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Drives `sam2 serve` with the real client libraries of Roboflow and X-AnyLabeling, and decodes the brush masks for Label
-Studio with its own library. `.ci/long clients` installs what is needed.
+Studio with its own library. clients.txt lists what is needed.
 
 usage: clients.py PROGRAM
 """
@@ -8,25 +8,25 @@ usage: clients.py PROGRAM
 import base64
 import json
 import os
-import signal
-import subprocess
+import shutil
 import sys
+import tempfile
+import types
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from program import ROOT, serve
+
 IMAGE = ROOT / "demo/samples/images/image1.png"
+FRAMES = ROOT / "demo/samples/video1/frames"
 POINT = (148, 208)
+# A point on the object of the frames.
+OBJECT = (390, 215)
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
-
-
-def start(program):
-    command = [program, "serve", "--model", str(ROOT / "demo"), "--port", "0",
-               "--compat", "roboflow,x-anylabeling,label-studio"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    return server, server.stdout.readline().strip().rstrip("/")
+# Parts of the libraries import these, and nothing here uses them.
+sys.modules["openai"] = types.SimpleNamespace(OpenAI=None)
+sys.modules["supervision"] = types.ModuleType("supervision")
 
 
 def post(url, body):
@@ -43,9 +43,12 @@ def by_api(url):
     prompt = {"points": [{"x": POINT[0], "y": POINT[1], "label": 1}]}
     found = post(f"{url}/api/v1/images/{image['id']}/masks", {"prompts": [prompt], "format": "bits"})
     best = max(found["results"][0]["masks"], key=lambda mask: mask["predicted_iou"])
-    bits = base64.b64decode(best["bits"])
-    width, height = image["width"], image["height"]
-    row = (width + 7) // 8
+    return unpacked(best["bits"], image["width"], image["height"])
+
+
+def unpacked(text, width, height):
+    """A mask of packed bits in base64, as rows of 0 and 1."""
+    bits, row = base64.b64decode(text), (width + 7) // 8
     return [[bits[y * row + x // 8] >> (7 - x % 8) & 1 for x in range(width)] for y in range(height)]
 
 
@@ -101,6 +104,56 @@ def x_anylabeling(url, want):
     assert iou(mask, want) > 0.9
 
 
+def x_anylabeling_video(url, _want):
+    import anylabeling.config
+    import numpy
+    settings = {"remote_server_settings": {"server_url": url, "api_key": ""}}
+    anylabeling.config.current_config_file = json.dumps(settings)
+    from anylabeling.services.auto_labeling.remote_server import RemoteServer
+    messages = []
+    client = RemoteServer({"type": "remote_server", "name": "remote_server", "display_name": "sam2"}, messages.append)
+    [model] = [name for name, about in client.get_available_models().items() if about["batch_processing_mode"] == "video"]
+    client.set_model_id(model)
+    client.set_auto_labeling_marks([{"type": "point", "data": list(OBJECT), "label": 1}])
+    with tempfile.TemporaryDirectory() as folder:
+        frames = [shutil.copy(frame, folder) for frame in sorted(FRAMES.glob("*.jpg"))[:5]]
+        # The client asks only whether there is an image.
+        clicked = client.predict_shapes(object(), frames[0])
+        assert clicked.shapes, messages
+        client.set_cache_auto_label("ring", 7)
+        client._widget = types.SimpleNamespace(
+            image_list=frames, output_dir=None, _config={"store_data": False}, cancel_processing=False, _progress_dialog=None,
+            _batch_processing_active=True, _batch_start_index=0, _batch_end_index=len(frames))
+        client.predict_shapes(object(), frames[0], run_tracker=True)
+        client._reset_video_session()
+        masks = []
+        for frame in frames:
+            shapes = json.loads(open(f"{os.path.splitext(frame)[0]}.json").read())["shapes"]
+            assert {(shape["label"], shape["shape_type"]) for shape in shapes} == {("ring", "polygon")}
+            parts = [filled([tuple(p) for p in shape["points"]], 480, 360) for shape in shapes]
+            masks.append(numpy.logical_or.reduce(parts))
+    session = by_api_video(url, 5)
+    least = min(iou(mask, numpy.array(want, bool)) for mask, want in zip(masks, session))
+    print(f"x-anylabeling: {len(masks)} frames tracked, least IoU {least:.4f} with masks of /api/v1, whose holes its shapes lack")
+    assert least > 0.9 and not any("error" in message.lower() for message in messages), messages
+
+
+def by_api_video(url, count):
+    """The masks of the object on the frames, by a stream of the server's own interface, as rows of 0 and 1."""
+    session = f"{url}/api/v1/sessions/{post(f'{url}/api/v1/sessions', {'stream': True})['id']}"
+    masks = []
+    for number, frame in enumerate(sorted(FRAMES.glob("*.jpg"))[:count]):
+        request = urllib.request.Request(f"{session}/frames", frame.read_bytes(), {"Content-Type": "image/jpeg"})
+        urllib.request.urlopen(request).read()
+        if number == 0:
+            point = {"x": OBJECT[0], "y": OBJECT[1], "label": 1}
+            post(f"{session}/prompts", {"frame": 0, "object": 1, "points": [point]})
+        with urllib.request.urlopen(f"{session}/masks?from={number}&to={number}&format=bits") as answer:
+            [[mask]] = [frame["masks"] for frame in json.load(answer)["frames"]]
+        masks.append(unpacked(mask["bits"], 480, 360))
+    return masks
+
+
 def label_studio(url, want):
     import numpy
     from label_studio_sdk.converter.brush import decode_rle
@@ -121,14 +174,13 @@ def label_studio(url, want):
 
 def main():
     import numpy
-    server, url = start(sys.argv[1])
-    try:
-        want = numpy.array(by_api(url), bool)
-        for test in (roboflow, label_studio, x_anylabeling):
-            test(url, want)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait()
+    # X-AnyLabeling writes settings there.
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = home
+        with serve(sys.argv[1], "--compat", "roboflow,x-anylabeling,label-studio") as url:
+            want = numpy.array(by_api(url), bool)
+            for test in (roboflow, label_studio, x_anylabeling, x_anylabeling_video):
+                test(url, want)
 
 
 main()

@@ -251,3 +251,28 @@ fn a_unit_that_takes_too_long_is_told() {
     drop(open);
     wait_until("the unit has ended", || get("/health/ready").status == 200);
 }
+
+#[test]
+fn every_error_is_a_problem() {
+    let server = Server::new(&options());
+    let session = begin(server.to, &json!({"stream": true}));
+    for (method, path, status) in [
+        ("DELETE", format!("{session}/objects/none"), 404),
+        ("DELETE", format!("{session}/prompts?frame=-1&object=1"), 400),
+        ("DELETE", format!("{session}/prompts"), 400),
+        ("GET", format!("{session}/masks?to=-1"), 400),
+        ("GET", format!("{session}/masks?format=jpeg"), 400),
+        ("GET", format!("{session}/export?format=a&format=b"), 400),
+        ("GET", "/api/v1/images/%FF".into(), 404),
+        ("POST", "/api/v1/images?wait=x".into(), 400),
+        ("GET", "/none".into(), 404),
+        ("PUT", "/version".into(), 405),
+    ] {
+        let answer = ask(server.to, method, &path, &[], b"");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{path}"
+        );
+    }
+}

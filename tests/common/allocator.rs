@@ -57,7 +57,7 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         grow(layout.size() as isize);
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -66,7 +66,7 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         grow(layout.size() as isize);
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -75,13 +75,13 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         grow(size as isize - layout.size() as isize);
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         unsafe { System.realloc(ptr, layout, size) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         change(-(layout.size() as isize));
-        // SAFETY: the caller's promise.
+        // SAFETY: contract of `GlobalAlloc`.
         unsafe { System.dealloc(ptr, layout) }
     }
 }

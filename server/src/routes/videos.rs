@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::body;
+use crate::extract::Path;
 use crate::parts::Part;
 use crate::problem::{Problem, disk};
 use crate::routes::created::created;
 use crate::videos::MAX_VIDEO;
 use crate::work;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;

@@ -21,9 +21,10 @@ pub mod upload;
 
 use crate::app::App;
 use crate::body;
+use crate::extract::Path;
 use crate::problem::Problem;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
