@@ -189,6 +189,16 @@ await test("by keyboard", {}, async (page) => {
   await page.getByText(/Click one to keep it/).waitFor({ timeout: 60_000 });
 });
 
+await test("the calls of the interface", {}, async (page) => {
+  await page.goto(`${url}docs`);
+  await page.getByRole("heading", { name: "Schemas" }).waitFor();
+  assert.ok(await page.locator("details").count() > 40);
+  await page.getByText("/api/v1/images/{id}/masks").click();
+  await page.getByRole("link", { name: "MasksRequest" }).first().click();
+  await page.waitForFunction(() => document.querySelector("#MasksRequest").open);
+  await clean(page);
+});
+
 // Pictures for the README, where they are asked for: node test/real.mjs PROGRAM FOLDER
 if (process.argv[3]) {
   const { page, close } = await openPage(url, { width: 1280, height: 800 });
