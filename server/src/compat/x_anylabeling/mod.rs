@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /v1/models` | the model, and the buttons that the client shows for it |
 //! | `POST /v1/predict` with `model`, `image` in base64, and `params` | `{"success": true, "data": {"shapes", ...}}` |
-//! | `POST /v1/video/...` | see [`video`] |
+//! | `POST /v1/video/init`, `prompt`, `propagate/stream`, `cleanup/{session}` | tracking |
 //!
 //! Points make one object, together with a rectangle if there is one. Rectangles without points are an object each. An
 //! object is a polygon for each part of its mask; specks and holes are left out, which the client's shapes have no form for.
