@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use libtest_mimic::{Arguments, Trial};
 use sam2::rle::Rle;
-use sam2::{Direction, FrameMasks, Frames, PointOptions, Prompt, VideoPredictor, VideoPredictorOptions, picture};
+use sam2::{Direction, FrameMasks, Frames, PointOptions, Prompt, Size, VideoPredictor, VideoPredictorOptions, picture};
 use sam2_server::compat::meta::graphql::{Asked, Document};
 use sam2_server::lane::Lane;
 use sam2_server::options::Options;
@@ -505,9 +505,16 @@ fn streams_tell_that_they_live_and_are_cancelled() {
     ] {
         assert_eq!(post(to, "/propagate_in_video", &asked).status, status, "{asked}");
     }
-    // Nothing to track.
+    // Nothing to track: a stream without parts. An object that is not known has an empty mask.
     call(to, CLEAR_VIDEO, &of_session);
-    assert_eq!(post(to, "/propagate_in_video", &json!({"session_id": session})).status, 422);
+    let empty = post(to, "/propagate_in_video", &json!({"session_id": session}));
+    assert_eq!((empty.status, empty.body.len()), (200, 0));
+    assert!(empty.header("content-type").unwrap().starts_with("multipart/x-savi-stream; boundary="));
+    let input = json!({"input": {"sessionId": session, "frameIndex": 0, "objectId": 5}});
+    let cleared = call(to, CLEAR_FRAME, &input)["clearPointsInFrame"].clone();
+    assert_eq!((&cleared["frameIndex"], &cleared["rleMaskList"][0]["objectId"]), (&json!(0), &json!(5)));
+    let mask = &cleared["rleMaskList"][0]["rleMask"];
+    assert_eq!(mask["counts"], Rle::encode(&[0; 480 * 360], Size::new(480, 360)).unwrap().to_coco().unwrap());
 }
 
 fn starting_over_leaves_few_sessions() {

@@ -46,9 +46,11 @@ struct Frame {
 /// A cancellation counts from the time when the request is read until the propagation ends. One that comes when no
 /// propagation runs or is about to begin is forgotten, so that it cannot end a later one.
 ///
+/// Without points on any frame the stream has no parts: the page cannot read another answer, and does not recover from one.
+///
 /// # Errors
 ///
-/// `not-found` if there is no such session, and `input` if no object has points, or there is no such frame.
+/// `not-found` if there is no such session, and `input` if there is no such frame.
 pub async fn response(app: &Arc<App>, state: &State, asked: Asked) -> Result<Response, Problem> {
     let session = app.sessions.get(&asked.session_id)?;
     let starting = state.starting(&session.id);
@@ -56,6 +58,9 @@ pub async fn response(app: &Arc<App>, state: &State, asked: Asked) -> Result<Res
         drop(session.turn(true).await?);
     }
     leave_out(app, &session).await?;
+    if session.record().objects.is_empty() {
+        return Ok(stream(Body::empty()));
+    }
     let plan =
         Plan { start: Some(asked.start_frame_index), direction: Way::Both, max_frames: None, format: Format::Rle };
     let told = start(app, session.clone(), plan).await?;
@@ -65,8 +70,11 @@ pub async fn response(app: &Arc<App>, state: &State, asked: Asked) -> Result<Res
         (record.objects.clone(), record.size())
     };
     let parts = Parts { told, objects, size };
-    let body = Body::from_stream(futures_util::stream::unfold(Some(parts), Parts::next));
-    Ok(([(header::CONTENT_TYPE.as_str(), KIND), ("x-accel-buffering", "no")], body).into_response())
+    Ok(stream(Body::from_stream(futures_util::stream::unfold(Some(parts), Parts::next))))
+}
+
+fn stream(body: Body) -> Response {
+    ([(header::CONTENT_TYPE.as_str(), KIND), ("x-accel-buffering", "no")], body).into_response()
 }
 
 /// Removes the objects that have no points on any frame. The reference refuses to track beside them, and its page, which
