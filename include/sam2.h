@@ -608,11 +608,25 @@ enum sam2_mask_format_value {
      * pixel.
      */
     SAM2_MASK_LABELS = 3,
+    /**
+     * Videos only: one byte per pixel for all masks together: 0, or the id of the object with the highest logit at the
+     * pixel. Ids are 1 to 255.
+     */
+    SAM2_MASK_IDS8 = 4,
+    /**
+     * Videos only: one uint16_t per pixel for all masks together: 0, or the id of the object with the highest logit at the
+     * pixel. Ids are 1 to 65535.
+     */
+    SAM2_MASK_IDS16 = 5,
 };
 
 /**
- * Memory of the caller that receives masks, one after another, or one map of labels. Initialize it with
+ * Memory of the caller that receives masks, one after another, or one map of labels or ids. Initialize it with
  * SAM2_MASK_BUFFER_INIT.
+ *
+ * The memory may be larger than the masks. For images, and for maps, it must not be smaller. In a video it gets the masks
+ * of the first objects that it has room for, and sam2_frame::masks_written is their number. It has room for at least
+ * one.
  */
 typedef struct sam2_mask_buffer {
     /** sizeof(sam2_mask_buffer). */
@@ -621,7 +635,7 @@ typedef struct sam2_mask_buffer {
     sam2_mask_format format;
     /** The memory. NULL means no buffer. */
     void *data;
-    /** Size of `data` in bytes, which must be exactly the size of the masks. */
+    /** Size of `data` in bytes. */
     uint64_t size;
     /** A ::sam2_memory. */
     sam2_memory memory;
@@ -633,6 +647,13 @@ typedef struct sam2_mask_buffer {
     int32_t flip;
     /** Unused. */
     int32_t reserved;
+    /**
+     * Bytes from a row to the next, a multiple of the size of a value. Bytes between rows are not written. 0 means that
+     * rows follow one another.
+     */
+    uint64_t row_stride;
+    /** Bytes from a mask to the next, a multiple of the size of a value. 0 means that masks follow one another. */
+    uint64_t plane_stride;
 } sam2_mask_buffer;
 
 /**
@@ -728,7 +749,7 @@ typedef struct sam2_frame {
     uint32_t num_objects;
     /** Index of the frame, from 0. */
     uint64_t frame_idx;
-    /** Timestamp of the pushed image, otherwise 0. */
+    /** Timestamp of the image of the frame, if the frame was pushed and is kept or is the latest one, otherwise 0. */
     int64_t timestamp;
     /** Width of a mask in pixels. */
     uint32_t width;
@@ -746,6 +767,13 @@ typedef struct sam2_frame {
     const uint64_t *areas;
     /** (num_objects, height, width): logits, above 0 on the object. NULL if the masks are in a buffer of the caller. */
     const float *masks;
+    /**
+     * Number of masks that were written: those of the first objects. It is less than `num_objects` if a buffer of the
+     * caller has no room for more. A map of labels or ids has all masks.
+     */
+    uint32_t masks_written;
+    /** Unused. */
+    uint32_t reserved;
 } sam2_frame;
 
 /**

@@ -161,6 +161,26 @@ fn device_memory(device: impl Device) {
         let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), bytes) };
         assert!(bytes == formed(&want.masks, Size::new(w, h), 0.0, format, flipped), "{what}");
     };
+    // A frame whose mask goes to memory with space between rows.
+    let strided = |p: &mut VideoPredictor, frame: &Frame<'_>, want: &FrameMasks| {
+        let (row, size) = (w + 12, Size::new(w, h));
+        let nines = vec![NINE; masks.bytes()];
+        // SAFETY: pinned memory of that size. The call waits for the copy.
+        unsafe {
+            std::ptr::copy_nonoverlapping(nines.as_ptr(), down.ptr(), nines.len());
+            stream_of_ours.copy_in(masks.addr(), down.ptr(), nines.len()).unwrap();
+        }
+        let out = MaskBuffer::device(MaskFormat::Ids8, of(&masks)).with_strides(row, 0);
+        p.push_frame_into(frame, out, &mut FrameMasks::default()).unwrap();
+        stream_of_ours.copy_out(down.ptr(), masks.addr(), nines.len()).unwrap();
+        stream_of_ours.sync().unwrap();
+        // SAFETY: pinned memory of at least that size.
+        let bytes = unsafe { std::slice::from_raw_parts(down.ptr(), nines.len()) };
+        let labels = formed(&want.masks, size, 0.0, MaskFormat::Labels, false);
+        let mut expected = spread(&with_ids(&labels, &want.obj_ids, MaskFormat::Ids8), w, h, [row, row * h]);
+        expected.resize(nines.len(), NINE);
+        assert!(bytes == expected, "frame {} with strides", want.frame_idx);
+    };
     for (i, picture) in frames.iter().enumerate() {
         assert_eq!(picture.pixels.len(), up.bytes());
         // SAFETY: pinned memory of that size. The call waits for the copy.
@@ -184,6 +204,9 @@ fn device_memory(device: impl Device) {
             let mut got = FrameMasks::default();
             p.fork().push_frame_into(&frame, to(format, flipped), &mut got).unwrap();
             look(&got, &want[i], format, flipped);
+        }
+        if i == 2 {
+            strided(&mut p.fork(), &frame, &want[i]);
         }
         let mut got = FrameMasks::default();
         p.push_frame_into(&frame, to(MaskFormat::Binary, false), &mut got).unwrap();

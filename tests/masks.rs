@@ -159,9 +159,9 @@ fn more_objects_than_a_pass() {
     assert!(map.bytes().iter().all(|&b| b == 0), "a map of nobody");
 }
 
-/// A buffer of the wrong size changes nothing in any call.
+/// A buffer without room for a mask changes nothing in any call.
 #[test]
-fn buffers_of_the_wrong_size() {
+fn buffers_without_room() {
     let model = small(&[], cpu());
     let mut p = model.video_predictor(frames(), Default::default()).unwrap();
     let (click, size) = (Prompt::new().point(26.0, 31.0, 1), p.video_size());
@@ -174,8 +174,7 @@ fn buffers_of_the_wrong_size() {
     let before = state(&p);
     for format in FORMATS {
         let bytes = |n: usize| format.bytes(n, size);
-        // One object too few, and one too many. A label map is one map.
-        for (new, len) in [(false, bytes(2) + 4), (false, bytes(1) - 4), (true, bytes(2) - 4), (true, bytes(3) + 4)] {
+        for (new, len) in [(false, bytes(1) - 4), (true, bytes(1) - 4), (true, 0)] {
             let mut room = Room::new(format, 5, Size::new(size.width + 8, size.height));
             room.cut(len);
             let id = if new { 2 } else { 1 };
@@ -210,6 +209,92 @@ fn buffers_of_the_wrong_size() {
     let refused =
         p.push_frame_into(&frame.frame().unwrap(), short.buffer(MaskFormat::Labels, false), &mut FrameMasks::default());
     assert!(matches!(refused, Err(Error::Input(_))) && p.num_frames() == 0);
+}
+
+/// A buffer may be larger than the masks, and have space between rows. Without room for all objects it gets the masks of
+/// the first ones, and the frame is tracked all the same.
+#[test]
+fn buffers_of_other_sizes() {
+    let model = small(&[], cpu());
+    let mut p = model.video_stream(Retention::Window(1), Default::default()).unwrap();
+    let picture = |i: usize| frames().read(i).unwrap();
+    p.push_frame(&picture(0).frame().unwrap()).unwrap();
+    let size = p.video_size();
+    for (id, x) in [(42, 26.0), (7, 12.0), (71, 40.0)] {
+        p.add_new_points_or_box(0, id, &Prompt::new().point(x, 31.0, 1), Default::default()).unwrap();
+    }
+    let want = p.fork().push_frame(&picture(1).frame().unwrap()).unwrap();
+    assert_eq!(want.masks_written, 3);
+    let push = |buffer: MaskBuffer<'_>| {
+        let mut got = FrameMasks::default();
+        p.fork().push_frame_into(&picture(1).frame().unwrap(), buffer, &mut got).unwrap();
+        assert_eq!((&got.obj_ids, &got.areas, &got.boxes), (&want.obj_ids, &want.areas, &want.boxes));
+        got.masks_written
+    };
+    for format in FORMATS {
+        let all = formed(&want.masks, size, 0.0, format, false);
+        let (row, each) = (format.row_bytes(size.width), format.bytes(1, size));
+        for strides in [[row, each], [row + 8, (row + 8) * size.height + 4]] {
+            for room_for in [1, 2, 3, 5] {
+                let written = if format == MaskFormat::Labels { 3 } else { room_for.min(3) };
+                let planes = if format == MaskFormat::Labels { 1 } else { room_for };
+                let bytes = (planes - 1) * strides[1] + (size.height - 1) * strides[0] + row;
+                let mut room = Room::of(bytes);
+                let buffer = room.buffer(format, false).with_strides(strides[0], strides[1]);
+                assert_eq!(push(buffer), written, "{format:?}, room for {room_for}");
+                let packed = &all[..if format == MaskFormat::Labels { each } else { written * each }];
+                let mut want = spread(packed, row, size.height, strides);
+                want.resize(bytes, NINE);
+                assert!(room.bytes() == want, "{format:?}, room for {room_for}, {strides:?}");
+            }
+        }
+    }
+    let labels = formed(&want.masks, size, 0.0, MaskFormat::Labels, false);
+    for format in [MaskFormat::Ids8, MaskFormat::Ids16] {
+        let mut room = Room::new(format, 3, size);
+        assert_eq!(push(room.buffer(format, false)), 3);
+        assert!(room.bytes() == with_ids(&labels, &want.obj_ids, format), "{format:?}");
+    }
+    // Strides that rows or masks would overlap with, or that values would not be aligned with.
+    for (format, strides, says) in [
+        (MaskFormat::Binary, [size.width - 1, 0], "the stride is only"),
+        (MaskFormat::Binary, [0, size.pixels() - 1], "the stride is only"),
+        (MaskFormat::Logits, [4 * size.width + 2, 0], "not aligned"),
+        (MaskFormat::Labels, [2 * size.width + 1, 0], "not aligned"),
+    ] {
+        let mut room = Room::of(20 * size.pixels());
+        let buffer = room.buffer(format, false).with_strides(strides[0], strides[1]);
+        let refused = p.push_frame_into(&picture(1).frame().unwrap(), buffer, &mut FrameMasks::default());
+        assert!(matches!(&refused, Err(Error::Input(e)) if e.contains(says)), "{format:?}, {strides:?}: {refused:?}");
+        assert_eq!(p.num_frames(), 1);
+    }
+    // Ids that a map does not have are refused before the frame is taken, and by the call that would add the object.
+    let mut room = Room::of(4 * size.pixels());
+    for (format, id) in
+        [(MaskFormat::Ids8, 256), (MaskFormat::Ids16, 65536), (MaskFormat::Ids8, 0), (MaskFormat::Ids16, -1)]
+    {
+        let click = Prompt::new().point(26.0, 31.0, 1);
+        let to = room.buffer(format, false);
+        let refused = p.add_new_points_or_box_into(0, id, &click, Default::default(), to);
+        assert!(matches!(&refused, Err(Error::Input(e)) if e.contains(&format!("not {id}"))), "{id}: {refused:?}");
+        assert_eq!(p.obj_ids(), [42, 7, 71]);
+    }
+    p.add_new_points_or_box(0, 300, &Prompt::new().point(26.0, 31.0, 1), Default::default()).unwrap();
+    let to = room.buffer(MaskFormat::Ids8, false);
+    let refused = p.push_frame_into(&picture(1).frame().unwrap(), to, &mut FrameMasks::default());
+    assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("not 300")), "{refused:?}");
+    assert_eq!(p.num_frames(), 1);
+    // Masks of images have no ids.
+    let mut image = model.image_predictor(Default::default()).unwrap();
+    image.set_image(&picture(0).frame().unwrap()).unwrap();
+    let out = PredictionBuffers {
+        masks: Some(room.buffer(MaskFormat::Ids8, false)),
+        iou_predictions: &mut [0.0],
+        low_res_masks: None,
+        object_score_logits: None,
+    };
+    let refused = image.predict_into(&[Prompt::new().point(26.0, 31.0, 1)], Default::default(), out);
+    assert!(matches!(&refused, Err(Error::Input(e)) if e.contains("objects of a video")), "{refused:?}");
 }
 
 /// Images in every format, in more than one batch, with and without cleaning.

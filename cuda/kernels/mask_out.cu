@@ -38,7 +38,8 @@ DEVICE float enlarged(const float* from, int w, Sample y, Sample x) {
 
 struct WriteArgs {
     Planes planes;
-    void* out;           // (count, out_h, items of a row)
+    char* out;           // (count, out_h, items of a row)
+    size_t row, plane;   // bytes from a row, and from a mask, to the next
     float limit;         // values above it are on the object; for logits, the bound
     int format, flipped;
     int blocks;          // blocks per mask
@@ -53,22 +54,22 @@ KERNEL(write_masks, WriteArgs, 256) {
     int n = min(pixels, p.out_w - column);
     const float* from = plane(p, mask);
     Sample y = sample(row, p.h, p.out_h);
-    size_t line = static_cast<size_t>(mask) * p.out_h + (a.flipped ? p.out_h - 1 - row : row);
+    char* line = a.out + mask * a.plane + (a.flipped ? p.out_h - 1 - row : row) * a.row;
     auto value = [&](int j) { return enlarged(from, p.w, y, sample(column + j, p.w, p.out_w)); };
     if (a.format == BITS) {
         int bits = 0;
         for (int j = 0; j < n; j++) bits |= (value(j) > a.limit) << (7 - j);
-        static_cast<uint8_t*>(a.out)[line * items + column / 8] = static_cast<uint8_t>(bits);
+        reinterpret_cast<uint8_t*>(line)[column / 8] = static_cast<uint8_t>(bits);
         return;
     }
     float v[4];
     UNROLL for (int j = 0; j < 4; j++) v[j] = j < n ? value(j) : 0.0f;
     if (a.format == LOGITS) {
         UNROLL for (int j = 0; j < 4; j++) v[j] = fminf(fmaxf(v[j], -a.limit), a.limit);
-        store4({a.out, 0, F32}, line * p.out_w + column, {{v[0], v[1], v[2], v[3]}}, n);
+        store4({line, 0, F32}, column, {{v[0], v[1], v[2], v[3]}}, n);
         return;
     }
-    uint8_t* out = static_cast<uint8_t*>(a.out) + line * p.out_w + column;
+    uint8_t* out = reinterpret_cast<uint8_t*>(line) + column;
     uint32_t on = 0;
     UNROLL for (int j = 0; j < 4; j++) on |= static_cast<uint32_t>(v[j] > a.limit) << (8 * j);
     if (n == 4 && aligned(out, 4))
@@ -79,9 +80,12 @@ KERNEL(write_masks, WriteArgs, 256) {
 
 struct LabelArgs {
     Planes planes;
-    uint16_t* out;  // (out_h, out_w)
+    char* out;          // (out_h, out_w)
+    size_t row;         // bytes from a row to the next
+    const int* values;  // (count), or null: 1 + the index of the mask
     float threshold;
     int flipped;
+    int bytes, pad;     // bytes of a value, 1 or 2
 };
 
 // Grid: pixels by 256.
@@ -91,12 +95,17 @@ KERNEL(write_labels, LabelArgs, 256) {
     if (row >= p.out_h) return;
     Sample y = sample(row, p.h, p.out_h), x = sample(column, p.w, p.out_w);
     float highest = a.threshold;
-    int label = 0;
+    int best = -1;
     for (int mask = 0; mask < p.count; mask++) {
         float v = enlarged(plane(p, mask), p.w, y, x);
-        if (v > highest) highest = v, label = mask + 1;
+        if (v > highest) highest = v, best = mask;
     }
-    a.out[static_cast<size_t>(a.flipped ? p.out_h - 1 - row : row) * p.out_w + column] = static_cast<uint16_t>(label);
+    int value = best >= 0 && a.values ? a.values[best] : best + 1;
+    char* line = a.out + (a.flipped ? p.out_h - 1 - row : row) * a.row;
+    if (a.bytes == 1)
+        reinterpret_cast<uint8_t*>(line)[column] = static_cast<uint8_t>(value);
+    else
+        reinterpret_cast<uint16_t*>(line)[column] = static_cast<uint16_t>(value);
 }
 
 // The number of pixels above three thresholds, and left, top, right and bottom of the pixels above the first.

@@ -3,12 +3,13 @@
 use crate::device::Device;
 use crate::kernels::Kernel;
 use crate::queue::Cuda;
+use crate::staging::Rows;
 use crate::view::{blocks, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::MaskOutOps;
 use sam2_engine::backend::Measure;
 use sam2_engine::tensor::{DType, Tensor};
-use sam2_engine::{MaskFormat, MaskMemory, MaskOut, Size};
+use sam2_engine::{MaskFormat, MaskMemory, MaskOut, MaskTarget};
 
 /// Rows that one block measures.
 const ROWS: usize = 16;
@@ -65,6 +66,8 @@ impl Planes {
 struct WriteArgs {
     planes: Planes,
     out: u64,
+    row: u64,
+    plane: u64,
     limit: f32,
     format: i32,
     flipped: i32,
@@ -76,8 +79,12 @@ struct WriteArgs {
 struct LabelArgs {
     planes: Planes,
     out: u64,
+    row: u64,
+    values: u64,
     threshold: f32,
     flipped: i32,
+    bytes: i32,
+    pad: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -102,28 +109,38 @@ impl<D: Device> MaskOutOps for Cuda<D> {
     fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
         let (height, width, limit) = (out.height, out.width, out.limit);
         let planes = Planes::of(masks, selected, (height, width));
-        let (format, memory, flipped) = out.of("write_masks", planes.count(), false);
-        let (code, items) = match format {
+        let target = out.target("write_masks", planes.count(), false);
+        let flipped = target.flipped as i32;
+        let (code, items) = match target.format {
             MaskFormat::Binary => (0, width.div_ceil(4)),
             MaskFormat::Bits => (1, width.div_ceil(8)),
             MaskFormat::Logits => (2, width.div_ceil(4)),
-            MaskFormat::Labels => unreachable!("asserted above"),
+            MaskFormat::Labels | MaskFormat::Ids8 | MaskFormat::Ids16 => unreachable!("asserted above"),
         };
-        self.masks_out(memory, format.bytes(planes.count(), Size::new(width, height)), &planes, |out| {
+        self.masks_out(target, &planes, |[out, row, plane]| {
             let blocks = blocks(height * items, 256);
-            let (flipped, grid) = (flipped as i32, [planes.count() * blocks, 1, 1]);
-            let args = WriteArgs { planes, out, limit, format: code, flipped, blocks: blocks as i32 };
+            let grid = [planes.count() * blocks, 1, 1];
+            let args = WriteArgs { planes, out, row, plane, limit, format: code, flipped, blocks: blocks as i32 };
             self.launch(Kernel::write_masks, grid, 0, &args);
         });
     }
 
-    fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+    fn write_labels(
+        &self,
+        out: MaskOut<'_>,
+        masks: Tensor<'_>,
+        selected: Option<Tensor<'_>>,
+        values: Option<Tensor<'_>>,
+    ) {
         let (height, width, threshold) = (out.height, out.width, out.limit);
         let planes = Planes::of(masks, selected, (height, width));
         assert!(planes.count() <= MaskFormat::MOST_LABELS, "write_labels: {masks:?}");
-        let (format, memory, flipped) = out.of("write_labels", planes.count(), true);
-        self.masks_out(memory, format.bytes(1, Size::new(width, height)), &planes, |out| {
-            let args = LabelArgs { planes, out, threshold, flipped: flipped as i32 };
+        assert!(values.is_none_or(|values| values.len() == planes.count()), "write_labels: {masks:?}, {values:?}");
+        let target = out.target("write_labels", planes.count(), true);
+        let bytes = if target.format == MaskFormat::Ids8 { 1 } else { 2 };
+        let (flipped, values) = (target.flipped as i32, values.map_or(0, |values| plain(values, DType::I32)));
+        self.masks_out(target, &planes, |[out, row, _]| {
+            let args = LabelArgs { planes, out, row, values, threshold, flipped, bytes, pad: 0 };
             self.launch(Kernel::write_labels, [blocks(height * width, 256), 1, 1], 0, &args);
         });
     }
@@ -149,23 +166,26 @@ impl<D: Device> MaskOutOps for Cuda<D> {
 }
 
 impl<D: Device> Cuda<D> {
-    /// Launches `write` into caller-provided memory. Output to host memory goes through device memory.
-    fn masks_out(&self, memory: MaskMemory<'_>, bytes: usize, planes: &Planes, write: impl FnOnce(u64)) {
+    /// Launches `write` into caller-provided memory: its address, and the bytes from a row and from a mask to the next.
+    /// Output to host memory goes through device memory, without space between rows and masks.
+    fn masks_out(&self, target: MaskTarget<'_>, planes: &Planes, write: impl FnOnce([u64; 3])) {
+        let bytes = target.bytes();
         self.count(|c| c.bytes += (planes.bytes() + bytes) as u64);
         if self.failed() || bytes == 0 {
             return;
         }
-        match memory {
+        let rows = Rows::of(&target);
+        match target.memory {
             MaskMemory::Host(data) => {
                 let Some(addr) = self.io_buffer(bytes, "masks") else { return };
-                write(addr);
+                write([addr, target.row_bytes as u64, (target.row_bytes * target.height) as u64]);
                 if !self.failed() {
-                    self.keep(self.staging.borrow_mut().down(&self.device, data, addr));
+                    self.keep(self.staging.borrow_mut().down_rows(&self.device, data, &rows, addr));
                 }
             }
             MaskMemory::Device(slice) => {
                 self.keep(self.device.follow(slice.stream()));
-                write(slice.address());
+                write([slice.address(), target.row_stride as u64, target.plane_stride as u64]);
                 if !self.failed() {
                     self.keep(self.device.lead(slice.stream()));
                 }

@@ -1,8 +1,8 @@
 //! Copies between host memory of the caller and the device, through pinned memory, without waiting.
 
 use crate::device::{Device, Pinned};
-use sam2_engine::Result;
 use sam2_engine::cpu::pool::Pool;
+use sam2_engine::{MaskTarget, Result};
 use std::cell::OnceCell;
 use std::thread::available_parallelism;
 
@@ -25,22 +25,69 @@ pub struct Staging<D: Device> {
     pool: OnceCell<Option<Pool>>,
 }
 
-/// A copy from pinned memory to a buffer of the caller.
+/// Rows of planes in a buffer of the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Bytes of a row.
+    bytes: usize,
+    /// Rows of a plane.
+    height: usize,
+    planes: usize,
+    /// Bytes from a row to the next.
+    row_stride: usize,
+    /// Bytes from a plane to the next.
+    plane_stride: usize,
+}
+
+impl Rows {
+    /// The rows of masks. Without space between them they are one row.
+    pub fn of(target: &MaskTarget<'_>) -> Rows {
+        let &MaskTarget { height, planes, row_stride, plane_stride, .. } = target;
+        match target.is_packed() {
+            true => Rows::one(target.bytes()),
+            false => Rows { bytes: target.row_bytes, height, planes, row_stride, plane_stride },
+        }
+    }
+
+    fn one(bytes: usize) -> Rows {
+        Rows { bytes, height: 1, planes: 1, row_stride: bytes, plane_stride: bytes }
+    }
+
+    /// The bytes of all rows.
+    fn all(&self) -> usize {
+        self.bytes * self.height * self.planes
+    }
+}
+
+/// A copy from pinned memory, where rows follow one another, to a buffer of the caller.
 struct Landing {
     to: *mut u8,
     from: *const u8,
-    bytes: usize,
+    rows: Rows,
 }
 
 // SAFETY: the threads read memory that no one writes, and write pieces that do not overlap.
 unsafe impl Sync for Landing {}
 
 impl Landing {
-    /// Copies a piece.
+    /// The number of pieces.
+    fn pieces(&self) -> usize {
+        self.rows.all().div_ceil(PIECE)
+    }
+
+    /// Copies a piece, which may begin and end within rows.
     fn piece(&self, piece: usize) {
-        let at = piece * PIECE;
-        // SAFETY: the buffer of the caller, which outlives the wait, and pinned memory of that size.
-        unsafe { std::ptr::copy_nonoverlapping(self.from.add(at), self.to.add(at), PIECE.min(self.bytes - at)) };
+        let Rows { bytes, height, row_stride, plane_stride, .. } = self.rows;
+        let (mut at, end) = (piece * PIECE, ((piece + 1) * PIECE).min(self.rows.all()));
+        while at < end {
+            let (row, column) = (at / bytes, at % bytes);
+            let to = row / height * plane_stride + row % height * row_stride + column;
+            let count = (bytes - column).min(end - at);
+            // SAFETY: the buffer of the caller, which outlives the wait and has these rows, and pinned memory of their
+            // size.
+            unsafe { std::ptr::copy_nonoverlapping(self.from.add(at), self.to.add(to), count) };
+            at += count;
+        }
     }
 }
 
@@ -80,22 +127,28 @@ impl<D: Device> Staging<D> {
 
     /// Copies from the device to `out`. The data are there after the next wait and a call of `landed`.
     pub fn down(&mut self, device: &D, out: &mut [u8], from: u64) -> Result<()> {
-        if out.len() > PIECE {
+        let rows = Rows::one(out.len());
+        self.down_rows(device, out, &rows, from)
+    }
+
+    /// As [`Staging::down`], to rows in `out`. On the device, rows follow one another.
+    pub fn down_rows(&mut self, device: &D, out: &mut [u8], rows: &Rows, from: u64) -> Result<()> {
+        if rows.all() > PIECE {
             self.pool.get_or_init(|| {
                 let cpus = available_parallelism().map_or(1, |n| n.get());
                 Pool::new(cpus.min(MOST_THREADS), &[]).ok()
             });
         }
-        let to = self.take(device, out.len())?;
-        device.copy_out(to, from, out.len())?;
-        self.down.push(Landing { to: out.as_mut_ptr(), from: to, bytes: out.len() });
+        let to = self.take(device, rows.all())?;
+        device.copy_out(to, from, rows.all())?;
+        self.down.push(Landing { to: out.as_mut_ptr(), from: to, rows: *rows });
         Ok(())
     }
 
     /// Completes copies from the device, after a wait.
     pub fn landed(&mut self) {
         for copy in self.down.drain(..) {
-            let pieces = copy.bytes.div_ceil(PIECE);
+            let pieces = copy.pieces();
             match self.pool.get().and_then(Option::as_ref) {
                 Some(pool) if pieces > 1 => pool.run(pieces, &|piece, _| copy.piece(piece)),
                 _ => (0..pieces).for_each(|piece| copy.piece(piece)),

@@ -49,7 +49,7 @@ pub use image::prediction::{
 };
 pub use image::predictor::ImagePredictor;
 pub use image::worker::{Feature, FeatureMap};
-pub use masks::buffer::{MaskBuffer, MaskFormat, MaskMemory, MaskOut};
+pub use masks::buffer::{MaskBuffer, MaskFormat, MaskMemory, MaskOut, MaskTarget};
 pub use masks::{labels, rle};
 pub use media::format::{Channel, PixelFormat, PixelValue, Yuv, YuvMatrix, YuvNumbers, YuvRange};
 pub use media::frame::{Frame, MAX_SIDE};

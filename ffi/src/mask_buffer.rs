@@ -19,9 +19,19 @@ pub const SAM2_MASK_BITS: sam2_mask_format = 2;
 /// One uint16_t per pixel for all masks together: 0, or 1 + the index of the mask with the highest logit at the
 /// pixel.
 pub const SAM2_MASK_LABELS: sam2_mask_format = 3;
+/// Videos only: one byte per pixel for all masks together: 0, or the id of the object with the highest logit at the
+/// pixel. Ids are 1 to 255.
+pub const SAM2_MASK_IDS8: sam2_mask_format = 4;
+/// Videos only: one uint16_t per pixel for all masks together: 0, or the id of the object with the highest logit at the
+/// pixel. Ids are 1 to 65535.
+pub const SAM2_MASK_IDS16: sam2_mask_format = 5;
 
-/// Memory of the caller that receives masks, one after another, or one map of labels. Initialize it with
+/// Memory of the caller that receives masks, one after another, or one map of labels or ids. Initialize it with
 /// SAM2_MASK_BUFFER_INIT.
+///
+/// The memory may be larger than the masks. For images, and for maps, it must not be smaller. In a video it gets the masks
+/// of the first objects that it has room for, and sam2_frame::masks_written is their number. It has room for at least
+/// one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
@@ -32,7 +42,7 @@ pub struct sam2_mask_buffer {
     pub format: sam2_mask_format,
     /// The memory. NULL means no buffer.
     pub data: *mut c_void,
-    /// Size of `data` in bytes, which must be exactly the size of the masks.
+    /// Size of `data` in bytes.
     pub size: u64,
     /// A ::sam2_memory.
     pub memory: sam2_memory,
@@ -44,6 +54,11 @@ pub struct sam2_mask_buffer {
     pub flip: i32,
     /// Unused.
     pub reserved: i32,
+    /// Bytes from a row to the next, a multiple of the size of a value. Bytes between rows are not written. 0 means that
+    /// rows follow one another.
+    pub row_stride: u64,
+    /// Bytes from a mask to the next, a multiple of the size of a value. 0 means that masks follow one another.
+    pub plane_stride: u64,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -58,6 +73,8 @@ unsafe impl Sized32 for sam2_mask_buffer {
         stream: std::ptr::null_mut(),
         flip: 0,
         reserved: 0,
+        row_stride: 0,
+        plane_stride: 0,
     };
     const NAME: &'static str = "sam2_mask_buffer";
 }
@@ -78,6 +95,8 @@ pub(crate) unsafe fn mask_buffer(buffer: *const sam2_mask_buffer) -> Result<Opti
         SAM2_MASK_LOGITS => MaskFormat::Logits,
         SAM2_MASK_BITS => MaskFormat::Bits,
         SAM2_MASK_LABELS => MaskFormat::Labels,
+        SAM2_MASK_IDS8 => MaskFormat::Ids8,
+        SAM2_MASK_IDS16 => MaskFormat::Ids16,
         other => return wrong(format!("no format {other}")),
     };
     let Some(bytes) = usize::try_from(b.size).ok().filter(|&n| n <= isize::MAX as usize) else {
@@ -94,6 +113,7 @@ pub(crate) unsafe fn mask_buffer(buffer: *const sam2_mask_buffer) -> Result<Opti
             other => return wrong(format!("no memory {other}")),
         }
     };
-    let buffer = MaskBuffer::new(format, memory)?;
+    let strides = [b.row_stride, b.plane_stride].map(|stride| usize::try_from(stride).unwrap_or(usize::MAX));
+    let buffer = MaskBuffer::new(format, memory)?.with_strides(strides[0], strides[1]);
     Ok(Some(if b.flip != 0 { buffer.flipped() } else { buffer }))
 }

@@ -4,6 +4,7 @@
 struct found {
     int calls;
     int64_t timestamp;
+    uint32_t objects, written;
     uint64_t area;
     int32_t box[4];
     uint8_t lost;
@@ -14,6 +15,7 @@ struct found {
 static int32_t keep(void *user, const sam2_frame *f) {
     struct found *found = user;
     found->calls++, found->timestamp = f->timestamp, found->sum = 0;
+    found->objects = f->num_objects, found->written = f->masks_written;
     if (f->num_objects) {
         found->area = f->areas[0], found->lost = f->lost[0];
         memcpy(found->box, f->boxes, sizeof found->box);
@@ -106,6 +108,53 @@ static void frames_of_several(sam2_video_predictor *third, sam2_video_predictor 
     CHECK(area == want.area);
 }
 
+// A loop with one buffer, while objects come and go: no frame is lost. Rows have space between them.
+static void objects_come_and_go(void) {
+    enum { ROW = W + 7, ROOM = 2 * ROW * H };
+    static uint8_t room[ROOM + 16], map8[SIZE];
+    static uint16_t map16[SIZE];
+    sam2_video_predictor *v = stream(NULL);
+    sam2_mask_buffer two = into(SAM2_MASK_BINARY, room, ROOM);
+    two.row_stride = ROW;
+    memset(room, 9, sizeof room);
+    struct found got = {0};
+    for (int frame = 0; frame < 4; frame++) {
+        image.timestamp = 1000 + frame;
+        OK(sam2_video_predictor_push_frame(v, &image, &two, keep, &got));
+        CHECK(got.objects == (uint32_t)frame && got.written == (frame < 2 ? (uint32_t)frame : 2) && got.timestamp == 1000 + frame);
+        // A correction of a frame that is kept has its timestamp.
+        got.timestamp = 0;
+        OK(sam2_video_predictor_add_new_points_or_box(v, (uint64_t)frame, 40 + frame, &prompt, 0, &two, keep, &got));
+        CHECK(got.objects == (uint32_t)frame + 1 && got.timestamp == 1000 + frame);
+    }
+    for (int i = 0; i < ROOM; i++) CHECK(i % ROW < W ? room[i] <= 1 : room[i] == 9);
+    for (int i = ROOM; i < ROOM + 16; i++) CHECK(room[i] == 9);
+    // All objects have the same pixels, which the first one gets in a map.
+    sam2_mask_buffer bytes = into(SAM2_MASK_IDS8, map8, sizeof map8), words = into(SAM2_MASK_IDS16, map16, sizeof map16);
+    OK(sam2_video_predictor_push_frame(v, &image, &bytes, keep, &got));
+    CHECK(got.objects == 4 && got.written == 4 && got.area > 0);
+    OK(sam2_video_predictor_remove_object(v, 40));
+    OK(sam2_video_predictor_push_frame(v, &image, &words, keep, &got));
+    int first = 0, second = 0;
+    for (int i = 0; i < SIZE; i++) {
+        first += map8[i] == 40, second += map16[i] == 41;
+        CHECK(map8[i] == 0 || (map8[i] >= 40 && map8[i] < 44));
+        CHECK(map16[i] == 0 || (map16[i] > 40 && map16[i] < 44));
+    }
+    CHECK(first > 0 && second > 0 && got.written == 3);
+    // An id that a map cannot have is refused, and the frame can be pushed again.
+    OK(sam2_video_predictor_add_new_points_or_box(v, 5, 300, &prompt, 0, NULL, NULL, NULL));
+    CHECK(bad(sam2_video_predictor_push_frame(v, &image, &bytes, NULL, NULL)) && strstr(sam2_last_error(), "300"));
+    OK(sam2_video_predictor_push_frame(v, &image, &words, keep, &got));
+    CHECK(got.objects == 4);
+    two.row_stride = W - 1;
+    CHECK(bad(sam2_video_predictor_push_frame(v, &image, &two, NULL, NULL)) && strstr(sam2_last_error(), "stride"));
+    sam2_mask_buffer none = into(SAM2_MASK_BINARY, room, SIZE - 1);
+    CHECK(bad(sam2_video_predictor_push_frame(v, &image, &none, NULL, NULL)));
+    image.timestamp = 123456789;
+    OK(sam2_video_predictor_destroy(v));
+}
+
 static void workspaces(void) {
     sam2_video_predictor_info info = SAM2_VIDEO_PREDICTOR_INFO_INIT;
     sam2_video_predictor *ordinary = stream(NULL);
@@ -138,6 +187,7 @@ static void cameras(void) {
     OK(sam2_video_predictor_fork(other, &third));
     OK(sam2_video_predictor_fork(other, &ahead));
     frames_as_jobs(other);
+    objects_come_and_go();
     frames_of_several(third, ahead);
     static uint8_t bits[H * ((W + 7) / 8)];
     sam2_mask_buffer buffer = into(SAM2_MASK_BITS, bits, sizeof bits);

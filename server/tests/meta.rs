@@ -510,7 +510,7 @@ fn streams_tell_that_they_live_and_are_cancelled() {
     let empty = post(to, "/propagate_in_video", &json!({"session_id": session}));
     assert_eq!((empty.status, empty.body.len()), (200, 0));
     assert!(empty.header("content-type").unwrap().starts_with("multipart/x-savi-stream; boundary="));
-    let input = json!({"input": {"sessionId": session, "frameIndex": 0, "objectId": 5}});
+    let input = json!({"sessionId": session, "frameIndex": 0, "objectId": 5});
     let cleared = call(to, CLEAR_FRAME, &input)["clearPointsInFrame"].clone();
     assert_eq!((&cleared["frameIndex"], &cleared["rleMaskList"][0]["objectId"]), (&json!(0), &json!(5)));
     let mask = &cleared["rleMaskList"][0]["rleMask"];

@@ -1,6 +1,6 @@
 //! Masks in every format, computed from logits by plain loops.
 
-use sam2::{FrameMasks, MaskBuffer, MaskFormat, Size};
+use sam2::{FrameMasks, MaskBuffer, MaskFormat, MaskMemory, Size};
 
 pub const FORMATS: [MaskFormat; 4] = [MaskFormat::Binary, MaskFormat::Bits, MaskFormat::Logits, MaskFormat::Labels];
 
@@ -66,6 +66,33 @@ pub fn assert_measured(what: &str, got: &FrameMasks, masks: &[f32], Size { width
     assert_eq!(got, want, "{what}");
 }
 
+/// What [`Room`] is filled with.
+pub const NINE: u8 = 9;
+
+/// A label map whose values are those of `ids`, made of a label map by place.
+pub fn with_ids(labels: &[u8], ids: &[i64], format: MaskFormat) -> Vec<u8> {
+    let mut out = Vec::new();
+    for label in labels.chunks(2).map(|b| u16::from_ne_bytes([b[0], b[1]])) {
+        let id = if label == 0 { 0 } else { ids[label as usize - 1] };
+        match format {
+            MaskFormat::Ids8 => out.push(u8::try_from(id).unwrap()),
+            _ => out.extend(u16::try_from(id).unwrap().to_ne_bytes()),
+        }
+    }
+    out
+}
+
+/// Masks with space between rows and between planes, which is filled with nines.
+pub fn spread(packed: &[u8], row_bytes: usize, height: usize, [row, plane]: [usize; 2]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (i, from) in packed.chunks(row_bytes).enumerate() {
+        let at = i / height * plane + i % height * row;
+        out.resize(at, NINE);
+        out.extend(from);
+    }
+    out
+}
+
 /// Memory on the host for masks of any format, aligned for all and filled with nines.
 pub struct Room {
     words: Vec<u32>,
@@ -74,7 +101,11 @@ pub struct Room {
 
 impl Room {
     pub fn new(format: MaskFormat, masks: usize, size: Size) -> Room {
-        let bytes = format.bytes(masks, size);
+        Room::of(format.bytes(masks, size))
+    }
+
+    /// Memory of this many bytes.
+    pub fn of(bytes: usize) -> Room {
         Room { words: vec![0x0909_0909; bytes.div_ceil(4)], bytes }
     }
 
@@ -95,6 +126,7 @@ impl Room {
             MaskFormat::Bits => MaskBuffer::bits(bytes),
             MaskFormat::Logits => MaskBuffer::logits(bytemuck::cast_slice_mut(bytes)),
             MaskFormat::Labels => MaskBuffer::labels(bytemuck::cast_slice_mut(bytes)),
+            MaskFormat::Ids8 | MaskFormat::Ids16 => MaskBuffer::new(format, MaskMemory::Host(bytes)).unwrap(),
         };
         if flipped { buffer.flipped() } else { buffer }
     }

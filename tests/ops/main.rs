@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs every check, so that one failure does not hide others.
 fn check_all<B: Backend>(b: &B, numbers: Numbers) {
-    let checks: [(&str, &dyn Fn()); 23] = [
+    let checks: [(&str, &dyn Fn()); 24] = [
         ("linear::linear", &|| linear::linear(b, numbers)),
         ("linear::conv2d", &|| linear::conv2d(b, numbers)),
         ("linear::rotation", &|| linear::rotation(b, numbers)),
@@ -46,6 +46,7 @@ fn check_all<B: Backend>(b: &B, numbers: Numbers) {
         ("masks::cleaning", &|| masks::cleaning(b)),
         ("masks::cleaning_of_patterns", &|| masks::cleaning_of_patterns(b)),
         ("mask_out::masks_out", &|| mask_out::masks_out(b)),
+        ("mask_out::masks_with_strides", &|| mask_out::masks_with_strides(b)),
         ("pixels::preprocess", &|| pixels::preprocess(b, numbers)),
         ("pixels::bicubic", &|| pixels::bicubic(b, numbers)),
         ("formats::formats", &|| formats::formats(b, numbers, None)),

@@ -36,7 +36,7 @@ fn written<B: Backend>(
     let mut room = Room::new(format, count, Size::new(width, height));
     let out = MaskOut { buffer: room.buffer(format, flipped), limit, height, width };
     match format {
-        MaskFormat::Labels => b.write_labels(out, masks, selected),
+        MaskFormat::Labels => b.write_labels(out, masks, selected, None),
         _ => b.write_masks(out, masks, selected),
     }
     b.sync().unwrap();
@@ -92,6 +92,44 @@ pub fn masks_out<B: Backend>(b: &B) {
     }
     let copy = written(b, tm.at(), None, (h, w), (MaskFormat::Logits, false, f32::INFINITY));
     assert_eq!(floats(&copy), masks, "write_masks of one size copies");
+}
+
+/// Masks with space between rows and planes, and label maps of given values.
+pub fn masks_with_strides<B: Backend>(b: &B) {
+    let mut r = Random(10);
+    let (h, w, ids) = (8, 6, [7, 255, 42]);
+    let masks = Owned::new(b, &[1, 3, h, w], &r.floats(3 * h * w));
+    let values = Owned::ints(b, &ids);
+    let small = [MaskFormat::Ids8, MaskFormat::Ids16];
+    for (height, width) in [(8, 6), (131, 57), (3, 70), (17, 300)] {
+        let size = Size::new(width, height);
+        let labels = written(b, masks.at(), None, (height, width), (MaskFormat::Labels, false, 0.0));
+        for format in FORMATS.into_iter().chain(small) {
+            let limit = if format == MaskFormat::Logits { f32::INFINITY } else { 0.0 };
+            let want = match format {
+                MaskFormat::Ids8 | MaskFormat::Ids16 => with_ids(&labels, &ids.map(i64::from), format),
+                _ => written(b, masks.at(), None, (height, width), (format, false, limit)),
+            };
+            let (row_bytes, each) = (format.row_bytes(width), format.bytes(1, size));
+            for strides in [[0, 0], [row_bytes + 12, 0], [0, each + 8], [row_bytes + 4, each + 4 * height + 16]] {
+                let row = if strides[0] == 0 { row_bytes } else { strides[0] };
+                let plane = if strides[1] == 0 { row * height } else { strides[1] };
+                let mut want = spread(&want, row_bytes, height, [row, plane]);
+                // The buffer is larger than the masks.
+                want.extend([NINE; 20]);
+                let mut room = Room::of(want.len());
+                let buffer = room.buffer(format, false).with_strides(strides[0], strides[1]);
+                let out = MaskOut { buffer, limit, height, width };
+                match format {
+                    MaskFormat::Labels => b.write_labels(out, masks.at(), None, None),
+                    MaskFormat::Ids8 | MaskFormat::Ids16 => b.write_labels(out, masks.at(), None, Some(values.at())),
+                    _ => b.write_masks(out, masks.at(), None),
+                }
+                b.sync().unwrap();
+                assert!(room.bytes() == want, "{format:?}, {size}, {strides:?}");
+            }
+        }
+    }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

@@ -20,7 +20,7 @@ FORMATS = (
     *("rgb_f16", "rgb_f16_planar", "rgb_bf16", "rgb_bf16_planar"),
 )
 MATRICES = ("bt709", "bt601")
-MASKS = ("binary", "logits", "bits", "labels")
+MASKS = ("binary", "logits", "bits", "labels", "ids8", "ids16")
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "f32", "bf16", "f16")
 HOST, CUDA = 0, 1
@@ -104,7 +104,10 @@ class PictureOptions(Sized):
 
 
 class MaskBuffer(Sized):
-    _fields_ = _fields("format:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32")
+    _fields_ = _fields(
+        "format:i32 data:p size:u64 memory:i32 has_stream:i32 stream:p flip:i32 reserved:i32 row_stride:u64"
+        " plane_stride:u64"
+    )
 
 
 class ImagePredictorOptions(Sized):
@@ -139,7 +142,7 @@ class ModelInfo(Sized):
 class Frame(Struct):
     _fields_ = _fields(
         "num_objects:u32 frame_idx:u64 timestamp:i64 width:u32 height:u32 obj_ids:p object_score_logits:p lost:p boxes:p areas:p"
-        " masks:p"
+        " masks:p masks_written:u32 reserved:u32"
     )
 
 

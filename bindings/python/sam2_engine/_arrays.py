@@ -207,15 +207,16 @@ def masks_of(format: str, count: int, height: int, width: int) -> npt.NDArray[An
     place(abi.MASKS, format, "mask format")
     if format == "bits":
         return np.zeros((count, height, (width + 7) // 8), np.uint8)
-    if format == "labels":
-        return np.zeros((height, width), np.uint16)
+    if format in ("labels", "ids8", "ids16"):
+        return np.zeros((height, width), np.uint8 if format == "ids8" else np.uint16)
     return np.zeros((count, 1, height, width), np.float32 if format == "logits" else np.uint8)
 
 
 def mask_buffer(to: Any, format: Optional[str] = None, stream: int = 0) -> tuple[abi.MaskBuffer, Any]:
     """Converts an array or a tensor that receives masks to the struct of the library.
 
-    `format` is required if uint8 means bits. Returns the struct and the owner of the memory.
+    `format` is required if uint8 means bits, or if values are ids. A row of an array is contiguous, and there may be gaps
+    between rows and between masks. Returns the struct and the owner of the memory.
     """
     out = abi.MaskBuffer()
     if not isinstance(to, np.ndarray):
@@ -224,7 +225,20 @@ def mask_buffer(to: Any, format: Optional[str] = None, stream: int = 0) -> tuple
         out.has_stream, out.stream = keep.on_gpu, keep.stream
         return out, keep
     formats = {"uint8": "binary", "bool": "binary", "float32": "logits", "uint16": "labels"}
-    if to.dtype.name not in formats or not (to.flags.c_contiguous and to.flags.writeable):
-        raise ValueError(f"no array for masks: {to.dtype} {to.shape}; uint8, bool, float32 or uint16 without gaps is one")
+    if to.dtype.name not in formats or not to.flags.writeable:
+        raise ValueError(f"no array for masks: {to.dtype} {to.shape}; uint8, bool, float32 or uint16 is one")
     out.format, out.data, out.size = abi.MASKS.index(format or formats[to.dtype.name]), to.ctypes.data, to.nbytes
+    if not to.flags.c_contiguous:
+        out.row_stride, out.plane_stride, out.size = gaps(to)
     return out, to
+
+
+def gaps(to: npt.NDArray[Any]) -> tuple[int, int, int]:
+    """Returns the bytes from a row and from a mask to the next, and all bytes, of an array with gaps."""
+    masks = to.reshape(-1, *to.shape[-2:]) if to.ndim < 3 else to[:, 0] if to.ndim == 4 and to.shape[1] == 1 else to
+    if masks.ndim != 3 or min(masks.strides) < 0 or masks.strides[2] != to.itemsize:
+        raise ValueError(f"no array for masks: the rows of {to.shape} are not contiguous")
+    count, height, _ = masks.shape
+    plane, row, _ = masks.strides
+    plane = plane if count > 1 else row * height
+    return row, plane, max(0, (count - 1) * plane + (height - 1) * row + masks.shape[2] * to.itemsize)

@@ -67,7 +67,7 @@ ignore! {
     }
     MaskOutOps {
         write_masks(out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
-        write_labels(out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+        write_labels(out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>, values: Option<Tensor<'_>>);
         measure_masks(out: Tensor<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>, measure: Measure);
     }
     TrackingOps {

@@ -186,8 +186,15 @@ pub trait MaskOutOps {
     /// Writes the chosen masks of (p, n, h, w) to the entries of `out` in order. `selected` (p, ..) has the chosen
     /// masks, and `None` means all masks. The masks are resized (bilinear, corners not aligned, no widening).
     fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
-    /// Writes to `out` the label map of the masks that [`MaskOutOps::write_masks`] would write, bit for bit.
-    fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>);
+    /// Writes to `out` the label map of the masks that [`MaskOutOps::write_masks`] would write, bit for bit. `values`
+    /// (count) i32 has the value of each mask, and `None` means 1 + the index of the mask.
+    fn write_labels(
+        &self,
+        out: MaskOut<'_>,
+        masks: Tensor<'_>,
+        selected: Option<Tensor<'_>>,
+        values: Option<Tensor<'_>>,
+    );
     /// Computes `out` (count, 7) i32: the measures of each mask that [`MaskOutOps::write_masks`] would write, bit for
     /// bit. The first three are the numbers of pixels above threshold, above threshold + offset and above
     /// threshold - offset. The others are left, top, right and bottom of the outermost pixels above threshold, or 0 if

@@ -6,10 +6,9 @@ use super::simd::{Kernel, Simd};
 use crate::backend::MaskOutOps;
 use crate::backend::Measure;
 use crate::backend::tensor::Tensor;
-use crate::masks::buffer::{MaskFormat, MaskMemory, MaskOut};
+use crate::masks::buffer::{MaskFormat, MaskMemory, MaskOut, MaskTarget};
 use crate::media::frame::MAX_SIDE;
 use crate::media::resample::bilinear;
-use crate::media::size::Size;
 
 /// The largest number of rows of a task.
 const ROWS: usize = 64;
@@ -138,6 +137,8 @@ struct WriteRows {
     flipped: bool,
     /// The part of the buffer for this mask.
     out: Ptr<u8>,
+    /// Bytes from a row of `out` to the next.
+    stride: usize,
     scratch: F32,
 }
 
@@ -149,7 +150,7 @@ impl Kernel for WriteRows {
         rows.take(self.planes.at(self.mask));
         for y in self.rows.0..self.rows.1 {
             let (top, bottom, t) = rows.row(y);
-            let out = self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * bytes);
+            let out = self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * self.stride);
             if self.format == MaskFormat::Logits {
                 let out = std::slice::from_raw_parts_mut(out.cast::<f32>(), w);
                 for x in 0..w {
@@ -181,22 +182,29 @@ struct LabelRows {
     size: (usize, usize),
     threshold: f32,
     flipped: bool,
-    /// (height, width)
-    out: Ptr<u16>,
+    /// The value of each mask, or 1 + the index of the mask.
+    values: Option<I32>,
+    /// Whether values have 16 bits instead of 8.
+    wide: bool,
+    out: Ptr<u8>,
+    /// Bytes from a row of `out` to the next.
+    stride: usize,
     scratch: F32,
 }
 
-impl Kernel for LabelRows {
+impl LabelRows {
+    /// Writes values, which `cast` makes of integers.
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
+    unsafe fn write<T: Copy>(&self, cast: impl Fn(i32) -> T) {
         let ((h, w), (first, last)) = (self.size, self.rows);
         let mut rows = Enlarge::new(&self.planes, self.size, self.scratch);
         let highest = std::slice::from_raw_parts_mut(self.scratch.at_mut(4 * w), (last - first) * w);
         highest.fill(self.threshold);
-        let row = |y: usize| self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * w);
+        let row = |y: usize| self.out.at_mut((if self.flipped { h - 1 - y } else { y }) * self.stride).cast::<T>();
         (first..last).for_each(|y| row(y).write_bytes(0, w));
         for i in 0..self.planes.count {
             rows.take(self.planes.at(i));
+            let value = cast(self.values.map_or(i as i32 + 1, |values| *values.at(i)));
             for y in first..last {
                 let (top, bottom, t) = rows.row(y);
                 let out = std::slice::from_raw_parts_mut(row(y), w);
@@ -205,10 +213,17 @@ impl Kernel for LabelRows {
                     let v = mix(top[x], bottom[x], t);
                     let above = v > highest[x];
                     highest[x] = if above { v } else { highest[x] };
-                    out[x] = if above { (i + 1) as u16 } else { out[x] };
+                    out[x] = if above { value } else { out[x] };
                 }
             }
         }
+    }
+}
+
+impl Kernel for LabelRows {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        if self.wide { self.write(|value| value as u16) } else { self.write(|value| value as u8) }
     }
 }
 
@@ -265,9 +280,9 @@ fn measures([a, b, c]: [i32; 3], [left, top, right, bottom]: [i32; 4]) -> [i32; 
     [a, b, c, left, top, right, bottom]
 }
 
-fn in_host_memory<T>(memory: MaskMemory<'_>) -> Ptr<T> {
+fn in_host_memory(memory: MaskMemory<'_>) -> Ptr<u8> {
     match memory {
-        MaskMemory::Host(data) => Ptr::new(data.as_mut_ptr().cast()),
+        MaskMemory::Host(data) => Ptr::new(data.as_mut_ptr()),
         MaskMemory::Device(_) => panic!("masks out: not in the host's memory"),
     }
 }
@@ -276,28 +291,38 @@ impl MaskOutOps for Cpu {
     fn write_masks(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
         let planes = Planes::of(masks, selected);
         let (size, limit) = ((out.height, out.width), out.limit);
-        let (format, memory, flipped) = out.of("write_masks", planes.count, false);
-        let (out, each) = (in_host_memory::<u8>(memory), format.bytes(1, Size::new(size.1, size.0)));
-        self.count_masks(&planes, planes.count * each);
+        let target = out.target("write_masks", planes.count, false);
+        self.count_masks(&planes, target.bytes());
+        let MaskTarget { format, memory, flipped, row_stride: stride, plane_stride, .. } = target;
+        let out = in_host_memory(memory);
         let blocks = size.0.div_ceil(ROWS);
         self.parallel(planes.count * blocks, |task, scratch| {
             let (mask, first) = (task / blocks, task % blocks * ROWS);
             let rows = (first, (first + ROWS).min(size.0));
-            WriteRows { planes, mask, rows, size, format, limit, flipped, out: out.add(mask * each), scratch }
+            let out = out.add(mask * plane_stride);
+            WriteRows { planes, mask, rows, size, format, limit, flipped, out, stride, scratch }
         });
     }
 
-    fn write_labels(&self, out: MaskOut<'_>, masks: Tensor<'_>, selected: Option<Tensor<'_>>) {
+    fn write_labels(
+        &self,
+        out: MaskOut<'_>,
+        masks: Tensor<'_>,
+        selected: Option<Tensor<'_>>,
+        values: Option<Tensor<'_>>,
+    ) {
         let planes = Planes::of(masks, selected);
         let (size, threshold) = ((out.height, out.width), out.limit);
-        let (format, memory, flipped) = out.of("write_labels", planes.count, true);
+        let target = out.target("write_labels", planes.count, true);
         assert!(planes.count <= MaskFormat::MOST_LABELS, "write_labels: {masks:?}");
-        let out = in_host_memory::<u16>(memory);
-        self.count_masks(&planes, format.bytes(1, Size::new(size.1, size.0)));
+        assert!(values.is_none_or(|values| values.len() == planes.count), "write_labels: {masks:?}, {values:?}");
+        self.count_masks(&planes, target.bytes());
+        let MaskTarget { format, memory, flipped, row_stride: stride, .. } = target;
+        let (out, values, wide) = (in_host_memory(memory), values.map(I32::of), format != MaskFormat::Ids8);
         let each = (SCRATCH / size.1 - 4).min(ROWS);
         self.parallel(size.0.div_ceil(each), |task, scratch| {
             let rows = (task * each, ((task + 1) * each).min(size.0));
-            LabelRows { planes, rows, size, threshold, flipped, out, scratch }
+            LabelRows { planes, rows, size, threshold, flipped, values, wide, out, stride, scratch }
         });
     }
 

@@ -6,7 +6,7 @@ use crate::backend::stage::Stage;
 use crate::backend::tensor::{DType, Tensor};
 use crate::backend::{Backend, Cleaning, Counters, KernelTime, ProbeFn, Selection};
 use crate::error::{Error, Result};
-use crate::masks::buffer::{MaskBuffer, MaskFormat, MaskOut};
+use crate::masks::buffer::{MaskBuffer, MaskOut};
 use crate::media::frame::Frame;
 use crate::memory::{try_from_fn, try_zeros};
 use crate::model::Network;
@@ -232,7 +232,7 @@ impl<B: Backend> ImageQueue<B> {
                     Some(clean) => (clean.masks.slice(first, count), None),
                     None => (low, Some(chosen)),
                 };
-                if out.buffer.format() == MaskFormat::Labels {
+                if out.buffer.format().is_label_map() {
                     let acts = LabelActs::carve(&mut self.aside.carve(), total, b.max_prompts_per_batch(), side);
                     self.first.resize(b.max_prompts_per_batch(), 0);
                     b.upload(acts.first, ints(&self.first));
@@ -240,7 +240,7 @@ impl<B: Backend> ImageQueue<B> {
                     let to = acts.masks.slice(at, count).view(&[count, side * side]);
                     b.gather_rows(to, masks.view(&[count, masks.dim(1), side * side]), 0, rows);
                     if range.end == total {
-                        b.write_labels(out.lend(), acts.masks, None);
+                        b.write_labels(out.lend(), acts.masks, None, None);
                     }
                 } else {
                     b.write_masks(out.part(at * n, count * n), masks, chosen);
@@ -326,7 +326,7 @@ impl<B: Backend> ImageWorker for ImageQueue<B> {
             return Err(on_the_cpu("buffer for masks"));
         }
         let (total, per_batch) = (jobs.iter().map(|job| job.prompts.len()).sum(), b.max_prompts_per_batch());
-        if outs.any(|out| out.buffer.format() == MaskFormat::Labels) {
+        if outs.any(|out| out.buffer.format().is_label_map()) {
             self.aside.reserve(b, "masks to be labelled", |c| {
                 LabelActs::carve(c, total, per_batch, side);
             })?;
@@ -334,7 +334,7 @@ impl<B: Backend> ImageWorker for ImageQueue<B> {
             if let ([Job { masks: Some(out), .. }], 0) = (&mut *jobs, total) {
                 // A map without labels.
                 let acts = LabelActs::carve(&mut self.aside.carve(), 0, per_batch, side);
-                b.write_labels(out.lend(), acts.masks, None);
+                b.write_labels(out.lend(), acts.masks, None, None);
                 return b.sync();
             }
         }

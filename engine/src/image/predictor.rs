@@ -248,6 +248,10 @@ impl ImagePredictor {
         out: &PredictionBuffers<'_>,
     ) -> Result<()> {
         let (n, side) = (self.selection(options).masks(), self.mask_side);
+        if let Some(format) = out.masks.as_ref().map(MaskBuffer::format).filter(|format| format.largest_id().is_some())
+        {
+            return Err(Error::input(format!("buffer masks: {format:?} is for the objects of a video")));
+        }
         if out.masks.as_ref().is_some_and(|m| m.format() == MaskFormat::Labels) && (n > 1 || pictures != 1) {
             let what = "labels are for one mask per prompt, without multimask_output, on one image";
             return Err(Error::input(format!("buffer masks: {what}")));

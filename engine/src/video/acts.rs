@@ -110,12 +110,15 @@ impl<'a> StoredMaskActs<'a> {
 pub(super) struct OutputActs<'a> {
     /// (masks) i32: the slot of each mask.
     pub slots: Tensor<'a>,
+    /// (masks) i32: the id of each object, for label maps of ids.
+    pub ids: Tensor<'a>,
     /// (masks, 7) i32
     pub measures: Tensor<'a>,
 }
 
 impl<'a> OutputActs<'a> {
     pub fn carve(c: &mut Carver<'a>, masks: usize) -> Self {
-        OutputActs { slots: c.take(DType::I32, &[masks]), measures: c.take(DType::I32, &[masks, 7]) }
+        let [slots, ids] = [0; 2].map(|_| c.take(DType::I32, &[masks]));
+        OutputActs { slots, ids, measures: c.take(DType::I32, &[masks, 7]) }
     }
 }

@@ -6,22 +6,29 @@ use super::predictor::{TrackingLists, VideoPredictor};
 use super::worker::{OutputMask, OutputRequest, StepOptions, VideoWorker};
 use crate::backend::Selection;
 use crate::error::{Error, Result};
-use crate::masks::buffer::{Extent, MaskBuffer, MaskFormat, MaskOut};
+use crate::masks::buffer::{Extent, MaskBuffer, MaskOut};
 use crate::media::size::Size;
 use crate::memory::try_zeros;
 use crate::session::queue::on_the_cpu;
 
 impl VideoPredictor {
-    /// Fails if a buffer is not for the masks of all objects in a video of this size. The object `named` is counted
-    /// too.
+    /// Fails if a buffer has no room for a mask of a video of this size, or cannot tell the objects apart. The object
+    /// `named` is counted too.
     pub(super) fn check_buffer(&self, masks: &Option<MaskBuffer<'_>>, named: Option<i64>, size: Size) -> Result<()> {
         let Some(masks) = masks else { return Ok(()) };
         let new = named.is_some_and(|id| !self.ids.contains(&id));
-        masks.check(self.ids.len() + new as usize, size)?;
+        masks.check_first(self.ids.len() + new as usize, size)?;
+        if let Some(largest) = masks.format().largest_id() {
+            let other = |id: &i64| !(1..=largest).contains(id);
+            if let Some(id) = self.ids.iter().copied().chain(named).find(other) {
+                let format = masks.format();
+                return Err(Error::input(format!("buffer masks: {format:?} has ids of 1 to {largest}, not {id}")));
+            }
+        }
         if masks.is_device() && !self.lock().takes_device_memory() {
             return Err(on_the_cpu("buffer for masks"));
         }
-        if self.config.memory.non_overlap_masks && masks.format() != MaskFormat::Labels {
+        if self.config.memory.non_overlap_masks && !masks.format().is_label_map() {
             let what = "masks that do not overlap (model.non_overlap_masks) go to a buffer as labels only";
             return Err(Error::input(what));
         }
@@ -67,6 +74,7 @@ impl VideoPredictor {
                 MaskBuffer::logits(&mut masks)
             }
         };
+        let masks_written = buffer.room(n, size);
         let mut outs = [Some(MaskOut::new(buffer, 0.0, size)), None];
         let apart = self.config.memory.non_overlap_masks && n > 1;
         if apart {
@@ -78,13 +86,19 @@ impl VideoPredictor {
         let next = next.and_then(|frame| self.source.given_picture(frame));
         let next = next.as_ref().map(|(key, picture)| (*key, picture as &dyn Fn() -> _));
         let TrackingLists { steps, outputs, extents, .. } = lists;
-        worker.step_objects(steps, options, OutputRequest { masks: outputs, size, outs }, next, extents)?;
+        worker.step_objects(
+            steps,
+            options,
+            OutputRequest { masks: outputs, ids: &self.ids, size, outs },
+            next,
+            extents,
+        )?;
         if apart {
             // A map of labels gives each pixel to one object, by the same rule.
             *extents = Extent::of_labels(&labels, size.width, n);
             set_apart(&mut masks, n, size.pixels());
         }
-        (found.frame_idx, found.masks) = (frame_idx, masks);
+        (found.frame_idx, found.masks, found.masks_written) = (frame_idx, masks, masks_written);
         found.obj_ids.clone_from(&self.ids);
         found.areas.clear();
         found.areas.extend(extents.iter().map(|e| e.area));

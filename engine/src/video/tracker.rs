@@ -10,7 +10,7 @@ use crate::backend::arena::{Arena, Placement};
 use crate::backend::stage::Stage;
 use crate::backend::{Backend, Counters, Measure, MemoryUse, NO_OBJ_SCORE, ProbeFn, Selection, StageTime};
 use crate::error::{Error, Result};
-use crate::masks::buffer::{Extent, MaskFormat};
+use crate::masks::buffer::Extent;
 use crate::media::frame::Frame;
 use crate::media::size::Size;
 use crate::memory::try_from_fn;
@@ -51,6 +51,8 @@ struct HostTables {
     masks: [Vec<i32>; 2],
     pointers: Vec<i32>,
     outputs: Vec<i32>,
+    /// The ids of the objects of these masks.
+    ids: Vec<i32>,
     zeros: Vec<i32>,
     scores: Vec<f32>,
     measures: Vec<i32>,
@@ -272,6 +274,9 @@ impl<B: Backend> Tracker<B> {
             };
             self.host.outputs.clear();
             self.host.outputs.extend(output.masks.iter().filter_map(slot));
+            self.host.ids.clear();
+            // Ids of a label map fit into 16 bits.
+            self.host.ids.extend(output.ids.iter().map(|&id| id as i32));
             self.session.stages.run(&self.session.b, "masks", || self.write_outputs(output, measures));
             self.outputs.check(&self.session.b)?;
         }
@@ -302,9 +307,15 @@ impl<B: Backend> Tracker<B> {
         b.measure_masks(acts.measures, masks, Some(acts.slots), measure);
         b.download(bytemuck::cast_slice_mut(measures), acts.measures);
         for out in output.outs.iter_mut().flatten() {
-            match out.buffer.format() {
-                MaskFormat::Labels => b.write_labels(out.lend(), masks, Some(acts.slots)),
-                _ => b.write_masks(out.lend(), masks, Some(acts.slots)),
+            let format = out.buffer.format();
+            if format.largest_id().is_some() {
+                b.upload(acts.ids, ints(&self.host.ids));
+                b.write_labels(out.lend(), masks, Some(acts.slots), Some(acts.ids));
+            } else if format.is_label_map() {
+                b.write_labels(out.lend(), masks, Some(acts.slots), None);
+            } else {
+                let room = out.buffer.room(slots.len(), output.size);
+                b.write_masks(out.part(0, room), masks, Some(acts.slots.prefix(&[room])));
             }
         }
     }

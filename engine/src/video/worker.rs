@@ -77,9 +77,11 @@ impl OutputMask {
 #[derive(Default)]
 pub(crate) struct OutputRequest<'a, 'o> {
     pub masks: &'a [OutputMask],
+    /// The ids of the objects of the masks.
+    pub ids: &'o [i64],
     /// The size of the video. The masks are measured at this size.
     pub size: Size,
-    /// The buffers for the masks. Each buffer gets all masks.
+    /// The buffers for the masks. Each buffer gets the masks that it has room for.
     pub outs: [Option<MaskOut<'o>>; 2],
 }
 

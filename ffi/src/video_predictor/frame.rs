@@ -1,6 +1,6 @@
 //! `sam2_frame`: results of a frame, and their way to the caller.
 
-use super::{VIDEOS, Video, sam2_video_predictor};
+use super::{Timestamps, VIDEOS, Video, sam2_video_predictor};
 use crate::error::{Result, call, sam2_status};
 use crate::job::Sent;
 use crate::mask_buffer::{mask_buffer, sam2_mask_buffer};
@@ -18,7 +18,7 @@ pub struct sam2_frame {
     pub num_objects: u32,
     /// Index of the frame, from 0.
     pub frame_idx: u64,
-    /// Timestamp of the pushed image, otherwise 0.
+    /// Timestamp of the image of the frame, if the frame was pushed and is kept or is the latest one, otherwise 0.
     pub timestamp: i64,
     /// Width of a mask in pixels.
     pub width: u32,
@@ -36,6 +36,11 @@ pub struct sam2_frame {
     pub areas: *const u64,
     /// (num_objects, height, width): logits, above 0 on the object. NULL if the masks are in a buffer of the caller.
     pub masks: *const f32,
+    /// Number of masks that were written: those of the first objects. It is less than `num_objects` if a buffer of the
+    /// caller has no room for more. A map of labels or ids has all masks.
+    pub masks_written: u32,
+    /// Unused.
+    pub reserved: u32,
 }
 
 /// Receives the results of a frame.
@@ -54,7 +59,6 @@ pub(super) struct FrameSink {
     pub masks: Option<MaskBuffer<'static>>,
     on_frame: sam2_frame_callback,
     user: Sent<*mut c_void>,
-    pub timestamp: i64,
 }
 
 impl FrameSink {
@@ -66,18 +70,18 @@ impl FrameSink {
         user: *mut c_void,
     ) -> Result<FrameSink> {
         // SAFETY: contract of callers.
-        Ok(unsafe { FrameSink { masks: mask_buffer(masks)?, on_frame, user: Sent::new(user), timestamp: 0 } })
+        Ok(unsafe { FrameSink { masks: mask_buffer(masks)?, on_frame, user: Sent::new(user) } })
     }
 
     /// Passes a frame to the callback. Returns whether to continue.
-    pub fn emit(&self, found: &FrameMasks, Size { width, height }: Size) -> bool {
+    pub fn emit(&self, found: &FrameMasks, Size { width, height }: Size, timestamps: &Timestamps) -> bool {
         let Some(on_frame) = self.on_frame else { return true };
         let lost: Vec<u8> = found.object_score_logits.iter().map(|&s| (s.is_nan() || s <= 0.0) as u8).collect();
         let frame = sam2_frame {
             struct_size: size_of::<sam2_frame>() as u32,
             num_objects: found.obj_ids.len() as u32,
             frame_idx: found.frame_idx as u64,
-            timestamp: self.timestamp,
+            timestamp: timestamps.of(found.frame_idx),
             width: width as u32,
             height: height as u32,
             obj_ids: found.obj_ids.as_ptr(),
@@ -86,6 +90,8 @@ impl FrameSink {
             boxes: found.boxes.as_ptr().cast(),
             areas: found.areas.as_ptr(),
             masks: if found.masks.is_empty() { std::ptr::null() } else { found.masks.as_ptr() },
+            masks_written: found.masks_written as u32,
+            reserved: 0,
         };
         // SAFETY: contract of callbacks; what it gets lives until it returns.
         unsafe { on_frame(*self.user.get(), &frame) == 0 }
@@ -108,7 +114,7 @@ pub(super) unsafe fn emit_one(
         // Without a callback and a buffer, no masks are needed.
         v.predictor.set_show_prompts(on_frame.is_some());
         let found = work(&mut v, masks)?;
-        to.emit(&found, v.predictor.video_size());
+        to.emit(&found, v.predictor.video_size(), &v.timestamps);
         Ok(())
     })
 }

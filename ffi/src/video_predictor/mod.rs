@@ -10,6 +10,9 @@ use engine::{Frames, FramesOptions, Retention, VideoPredictor, VideoPredictorOpt
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
+mod timestamps;
+use timestamps::Timestamps;
+
 mod frame;
 pub use frame::{sam2_frame, sam2_frame_callback};
 
@@ -35,6 +38,7 @@ pub struct sam2_video_predictor {
 /// A predictor, with properties of its model.
 pub(crate) struct Video {
     pub predictor: VideoPredictor,
+    pub timestamps: Timestamps,
     pub mask_side: usize,
     pub on_gpu: bool,
 }
@@ -134,7 +138,11 @@ unsafe fn create(
                     None => model.video_stream(retention, options)?,
                 };
                 let (mask_side, on_gpu) = (model.config().mask_side(), model.device() != "CPU");
-                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, mask_side, on_gpu }))?)
+                let timestamps = Timestamps::new(match retention {
+                    Retention::Window(n) => n,
+                    _ => usize::MAX,
+                });
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, timestamps, mask_side, on_gpu }))?)
             })
         }
     })
@@ -198,7 +206,8 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
         unsafe {
             put("out", out, || {
                 let v = VIDEOS.lease(video)?;
-                Ok(VIDEOS.insert(Exclusive::new(Video { predictor: v.predictor.fork(), ..*v }))?)
+                let (predictor, timestamps) = (v.predictor.fork(), v.timestamps.clone());
+                Ok(VIDEOS.insert(Exclusive::new(Video { predictor, timestamps, ..*v }))?)
             })
         }
     })

@@ -22,7 +22,7 @@ unsafe fn pushing(
     // SAFETY: contract of callers.
     let (frames, mut to) = unsafe { (frames(image, 1)?, FrameSink::new(masks, on_frame, user)?) };
     // SAFETY: contract of callers.
-    to.timestamp = unsafe { read(image) }?.timestamp;
+    let timestamp = unsafe { read(image) }?.timestamp;
     Ok(move || {
         let masks = to.masks.take();
         let found = match masks {
@@ -33,7 +33,8 @@ unsafe fn pushing(
                 found
             }
         };
-        to.emit(&found, v.predictor.video_size());
+        v.timestamps.push(found.frame_idx, timestamp);
+        to.emit(&found, v.predictor.video_size(), &v.timestamps);
         Ok(())
     })
 }

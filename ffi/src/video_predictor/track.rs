@@ -20,11 +20,12 @@ fn propagate(
     let (size, mut stopped, of, masks) = (v.predictor.video_size(), false, v.of.clone(), to.masks.take());
     let (start_frame_idx, max_frame_num_to_track) =
         (usize::try_from(start_frame_idx).ok(), usize::try_from(max_frame_num_to_track).ok());
+    let Video { predictor: p, timestamps, .. } = &mut **v;
     let mut show = |found: FrameMasks| {
-        stopped = !to.emit(&found, size) || of.take_cancel();
+        stopped = !to.emit(&found, size, timestamps) || of.take_cancel();
         !stopped
     };
-    let (p, direction) = (&mut v.predictor, if reverse != 0 { Direction::Backward } else { Direction::Forward });
+    let direction = if reverse != 0 { Direction::Backward } else { Direction::Forward };
     match masks {
         None => p.propagate_in_video(start_frame_idx, max_frame_num_to_track, direction, show)?,
         Some(masks) => {
