@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes as c
-import ctypes.util
 import os
 import threading
 from pathlib import Path
@@ -221,9 +220,16 @@ SIGNATURES = """
 """
 
 
+def _of_system() -> str:
+    # Imported here because it takes long and is rarely needed.
+    from ctypes.util import find_library
+
+    return find_library("sam2") or "libsam2.so.0"
+
+
 def _load() -> c.CDLL:
     beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
-    name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or "libsam2.so.0"
+    name = os.environ.get("SAM2_LIBRARY") or (beside[0] if beside else _of_system())
     try:
         library = c.CDLL(name)
     except OSError as error:
