@@ -179,6 +179,7 @@ SIGNATURES = """
     mask_get_polygons s u32 u32 p p p p
     tensor_create p i32 i32 p u32 p
     model_load s p p
+    model_load_memory p size p p
     model_destroy p
     model_get_info p p
     picture_read_with s p p
@@ -327,6 +328,17 @@ class Handle(Owner):
 
     _kind = ""
     _h: Optional[c.c_void_p] = None
+
+    def __repr__(self) -> str:
+        try:
+            facts = self._facts() if self._h else "closed"
+        except Busy:
+            facts = "in use"
+        return f"<{type(self).__name__}: {facts}>"
+
+    def _facts(self) -> str:
+        """Describes the object for `repr`."""
+        return "open"
 
     def _create(self, function: str, *arguments: Any) -> None:
         # Owned before the call returns, so that an exception in between does not leak it.

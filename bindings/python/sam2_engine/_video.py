@@ -29,6 +29,10 @@ class State(abi.Handle):
     def __init__(self, function: str, *arguments: Any) -> None:
         self._create(function, *arguments)
 
+    def _facts(self) -> str:
+        info = self._info()
+        return f"{info.num_frames} frames of {info.width}x{info.height}, objects {self.obj_ids}"
+
     def _info(self) -> abi.VideoPredictorInfo:
         info = abi.VideoPredictorInfo()
         abi.call("video_predictor_get_info", self._h, c.byref(info))
@@ -154,6 +158,9 @@ class FrameMasks:
         self.areas = values(frame.areas, np.uint64)
         self.masks = masks
 
+    def __repr__(self) -> str:
+        return f"<FrameMasks: frame {self.frame_idx}, objects {self.obj_ids}>"
+
     def _like_reference(self) -> tuple[int, list[int], Any]:
         return self.frame_idx, self.obj_ids, self.masks
 
@@ -206,6 +213,9 @@ class SAM2VideoPredictor:
     def __init__(self, model: Model) -> None:
         """Creates a predictor for a model."""
         self.model = model
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.model!r}>"
 
     def init_state(
         self,

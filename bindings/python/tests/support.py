@@ -12,6 +12,10 @@ FRAMES = ROOT / "demo/samples/video1/frames"
 CLICK = {"points": [[208, 249]], "labels": [1]}
 
 
+CONFIG = "configs/sam2.1/sam2.1_hiera_demo.yaml"
+CHECKPOINT = ROOT / "demo/sam2.1_hiera_demo.safetensors"
+
+
 def demo(**options):
     return sam2_engine.build_sam2(None, ROOT / "demo", device="cpu", **options)
 
