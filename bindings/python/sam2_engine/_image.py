@@ -123,10 +123,14 @@ class SAM2ImagePredictor(abi.Handle):
         Returns:
             An array (images, channels, height, width).
         """
-        shape, count = (c.c_uint32 * 3)(), len(self._sizes())
+        return self._maps(abi.IMAGE_EMBEDDING)
+
+    def _maps(self, feature: int) -> npt.NDArray[np.float32]:
+        """Gets a feature of all images as an array (images, channels, height, width)."""
+        shape = (c.c_uint32 * 3)()
         values: list[npt.NDArray[np.float32]] = []
-        for image in range(count):
-            which = (self._h, abi.IMAGE_EMBEDDING, image)
+        for image in range(len(self._sizes_set())):
+            which = (self._h, feature, image)
             abi.call("image_predictor_get_features", *which, None, 0, shape)
             values.append(np.empty(tuple(shape), np.float32))
             abi.call("image_predictor_get_features", *which, pointer(values[-1]), values[-1].size, shape)
