@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes as c
-import ctypes.util
 import os
 import threading
 from pathlib import Path
@@ -26,7 +25,7 @@ PRECISIONS = ("auto", "f32", "bf16", "f16")
 HOST, CUDA = 0, 1
 MULTIMASK, PREDICT_NORMALIZED = 1, 2
 KEEP_POINTS, PROMPT_NORMALIZED = 1, 2
-IMAGE_EMBEDDING = 0
+IMAGE_EMBEDDING, HIGH_RES_1, HIGH_RES_0 = 0, 1, 2
 RETAIN_EVERYTHING = 0xFFFFFFFF
 WAIT_FOREVER = 0xFFFFFFFFFFFFFFFF
 
@@ -183,6 +182,7 @@ SIGNATURES = """
     mask_get_polygons s u32 u32 p p p p
     tensor_create p i32 i32 p u32 p
     model_load s p p
+    model_load_memory p size p p
     model_destroy p
     model_get_info p p
     picture_read_with s p p
@@ -224,9 +224,16 @@ SIGNATURES = """
 """
 
 
+def _of_system() -> str:
+    # Imported here because it takes long and is rarely needed.
+    from ctypes.util import find_library
+
+    return find_library("sam2") or "libsam2.so.0"
+
+
 def _load() -> c.CDLL:
     beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
-    name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or "libsam2.so.0"
+    name = os.environ.get("SAM2_LIBRARY") or (beside[0] if beside else _of_system())
     try:
         library = c.CDLL(name)
     except OSError as error:
@@ -324,6 +331,17 @@ class Handle(Owner):
 
     _kind = ""
     _h: Optional[c.c_void_p] = None
+
+    def __repr__(self) -> str:
+        try:
+            facts = self._facts() if self._h else "closed"
+        except Busy:
+            facts = "in use"
+        return f"<{type(self).__name__}: {facts}>"
+
+    def _facts(self) -> str:
+        """Describes the object for `repr`."""
+        return "open"
 
     def _create(self, function: str, *arguments: Any) -> None:
         # Owned before the call returns, so that an exception in between does not leak it.

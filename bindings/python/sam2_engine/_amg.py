@@ -82,6 +82,9 @@ class SAM2AutomaticMaskGenerator(abi.Handle):
         )
         self._create("automatic_mask_generator_create", model._h, c.byref(options))
 
+    def _facts(self) -> str:
+        return f"output_mode {self.output_mode!r}"
+
     def generate(
         self,
         image: Any,

@@ -99,6 +99,9 @@ class Tensor(abi.Owner):
             *("tensor_create", model._h, abi.MASKS.index(format), self.memory, sizes, len(sizes), c.byref(self._managed))
         )
 
+    def __repr__(self) -> str:
+        return f"<Tensor: {self.shape}{'' if self._managed else ', handed over'}>"
+
     @property
     def managed(self) -> int:
         """The address of the DLManagedTensorVersioned."""

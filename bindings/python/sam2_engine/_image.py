@@ -28,6 +28,9 @@ class Features(abi.Handle):
         abi.call("features_get_bytes", self._h, c.byref(size))
         return size.value
 
+    def _facts(self) -> str:
+        return f"{self.nbytes} bytes"
+
 
 class SAM2ImagePredictor(abi.Handle):
     """Encodes images and predicts masks for prompts on them, as the class of this name in the reference.
@@ -62,6 +65,10 @@ class SAM2ImagePredictor(abi.Handle):
     def device(self) -> str:
         """The device of the model: "cpu" or "cuda"."""
         return self.model.device
+
+    def _facts(self) -> str:
+        sizes = [f"{width}x{height}" for height, width in self._sizes()]
+        return f"{', '.join(sizes) or 'no image'}, on {self.device}"
 
     def reserve(self, images: int = 1, max_points: int = 1, mask_input: bool = False) -> None:
         """Allocates memory in advance.
@@ -116,10 +123,14 @@ class SAM2ImagePredictor(abi.Handle):
         Returns:
             An array (images, channels, height, width).
         """
-        shape, count = (c.c_uint32 * 3)(), len(self._sizes())
+        return self._maps(abi.IMAGE_EMBEDDING)
+
+    def _maps(self, feature: int) -> npt.NDArray[np.float32]:
+        """Gets a feature of all images as an array (images, channels, height, width)."""
+        shape = (c.c_uint32 * 3)()
         values: list[npt.NDArray[np.float32]] = []
-        for image in range(count):
-            which = (self._h, abi.IMAGE_EMBEDDING, image)
+        for image in range(len(self._sizes_set())):
+            which = (self._h, feature, image)
             abi.call("image_predictor_get_features", *which, None, 0, shape)
             values.append(np.empty(tuple(shape), np.float32))
             abi.call("image_predictor_get_features", *which, pointer(values[-1]), values[-1].size, shape)
@@ -161,7 +172,7 @@ class SAM2ImagePredictor(abi.Handle):
             Masks (n, height, width) of bool, or logits of float32; predicted IoUs (n); low-resolution logits (n, side, side).
             n is 3 or 1, and side is the model's `mask_side`.
         """
-        sizes = self._sizes()
+        sizes = self._sizes_set()
         if len(sizes) > 1:
             raise ValueError("several images are set: call predict_batch")
         entry = (point_coords, point_labels, box, mask_input, mask)
@@ -187,7 +198,7 @@ class SAM2ImagePredictor(abi.Handle):
         Returns:
             Three lists with the results of `predict` for each image.
         """
-        sizes = self._sizes()
+        sizes = self._sizes_set()
         given = [point_coords_batch, point_labels_batch, box_batch, mask_input_batch, mask_batch]
         lists: list[Sequence[Any]] = [[None] * len(sizes) if values is None else values for values in given]
         if any(len(values) != len(sizes) for values in lists):
@@ -195,13 +206,18 @@ class SAM2ImagePredictor(abi.Handle):
         return self._predict(sizes, list(zip(*lists)), multimask_output, return_logits, normalize_coords)
 
     def _sizes(self) -> list[tuple[int, int]]:
-        """Gets the height and width of each image. Raises RuntimeError if there is none."""
+        """Gets the height and width of each image."""
         info = abi.ImagePredictorInfo()
         abi.call("image_predictor_get_info", self._h, 0, c.byref(info))
         sizes = []
         for image in range(info.num_images):
             abi.call("image_predictor_get_info", self._h, image, c.byref(info))
             sizes.append((info.height, info.width))
+        return sizes
+
+    def _sizes_set(self) -> list[tuple[int, int]]:
+        """As `_sizes`. Raises RuntimeError if there is no image."""
+        sizes = self._sizes()
         if not sizes:
             raise RuntimeError("no image is set: call set_image first")
         return sizes

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ctypes as c
 import os
-from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Optional, Sequence, TypeVar, Union
+
+import numpy as np
 
 from . import _abi as abi
-from ._arrays import place
+from ._arrays import place, pointer
 from ._dlpack import Tensor
 
 if TYPE_CHECKING:
     from ._video import SAM2VideoPredictor
+
+M = TypeVar("M", bound="Model")
 
 
 def gpus() -> list[dict[str, Any]]:
@@ -32,20 +36,25 @@ def gpus() -> list[dict[str, Any]]:
     return found
 
 
+class _Bytes:
+    """A checkpoint in memory, in place of a path."""
+
+    def __init__(self, data: Any) -> None:
+        self.values = np.frombuffer(data, np.uint8)
+
+
 class Model(abi.Handle):
     """The weights of a model on a device. Any number of predictors and threads may share it.
 
     Attributes:
         image_size: Side of the input in pixels.
         mask_side: Side of low-resolution masks in pixels.
-        device: "cpu" or "cuda".
         device_name: Name of the device.
         precision: "f32", "bf16" or "f16".
     """
 
     image_size: int
     mask_side: int
-    device: str
     device_name: str
     precision: str
 
@@ -54,7 +63,7 @@ class Model(abi.Handle):
 
     def __init__(
         self,
-        path: Union[str, bytes, os.PathLike[Any]],
+        path: Union[str, bytes, os.PathLike[Any], _Bytes],
         config: Union[str, bytes, os.PathLike[Any], None] = None,
         overrides: Sequence[str] = (),
         device: str = "auto",
@@ -105,12 +114,33 @@ class Model(abi.Handle):
             cpus=c.cast(list_of_cpus, c.c_void_p) if len(cpus) else None,
             num_cpus=len(cpus),
         )
-        self._create("model_load", os.fsencode(path), c.byref(options))
+        if isinstance(path, _Bytes):
+            self._create("model_load_memory", pointer(path.values), path.values.size, c.byref(options))
+        else:
+            self._create("model_load", os.fsencode(path), c.byref(options))
         info = abi.ModelInfo()
         abi.call("model_get_info", self._h, c.byref(info))
         self.image_size, self.mask_side = info.image_size, info.mask_side
-        self.device, self.precision = abi.DEVICES[info.device], abi.PRECISIONS[info.precision]
+        self._device, self.precision = abi.DEVICES[info.device], abi.PRECISIONS[info.precision]
         self.device_name = info.device_name.decode(errors="replace")
+
+    @classmethod
+    def from_bytes(cls: type[M], data: Any, **options: Any) -> M:
+        """Loads a checkpoint that is in memory.
+
+        Args:
+            data: bytes, or another object with a buffer, such as a memoryview. It is not used after the call.
+            **options: Other arguments of `Model`.
+        """
+        return cls(_Bytes(data), **options)
+
+    @property
+    def device(self) -> str:
+        """The device: "cpu" or "cuda"."""
+        return self._device
+
+    def _facts(self) -> str:
+        return f"{self.image_size} pixels, {self.precision} on {self._device} ({self.device_name})"
 
     def empty(self, shape: Sequence[int], format: str = "binary", on_gpu: bool = False) -> Tensor:
         """Creates a tensor for masks, to pass as `out` and then to from_dlpack of another library, once.
@@ -152,9 +182,12 @@ def build_sam2(
 
 
 def build_sam2_video_predictor(
-    config_file: Union[str, bytes, os.PathLike[Any], None], ckpt_path: Union[str, bytes, os.PathLike[Any]], **options: Any
+    config_file: Union[str, bytes, os.PathLike[Any], None],
+    ckpt_path: Union[str, bytes, os.PathLike[Any]],
+    device: str = "auto",
+    **options: Any,
 ) -> SAM2VideoPredictor:
     """Loads a model and creates a video predictor, as the function of this name in the reference. See `build_sam2`."""
     from ._video import SAM2VideoPredictor
 
-    return SAM2VideoPredictor(build_sam2(config_file, ckpt_path, **options))
+    return SAM2VideoPredictor(build_sam2(config_file, ckpt_path, device, **options))

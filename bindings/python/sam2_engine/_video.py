@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import os
-from typing import Any, Iterator, Optional, Sequence, Union
+from typing import Any, Iterator, Optional, Sequence, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from ._dlpack import is_tensor, on_host
 from ._arrays import mask_buffer, masks_of, picture, pointer, prompt
 from ._image import Features
 from ._model import Model
+
+
+S = TypeVar("S", bound="State")
 
 
 class State(abi.Handle):
@@ -28,6 +31,10 @@ class State(abi.Handle):
 
     def __init__(self, function: str, *arguments: Any) -> None:
         self._create(function, *arguments)
+
+    def _facts(self) -> str:
+        info = self._info()
+        return f"{info.num_frames} frames of {info.width}x{info.height}, objects {self.obj_ids}"
 
     def _info(self) -> abi.VideoPredictorInfo:
         info = abi.VideoPredictorInfo()
@@ -78,9 +85,9 @@ class State(abi.Handle):
         """
         abi.call("video_predictor_reserve", self._h, num_objects, width, height)
 
-    def fork(self) -> State:
+    def fork(self: S) -> S:
         """Returns a state that shares memories and frames with this one and diverges from it."""
-        return State("video_predictor_fork", self._h)
+        return type(self)("video_predictor_fork", self._h)
 
     def save(self) -> bytes:
         """Saves the state of all objects, and the frames that a stream keeps."""
@@ -154,6 +161,9 @@ class FrameMasks:
         self.areas = values(frame.areas, np.uint64)
         self.masks = masks
 
+    def __repr__(self) -> str:
+        return f"<FrameMasks: frame {self.frame_idx}, objects {self.obj_ids}>"
+
     def _like_reference(self) -> tuple[int, list[int], Any]:
         return self.frame_idx, self.obj_ids, self.masks
 
@@ -203,9 +213,14 @@ class _Call:
 class SAM2VideoPredictor:
     """Tracks objects through videos and live streams, as the class of this name in the reference."""
 
+    _state: type[State] = State
+
     def __init__(self, model: Model) -> None:
         """Creates a predictor for a model."""
         self.model = model
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.model!r}>"
 
     def init_state(
         self,
@@ -244,7 +259,7 @@ class SAM2VideoPredictor:
             upright=bool(upright),
             bit_depth=0 if bit_depth is None else bit_depth,
         )
-        return State("video_predictor_open", self.model._h, os.fsencode(video_path), c.byref(options))
+        return self._state("video_predictor_open", self.model._h, os.fsencode(video_path), c.byref(options))
 
     def init_stream(self, window: Optional[int] = 0, offload_state_to_cpu: bool = False) -> State:
         """Creates a state for a live stream of unknown length. See `push_frame`.
@@ -255,7 +270,7 @@ class SAM2VideoPredictor:
         """
         kept = abi.RETAIN_EVERYTHING if window is None else window
         options = abi.VideoPredictorOptions(window=kept, offload_state_to_cpu=bool(offload_state_to_cpu))
-        return State("video_predictor_create_stream", self.model._h, c.byref(options))
+        return self._state("video_predictor_create_stream", self.model._h, c.byref(options))
 
     def push_frame(
         self,
@@ -347,7 +362,8 @@ class SAM2VideoPredictor:
         Returns:
             As `add_new_points_or_box`.
         """
-        if is_tensor(mask):
+        # An array of `compat` counts as the tensor that it stands for.
+        if is_tensor(mask) or hasattr(mask, "detach"):
             function, mask = "add_new_mask_f32", np.ascontiguousarray(on_host(mask), np.float32)
         else:
             function, mask = "add_new_mask", np.ascontiguousarray(np.asarray(mask) != 0)

@@ -1,0 +1,1 @@
+"""`sam2.utils` of the reference."""
