@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
         int32_t num_seen = TRACKER_MAX_ID;
         int64_t frame;
         double start = now();
-        int pushed = next < count ? tracker_push(t, texture, next) : 0;
+        int pushed = next < count ? tracker_push(t, texture, 0, next) : 0;
         int polled = tracker_poll(t, &frame, seen, &num_seen, map);
         double took = now() - start;
         longest = took > longest ? took : longest;

@@ -188,10 +188,17 @@ static int is_prompted(const tracker *t) {
     return 0;
 }
 
-int32_t tracker_push(tracker *t, const uint8_t *pixels, int64_t frame) {
+static void copy_image(tracker *t, const uint8_t *pixels, size_t stride) {
+    uint8_t *to = (uint8_t *)t->image.planes[0];
+    size_t row = 4 * (size_t)t->image.width, rows = t->image.height;
+    if (stride == row) row *= rows, rows = 1;
+    for (size_t y = 0; y < rows; y++) memcpy(to + y * row, pixels + y * stride, row);
+}
+
+int32_t tracker_push(tracker *t, const uint8_t *pixels, int32_t stride, int64_t frame) {
     if (atomic_load_explicit(&t->turn, memory_order_acquire) != IDLE) return 0;
     if (!t->num_tracked && !is_prompted(t)) return 0;
-    memcpy((void *)t->image.planes[0], pixels, (size_t)t->image.width * t->image.height * 4);
+    copy_image(t, pixels, stride > 0 ? (size_t)stride : 4 * (size_t)t->image.width);
     memcpy(t->now, t->next, sizeof t->now);
     t->number = frame, t->num_objects = 0;
     memset(t->ids, 0, sizeof t->ids);

@@ -59,14 +59,15 @@ TRACKER_API int32_t tracker_add_box(tracker *t, int32_t id, float left, float to
  * follow start a new object of this id. Returns 1, or 0 if the id is out of range. */
 TRACKER_API int32_t tracker_remove(tracker *t, int32_t id);
 
-/* Copies an image without gaps between rows and starts to track it. Returns 1 if it is accepted, 0 if the previous
- * image is still in progress or there is no object, and -1 after a failure. */
-TRACKER_API int32_t tracker_push(tracker *t, const uint8_t *pixels, int64_t frame);
+/* Copies an image and starts to track it. `stride` is the number of bytes from one row to the next in memory, and 0 means
+ * rows without gaps. Returns 1 if the image is accepted, 0 if the previous image is still in progress or there is no
+ * object, and -1 after a failure. */
+TRACKER_API int32_t tracker_push(tracker *t, const uint8_t *pixels, int32_t stride, int64_t frame);
 
-/* Returns 1 if an image has ended since the last call, 0 if none has, and -1 if tracking failed, which loses the image.
- * After 1, `frame` is the number that was pushed, and `map` of width times height bytes contains the id of the object
- * at each pixel, or 0. `num_objects` contains the capacity of `objects` before the call and the number of objects
- * after it. A capacity of TRACKER_MAX_ID always suffices. `objects` and `map` may be NULL. */
+/* Returns 1 if an image has ended since the last call, 0 if none has, and -1 if tracking failed, which loses the image
+ * and its prompts. After 1, `frame` is the number that was pushed, and `map` of width times height bytes contains the id
+ * of the object at each pixel, or 0. `num_objects` contains the capacity of `objects` before the call and the number of
+ * objects after it. A capacity of TRACKER_MAX_ID always suffices. `objects` and `map` may be NULL. */
 TRACKER_API int32_t tracker_poll(tracker *t, int64_t *frame, tracker_object *objects, int32_t *num_objects, uint8_t *map);
 
 /* Gets the message of the latest failure of tracker_push() or tracker_poll(), valid until the next call of either. */

@@ -45,7 +45,7 @@ namespace Sam2
         [DllImport(Library)]
         static extern int tracker_remove(IntPtr tracker, int id);
         [DllImport(Library)]
-        static extern int tracker_push(IntPtr tracker, IntPtr pixels, long frame);
+        static extern int tracker_push(IntPtr tracker, IntPtr pixels, int stride, long frame);
         [DllImport(Library)]
         static extern int tracker_poll(IntPtr tracker, out long frame, [Out] TrackedObject[] objects, ref int numObjects,
             IntPtr map);
@@ -104,7 +104,7 @@ namespace Sam2
         /// still in progress or there is no object.
         public bool Push(IntPtr pixels, long frame)
         {
-            int pushed = tracker_push(handle, pixels, frame);
+            int pushed = tracker_push(handle, pixels, 0, frame);
             if (pushed < 0) throw Failure();
             if (pushed > 0) Busy = true;
             return pushed > 0;
