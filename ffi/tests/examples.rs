@@ -238,9 +238,9 @@ fn ros() {
         "inactive: silent",
         "active: adds",
         "unconfigured: silent",
-        "model unconfigured",
         "device unconfigured",
         "label_encoding unconfigured",
+        "model unconfigured",
         "window unconfigured",
     ];
     assert_eq!(rest, states);

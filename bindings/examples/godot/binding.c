@@ -196,26 +196,26 @@ __attribute__((visibility("default")))
 #endif
 GDExtensionBool sam2_godot_init(GDExtensionInterfaceGetProcAddress get, GDExtensionClassLibraryPtr of,
                                 GDExtensionInitialization *init) {
-#define GET(variable, type, name) (variable = (type)(void (*)(void))get(name))
+#define GET(variable, type, name) (variable = (GDExtensionInterface##type)(void (*)(void))get(name))
     library = of;
     init->minimum_initialization_level = GDEXTENSION_INITIALIZATION_SCENE;
     init->initialize = initialize, init->deinitialize = deinitialize;
-    return GET(variant_get_type, GDExtensionInterfaceVariantGetType, "variant_get_type") &&
-           GET(get_variant_from_type, GDExtensionInterfaceGetVariantFromTypeConstructor, "get_variant_from_type_constructor") &&
-           GET(get_variant_to_type, GDExtensionInterfaceGetVariantToTypeConstructor, "get_variant_to_type_constructor") &&
-           GET(get_constructor, GDExtensionInterfaceVariantGetPtrConstructor, "variant_get_ptr_constructor") &&
-           GET(get_destructor, GDExtensionInterfaceVariantGetPtrDestructor, "variant_get_ptr_destructor") &&
-           GET(get_builtin_method, GDExtensionInterfaceVariantGetPtrBuiltinMethod, "variant_get_ptr_builtin_method") &&
-           GET(string_new, GDExtensionInterfaceStringNewWithUtf8Chars, "string_new_with_utf8_chars") &&
-           GET(string_to_chars, GDExtensionInterfaceStringToUtf8Chars, "string_to_utf8_chars") &&
-           GET(string_name_new, GDExtensionInterfaceStringNameNewWithLatin1Chars, "string_name_new_with_latin1_chars") &&
-           GET(bytes_index, GDExtensionInterfacePackedByteArrayOperatorIndex, "packed_byte_array_operator_index") &&
-           GET(bytes_index_const, GDExtensionInterfacePackedByteArrayOperatorIndexConst, "packed_byte_array_operator_index_const") &&
-           GET(ints_index, GDExtensionInterfacePackedInt32ArrayOperatorIndex, "packed_int32_array_operator_index") &&
-           GET(construct_object, GDExtensionInterfaceClassdbConstructObject, "classdb_construct_object") &&
-           GET(object_set_instance, GDExtensionInterfaceObjectSetInstance, "object_set_instance") &&
-           GET(register_class, GDExtensionInterfaceClassdbRegisterExtensionClass3, "classdb_register_extension_class3") &&
-           GET(register_method, GDExtensionInterfaceClassdbRegisterExtensionClassMethod, "classdb_register_extension_class_method") &&
-           GET(unregister_class, GDExtensionInterfaceClassdbUnregisterExtensionClass, "classdb_unregister_extension_class");
+    return GET(variant_get_type, VariantGetType, "variant_get_type") &&
+           GET(get_variant_from_type, GetVariantFromTypeConstructor, "get_variant_from_type_constructor") &&
+           GET(get_variant_to_type, GetVariantToTypeConstructor, "get_variant_to_type_constructor") &&
+           GET(get_constructor, VariantGetPtrConstructor, "variant_get_ptr_constructor") &&
+           GET(get_destructor, VariantGetPtrDestructor, "variant_get_ptr_destructor") &&
+           GET(get_builtin_method, VariantGetPtrBuiltinMethod, "variant_get_ptr_builtin_method") &&
+           GET(string_new, StringNewWithUtf8Chars, "string_new_with_utf8_chars") &&
+           GET(string_to_chars, StringToUtf8Chars, "string_to_utf8_chars") &&
+           GET(string_name_new, StringNameNewWithLatin1Chars, "string_name_new_with_latin1_chars") &&
+           GET(bytes_index, PackedByteArrayOperatorIndex, "packed_byte_array_operator_index") &&
+           GET(bytes_index_const, PackedByteArrayOperatorIndexConst, "packed_byte_array_operator_index_const") &&
+           GET(ints_index, PackedInt32ArrayOperatorIndex, "packed_int32_array_operator_index") &&
+           GET(construct_object, ClassdbConstructObject, "classdb_construct_object") &&
+           GET(object_set_instance, ObjectSetInstance, "object_set_instance") &&
+           GET(register_class, ClassdbRegisterExtensionClass3, "classdb_register_extension_class3") &&
+           GET(register_method, ClassdbRegisterExtensionClassMethod, "classdb_register_extension_class_method") &&
+           GET(unregister_class, ClassdbUnregisterExtensionClass, "classdb_unregister_extension_class");
 #undef GET
 }

@@ -53,9 +53,11 @@ static GDExtensionBool open_model(instance *t, const char *model, int64_t width,
     return 0;
 }
 
-#define METHOD(name) static void name(void *user, GDExtensionClassInstancePtr self, const GDExtensionConstTypePtr *a, GDExtensionTypePtr result)
-#define SELF             \
-    instance *t = self;  \
+/* A method with its arguments in `a`. */
+#define METHOD(name) \
+    static void name(void *user, GDExtensionClassInstancePtr self, const GDExtensionConstTypePtr *a, GDExtensionTypePtr result)
+#define SELF            \
+    instance *t = self; \
     (void)user, (void)a
 
 METHOD(open) {

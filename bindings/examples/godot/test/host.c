@@ -44,7 +44,8 @@ static void *copied(const void *from, size_t size) {
     return to;
 }
 static size_t size_of(int type) {
-    return type == GDEXTENSION_VARIANT_TYPE_BOOL ? 1 : type == GDEXTENSION_VARIANT_TYPE_RECT2I || type > GDEXTENSION_VARIANT_TYPE_ARRAY ? 16 : 8;
+    if (type == GDEXTENSION_VARIANT_TYPE_BOOL) return 1;
+    return type == GDEXTENSION_VARIANT_TYPE_RECT2I || type > GDEXTENSION_VARIANT_TYPE_ARRAY ? 16 : 8;
 }
 static int is_text(int type) {
     return type == GDEXTENSION_VARIANT_TYPE_STRING || type == GDEXTENSION_VARIANT_TYPE_STRING_NAME;
@@ -79,13 +80,15 @@ static GDExtensionVariantType type_of(const void *v) {
 }
 
 /* One set of functions per type. */
-#define TYPE(name, number)                                                                                   \
-    static void from_##name(void *to, void *from) { ((variant *)to)->type = number, construct(number, &((variant *)to)->v, from); } \
-    static void to_##name(void *to, void *from) { construct(number, to, &((variant *)from)->v); }            \
-    static void new_##name(void *to, const void *const *arguments) {                                         \
-        (void)arguments;                                                                                     \
-        memset(to, 0, size_of(number));                                                                      \
-        if (is_text(number) || is_array(number)) *(void **)to = copied("", 0);                               \
+#define TYPE(name, number)                                                                        \
+    static void from_##name(void *to, void *from) {                                               \
+        ((variant *)to)->type = number, construct(number, &((variant *)to)->v, from);             \
+    }                                                                                             \
+    static void to_##name(void *to, void *from) { construct(number, to, &((variant *)from)->v); } \
+    static void new_##name(void *to, const void *const *arguments) {                              \
+        (void)arguments;                                                                          \
+        memset(to, 0, size_of(number));                                                           \
+        if (is_text(number) || is_array(number)) *(void **)to = copied("", 0);                    \
     }
 TYPE(bool, GDEXTENSION_VARIANT_TYPE_BOOL)
 TYPE(int, GDEXTENSION_VARIANT_TYPE_INT)
@@ -262,10 +265,13 @@ int main(int argc, char **argv) {
     call("open", 1, (variant[]){a_string("/nowhere")});
     call("remove_object", 1, (variant[]){a_string("1")});
     printf("%lld\n", (long long)call("push_frame", 2, (variant[]){read_frame(argv[3], 0), an_int(0)}).v.as_int);
-    if (!call("open", 4, (variant[]){a_string(argv[2]), an_int(width), an_int(height), an_int(0)}).v.as_bool) return print_error(), 1;
-    for (int i = 0; i < objects; i++)
+    variant opened = call("open", 4, (variant[]){a_string(argv[2]), an_int(width), an_int(height), an_int(0)});
+    if (!opened.v.as_bool) return print_error(), 1;
+    for (int i = 0; i < objects; i++) {
         /* The second number is an int, as a script may pass it. */
-        call("add_point", 4, (variant[]){an_int(i + 1), a_float(atof(argv[7 + 2 * i])), an_int(atoi(argv[8 + 2 * i])), a_bool(1)});
+        variant x = a_float(atof(argv[7 + 2 * i])), y = an_int(atoi(argv[8 + 2 * i]));
+        call("add_point", 4, (variant[]){an_int(i + 1), x, y, a_bool(1)});
+    }
     printf("%d\n", call("add_box", 5, (variant[]){an_int(256), an_int(0), an_int(0), an_int(9), an_int(9)}).v.as_bool);
     for (int i = 0; i < count; i++) {
         if (i == count / 2 && objects > 1) call("remove_object", 1, (variant[]){an_int(objects)});

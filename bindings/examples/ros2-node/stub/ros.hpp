@@ -14,7 +14,9 @@
 #define RCLCPP_ERROR(logger, ...) (std::fprintf(stderr, __VA_ARGS__), std::fputc('\n', stderr), (void)(logger))
 #define RCLCPP_WARN_THROTTLE(logger, clock, duration, ...) ((void)(clock), (void)(duration), RCLCPP_ERROR(logger, __VA_ARGS__))
 #define RCLCPP_COMPONENTS_REGISTER_NODE(Class) \
-    extern "C" rclcpp_lifecycle::LifecycleNode* stub_make_node(const rclcpp::NodeOptions& options) { return new Class(options); }
+    extern "C" rclcpp_lifecycle::LifecycleNode* stub_make_node(const rclcpp::NodeOptions& options) { \
+        return new Class(options);                                                                   \
+    }
 
 namespace rclcpp {
 
@@ -52,7 +54,8 @@ struct SensorDataQoS : QoS {
 // An entry of a table of names, which ends with this object.
 template <class F> class Entry {
   public:
-    Entry(const std::string& name, F call, bool reliable = true) : reliable(reliable), call(std::move(call)), at_(all().emplace(name, this)) {}
+    Entry(const std::string& name, F call, bool reliable = true)
+        : reliable(reliable), call(std::move(call)), at_(all().emplace(name, this)) {}
     Entry(const Entry&) = delete;
     ~Entry() { all().erase(at_); }
     static std::multimap<std::string, Entry*>& all() {
@@ -71,7 +74,10 @@ template <class M> struct Subscription : Entry<std::function<void(std::shared_pt
     using Subscription::Entry::Entry;
 };
 
-template <class S> struct Service : Entry<std::function<void(std::shared_ptr<typename S::Request>, std::shared_ptr<typename S::Response>)>> {
+template <class S>
+using ServiceCallback = std::function<void(std::shared_ptr<typename S::Request>, std::shared_ptr<typename S::Response>)>;
+
+template <class S> struct Service : Entry<ServiceCallback<S>> {
     using SharedPtr = std::shared_ptr<Service>;
     using Service::Entry::Entry;
 };
@@ -122,7 +128,8 @@ class LifecycleNode {
     int get_logger() const { return 0; }
     std::shared_ptr<int> get_clock() const { return std::make_shared<int>(); }
 
-    template <class M> typename LifecyclePublisher<M>::SharedPtr create_publisher(const std::string& topic, const rclcpp::QoS& qos) {
+    template <class M>
+    typename LifecyclePublisher<M>::SharedPtr create_publisher(const std::string& topic, const rclcpp::QoS& qos) {
         return std::make_shared<LifecyclePublisher<M>>(LifecyclePublisher<M>{topic, qos});
     }
     template <class M, class F>

@@ -8,8 +8,12 @@ using sam2_ros::Sam2Node;
 namespace {
 
 struct World : steps::world {
-    void image(const steps::Image& m) override { rclcpp::deliver("image", rclcpp::SensorDataQoS(), std::make_shared<const steps::Image>(m)); }
-    void click(const steps::Point& m) override { rclcpp::deliver("click", rclcpp::QoS(1), std::make_shared<const steps::Point>(m)); }
+    void image(const steps::Image& m) override {
+        rclcpp::deliver("image", rclcpp::SensorDataQoS(), std::make_shared<const steps::Image>(m));
+    }
+    void click(const steps::Point& m) override {
+        rclcpp::deliver("click", rclcpp::QoS(1), std::make_shared<const steps::Point>(m));
+    }
     void wait(bool) override {}
     template <class S> typename S::Response call(const char* name, const typename S::Request& r) {
         auto response = std::make_shared<typename S::Response>();
@@ -17,7 +21,9 @@ struct World : steps::world {
         if (all.count(name)) all.find(name)->second->call(std::make_shared<typename S::Request>(r), response);
         return *response;
     }
-    steps::AddObjects::Response add_objects(const steps::AddObjects::Request& r) override { return call<steps::AddObjects>("~/add_objects", r); }
+    steps::AddObjects::Response add_objects(const steps::AddObjects::Request& r) override {
+        return call<steps::AddObjects>("~/add_objects", r);
+    }
     steps::RemoveObject::Response remove_object(const steps::RemoveObject::Request& r) override {
         return call<steps::RemoveObject>("~/remove_object", r);
     }
@@ -37,7 +43,8 @@ steps::Image as(const steps::Image& m, const std::string& encoding) {
     out.encoding = encoding, out.data.clear();
     std::string order = encoding == "rgb8" ? "012" : encoding == "bgr8" || encoding == "8UC3" ? "210"
                         : encoding == "rgba8" ? "0123" : encoding == "bgra8" ? "2103"
-                        : encoding == "yuyv" || encoding == "yuv422_yuy2" ? "1-" : encoding == "uyvy" || encoding == "yuv422" ? "-1" : "1";
+                        : encoding == "yuyv" || encoding == "yuv422_yuy2" ? "1-"
+                        : encoding == "uyvy" || encoding == "yuv422" ? "-1" : "1";
     for (std::uint32_t y = 0; y < m.height; y++)
         for (std::uint32_t x = 0; x < m.width; x++)
             for (char c : order)
@@ -53,7 +60,8 @@ void encodings(World& w, const std::string& model, const std::string& folder) {
     steps::Point click;
     click.x = 208, click.y = 249;
     steps::RemoveObject::Request everything;
-    for (const char* name : {"rgb8", "bgr8", "8UC3", "rgba8", "bgra8", "mono8", "8UC1", "yuyv", "yuv422_yuy2", "uyvy", "yuv422", "nv12"}) {
+    for (const char* name : {"rgb8", "bgr8", "8UC3", "rgba8", "bgra8", "mono8", "8UC1", "yuyv", "yuv422_yuy2", "uyvy", "yuv422",
+                             "nv12"}) {
         w.image(as(first, name)), w.click(click), steps::print(w), w.remove_object(everything);
     }
     // Wrong messages publish nothing.
@@ -71,21 +79,30 @@ void encodings(World& w, const std::string& model, const std::string& folder) {
 }
 
 void states(World& w, const std::string& model, const std::string& folder) {
-    Sam2Node node(with(model).append_parameter_override("autostart", false).append_parameter_override("label_encoding", std::string("mono16")));
+    rclcpp::NodeOptions options = with(model).append_parameter_override("autostart", false);
+    Sam2Node node(options.append_parameter_override("label_encoding", std::string("mono16")));
     auto show = [&] {
         steps::AddObjects::Request r;
         steps::point(r, "cow", 208, 249);
         w.image(steps::message(folder, 0));
         auto reply = w.add_objects(r);
-        std::printf("%s: %s\n", node.get_current_state().label().c_str(), reply.success ? "adds" : reply.message.empty() ? "silent" : reply.message.c_str());
+        // Without the service there is no reply.
+        std::string what = reply.success ? "adds" : reply.message.empty() ? "silent" : reply.message;
+        std::printf("%s: %s\n", node.get_current_state().label().c_str(), what.c_str());
     };
     show(), node.configure(), show(), node.activate(), show(), steps::print(w);
     node.deactivate(), show(), node.activate(), show(), node.deactivate(), node.cleanup(), show();
-    for (auto [name, value] : {std::pair<const char*, rclcpp::Value>{"model", std::string("/nowhere")}, {"device", std::string("tpu")},
-                               {"label_encoding", std::string("rgb8")}, {"window", -1}}) {
-        rclcpp::NodeOptions options = with(model);
-        options.overrides[name] = value;
-        std::printf("%s %s\n", name, Sam2Node(options).get_current_state().label().c_str());
+    // Parameters that are wrong leave the node unconfigured.
+    std::map<std::string, rclcpp::Value> wrong = {
+        {"model", std::string("/nowhere")},
+        {"device", std::string("tpu")},
+        {"label_encoding", std::string("rgb8")},
+        {"window", -1},
+    };
+    for (const auto& [name, value] : wrong) {
+        rclcpp::NodeOptions given = with(model);
+        given.overrides[name] = value;
+        std::printf("%s %s\n", name.c_str(), Sam2Node(given).get_current_state().label().c_str());
     }
 }
 

@@ -55,7 +55,8 @@ class Sam2Node : public rclcpp_lifecycle::LifecycleNode {
         image_encoding_ = get_parameter("image_encoding").as_string();
         label_encoding_ = get_parameter("label_encoding").as_string();
         if (device != "auto" && device != "cpu" && device != "cuda") return refuse("device: auto, cpu or cuda is expected");
-        if (label_encoding_ != "mono8" && label_encoding_ != "mono16") return refuse("label_encoding: mono8 or mono16 is expected");
+        if (label_encoding_ != "mono8" && label_encoding_ != "mono16")
+            return refuse("label_encoding: mono8 or mono16 is expected");
         std::int64_t most = std::numeric_limits<std::int32_t>::max();
         if (index < 0 || index > most || threads < 0 || threads > most || window < 0 || window > most)
             return refuse("device_index, threads or window is out of range");
@@ -76,12 +77,12 @@ class Sam2Node : public rclcpp_lifecycle::LifecycleNode {
         image_ = create_subscription<Image>("image", qos, [this](Image::ConstSharedPtr m) { on_image(*m); });
         click_ = create_subscription<Point>("click", rclcpp::QoS(8), [this](Point::ConstSharedPtr m) { on_click(*m); });
         add_ = create_service<AddObjects>(
-            "~/add_objects", [this](const std::shared_ptr<AddObjects::Request> request, std::shared_ptr<AddObjects::Response> response) {
-                on_add(*request, *response);
+            "~/add_objects", [this](std::shared_ptr<AddObjects::Request> from, std::shared_ptr<AddObjects::Response> to) {
+                on_add(*from, *to);
             });
         remove_ = create_service<RemoveObject>(
-            "~/remove_object", [this](const std::shared_ptr<RemoveObject::Request> request, std::shared_ptr<RemoveObject::Response> response) {
-                on_remove(*request, *response);
+            "~/remove_object", [this](std::shared_ptr<RemoveObject::Request> from, std::shared_ptr<RemoveObject::Response> to) {
+                on_remove(*from, *to);
             });
         return LifecycleNode::on_activate(state);
     }

@@ -20,7 +20,8 @@ struct Driver : steps::world {
         clicks = node->create_publisher<steps::Point>("click", 1);
         add = node->create_client<steps::AddObjects>("sam2/add_objects");
         removal = node->create_client<steps::RemoveObject>("sam2/remove_object");
-        labels = node->create_subscription<steps::Image>("labels", 1, [this](steps::Image::ConstSharedPtr m) { last_labels = m; });
+        labels = node->create_subscription<steps::Image>(
+            "labels", 1, [this](steps::Image::ConstSharedPtr m) { last_labels = m; });
         detections = node->create_subscription<steps::Detection2DArray>(
             "detections", 1, [this](steps::Detection2DArray::ConstSharedPtr m) { last_detections = m; });
     }

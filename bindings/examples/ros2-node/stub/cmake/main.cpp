@@ -9,8 +9,10 @@ int main(int argc, char** argv) {
     auto lib = std::filesystem::canonical("/proc/self/exe").parent_path().parent_path();
     void* component = dlopen((lib / "libsam2_component.so").c_str(), RTLD_NOW);
     if (!component) return std::fprintf(stderr, "%s\n", dlerror()), 1;
-    auto make = reinterpret_cast<rclcpp_lifecycle::LifecycleNode* (*)(const rclcpp::NodeOptions&)>(dlsym(component, "stub_make_node"));
+    using Node = rclcpp_lifecycle::LifecycleNode;
+    auto make = reinterpret_cast<Node* (*)(const rclcpp::NodeOptions&)>(dlsym(component, "stub_make_node"));
     rclcpp::NodeOptions options;
-    std::unique_ptr<rclcpp_lifecycle::LifecycleNode> node(make(options.append_parameter_override("model", std::string(argv[1]))));
+    options.append_parameter_override("model", std::string(argv[1]));
+    std::unique_ptr<Node> node(make(options));
     std::printf("%s\n", node->get_current_state().label().c_str());
 }
