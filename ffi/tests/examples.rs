@@ -4,7 +4,7 @@ mod common;
 
 use common::{installed, on_linux, root, succeed, there};
 use engine::{Direction, FrameMasks, Frames, Prompt};
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -61,18 +61,37 @@ fn program(path: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Tracks the object at (208, 249) of the first frame in Rust.
-fn tracked(count: usize) -> Vec<FrameMasks> {
+/// Tracks the object of a prompt on a frame in Rust, through this number of frames.
+fn tracked_from(start: usize, prompt: Prompt<'_>, count: usize) -> Vec<FrameMasks> {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut video = model.video_predictor(Frames::open(root().join(FRAMES)).unwrap(), Default::default()).unwrap();
-    video.add_new_points_or_box(0, 1, &Prompt::new().point(208.0, 249.0, 1), Default::default()).unwrap();
+    video.add_new_points_or_box(start, 1, &prompt, Default::default()).unwrap();
     let mut all = Vec::new();
     let each = |found| {
         all.push(found);
         true
     };
-    video.propagate_in_video(None, Some(count - 1), Direction::Forward, each).unwrap();
+    video.propagate_in_video(Some(start), Some(count - 1), Direction::Forward, each).unwrap();
     all
+}
+
+/// Tracks the object at (208, 249) of the first frame in Rust.
+fn tracked(count: usize) -> Vec<FrameMasks> {
+    tracked_from(0, Prompt::new().point(208.0, 249.0, 1), count)
+}
+
+/// Draws objects that were tracked one by one: 1 + the index of the object with the highest logit at a pixel.
+fn label_map(objects: &[&FrameMasks]) -> Vec<u8> {
+    let best = |at: usize| {
+        let mut best = (0.0, 0);
+        for (value, o) in (1..).zip(objects) {
+            if o.masks[at] > best.0 {
+                best = (o.masks[at], value);
+            }
+        }
+        best.1
+    };
+    (0..objects[0].masks.len()).map(best).collect()
 }
 
 /// Predicts the mask of a prompt in Rust, 255 on the object.
@@ -125,44 +144,155 @@ fn latency() {
     assert_eq!(program(&latency).args(["demo", FRAMES, "--frames", "0"]).status().unwrap().code(), Some(2));
 }
 
-fn ros() {
-    let node = compiled("c++", "node", &["-std=c++17", "-Iros2-node/stub", "ros2-node/stub/test.cpp"]);
-    let said = succeed(program(node).arg("demo").env("FRAMES", FRAMES));
-    let lines: Vec<&str> = said.lines().collect();
-    let found = tracked(2);
-    let want = |i: usize| {
-        let ([left, top, right, bottom], area) = (found[i].boxes[0], found[i].areas[0]);
-        let region = format!("region {left} {top} {}x{}", right - left + 1, bottom - top + 1);
-        [format!("mask {i}.5 camera 480x360 mono8 {area}"), region]
-    };
-    assert_eq!(lines[..4], [want(0), want(1)].concat());
-    let (colours, grays) = (&lines[4..4 + 5 * 3], &lines[4 + 5 * 3..4 + 12 * 3]);
-    assert!(colours.chunks(3).all(|c| c[1..] == want(0)), "{said}");
-    assert!(grays.chunks(3).all(|c| c[1..] == grays[1..3] && c[1..] != want(0)), "{said}");
-    assert_eq!(lines[4 + 12 * 3..], ["wrong", "3000000005"]);
+/// Writes the first frames as RGBA, for programs that do not decode images. Returns their folder.
+fn rgba(name: &str, count: usize, bottom_up: bool) -> PathBuf {
+    let folder = tree().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for i in 0..count {
+        let rows: Vec<u8> = pixels(root().join(FRAMES).join(format!("{i:05}.jpg")))
+            .chunks(3)
+            .flat_map(|p| [p[0], p[1], p[2], 255])
+            .collect();
+        let mut rows: Vec<&[u8]> = rows.chunks(480 * 4).collect();
+        if bottom_up {
+            rows.reverse();
+        }
+        std::fs::write(folder.join(format!("{i:05}.rgba")), rows.concat()).unwrap();
+    }
+    folder
 }
 
-/// The installed node, with stand-ins for ROS, finds its library.
+/// What the steps of the node print, tracked in Rust.
+fn ros_steps() -> Vec<String> {
+    let cow = tracked(4);
+    let field = tracked_from(0, Prompt::new().bounds([0.0, 200.0, 90.0, 350.0]), 4);
+    let calf = tracked_from(0, Prompt::new().point(150.0, 120.0, 1), 4);
+    let click = tracked_from(3, Prompt::new().point(150.0, 120.0, 1), 1);
+    let published = |frame: usize, objects: &[(&str, &FrameMasks)]| {
+        let map = label_map(&objects.iter().map(|o| o.1).collect::<Vec<_>>());
+        let counts = (1..=objects.len()).map(|v| format!(" {v}:{}", map.iter().filter(|&&m| m as usize == v).count()));
+        let mut lines = vec![format!("labels {}.5 camera 480x360 mono8{}", frame + 1, counts.collect::<String>())];
+        for (name, found) in objects {
+            let [left, top, right, bottom] = found.boxes[0].map(f64::from);
+            let (width, height) = (right - left + 1.0, bottom - top + 1.0);
+            let (x, y) = (left + width / 2.0, top + height / 2.0);
+            lines.push(format!("detection {name} {x:.1} {y:.1} {width:.1}x{height:.1} visible"));
+        }
+        lines
+    };
+    let says = |line: &str| vec![line.to_string()];
+    let all = |i: usize| [("cow", &cow[i]), ("field", &field[i]), ("calf", &calf[i])];
+    let two = [("cow", &cow[3]), ("field", &field[3])];
+    let wrong = |why: &str| says(&format!("{why} cow=1 field=2"));
+    [
+        says("there is no image yet"),
+        says("nothing"),
+        says("ok cow=1"),
+        published(0, &[("cow", &cow[0])]),
+        published(1, &[("cow", &cow[1])]),
+        says("ok cow=1 field=2 calf=3"),
+        published(1, &all(1)),
+        published(2, &all(2)),
+        wrong("ok"),
+        wrong("no object calf"),
+        published(3, &two),
+        wrong("no prompt"),
+        wrong("no image with this stamp is kept"),
+        wrong("no point_labels, or one for each point, are expected"),
+        wrong("a box for each of bbox_object_ids is expected"),
+        wrong("point (NaN, 1): coordinates must be finite numbers"),
+        published(3, &[two[0], two[1], ("click_1", &click[0])]),
+        says("ok"),
+        says("nothing"),
+    ]
+    .concat()
+}
+
+/// The node with stand-ins for ROS.
+fn ros() {
+    let node = compiled("c++", "node", &["-std=c++17", "-Iros2-node/stub", "ros2-node/stub/test.cpp"]);
+    let said = succeed(program(node).args(["demo", FRAMES]));
+    let lines: Vec<&str> = said.lines().collect();
+    let want = ros_steps();
+    assert_eq!(lines[..want.len()], want);
+    // One image in each encoding: five of colors, then seven of grays.
+    let (first, encodings) = (&want[3], &lines[want.len() + 1..][..12 * 2]);
+    for (i, found) in encodings.chunks(2).enumerate() {
+        let same = if i < 5 { first.as_str() } else { encodings[5 * 2] };
+        assert_eq!(found[0], same, "{i}");
+        assert!(found[1].starts_with(&format!("detection click_{} ", i + 1)), "{found:?}");
+    }
+    assert_ne!(encodings[5 * 2], first);
+    let rest = &lines[want.len() + 1 + 12 * 2..];
+    let mono16 = first.replace("mono8", "mono16");
+    let states = [
+        "nothing",
+        "published",
+        "nothing",
+        "states",
+        "unconfigured: silent",
+        "inactive: silent",
+        "active: adds",
+        &mono16,
+        &want[4],
+        "inactive: silent",
+        "active: adds",
+        "unconfigured: silent",
+        "device unconfigured",
+        "label_encoding unconfigured",
+        "model unconfigured",
+        "window unconfigured",
+    ];
+    assert_eq!(rest, states);
+}
+
+/// The installed component, with stand-ins for ROS, finds its library.
 fn ros_installed() {
     let (build, prefix) = (tree().join("ros-build"), tree().join("ros"));
     let stub = example("ros2-node/stub/cmake");
     let paths = format!("-DCMAKE_PREFIX_PATH={};{}", tree().join("sam2").display(), stub.display());
     let to = format!("-DCMAKE_INSTALL_PREFIX={}", prefix.display());
-    succeed(Command::new("cmake").arg("-S").arg(example("ros2-node")).arg("-B").arg(&build).args([paths, to]));
+    succeed(Command::new("cmake").arg("-S").arg(example("ros2-node/sam2_ros")).arg("-B").arg(&build).args([paths, to]));
     succeed(Command::new("cmake").arg("--build").arg(&build).arg("--target").arg("install"));
     let mut node = Command::new(prefix.join("lib/sam2_ros/sam2_node"));
-    assert_eq!(succeed(node.arg("demo").current_dir(root()).env_remove("LD_LIBRARY_PATH")), "spins\n");
+    assert_eq!(succeed(node.arg("demo").current_dir(root()).env_remove("LD_LIBRARY_PATH")), "active\n");
 }
 
-/// The README of the node lists every type that it subscribes to, and not the click of RViz.
+/// Builds the packages with the ROS whose environment is set, and runs the node.
+fn ros_colcon() {
+    let workspace = tree().join("colcon");
+    std::fs::create_dir(&workspace).unwrap();
+    let mut colcon = Command::new("colcon");
+    colcon.args(["build", "--merge-install", "--base-paths"]).arg(example("ros2-node")).arg("--cmake-args");
+    colcon.arg(format!("-DCMAKE_PREFIX_PATH={}", tree().join("sam2").display())).arg("-DSAM2_ROS_DRIVE=ON");
+    succeed(colcon.current_dir(&workspace));
+    let script = "set -e; . \"$1/install/local_setup.bash\"; unset LD_PRELOAD
+        \"$1/install/lib/sam2_ros/sam2_node\" --ros-args -p model:=demo -p window:=3 >&2 & node=$!
+        trap 'kill $node' EXIT; \"$1/install/lib/sam2_ros/drive\" \"$2\"";
+    let said = succeed(Command::new("bash").args(["-c", script, "-"]).arg(workspace).arg(FRAMES).current_dir(root()));
+    assert_eq!(said.lines().collect::<Vec<_>>(), ros_steps());
+}
+
+/// The README of the node lists every topic, service and parameter, and not the click of RViz.
 fn ros_topics() {
     let file = |name| std::fs::read_to_string(example("ros2-node").join(name)).unwrap();
-    let (node, readme) = (file("node.cpp"), file("README.md"));
+    let (node, readme) = (file("sam2_ros/src/node.cpp"), file("README.md"));
+    let between = |before: &str| -> Vec<String> {
+        let parts = node.split(before).skip(1);
+        parts.map(|rest| rest.split('"').nth(1).unwrap().to_string()).collect()
+    };
+    let names = [
+        between("create_publisher<"),
+        between("create_subscription<"),
+        between("create_service<"),
+        between("declare_parameter<"),
+    ];
+    assert_eq!(names.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 8]);
+    for name in names.concat() {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
     assert!(node.contains("SensorDataQoS") && !node.contains("PointStamped"));
-    assert!(
-        readme.contains("| `click` | `geometry_msgs/Point` |")
-            && readme.contains("click:=/camera/image_raw_mouse_left")
-    );
+    assert!(readme.contains("click:=/camera/image_raw_mouse_left"));
 }
 
 fn camera() {
@@ -202,33 +332,96 @@ fn camera_ffmpeg() {
     assert_eq!(said.lines().count(), 4);
 }
 
-fn engine_plugin() {
-    let host = built("engine-plugin", "plugin").join("host");
-    let said = succeed(program(&host).args(["demo", FRAMES, "6", "208", "249"]));
-    for ((i, line), found) in said.lines().enumerate().zip(tracked(6)) {
-        let ([left, top, right, bottom], area) = (found.boxes[0], found.areas[0]);
-        let on = found.masks.iter().enumerate().filter(|(_, v)| **v > 0.0);
-        let middle = on.map(|(at, _)| at as u64 / 480).sum::<u64>() / area;
-        assert_eq!(line, format!("{i} 1 {left} {top} {right} {bottom} {area} {middle}"));
+/// What a host of the tracker prints: two objects, of which the second is removed after half of the frames.
+fn engine_lines(count: usize) -> Vec<String> {
+    let prompts = [[208.0, 249.0], [150.0, 120.0]];
+    let objects = prompts.map(|[x, y]| tracked_from(0, Prompt::new().point(x, y, 1), count));
+    let mut lines = Vec::new();
+    for i in 0..count {
+        let seen = if i < count / 2 { 2 } else { 1 };
+        let found: Vec<&FrameMasks> = objects[..seen].iter().map(|o| &o[i]).collect();
+        let map = label_map(&found);
+        for (id, found) in (1..).zip(found) {
+            let rows: Vec<usize> = (0..map.len()).filter(|&at| map[at] == id).map(|at| at / 480).collect();
+            let (pixels, middle) = (rows.len(), rows.iter().sum::<usize>() / rows.len());
+            let [left, top, right, bottom] = found.boxes[0];
+            lines.push(format!("{i} {id} 1 {left} {top} {right} {bottom} {pixels} {middle}"));
+        }
     }
-    assert_eq!(said.lines().count(), 6);
-    assert_eq!(program(&host).args(["/nowhere", FRAMES, "6", "208", "249"]).status().unwrap().code(), Some(1));
+    lines
 }
 
-/// The header of the plugin compiles as C++ too, as in an Unreal module or a GDExtension.
+const POINTS: [&str; 4] = ["208", "249", "150", "120"];
+
+fn engine_plugin() {
+    let host = built("engine-plugin", "plugin").join("host");
+    let said = succeed(program(&host).args(["demo", FRAMES, "6"]).args(POINTS));
+    assert_eq!(said.lines().collect::<Vec<_>>(), engine_lines(6));
+    assert_eq!(program(&host).args(["/nowhere", FRAMES, "6"]).args(POINTS).status().unwrap().code(), Some(1));
+}
+
+/// The header of the plugin compiles as C++ too, as in an Unreal module.
 fn engine_plugin_from_cpp() {
     let (build, host) = (built("engine-plugin", "plugin-cpp"), tree().join("host-cpp"));
     let source = tree().join("host.cpp");
-    let text = "#include <tracker.h>\n#include <cstdio>\nint main(int, char **argv) {\n\
-                tracker *t = tracker_open(argv[1], 64, 48, 1);\n\
-                std::puts(t ? \"opened\" : tracker_error(nullptr));\nif (t) tracker_close(t);\n}\n";
+    let text = "#include <tracker.h>\n#include <cstdio>\nint main(int, char **argv) {\nchar error[512];\n\
+                tracker *t = tracker_open(argv[1], 64, 48, 1, TRACKER_BGRA, error, sizeof error);\n\
+                std::puts(t ? \"opened\" : error);\nif (t) tracker_close(t);\n}\n";
     std::fs::write(&source, text).unwrap();
     let mut command = Command::new("c++");
     command.args(["-Wall", "-Wextra", "-Werror", "-I"]).arg(example("engine-plugin")).arg(&source).arg("-o").arg(&host);
-    command.arg(format!("-L{}", build.display())).arg("-ltracker").arg(format!("-Wl,-rpath,{}", build.display()));
+    command.arg(format!("-L{}", build.display())).arg("-lsam2_tracker").arg(format!("-Wl,-rpath,{}", build.display()));
     succeed(command.arg(format!("-Wl,-rpath-link,{}", tree().join("sam2/lib").display())));
     assert_eq!(succeed(program(&host).arg("demo")), "opened\n");
     assert!(succeed(program(&host).arg("/nowhere")).contains("No such file"));
+}
+
+/// Compiles the Unity package with stand-ins for Unity, and runs its component.
+fn unity() {
+    let (build, run) = (built("engine-plugin", "plugin-unity"), tree().join("unity.exe"));
+    let mut compiler = Command::new("mcs");
+    compiler.args(["-unsafe", "-warnaserror"]).arg(format!("-out:{}", run.display()));
+    for folder in ["unity/Runtime", "unity/Tests~"] {
+        compiler.arg(format!("{}/*.cs", example(folder).display()));
+    }
+    succeed(&mut compiler);
+    let mono = |model: &Path| {
+        let mut command = Command::new("mono");
+        command.arg(&run).arg(model).arg(rgba("bottom-up", 6, true)).args(["6", "480", "360"]).args(POINTS);
+        let paths = format!("{}:{}", build.display(), tree().join("sam2/lib").display());
+        succeed(command.current_dir(root()).env("LD_LIBRARY_PATH", paths).env("LC_ALL", "C"))
+    };
+    let (said, lines) = (mono(Path::new("demo")), engine_lines(6));
+    assert_eq!(said.lines().collect::<Vec<_>>()[..lines.len()], lines);
+    assert_eq!(said.lines().nth(lines.len()), Some("the id is out of range or the object has too many points"));
+    // Paths are UTF-8 in any locale.
+    assert_eq!(mono(Path::new("/nöwhere")), "exception: /nöwhere: No such file or directory (os error 2)\n");
+}
+
+/// Builds the extension with the header of Godot that the environment names, and calls it from a stand-in for Godot.
+fn godot() {
+    let (extension, host) = (built("godot", "godot").join("libsam2_godot.so"), tree().join("godot-host"));
+    let header = PathBuf::from(std::env::var_os("GODOT_HEADER").unwrap());
+    let mut command = Command::new("cc");
+    command.args(["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-isystem"]).arg(header.parent().unwrap());
+    succeed(command.arg(example("godot/test/host.c")).arg("-o").arg(&host).arg("-ldl"));
+    let mut command = program(&host);
+    command.arg(extension).arg("demo").arg(rgba("top-down", 6, false)).args(["6", "480", "360"]).args(POINTS);
+    let said = succeed(&mut command);
+    // Calls that fail, then the objects.
+    let mut want = vec![
+        "class Sam2Tracker",
+        "0",
+        "/nowhere: No such file or directory (os error 2)",
+        "open: error 4, argument 4, expected 4",
+        "remove_object: error 2, argument 0, expected 2",
+        "0",
+        "0",
+    ];
+    let lines = engine_lines(6);
+    want.extend(lines.iter().map(String::as_str));
+    want.push("0 values live");
+    assert_eq!(said.lines().collect::<Vec<_>>(), want);
 }
 
 fn batch() {
@@ -261,9 +454,16 @@ fn batch() {
     assert!(told.contains("broken.png: image: unknown format"), "{told}");
 }
 
+/// A test of what the environment may lack in CI too.
+fn if_there(name: &str, able: bool, test: fn()) -> Trial {
+    on_linux(name, able, test).with_ignored_flag(!able || !cfg!(target_os = "linux"))
+}
+
 fn main() {
     let (cc, cmake) = (there("pkg-config", "--version"), there("cmake", "--version"));
     let (go, ffmpeg) = (cc && there("go", "version"), cmake && there("ffmpeg", "-version"));
+    let mono = cmake && there("mcs", "--version") && there("mono", "--version");
+    let ros2 = cmake && there("colcon", "--help") && std::env::var_os("AMENT_PREFIX_PATH").is_some();
     let tests = vec![
         on_linux("usage_cpp", cc, usage_cpp),
         on_linux("usage_go", go, usage_go),
@@ -271,10 +471,13 @@ fn main() {
         on_linux("ros", cc, ros),
         on_linux("ros_installed", cmake, ros_installed),
         on_linux("ros_topics", true, ros_topics),
+        if_there("ros_colcon", ros2, ros_colcon),
         on_linux("camera", cmake, camera),
         on_linux("camera_ffmpeg", ffmpeg, camera_ffmpeg),
         on_linux("engine_plugin", cmake, engine_plugin),
         on_linux("engine_plugin_from_cpp", cmake, engine_plugin_from_cpp),
+        if_there("unity", mono, unity),
+        if_there("godot", cmake && std::env::var_os("GODOT_HEADER").is_some(), godot),
         on_linux("batch", go, batch),
     ];
     let all = libtest_mimic::run(&Arguments::from_args(), tests);

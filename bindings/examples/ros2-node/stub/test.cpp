@@ -1,79 +1,120 @@
-// Passes frames in every encoding and a click to the node, and prints what it publishes. MODEL is the argument of the
-// node, and FRAMES in the environment is a folder.
-#include "../node.cpp"
+// test MODEL FRAMES: passes images to the node and prints what it publishes: as steps.hpp, then with every encoding, then
+// through the states of a lifecycle node.
+#include "../sam2_ros/src/node.cpp"
+#include "../sam2_ros/test/steps.hpp"
 
-#include <cstdlib>
+using sam2_ros::Sam2Node;
 
-static Image message(int i) {
-    char name[16];
-    std::snprintf(name, sizeof name, "/%05d.jpg", i);
-    auto picture = sam2::picture::read(std::getenv("FRAMES") + std::string(name));
-    if (!picture) std::fprintf(stderr, "%s\n", picture.error().message.c_str()), std::exit(1);
-    sam2_image image = *picture->image();
-    Image m;
-    m.width = image.width, m.height = image.height, m.encoding = "rgb8";
-    m.header.stamp.sec = i, m.header.stamp.nanosec = 5, m.header.frame_id = "camera";
-    // Rows with a gap.
-    m.step = image.width * 3 + 7;
-    std::size_t row = image.strides[0] ? image.strides[0] : image.width * 3;
-    for (std::uint32_t y = 0; y < image.height; y++) {
-        auto* from = static_cast<const std::uint8_t*>(image.planes[0]) + y * row;
-        m.data.insert(m.data.end(), from, from + image.width * 3), m.data.insert(m.data.end(), 7, 0);
+namespace {
+
+struct World : steps::world {
+    void image(const steps::Image& m) override {
+        rclcpp::deliver("image", rclcpp::SensorDataQoS(), std::make_shared<const steps::Image>(m));
     }
-    return m;
+    void click(const steps::Point& m) override {
+        rclcpp::deliver("click", rclcpp::QoS(1), std::make_shared<const steps::Point>(m));
+    }
+    void wait(bool) override {}
+    template <class S> typename S::Response call(const char* name, const typename S::Request& r) {
+        auto response = std::make_shared<typename S::Response>();
+        auto& all = rclcpp::Service<S>::all();
+        if (all.count(name)) all.find(name)->second->call(std::make_shared<typename S::Request>(r), response);
+        return *response;
+    }
+    steps::AddObjects::Response add_objects(const steps::AddObjects::Request& r) override {
+        return call<steps::AddObjects>("~/add_objects", r);
+    }
+    steps::RemoveObject::Response remove_object(const steps::RemoveObject::Request& r) override {
+        return call<steps::RemoveObject>("~/remove_object", r);
+    }
+    rclcpp::Subscription<steps::Image> labels{"labels", [this](steps::Image::ConstSharedPtr m) { last_labels = m; }};
+    rclcpp::Subscription<steps::Detection2DArray> detections{
+        "detections", [this](steps::Detection2DArray::ConstSharedPtr m) { last_detections = m; }};
+};
+
+rclcpp::NodeOptions with(const std::string& model) {
+    rclcpp::NodeOptions options;
+    return options.append_parameter_override("model", model).append_parameter_override("window", 3);
 }
 
 // Converts an image to another encoding: other orders of channels, or the green channel with neutral chroma.
-static Image as(const Image& m, const std::string& encoding) {
-    Image out = m;
+steps::Image as(const steps::Image& m, const std::string& encoding) {
+    steps::Image out = m;
     out.encoding = encoding, out.data.clear();
     std::string order = encoding == "rgb8" ? "012" : encoding == "bgr8" || encoding == "8UC3" ? "210"
                         : encoding == "rgba8" ? "0123" : encoding == "bgra8" ? "2103"
-                        : encoding == "yuyv" || encoding == "yuv422_yuy2" ? "1-" : encoding == "uyvy" || encoding == "yuv422" ? "-1" : "1";
+                        : encoding == "yuyv" || encoding == "yuv422_yuy2" ? "1-"
+                        : encoding == "uyvy" || encoding == "yuv422" ? "-1" : "1";
     for (std::uint32_t y = 0; y < m.height; y++)
         for (std::uint32_t x = 0; x < m.width; x++)
             for (char c : order)
                 out.data.push_back(c == '-' ? 128 : c == '3' ? 255 : m.data[y * m.step + x * 3 + std::size_t(c - '0')]);
-    out.step = out.width * static_cast<std::uint32_t>(order.size());
-    if (encoding == "nv12") out.data.insert(out.data.end(), std::size_t(out.width) * ((out.height + 1) / 2), 128);
+    out.step = m.width * static_cast<std::uint32_t>(order.size());
+    if (encoding == "nv12") out.data.resize(out.data.size() + (m.height + 1) / 2 * m.width, 128);
     return out;
 }
 
-// Images with best effort, as camera drivers publish, and reliable clicks.
-static void send(const char* topic, const Image& m) {
-    rclcpp::Publisher<Image>{topic, rclcpp::SensorDataQoS()}.publish(m);
-}
-static void send(const char* topic, const Point& m) {
-    rclcpp::Publisher<Point>{topic}.publish(m);
+void encodings(World& w, const std::string& model, const std::string& folder) {
+    Sam2Node node(with(model));
+    steps::Image first = steps::message(folder, 0);
+    steps::Point click;
+    click.x = 208, click.y = 249;
+    steps::RemoveObject::Request everything;
+    for (const char* name : {"rgb8", "bgr8", "8UC3", "rgba8", "bgra8", "mono8", "8UC1", "yuyv", "yuv422_yuy2", "uyvy", "yuv422",
+                             "nv12"}) {
+        w.image(as(first, name)), w.click(click), steps::print(w), w.remove_object(everything);
+    }
+    // Wrong messages publish nothing.
+    w.click(click), w.last_labels.reset();
+    steps::Image wrong = as(first, "rgb8");
+    wrong.encoding = "bayer_rggb8", w.image(wrong);
+    wrong.encoding = "rgb8", wrong.step--, w.image(wrong);
+    wrong = as(first, "nv12"), wrong.data.pop_back(), w.image(wrong);
+    wrong = as(first, "mono8"), wrong.step = 0, w.image(wrong);
+    std::puts(w.last_labels ? "published" : "nothing");
+    // An image of another size starts again.
+    w.image(first), std::puts(w.last_labels ? "published" : "nothing");
+    wrong = first, wrong.height /= 2, w.last_labels.reset(), w.image(wrong);
+    std::puts(w.last_labels ? "published" : "nothing");
 }
 
-void rclcpp::spin(std::shared_ptr<rclcpp::Node>) {
-    auto mask = [](Image::ConstSharedPtr m) {
-        std::size_t pixels = 0;
-        for (auto v : m->data) pixels += v == 255;
-        std::printf("mask %d.%u %s %ux%u %s %zu\n", m->header.stamp.sec, m->header.stamp.nanosec, m->header.frame_id.c_str(),
-                    m->width, m->height, m->encoding.c_str(), pixels);
+void states(World& w, const std::string& model, const std::string& folder) {
+    rclcpp::NodeOptions options = with(model).append_parameter_override("autostart", false);
+    Sam2Node node(options.append_parameter_override("label_encoding", std::string("mono16")));
+    auto show = [&] {
+        steps::AddObjects::Request r;
+        steps::point(r, "cow", 208, 249);
+        w.image(steps::message(folder, 0));
+        auto reply = w.add_objects(r);
+        // Without the service there is no reply.
+        std::string what = reply.success ? "adds" : reply.message.empty() ? "silent" : reply.message;
+        std::printf("%s: %s\n", node.get_current_state().label().c_str(), what.c_str());
     };
-    topics<Image>().emplace("mask", Subscriber<Image>{mask});
-    auto region = [](RegionOfInterest::ConstSharedPtr r) {
-        std::printf("region %u %u %ux%u\n", r->x_offset, r->y_offset, r->width, r->height);
+    show(), node.configure(), show(), node.activate(), show(), steps::print(w);
+    node.deactivate(), show(), node.activate(), show(), node.deactivate(), node.cleanup(), show();
+    // Parameters that are wrong leave the node unconfigured.
+    std::map<std::string, rclcpp::Value> wrong = {
+        {"model", std::string("/nowhere")},
+        {"device", std::string("tpu")},
+        {"label_encoding", std::string("rgb8")},
+        {"window", -1},
     };
-    topics<RegionOfInterest>().emplace("region", Subscriber<RegionOfInterest>{region});
-    Image first = message(0);
-    send("image", first);  // nothing was clicked: nothing comes
-    Point click;
-    click.x = 208, click.y = 249;
-    send("click", click);
-    send("image", first), send("image", message(1));
-    for (const char* name : {"rgb8", "bgr8", "8UC3", "rgba8", "bgra8", "mono8", "8UC1", "yuyv", "yuv422_yuy2", "uyvy", "yuv422", "nv12"}) {
-        std::puts(name);
-        send("click", click), send("image", as(first, name));
+    for (const auto& [name, value] : wrong) {
+        rclcpp::NodeOptions given = with(model);
+        given.overrides[name] = value;
+        std::printf("%s %s\n", name.c_str(), Sam2Node(given).get_current_state().label().c_str());
     }
-    std::puts("wrong");
-    Image wrong = as(first, "rgb8");
-    wrong.encoding = "bayer_rggb8", send("image", wrong);
-    wrong.encoding = "rgb8", wrong.step--, send("image", wrong);
-    wrong = as(first, "nv12"), wrong.data.pop_back(), send("image", wrong);
-    wrong = as(first, "mono8"), wrong.step = 0, send("image", wrong);
-    std::printf("%lld\n", static_cast<long long>(sam2_ros::to_image(message(3))->timestamp));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) return 2;
+    World w;
+    {
+        Sam2Node node(with(argv[1]));
+        steps::run(w, argv[2]);
+    }
+    std::puts("encodings"), encodings(w, argv[1], argv[2]);
+    std::puts("states"), states(w, argv[1], argv[2]);
 }

@@ -1,3 +1,3 @@
-# NOT ROS: what the node's CMakeLists.txt takes of it, where ROS is not installed.
+# NOT ROS: what the CMakeLists.txt of the node takes of it, where ROS is not installed.
 macro(ament_package)
 endmacro()

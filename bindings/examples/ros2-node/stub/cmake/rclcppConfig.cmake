@@ -1,7 +1,7 @@
-# NOT ROS: the headers of this folder, and a program that ends at once.
+# NOT ROS: the headers of this folder, for all packages.
 if(NOT TARGET rclcpp::rclcpp)
-  add_library(rclcpp::rclcpp INTERFACE IMPORTED)
-  set_target_properties(rclcpp::rclcpp PROPERTIES
-    INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_LIST_DIR}/.."
-    INTERFACE_SOURCES "${CMAKE_CURRENT_LIST_DIR}/spin.cpp")
+  foreach(target rclcpp::rclcpp rclcpp_components::component rclcpp_lifecycle::rclcpp_lifecycle)
+    add_library(${target} INTERFACE IMPORTED)
+    set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_LIST_DIR}/..")
+  endforeach()
 endif()

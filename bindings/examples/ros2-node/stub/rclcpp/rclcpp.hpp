@@ -1,1 +1,1 @@
-#include "../ros.hpp"
+#include <ros.hpp>

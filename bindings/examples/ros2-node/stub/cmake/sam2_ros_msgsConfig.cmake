@@ -1,0 +1,1 @@
+# NOT ROS: its headers come with those of rclcpp.

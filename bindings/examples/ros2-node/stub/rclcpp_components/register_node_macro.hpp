@@ -1,0 +1,1 @@
+#include <ros.hpp>
