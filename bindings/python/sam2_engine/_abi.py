@@ -222,8 +222,9 @@ SIGNATURES = """
 
 
 def _load() -> c.CDLL:
-    beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
-    name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or "libsam2.so.0"
+    folder, usual = Path(__file__).parent, "sam2.dll" if os.name == "nt" else "libsam2.so.0"
+    beside = sorted(str(path) for pattern in ("libsam2.*", "sam2.dll") for path in folder.glob(pattern))
+    name = os.environ.get("SAM2_LIBRARY") or (beside + [ctypes.util.find_library("sam2")])[0] or usual
     try:
         library = c.CDLL(name)
     except OSError as error:
