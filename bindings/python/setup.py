@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
 LIBRARIES = ["libsam2.*", "sam2.dll"]
 
 
-class Wheel(bdist_wheel):
-    def finalize_options(self):
-        super().finalize_options()
+class WithLibrary(Distribution):
+    def has_ext_modules(self):
         package = Path(__file__).parent / "sam2_engine"
-        if any(next(package.glob(name), None) for name in LIBRARIES):
-            self.root_is_pure = False
+        return any(next(package.glob(name), None) for name in LIBRARIES)
 
+
+class Wheel(bdist_wheel):
     def get_tag(self):
         python, abi, platform = super().get_tag()
         # The library is called by ctypes, so any Python 3 can use it.
         return (python, abi, platform) if self.root_is_pure else ("py3", "none", platform)
 
 
-setup(cmdclass={"bdist_wheel": Wheel})
+setup(distclass=WithLibrary, cmdclass={"bdist_wheel": Wheel})

@@ -38,7 +38,8 @@ int main(int argc, char **argv) {
     mask.format = SAM2_MASK_LOGITS;
     mask.size = (uint64_t)image.width * image.height * sizeof(float);
     mask.data = malloc(mask.size);
-    check(sam2_image_predictor_predict(predictor, &click, 1, 0, &mask, NULL, NULL, NULL));
+    float iou;
+    check(sam2_image_predictor_predict(predictor, &click, 1, 0, &mask, &iou, NULL, NULL));
     if (fwrite(mask.data, 1, mask.size, out) != mask.size) return 1;
 
     sam2_video_predictor *video;
