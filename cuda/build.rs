@@ -1,8 +1,9 @@
 //! Compiles the kernels. If there is an nvcc, it compiles them into a fatbin that the library contains. The C++
 //! compiler compiles them for the emulator of the tests.
 //!
-//! Environment variables: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere), `NVCC`, `CUDA_HOME`, `CUDA_PATH`,
-//! `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`), `SAM2_REQUIRE_CUDA_KERNELS=1` (no nvcc is an error).
+//! Environment variables: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere; no kernels if it is empty), `NVCC`,
+//! `CUDA_HOME`, `CUDA_PATH`, `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`), `SAM2_REQUIRE_CUDA_KERNELS=1`
+//! (no nvcc is an error).
 
 use std::env::var_os;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ fn main() {
     println!("cargo::rustc-env=SAM2_NVCC=");
     println!("cargo::rustc-env=SAM2_NVCC_FOLDER=");
     let made = match var_os("SAM2_KERNELS_FATBIN") {
+        Some(file) if file.is_empty() => Err("SAM2_KERNELS_FATBIN is empty".into()),
         Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
         None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
     };

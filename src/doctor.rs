@@ -59,8 +59,11 @@ fn cuda(all: &mut Vec<Finding>) {
     all.push(match sam2_cuda::blas::version() {
         Some(v) => finding("cuBLASLt", format!("{}.{}", v / 10_000, v / 100 % 100), true),
         None => {
-            let text = "not found; matrix products use the built-in kernels; to use it, add the folder of libcublasLt to \
-                        LD_LIBRARY_PATH";
+            let (library, path) =
+                if cfg!(windows) { ("cublasLt64_13.dll", "PATH") } else { ("libcublasLt", "LD_LIBRARY_PATH") };
+            let text = format!(
+                "not found; matrix products use the built-in kernels; to use it, add the folder of {library} to {path}"
+            );
             finding("cuBLASLt", text, false)
         }
     });

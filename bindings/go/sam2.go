@@ -1,6 +1,7 @@
 // Package sam2 segments objects in images and tracks them through videos with Segment Anything Model 2.
 //
-// The package wraps the C library sam2. The header sam2.h describes threads, memory and units in full. Objects are
+// The package wraps the C library sam2, which pkg-config finds. With the build tag sam2_static, programs contain the
+// library. The header sam2.h describes threads, memory and units in full. Objects are
 // released by Close, or by the garbage collector after they become unreachable. One goroutine at a time may use a
 // predictor. A call on a predictor in use returns an [*Error] with the status [Busy].
 //
@@ -12,7 +13,6 @@
 package sam2
 
 /*
-#cgo LDFLAGS: -lsam2
 #include <sam2.h>
 #include <stdlib.h>
 */

@@ -121,6 +121,7 @@ fn blocks_that_no_test_runs_are_listed() {
         ("docs/c.md", 1),
         ("docs/gpu.md", 1),
         ("docs/images.md", 1),
+        ("docs/install.md", 8),
         ("docs/performance.md", 2),
         ("docs/python.md", 1),
         ("docs/serve.md", 2),

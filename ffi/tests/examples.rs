@@ -47,10 +47,9 @@ fn built(name: &str, test: &str) -> PathBuf {
 
 fn go(name: &str) -> PathBuf {
     let program = tree().join(name);
-    let flags = |which| pkg_config(which).join(" ");
     let mut command = Command::new("go");
     command.arg("build").arg("-o").arg(&program).arg(".").current_dir(example(name));
-    succeed(command.env("CGO_CFLAGS", flags("--cflags")).env("CGO_LDFLAGS", flags("--libs")));
+    succeed(command.env("PKG_CONFIG_PATH", tree().join("sam2/lib/pkgconfig")));
     program
 }
 

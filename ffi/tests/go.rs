@@ -9,11 +9,17 @@ use std::process::Command;
 
 fn go_test() -> String {
     let library = library();
+    let include = root().join("include").canonicalize().unwrap();
+    let description = format!(
+        "Name: sam2\nDescription: the library of the tests\nVersion: 0\nLibs: -L{0} -Wl,-rpath,{0} -lsam2\nCflags: -I{1}\n",
+        library.display(),
+        include.display()
+    );
+    std::fs::write(library.join("sam2.pc"), description).unwrap();
     let out = Command::new("go")
         .args(["test", "-race", "-count=1", "-v", "./..."])
         .current_dir(root().join("bindings/go"))
-        .env("CGO_CFLAGS", format!("-I{}", root().join("include").canonicalize().unwrap().display()))
-        .env("CGO_LDFLAGS", format!("-L{0} -Wl,-rpath,{0}", library.display()))
+        .env("PKG_CONFIG_PATH", library)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -47,6 +53,6 @@ fn rusts_bits() {
 }
 
 fn main() {
-    let tests = vec![trial("rusts_bits", there("go", "version"), rusts_bits)];
+    let tests = vec![trial("rusts_bits", there("go", "version") && there("pkg-config", "--version"), rusts_bits)];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -90,7 +90,7 @@ fn go() {
         std::fs::write(folder.join("go.mod"), module).unwrap();
         let mut command = Command::new("go");
         command.args(["build", "-o", "program", "."]).current_dir(&folder);
-        succeed(command.env("CGO_CFLAGS", pkg_config("--cflags")).env("CGO_LDFLAGS", pkg_config("--libs")));
+        succeed(command.env("PKG_CONFIG_PATH", place().join("sam2/lib/pkgconfig")));
         run(&folder.join("program"));
     }
 }

@@ -22,19 +22,21 @@ fn pkg_config() {
     let folder = installed("pkg-config");
     let prefix = folder.join("sam2");
     let pkg = |args: &[&str]| {
-        succeed(Command::new("pkg-config").args(args).arg("sam2").env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
+        succeed(Command::new("pkg-config").args(args).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
     };
-    assert_eq!(pkg(&["--modversion"]).trim(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(pkg(&["--modversion", "sam2"]).trim(), env!("CARGO_PKG_VERSION"));
     let source = root().join("ffi/usage.c");
-    // The shared library, then the static one.
-    for (name, flags) in
-        [("shared", pkg(&["--cflags", "--libs"])), ("static", pkg(&["--cflags", "--libs", "--static"]))]
-    {
-        let program = folder.join(name);
-        let flags = if name == "static" { flags.replace("-lsam2", "-l:libsam2.a") } else { flags };
+    for (module, library) in [("sam2", prefix.join("lib")), ("sam2-static", folder.clone())] {
+        let program = folder.join(module);
+        let flags = pkg(&["--cflags", "--libs", module]);
         succeed(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
-        works(&program, &if name == "static" { folder.clone() } else { prefix.join("lib") });
+        works(&program, &library);
     }
+    // Without the shared library, pkg-config --static names what the static one needs.
+    std::fs::remove_file(prefix.join("lib/libsam2.so")).unwrap();
+    let (program, flags) = (folder.join("whole"), pkg(&["--cflags", "--libs", "--static", "sam2"]));
+    succeed(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
+    works(&program, &folder);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -43,7 +45,8 @@ fn cmake() {
     let lists = "cmake_minimum_required(VERSION 3.13)\nproject(user C CXX)\nfind_package(sam2 0.1 REQUIRED)\n\
                  add_executable(usage usage.c)\ntarget_link_libraries(usage sam2::sam2)\n\
                  add_executable(other everything.cpp)\ntarget_compile_features(other PRIVATE cxx_std_17)\n\
-                 target_link_libraries(other sam2::sam2)\n";
+                 target_link_libraries(other sam2::sam2)\n\
+                 add_executable(whole usage.c)\ntarget_link_libraries(whole sam2::static)\n";
     std::fs::write(folder.join("CMakeLists.txt"), lists).unwrap();
     std::fs::copy(root().join("ffi/usage.c"), folder.join("usage.c")).unwrap();
     for name in ["everything.cpp", "check.hpp"] {
@@ -54,6 +57,47 @@ fn cmake() {
     succeed(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(prefix));
     succeed(Command::new("cmake").arg("--build").arg(&build));
     works(&build.join("usage"), &folder);
+    // The program with the static library needs no other.
+    std::fs::remove_dir_all(folder.join("sam2/lib")).unwrap();
+    works(&build.join("whole"), &folder);
+    assert_eq!(Command::new(build.join("usage")).status().unwrap().code(), Some(127), "it needs the shared library");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Another folder for the libraries, and debug information in a file that debuggers find.
+fn libdir_and_symbols() {
+    let folder = common::folder("libdir");
+    let archive = common::library().parent().unwrap().join("libsam2_ffi.a");
+    let (libdir, symbols) = ("lib/some-linux", folder.join("symbols"));
+    let mut install = Command::new("ffi/install");
+    install.args(["--libdir", libdir, "--archive"]).arg(&archive).arg("--symbols").arg(&symbols);
+    succeed(install.arg(folder.join("sam2")).current_dir(root()));
+    let library = folder.join("sam2").join(libdir).join("libsam2.so.0").canonicalize().unwrap();
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let name = format!("{}.debug", library.file_name().unwrap().display());
+    assert!(size(&symbols.join(name)) > 1 << 20 && size(&library) < size(&archive) / 4);
+    assert!(size(&library.with_file_name("libsam2.a")) < size(&archive) / 2);
+    let flags = succeed(
+        Command::new("pkg-config")
+            .args(["--cflags", "--libs", "sam2"])
+            .env("PKG_CONFIG_PATH", library.with_file_name("pkgconfig")),
+    );
+    let (program, source) = (folder.join("usage"), root().join("ffi/usage.c"));
+    succeed(Command::new("cc").arg(source).arg("-o").arg(&program).args(flags.split_whitespace()));
+    works(&program, library.parent().unwrap());
+    let lists = "cmake_minimum_required(VERSION 3.13)\nproject(user C)\nfind_package(sam2 0.1 REQUIRED)\n\
+                 add_executable(usage usage.c)\ntarget_link_libraries(usage sam2::sam2)\n";
+    std::fs::write(folder.join("CMakeLists.txt"), lists).unwrap();
+    std::fs::copy(root().join("ffi/usage.c"), folder.join("usage.c")).unwrap();
+    let config = format!("-Dsam2_DIR={}", library.with_file_name("cmake").join("sam2").display());
+    let build = folder.join("build");
+    succeed(Command::new("cmake").arg("-S").arg(&folder).arg("-B").arg(&build).arg(config));
+    succeed(Command::new("cmake").arg("--build").arg(&build));
+    works(&build.join("usage"), &folder);
+    for wrong in [&["--libdir", "/lib", "/sam2"][..], &["--libdir"], &["sam2"], &["--color", "red", "/sam2"], &[]] {
+        let out = Command::new("ffi/install").args(wrong).current_dir(root()).output().unwrap();
+        assert_eq!((out.status.code(), out.stdout.len()), (Some(2), 0), "{wrong:?}");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -111,6 +155,11 @@ fn main() {
     let tests = vec![
         on_linux("pkg_config", there("pkg-config", "--version"), pkg_config),
         on_linux("cmake", there("cmake", "--version"), cmake),
+        on_linux(
+            "libdir_and_symbols",
+            there("cmake", "--version") && there("objcopy", "--version"),
+            libdir_and_symbols,
+        ),
         on_linux("target", there("rustc", "--version"), target),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

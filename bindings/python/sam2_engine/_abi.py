@@ -228,11 +228,12 @@ def _of_system() -> str:
     # Imported here because it takes long and is rarely needed.
     from ctypes.util import find_library
 
-    return find_library("sam2") or "libsam2.so.0"
+    return find_library("sam2") or ("sam2.dll" if os.name == "nt" else "libsam2.so.0")
 
 
 def _load() -> c.CDLL:
-    beside = sorted(str(path) for path in Path(__file__).parent.glob("libsam2.*"))
+    folder = Path(__file__).parent
+    beside = sorted(str(path) for pattern in ("libsam2.*", "sam2.dll") for path in folder.glob(pattern))
     name = os.environ.get("SAM2_LIBRARY") or (beside[0] if beside else _of_system())
     try:
         library = c.CDLL(name)

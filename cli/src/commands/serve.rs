@@ -122,9 +122,13 @@ impl Temporary {
         let failed = |e| io(&folder, e);
         let id = sam2_server::ids::random().map_err(|e| failed(std::io::Error::other(e.to_string())))?;
         let path = folder.join(format!("sam2-serve-{id}"));
-        let mut builder = std::fs::DirBuilder::new();
+        let builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let builder = {
+            let mut private = builder;
+            std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+            private
+        };
         builder.create(&path).map_err(failed)?;
         Ok(Temporary(path))
     }

@@ -15,6 +15,15 @@ const OLDEST: (u32, u32) = (4, 4);
 /// The default time that the program may take for its next output.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What a user without the program can do.
+const ABSENT: &str = if cfg!(windows) {
+    "not found; video files need the program ffmpeg.exe: install it (winget install Gyan.FFmpeg), or name it in \
+     SAM2_FFMPEG"
+} else {
+    "not found; video files need the program ffmpeg: install it (Debian and Ubuntu: apt install ffmpeg; macOS: brew \
+     install ffmpeg), or name it in SAM2_FFMPEG"
+};
+
 /// The program `ffmpeg`, found on this computer.
 #[derive(Clone, Debug)]
 pub struct Ffmpeg {
@@ -45,11 +54,9 @@ impl Ffmpeg {
         let name = Path::new(&program).display().to_string();
         let fail = |what: String| Error::Ffmpeg { program: name.clone(), what };
         let mut ffmpeg = Ffmpeg { program, version: OLDEST, limit: PATIENCE, limits: ProcessLimits::default() };
-        let mut process = ffmpeg.run(["-hide_banner", "-version"], Stdio::null()).map_err(|e| {
-            let absent = "not found; video files need the program ffmpeg: install it (Debian and Ubuntu: apt install \
-                          ffmpeg; macOS: brew install ffmpeg), or name it in SAM2_FFMPEG";
-            fail(if e.kind() == ErrorKind::NotFound { absent.into() } else { e.to_string() })
-        })?;
+        let mut process = ffmpeg
+            .run(["-hide_banner", "-version"], Stdio::null())
+            .map_err(|e| fail(if e.kind() == ErrorKind::NotFound { ABSENT.into() } else { e.to_string() }))?;
         let text = process.text().map_err(|e| fail(e.to_string()))?;
         let Some(rest) = text.strip_prefix("ffmpeg version ").filter(|_| process.finish().is_ok()) else {
             return Err(fail("it does not tell its version as ffmpeg does".into()));
