@@ -164,7 +164,7 @@ fn operations(c: &mut Criterion) {
     rig.bench(c, "write_labels 8 masks of 1280x720", |b| {
         let mut map = map.borrow_mut();
         let out = MaskOut::new(MaskBuffer::labels(&mut map), 0.0, Size::new(1280, 720));
-        b.write_labels(out, masks, Some(selected))
+        b.write_labels(out, masks, Some(selected), None)
     });
     let (labels, cleaned) = (rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]), rig.floats(&[p, 1, 256, 256]));
     let areas = rig.ints(&vec![0; p * 65_536]).view(&[p, 1, 256, 256]);
