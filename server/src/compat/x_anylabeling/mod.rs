@@ -10,11 +10,13 @@
 //! object is a polygon for each part of its mask; specks and holes are left out, which the client's shapes have no form for.
 //! Errors are `{"success": false, "error": {"code", "message"}}`, with the status of the problem, which the client shows.
 
+mod answers;
 mod frames;
 mod video;
 
+use self::answers::{EPSILON, Failed, MODEL, VIDEO_MODEL, no_model, polygons, shape};
+
 use crate::app::App;
-use crate::compat::outlines;
 use crate::images::binary;
 use crate::masks::{FramePrompt, PointJson};
 use crate::problem::Problem;
@@ -22,7 +24,6 @@ use crate::work;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use sam2::rle::Rle;
@@ -31,43 +32,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The id of the model. It is the same for all models, so that settings of the client outlast a change.
-const MODEL: &str = "segment_anything_2";
-/// The id under which the model tracks. With it, the client sends all images of a folder as the frames of a video.
-const VIDEO_MODEL: &str = "segment_anything_2_video";
-/// What the client calls objects that have no label yet.
-const LABEL: &str = "AUTOLABEL_OBJECT";
-/// The part of the length of an outline that its simplification may move it by.
-const EPSILON: f64 = 0.001;
-/// A part of a mask is a speck if its area is less than this part of the largest one.
-const SPECK: f64 = 0.01;
-
 /// The routes.
 pub fn router() -> Router<Arc<App>> {
     Router::new().route("/v1/models", get(models)).route("/v1/predict", post(predict)).merge(video::router())
-}
-
-/// A problem as the client reads it, with its word for the cause.
-struct Failed(&'static str, Problem);
-
-impl From<Problem> for Failed {
-    fn from(problem: Problem) -> Failed {
-        let code = match problem.status() {
-            StatusCode::TOO_MANY_REQUESTS => "QUEUE_FULL",
-            StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE => "INVALID_REQUEST",
-            _ => "INFERENCE_ERROR",
-        };
-        Failed(code, problem)
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        let Failed(code, problem) = self;
-        let json = json!({"success": false, "error": {"code": code, "message": problem.detail()}});
-        let status = problem.status();
-        problem.answer(status, &json)
-    }
 }
 
 /// What the client shows for a model.
@@ -112,15 +79,6 @@ struct Request {
     image: String,
     #[serde(default)]
     params: Params,
-}
-
-fn no_model() -> Failed {
-    Failed("MODEL_NOT_FOUND", Problem::not_found(format!("the models are `{MODEL}` and `{VIDEO_MODEL}`")))
-}
-
-/// A part of an object as the client reads it.
-fn shape(points: &[outlines::Corner], score: f32) -> Value {
-    json!({"label": LABEL, "shape_type": "polygon", "points": points, "score": score})
 }
 
 /// The objects that marks mean.
@@ -182,16 +140,4 @@ async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) ->
         Ok(shapes)
     };
     answer(work::predict(&app, &image, prompts, options, convert).await?)
-}
-
-/// The parts of a mask as polygons whose last point is the first one again.
-fn polygons(rle: &Rle, epsilon: f64) -> Result<Vec<Vec<outlines::Corner>>, Problem> {
-    let rings = outlines::parts(rle)?;
-    let areas: Vec<i64> = rings.iter().map(|ring| outlines::area(ring)).collect();
-    let is_speck = |area: i64| (area as f64) < SPECK * areas[0] as f64;
-    let kept = rings.iter().zip(&areas).filter(|(_, area)| !is_speck(**area));
-    let mut polygons: Vec<_> = kept.map(|(ring, _)| outlines::simplify(ring, epsilon)).collect();
-    polygons.retain(|polygon| polygon.len() >= 3);
-    polygons.iter_mut().for_each(|polygon| polygon.push(polygon[0]));
-    Ok(polygons)
 }

@@ -11,7 +11,8 @@
 //! one object after the other in a session, always under one id: after a propagation, other points begin another object.
 //! The client ends few of its sessions itself, so an address has few.
 
-use super::{Failed, VIDEO_MODEL, frames, no_model, polygons, shape};
+use super::answers::{EPSILON, Failed, VIDEO_MODEL, no_model, polygons, shape};
+use super::frames;
 use crate::app::App;
 use crate::body;
 use crate::events;
@@ -44,8 +45,6 @@ use tokio::sync::mpsc::{Receiver, channel};
 const MAX_FRAMES_JSON: u64 = 256 << 20;
 /// The most sessions of all clients.
 const MAX_SESSIONS: usize = 8;
-/// The part of the length of an outline that its simplification may move it by.
-const EPSILON: f64 = 0.001;
 
 /// What is kept of a session beside the session.
 #[derive(Debug)]
