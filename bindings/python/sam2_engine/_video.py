@@ -128,13 +128,15 @@ class FrameMasks:
 
     Attributes:
         frame_idx: Index of the frame.
-        timestamp: Timestamp of the pushed image.
+        timestamp: Timestamp of the image of the frame, if it was pushed and is kept, otherwise 0.
         obj_ids: Ids of the objects.
         object_score_logits: (n) float32, above 0 if the object is visible.
         lost: (n) bool, whether the object is not visible or unknown.
         boxes: (n, 4) int32, left, top, right and bottom. Zeros for an empty mask.
         areas: (n) uint64, areas of the masks in pixels.
         masks: Masks in the requested format.
+        masks_written: Number of masks that were written: those of the first objects. It is less than the number of objects if
+            an array has no room for more. A map of labels or ids has all masks.
     """
 
     frame_idx: int
@@ -145,6 +147,7 @@ class FrameMasks:
     boxes: npt.NDArray[np.int32]
     areas: npt.NDArray[np.uint64]
     masks: Any
+    masks_written: int
 
     def __init__(self, frame: abi.Frame, masks: Any) -> None:
         n = frame.num_objects
@@ -153,7 +156,7 @@ class FrameMasks:
             size = n * int(np.prod(shape)) * np.dtype(dtype).itemsize
             return np.frombuffer(bytearray(c.string_at(address, size)), dtype).reshape(n, *shape)
 
-        self.frame_idx, self.timestamp = frame.frame_idx, frame.timestamp
+        self.frame_idx, self.timestamp, self.masks_written = frame.frame_idx, frame.timestamp, frame.masks_written
         self.obj_ids = values(frame.obj_ids, np.int64).tolist()
         self.object_score_logits = values(frame.object_score_logits, np.float32)
         self.lost = values(frame.lost, np.bool_)
@@ -288,8 +291,9 @@ class SAM2VideoPredictor:
             image: The frame. See `picture`.
             timestamp: Any value, which the result contains.
             masks: Format of the masks: "logits" (objects, 1, height, width) of float32, "binary" of bool, "bits" (objects,
-                height, (width + 7) // 8) of uint8, "labels" (height, width) of uint16, or None for no masks. Or an array or
-                tensor that receives them, as `out` of `predict`.
+                height, (width + 7) // 8) of uint8, "labels" (height, width) of uint16, "ids8" (height, width) of uint8 or
+                "ids16" of uint16 with the ids of the objects, or None for no masks. Or an array or tensor that receives
+                them, as `out` of `predict`. It may be larger than the masks, and have gaps between rows.
             masks_stream: CUDA stream on which the tensor `masks` is used.
             **how: Other arguments of `picture`.
         """

@@ -201,6 +201,28 @@ class Given(Case):
         self.assertGreater((want[2][1] > 0).sum(), 1000)
         self.refused(ValueError, "one mask", self.video.add_new_mask, self.opened(), 0, 2, np.stack([mask, mask]))
 
+    def test_arrays_with_gaps_and_maps_of_ids(self):
+        state = self.video.init_stream(window=4)
+        frame = np.zeros((45, 60, 3), np.uint8)
+        frame[20:30, 20:40] = 200
+        self.video.push_frame(state, frame, timestamp=70)
+        for obj_id, x in ((40, 30), (7, 5), (300, 55)):
+            found = self.video.add_new_points_or_box(state, 0, obj_id, points=[[x, 25]], labels=[1])
+        self.assertEqual(found[1], [40, 7, 300])
+        want = self.video.push_frame(state.fork(), frame, masks="binary")
+        # A part of a larger array: there is room for two of three objects.
+        room = np.full((2, 50, 80), 9, np.uint8)
+        got = self.video.push_frame(state.fork(), frame, masks=room[:, 3:48, 10:70])
+        self.assertEqual((got.masks_written, len(got.obj_ids), want.masks_written), (2, 3, 3))
+        self.same((room[:, 3:48, 10:70],), (want.masks[:2, 0].astype(np.uint8),))
+        room[:, 3:48, 10:70] = 9
+        self.assertTrue((room == 9).all())
+        labels = self.video.push_frame(state.fork(), frame, masks="labels").masks
+        ids = self.video.push_frame(state.fork(), frame, masks="ids16").masks
+        self.same((ids,), (np.array([0, 40, 7, 300], np.uint16)[labels],))
+        self.refused(ValueError, "300", self.video.push_frame, state.fork(), frame, masks="ids8")
+        self.refused(ValueError, "contiguous", self.video.push_frame, state.fork(), frame, masks=room[:, 3:48, ::-1])
+
     def test_nothing_is_copied(self):
         generator, state = s.SAM2AutomaticMaskGenerator(self.model), self.opened()
         for whole, says in [
