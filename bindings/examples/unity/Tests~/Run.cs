@@ -5,6 +5,7 @@ using System.Globalization;
 using System.IO;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Threading;
 using Sam2;
 using UnityEngine;
@@ -18,6 +19,7 @@ static class Run
 
     static void Main(string[] args)
     {
+        Console.OutputEncoding = new UTF8Encoding(false);
         int count = int.Parse(args[2]), objects = (args.Length - 5) / 2, tracked = 0;
         var source = new RenderTexture(int.Parse(args[3]), int.Parse(args[4]));
         var component = new Sam2Tracker { Model = Path.GetFullPath(args[0]), Source = source };
