@@ -5,6 +5,7 @@ using System.Globalization;
 using System.IO;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Threading;
 using Sam2;
 using UnityEngine;
@@ -18,26 +19,29 @@ static class Run
 
     static void Main(string[] args)
     {
+        Console.OutputEncoding = new UTF8Encoding(false);
         int count = int.Parse(args[2]), objects = (args.Length - 5) / 2, tracked = 0;
         var source = new RenderTexture(int.Parse(args[3]), int.Parse(args[4]));
         var component = new Sam2Tracker { Model = Path.GetFullPath(args[0]), Source = source };
+        // The component reads the next image after this event.
+        Action load = () =>
+        {
+            byte[] pixels = File.ReadAllBytes(Path.Combine(args[1], tracked.ToString("D5") + ".rgba"));
+            Marshal.Copy(pixels, 0, source.Memory, pixels.Length);
+        };
         component.Tracked += frame =>
         {
             foreach (TrackedObject o in component.Objects) Print(tracked, o, component.Map);
-            tracked++;
+            if (++tracked < count) load();
+            if (tracked == count / 2 && objects > 1) component.Remove(objects);
         };
+        load();
         Send(component, "Start");
         while (!component.Ready && component.enabled) Draw(component);
         if (!component.enabled) return;
         for (int i = 0; i < objects; i++)
             component.AddPoint(i + 1, Number(args[5 + 2 * i]), Number(args[6 + 2 * i]));
-        while (tracked < count)
-        {
-            byte[] pixels = File.ReadAllBytes(Path.Combine(args[1], tracked.ToString("D5") + ".rgba"));
-            Marshal.Copy(pixels, 0, source.Memory, pixels.Length);
-            if (tracked == count / 2 && objects > 1) component.Remove(objects);
-            for (int before = tracked; tracked == before && component.enabled;) Draw(component);
-        }
+        while (tracked < count && component.enabled) Draw(component);
         try { component.AddPoint(256, 0, 0); }
         catch (ArgumentException e) { Console.WriteLine(e.Message); }
         Send(component, "OnDestroy");
