@@ -363,6 +363,17 @@ static void hear(void *user, int32_t level, const char *message) {
 
 static struct heard heard;
 
+#ifdef _WIN32
+// Descriptors are not of Windows, and neither are threads on chosen CPUs: the model is loaded by its path.
+static void load(const char *weights, sam2_model_options *options) {
+    OK(sam2_set_log_callback(SAM2_LOG_INFO, hear, &heard));
+    CHECK(sam2_model_load_fd(0, 0, 0, options, &model) == SAM2_ERROR_INVALID_ARGUMENT);
+    options->device = SAM2_DEVICE_CPU, options->threads = 2;
+    OK(sam2_model_load(weights, options, &model));
+    CHECK(heard.messages == 1 && heard.level == SAM2_LOG_INFO && heard.recursive == 1 && strstr(heard.last, "on CPU"));
+    OK(sam2_set_log_callback(0, NULL, NULL));
+}
+#else
 // Loads the model from a descriptor, on chosen CPUs, with messages logged.
 static void load(const char *weights, sam2_model_options *options) {
     OK(sam2_set_log_callback(SAM2_LOG_INFO, hear, &heard));
@@ -399,6 +410,7 @@ static void load(const char *weights, sam2_model_options *options) {
     OK(sam2_image_predictor_destroy(first));
     OK(sam2_set_log_callback(0, NULL, NULL));
 }
+#endif
 
 static void gpus_by_uuid(const char *folder, sam2_model_options *options) {
     int messages = heard.messages;
