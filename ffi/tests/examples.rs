@@ -47,9 +47,8 @@ fn built(name: &str, test: &str) -> PathBuf {
 
 fn go(name: &str) -> PathBuf {
     let program = tree().join(name);
-    let mut command = Command::new("go");
-    command.arg("build").arg("-o").arg(&program).arg(".").current_dir(example(name));
-    succeed(command.env("PKG_CONFIG_PATH", tree().join("sam2/lib/pkgconfig")));
+    let mut command = common::go(&tree().join("sam2/lib/pkgconfig"));
+    succeed(command.arg("build").arg("-o").arg(&program).arg(".").current_dir(example(name)));
     program
 }
 

@@ -16,10 +16,9 @@ fn go_test() -> String {
         include.display()
     );
     std::fs::write(library.join("sam2.pc"), description).unwrap();
-    let out = Command::new("go")
+    let out = common::go(library)
         .args(["test", "-race", "-count=1", "-v", "./..."])
         .current_dir(root().join("bindings/go"))
-        .env("PKG_CONFIG_PATH", library)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned();

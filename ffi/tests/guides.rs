@@ -33,7 +33,9 @@ fn place() -> &'static Path {
 fn run_commands(document: &str) -> String {
     let home = place().display().to_string();
     let script = guides::of(&root(), document, "sh").concat().replace("$HOME", &home);
-    succeed(with_kernels(Command::new("sh").args(["-eu", "-c", &script]).current_dir(place())))
+    let mut shell = Command::new("sh");
+    shell.args(["-eu", "-c", &script]).current_dir(place()).env("CGO_CFLAGS", common::cgo_flags());
+    succeed(with_kernels(&mut shell))
 }
 
 /// Gets flags of pkg-config.
@@ -88,9 +90,8 @@ fn go() {
             root().join("bindings/go").canonicalize().unwrap().display()
         );
         std::fs::write(folder.join("go.mod"), module).unwrap();
-        let mut command = Command::new("go");
-        command.args(["build", "-o", "program", "."]).current_dir(&folder);
-        succeed(command.env("PKG_CONFIG_PATH", place().join("sam2/lib/pkgconfig")));
+        let mut command = common::go(&place().join("sam2/lib/pkgconfig"));
+        succeed(command.args(["build", "-o", "program", "."]).current_dir(&folder));
         run(&folder.join("program"));
     }
 }

@@ -27,7 +27,7 @@ fn pkg_config() {
     assert_eq!(pkg(&["--modversion", "sam2"]).trim(), env!("CARGO_PKG_VERSION"));
     let source = root().join("ffi/usage.c");
     for (module, library) in [("sam2", prefix.join("lib")), ("sam2-static", folder.clone())] {
-        let program = folder.join(module);
+        let program = folder.join(format!("usage-{module}"));
         let flags = pkg(&["--cflags", "--libs", module]);
         succeed(Command::new("cc").arg(&source).arg("-o").arg(&program).args(flags.split_whitespace()));
         works(&program, &library);

@@ -73,6 +73,19 @@ pub fn succeed(command: &mut Command) -> String {
     said
 }
 
+/// Flags of cgo that no other process has, for `CGO_CFLAGS`. Go's cache does not notice that pkg-config gives another
+/// folder, and would link with a library of another test.
+pub fn cgo_flags() -> String {
+    format!("-O2 -DPROCESS_{}", std::process::id())
+}
+
+/// Go, which finds the library by the pkg-config files of a folder.
+pub fn go(pkg_config: &Path) -> Command {
+    let mut command = Command::new("go");
+    command.env("PKG_CONFIG_PATH", pkg_config).env("CGO_CFLAGS", cgo_flags());
+    command
+}
+
 /// A test that is ignored unless `able`. In CI it always runs.
 pub fn trial(name: &str, able: bool, test: fn()) -> Trial {
     let lacking = !able && std::env::var_os("CI").is_none();
