@@ -5,7 +5,6 @@ mod common;
 use common::*;
 use engine::{Masks, PredictOptions, Prompt};
 use libtest_mimic::Arguments;
-use std::process::Command;
 
 fn go_test() -> String {
     let library = library();
@@ -16,7 +15,7 @@ fn go_test() -> String {
         include.display()
     );
     std::fs::write(library.join("sam2.pc"), description).unwrap();
-    let out = common::go(library)
+    let out = go(library)
         .args(["test", "-race", "-count=1", "-v", "./..."])
         .current_dir(root().join("bindings/go"))
         .output()
