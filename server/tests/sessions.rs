@@ -176,7 +176,7 @@ fn a_client_that_does_not_read_is_cut_off_alone() {
     }
     let slow = server.app.sessions.list().into_iter().find(|s| sessions[0].ends_with(&s.id)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    // Nobody reads from this channel.
+    // This channel has no reader.
     let plan = sam2_server::propagate::Plan::default();
     let unread = runtime.block_on(sam2_server::propagate::start(&server.app, slow.clone(), plan)).unwrap();
     let frames = tracked(&propagate(to, &sessions[1], &json!({})));

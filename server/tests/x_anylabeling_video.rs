@@ -114,6 +114,9 @@ fn polygons_are_those_of_the_library() {
     let again = post(to, "/v1/video/prompt", &prompt(&session, 0, &[point])).json();
     assert_eq!(again["data"]["masks"].as_array().map(Vec::len), first["data"]["masks"].as_array().map(Vec::len));
     assert_eq!(server.app.sessions.get(&session).unwrap().record().prompts.len(), 1);
+    // Points that are refused change nothing.
+    assert_eq!(post(to, "/v1/video/prompt", &prompt(&session, 99, &[[0.42, 0.68]])).status, 422);
+    assert_eq!(server.app.sessions.get(&session).unwrap().record().prompts.len(), 1);
     let other = post(to, "/v1/video/prompt", &prompt(&session, 2, &[[0.42, 0.68]])).json();
     assert_eq!(other["data"]["num_objects"], 1);
     let prompts: Vec<_> = server.app.sessions.get(&session).unwrap().record().prompts.keys().copied().collect();

@@ -29,11 +29,12 @@ from ._errors import (
     OutOfMemory,
     Sam2Error,
 )
+from ._frames import FrameMasks
 from ._image import Features, SAM2ImagePredictor
 from ._masks import label_map, polygons
 from ._model import Model, build_sam2, build_sam2_video_predictor, gpus
 from ._picture import read_picture
-from ._video import FrameMasks, SAM2VideoPredictor, State
+from ._video import SAM2VideoPredictor, State
 
 __all__ = [
     "Busy",

@@ -7,12 +7,12 @@ import os
 from typing import Any, Iterator, Optional, Sequence, TypeVar, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _abi as abi
 from ._errors import Sam2Error, raised
 from ._dlpack import is_tensor, on_host
-from ._arrays import mask_buffer, masks_of, picture, pointer, prompt
+from ._arrays import picture, pointer, prompt
+from ._frames import FrameCall, FrameMasks
 from ._image import Features
 from ._model import Model
 
@@ -123,96 +123,6 @@ class State(abi.Handle):
         abi.call("video_predictor_load_state", self._h, data, len(data))
 
 
-class FrameMasks:
-    """Results of a frame with n objects.
-
-    Attributes:
-        frame_idx: Index of the frame.
-        timestamp: Timestamp of the image of the frame, if it was pushed and is kept, otherwise 0.
-        obj_ids: Ids of the objects.
-        object_score_logits: (n) float32, above 0 if the object is visible.
-        lost: (n) bool, whether the object is not visible or unknown.
-        boxes: (n, 4) int32, left, top, right and bottom. Zeros for an empty mask.
-        areas: (n) uint64, areas of the masks in pixels.
-        masks: Masks in the requested format.
-        masks_written: Number of masks that were written: those of the first objects. It is less than the number of objects if
-            an array has no room for more. A map of labels or ids has all masks.
-    """
-
-    frame_idx: int
-    timestamp: int
-    obj_ids: list[int]
-    object_score_logits: npt.NDArray[np.float32]
-    lost: npt.NDArray[np.bool_]
-    boxes: npt.NDArray[np.int32]
-    areas: npt.NDArray[np.uint64]
-    masks: Any
-    masks_written: int
-
-    def __init__(self, frame: abi.Frame, masks: Any) -> None:
-        n = frame.num_objects
-
-        def values(address: int, dtype: Any, *shape: int) -> npt.NDArray[Any]:
-            size = n * int(np.prod(shape)) * np.dtype(dtype).itemsize
-            return np.frombuffer(bytearray(c.string_at(address, size)), dtype).reshape(n, *shape)
-
-        self.frame_idx, self.timestamp, self.masks_written = frame.frame_idx, frame.timestamp, frame.masks_written
-        self.obj_ids = values(frame.obj_ids, np.int64).tolist()
-        self.object_score_logits = values(frame.object_score_logits, np.float32)
-        self.lost = values(frame.lost, np.bool_)
-        self.boxes = values(frame.boxes, np.int32, 4)
-        self.areas = values(frame.areas, np.uint64)
-        self.masks = masks
-
-    def __repr__(self) -> str:
-        return f"<FrameMasks: frame {self.frame_idx}, objects {self.obj_ids}>"
-
-    def _like_reference(self) -> tuple[int, list[int], Any]:
-        return self.frame_idx, self.obj_ids, self.masks
-
-
-class _Call:
-    """A call on a state that returns frames, and the memory for their masks."""
-
-    def __init__(self, masks: Any, stream: int, objects: int, height: int, width: int) -> None:
-        format = masks if isinstance(masks, str) else None
-        self.masks = masks_of(format, objects, height, width) if format else masks
-        self.buffer: Optional[abi.MaskBuffer] = None
-        self._keep: Any = None
-        # Without objects there are no masks, and a map of labels is 0.
-        if masks is not None and (objects or not format):
-            self.buffer, self._keep = mask_buffer(self.masks, format, stream)
-        if format == "binary":
-            self.masks = self.masks.view(np.bool_)
-        self.found: Optional[FrameMasks] = None
-        self.held = abi.Held()
-
-        def keep(frame: Any) -> int:
-            self.found = FrameMasks(frame.contents, self.masks)
-            return 0
-
-        self.callback = abi.FrameCallback(lambda _, frame: self.held.run(keep, frame))
-
-    def make(self, function: str, *arguments: Any) -> Optional[FrameMasks]:
-        """Makes the call. Returns the results of the last frame, or None."""
-        where = None if self.buffer is None else c.byref(self.buffer)
-
-        def work() -> None:
-            try:
-                abi.call("video_predictor_" + function, *arguments, where, self.callback, None)
-            finally:
-                self.held.release()
-
-        abi.aside(work)
-        return self.found
-
-    def make_one(self, function: str, *arguments: Any) -> FrameMasks:
-        """Makes a call that returns one frame."""
-        found = self.make(function, *arguments)
-        assert found is not None
-        return found
-
-
 class SAM2VideoPredictor:
     """Tracks objects through videos and live streams, as the class of this name in the reference."""
 
@@ -299,7 +209,7 @@ class SAM2VideoPredictor:
         """
         struct, _keep = picture(image, **how)
         struct.timestamp = abi.whole(timestamp, "timestamp")
-        call = _Call(masks, masks_stream, len(inference_state.obj_ids), struct.height, struct.width)
+        call = FrameCall(masks, masks_stream, len(inference_state.obj_ids), struct.height, struct.width)
         return call.make_one("push_frame", inference_state._h, c.byref(struct))
 
     def _about(
@@ -310,7 +220,7 @@ class SAM2VideoPredictor:
         frame_idx = abi.whole(frame_idx, "frame_idx", "u64")
         info, ids = state._info(), state.obj_ids
         count = len(ids) + (obj_id not in ids and function != "clear_all_prompts_in_frame")
-        call = _Call("logits", 0, count, info.height, info.width)
+        call = FrameCall("logits", 0, count, info.height, info.width)
         return call.make_one(function, state._h, frame_idx, obj_id, *arguments)._like_reference()
 
     def add_new_points_or_box(
@@ -444,7 +354,7 @@ class SAM2VideoPredictor:
         last = info.num_frames - 1
 
         def track(start: int, count: int) -> Optional[FrameMasks]:
-            call = _Call(masks, 0, len(state.obj_ids), info.height, info.width)
+            call = FrameCall(masks, 0, len(state.obj_ids), info.height, info.width)
             return call.make("propagate_in_video", state._h, start, count, bool(reverse))
 
         found = track(-1 if start_frame_idx is None else abi.whole(start_frame_idx, "start_frame_idx"), 0)
@@ -481,7 +391,7 @@ class SAM2VideoPredictor:
         pictures = [picture(image, **how) for _, image in frames]
         calls, pushes = [], (abi.VideoPush * len(frames))()
         for push, (struct, _), (state, _) in zip(pushes, pictures, frames):
-            call = _Call(masks, 0, len(state.obj_ids), struct.height, struct.width)
+            call = FrameCall(masks, 0, len(state.obj_ids), struct.height, struct.width)
             push.struct_size, push.video, push.image = c.sizeof(push), state._h, c.addressof(struct)
             push.masks = None if call.buffer is None else c.addressof(call.buffer)
             push.on_frame = c.cast(call.callback, c.c_void_p)

@@ -264,17 +264,17 @@ class Given(Case):
 
     def test_what_callbacks_raise(self):
         state = self.opened()
-        original = s._video.FrameMasks
+        original = s._frames.FrameMasks
 
         def fails(*_):
             raise MemoryError("no room")
 
-        s._video.FrameMasks = fails
+        s._frames.FrameMasks = fails
         try:
             for call in (lambda: list(self.video.propagate(state)), lambda: self.video.add_new_points_or_box(state, 0, 1, **CLICK)):
                 self.refused(MemoryError, "no room", call)
         finally:
-            s._video.FrameMasks = original
+            s._frames.FrameMasks = original
         self.assertEqual(len(list(self.video.propagate(state, max_frame_num_to_track=1))), 2)
         generator = s.SAM2AutomaticMaskGenerator(self.model, points_per_side=4, pred_iou_thresh=0.5, stability_score_thresh=0.5)
         generator._segmentation = fails

@@ -70,18 +70,23 @@ impl ProcessLimits {
     /// Returns the reason why a process without a message ended, if it is its processor time.
     pub(super) fn reason(&self, status: ExitStatus) -> Option<String> {
         let time = self.cpu_time?;
-        #[cfg(unix)]
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-        #[cfg(not(unix))]
-        let signal: Option<i32> = None;
-        #[cfg(unix)]
-        let over = matches!(signal, Some(libc::SIGXCPU | libc::SIGKILL));
-        #[cfg(not(unix))]
-        let over = signal.is_some();
         // ffmpeg catches the signal, and ends with 255.
-        let over = over || status.code() == Some(255);
+        let over = ended_by_limit(status) || status.code() == Some(255);
         over.then(|| format!("ffmpeg took more than {} s of processor time, and was ended", time.as_secs()))
     }
+}
+
+/// Returns whether the signal of a limit of processor time ended a process.
+#[cfg(unix)]
+fn ended_by_limit(status: ExitStatus) -> bool {
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    matches!(signal, Some(libc::SIGXCPU | libc::SIGKILL))
+}
+
+/// Returns false, since there are no limits.
+#[cfg(not(unix))]
+fn ended_by_limit(_: ExitStatus) -> bool {
+    false
 }
 
 #[cfg(all(test, unix))]

@@ -179,6 +179,12 @@ async fn prompt(
     let points = asked.points.iter().zip(&asked.point_labels).map(|(&[x, y], &label)| PointJson { x, y, label });
     let prompt = FramePrompt { points: points.collect(), ..Default::default() };
     prompt.check()?;
+    // Points that are refused must not end the earlier object.
+    let frames = session.record().frames;
+    if asked.frame_index >= frames {
+        return Err(Problem::input(format!("no frame {}: the video has {frames}", asked.frame_index)).into());
+    }
+    let _turn = session.turn(true).await?;
     let place = (asked.frame_index, asked.points, asked.point_labels);
     let anew = {
         let mut all = lock(&sessions);
@@ -193,7 +199,6 @@ async fn prompt(
         anew
     };
     let ask = Ask { frame: asked.frame_index, object, prompt, clear: true, normalized: true };
-    let _turn = session.turn(true).await?;
     let masks = visit(&app, &session, move |visit| {
         if anew {
             visit.reset()?;
