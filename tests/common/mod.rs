@@ -131,7 +131,7 @@ impl Mini {
     pub fn in_precision(name: &'static str, b: impl Backend, precision: Precision) -> Mini {
         let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
         let config = Config::parse(&yaml(name), &[], true).unwrap();
-        Mini { name, model: Model::load(b, &checkpoint, &config, precision).unwrap() }
+        Mini { name, model: Model::load(b, &checkpoint, &config, precision, None).unwrap() }
     }
 }
 
@@ -151,7 +151,7 @@ pub fn small_demo(b: impl Backend, precision: Precision, settings: &[&str]) -> M
 pub fn demo_with(b: impl Backend, precision: Precision, overrides: &[String]) -> sam2::Result<Model> {
     let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors"))?;
     let config = Config::parse(Variant::of(&checkpoint)?.yaml, overrides, true)?;
-    Model::load(b, &checkpoint, &config, precision)
+    Model::load(b, &checkpoint, &config, precision, None)
 }
 
 /// Every eighth pixel of the first frames of the sample, up to this width.
