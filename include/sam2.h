@@ -391,7 +391,7 @@ typedef struct sam2_model_info {
     uint64_t memory;
 } sam2_model_info;
 
-/** Options of sam2_picture_read_with(). Initialize them with SAM2_PICTURE_OPTIONS_INIT. */
+/** Options of sam2_picture_read_with() and sam2_picture_decode(). Initialize them with SAM2_PICTURE_OPTIONS_INIT. */
 typedef struct sam2_picture_options {
     /** sizeof(sam2_picture_options). */
     uint32_t struct_size;
@@ -1107,6 +1107,20 @@ sam2_status sam2_picture_read(const char *path, sam2_picture **out);
 sam2_status sam2_picture_read_with(const char *path,
                                    const sam2_picture_options *options,
                                    sam2_picture **out);
+
+/**
+ * Decodes an image file that is in memory. Otherwise as sam2_picture_read_with().
+ *
+ * @param data The bytes of the file. They are not used after the call.
+ * @param size Number of bytes, greater than 0.
+ * @param options Options. NULL uses the defaults.
+ * @param out Receives the decoded file. Destroy it with sam2_picture_destroy().
+ * @return SAM2_OK, SAM2_ERROR_IO if the file cannot be decoded, or a common status.
+ */
+sam2_status sam2_picture_decode(const uint8_t *data,
+                                size_t size,
+                                const sam2_picture_options *options,
+                                sam2_picture **out);
 
 /**
  * Destroys a decoded image file. Images that describe its pixels become invalid.

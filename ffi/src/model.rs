@@ -1,6 +1,6 @@
 //! `sam2_model`: the weights of a model on a device.
 
-use crate::arguments::{as_path, copy_text, put, text};
+use crate::arguments::{as_path, bytes, copy_text, put, text};
 use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::handles::Table;
 use crate::limits;
@@ -279,13 +279,11 @@ pub unsafe extern "C" fn sam2_model_load_memory(
         // SAFETY: contract of callers.
         unsafe {
             insert(out, || {
-                if data.is_null() || size == 0 {
-                    return Err(Failure::argument("no data"));
-                }
+                let data = bytes(data, size)?;
                 let (options, yaml) = load_options(options)?;
-                let mut bytes = try_with_capacity(size, "a checkpoint")?;
-                bytes.extend_from_slice(std::slice::from_raw_parts(data, size));
-                let checkpoint = Checkpoint::from_bytes("in memory", bytes)?;
+                let mut copy = try_with_capacity(size, "a checkpoint")?;
+                copy.extend_from_slice(data);
+                let checkpoint = Checkpoint::from_bytes("in memory", copy)?;
                 Ok(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)
             })
         }

@@ -194,8 +194,14 @@ pub fn official_tensors(size: &str, v21: bool) -> Vec<(String, Vec<usize>, Strin
     rows.filter(|(name, _, _)| v21 || !new.contains(&name.as_str())).collect()
 }
 
-/// An official model with random weights that keep numbers in a reasonable range.
+/// An official model with random weights.
 pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
+    let checkpoint = Checkpoint::from_bytes(variant.name, random_checkpoint(variant)).unwrap();
+    sam2::load_checkpoint(&checkpoint, None, &options).unwrap()
+}
+
+/// A checkpoint of an official model, with random weights that keep numbers in a reasonable range.
+pub fn random_checkpoint(variant: &Variant) -> Vec<u8> {
     let (v21, size) = (variant.name.starts_with("sam2.1"), variant.name.rsplit('_').next().unwrap());
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
@@ -212,7 +218,5 @@ pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
         }
         tensors.push((name, shape, bytes));
     }
-    let bytes = safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])));
-    drop(tensors);
-    sam2::load_checkpoint(&Checkpoint::from_bytes(variant.name, bytes).unwrap(), None, &options).unwrap()
+    safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])))
 }

@@ -1,6 +1,6 @@
 //! `sam2_video_predictor`: objects tracked through a video. This file has its lifetime and state.
 
-use crate::arguments::{as_path, put};
+use crate::arguments::{as_path, bytes, put};
 use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::exclusive::Exclusive;
 use crate::handles::Table;
@@ -400,11 +400,8 @@ pub unsafe extern "C" fn sam2_video_predictor_load_state(
     size: usize,
 ) -> sam2_status {
     call(|| {
-        if data.is_null() || size == 0 || size > isize::MAX as usize {
-            return Err(Failure::argument("no data"));
-        }
         // SAFETY: contract of callers.
-        let data = unsafe { std::slice::from_raw_parts(data, size) };
+        let data = unsafe { bytes(data, size) }?;
         VIDEOS.lease(video)?.run(|v| Ok(v.predictor.load_state(data)?))
     })
 }
