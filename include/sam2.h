@@ -112,8 +112,8 @@
  * A call or job ends early by sam2_set_time_limit(), by a function that ends in `_cancel`, and by the destruction of
  * its predictor or generator. On the CPU it ends within some milliseconds, on a GPU after the work that is enqueued.
  * This holds for every call that loads, computes, or waits for the frames of a video, and not while an image file is
- * decoded. A call that ends early is a failed call: existing objects remain as they were before the call, and the call
- * can be made again. Work that a callback does is part of the call that made the callback, and ends with it.
+ * decoded. A call that ends early is a failed call: objects are as after any other failure of it, and the call can be
+ * made again. Work that a callback does is part of the call that made the callback, and ends with it.
  *
  * @par Callbacks
  * A callback must return to the library. It must not throw an exception, call longjmp, unwind its caller in any other

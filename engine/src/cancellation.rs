@@ -11,8 +11,8 @@ use std::time::Instant;
 /// [`CancellationToken::run`] chooses the calls. They fail with [`Error::Cancelled`] soon after another thread has
 /// called [`CancellationToken::cancel`], and with [`Error::TimedOut`] soon after the deadline: on the CPU within some
 /// milliseconds, on a GPU after the work that is enqueued. Every call of the engine that computes, reads or loads can
-/// end so. After it, models and predictors are as after any other failure: nothing that existed before the call is
-/// lost, and the call can be made again.
+/// end so. After it, models and predictors are as after any other failure of the call, and the call can be made
+/// again.
 ///
 /// ```
 /// # use sam2_engine as sam2;
