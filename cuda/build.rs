@@ -172,6 +172,8 @@ fn emulator() {
         .opt_level(2)
         .include("emulator")
         .include("kernels")
+        // Kernels have their own check of memory, beside which no sanitizer of Rust is possible.
+        .inherit_rustflags(false)
         .flag("-Wno-unused-parameter")
         .link_lib_modifier("+whole-archive");
     for flag in [
