@@ -172,8 +172,6 @@ fn emulator() {
         .opt_level(2)
         .include("emulator")
         .include("kernels")
-        // Kernels have their own check of memory, beside which no sanitizer of Rust is possible.
-        .inherit_rustflags(false)
         .flag("-Wno-unused-parameter")
         .link_lib_modifier("+whole-archive");
     for flag in [
@@ -181,6 +179,8 @@ fn emulator() {
         "-fno-strict-aliasing",
         "-fno-tree-vectorize",
         "-fno-tree-slp-vectorize",
+        // Kernels have a check of memory of their own, beside which that of Rust code is not possible.
+        "-fno-sanitize=address",
         "-fsanitize=kernel-address",
         "--param=asan-instrumentation-with-call-threshold=0",
         "--param=asan-stack=0",
