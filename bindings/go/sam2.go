@@ -224,6 +224,8 @@ type Prompt struct {
 	Mask   []float32   // logits of an earlier mask, from Prediction.LowRes; image predictors only
 	Image  int         // index of the image of a batch
 
+	Normalized bool // coordinates of Points and Box range from 0 to 1 instead of pixels
+
 	// MaskImage is a mask of any size in place of Mask, nonzero on the object. Image predictors only.
 	MaskImage *image.Gray
 }
