@@ -26,7 +26,8 @@ const (
 
 // MaskBuffer is memory of the caller for masks. Format selects the slice that receives them: the masks one after another,
 // or one map. The slice may be larger than the masks. In a video it gets the masks that it has room for, and
-// Frame.MasksWritten is their number. Otherwise it must not be smaller.
+// Frame.MasksWritten is their number. Otherwise it must not be smaller. A call that outlives its context still writes to
+// it.
 type MaskBuffer struct {
 	Format MaskFormat
 	Bytes  []uint8   // MaskBytes: 1 on the object, otherwise 0; MaskBits; MaskIDs8
