@@ -50,22 +50,31 @@
  * above 0 are on the object.
  *
  * @par Threads
- * Any number of threads may use a model at the same time. A predictor, a generator or a value of features serves one call or job at a time. A
- * second call does not wait and returns SAM2_ERROR_BUSY. So does a call that destroys a predictor or generator in use,
- * which remains valid. The exception is sam2_video_predictor_cancel(). Forks of a video predictor may be used by several
- * threads and take turns on the device.
+ * Any number of threads may use a model at the same time. A predictor, a generator or a value of features serves one
+ * call or job at a time. A second call does not wait and returns SAM2_ERROR_BUSY. The exceptions are the functions that
+ * end in `_cancel` and `_destroy`. Forks of a video predictor may be used by several threads and take turns on the
+ * device. The threads of the library block all signals, except those that an instruction of the thread raises, such as
+ * SIGSEGV.
+ *
+ * @par Stopping
+ * A call or job ends early by sam2_set_time_limit(), by a function that ends in `_cancel`, and by the destruction of
+ * its predictor or generator. On the CPU it ends within some milliseconds, on a GPU after the work that is enqueued.
+ * This holds for every call that loads, computes, or waits for the frames of a video, and not while an image file is
+ * decoded. A call that ends early is a failed call: objects are as after any other failure of it, and the call can be
+ * made again. Work that a callback does is part of the call that made the callback, and ends with it.
  *
  * @par Callbacks
  * A callback must return to the library. It must not throw an exception, call longjmp, unwind its caller in any other
  * way or end its thread, because the library's frames cannot be unwound and the process aborts. A callback may call the
- * library, except with the handle of the call that runs it, which returns SAM2_ERROR_BUSY.
+ * library, except with the handle of the call that runs it, which returns SAM2_ERROR_BUSY. It must not wait for another
+ * thread that destroys that handle. ::sam2_log_callback has further rules.
  *
  * @par Jobs
  * Functions that end in `_async` check their arguments, then continue on a thread of the library. The job has ended
  * when sam2_job_wait() reports it, or when its `on_done` callback is called. A predictor runs one job at a time. The
  * handle is written before the first callback of the job is called, and must be passed to sam2_job_destroy(), which the
  * callbacks of the job may do. If the `job` pointer is NULL, there is no handle, and the library frees the job when it
- * ends.
+ * ends. `on_done` may destroy the predictor of the job.
  *
  * @par Memory
  * If the system has no memory left, calls fail with SAM2_ERROR_OUT_OF_MEMORY. The library keeps a reserve of 16 MiB to

@@ -102,22 +102,31 @@
  * above 0 are on the object.
  *
  * @par Threads
- * Any number of threads may use a model at the same time. A predictor, a generator or a value of features serves one call or job at a time. A
- * second call does not wait and returns SAM2_ERROR_BUSY. So does a call that destroys a predictor or generator in use,
- * which remains valid. The exception is sam2_video_predictor_cancel(). Forks of a video predictor may be used by several
- * threads and take turns on the device.
+ * Any number of threads may use a model at the same time. A predictor, a generator or a value of features serves one
+ * call or job at a time. A second call does not wait and returns SAM2_ERROR_BUSY. The exceptions are the functions that
+ * end in `_cancel` and `_destroy`. Forks of a video predictor may be used by several threads and take turns on the
+ * device. The threads of the library block all signals, except those that an instruction of the thread raises, such as
+ * SIGSEGV.
+ *
+ * @par Stopping
+ * A call or job ends early by sam2_set_time_limit(), by a function that ends in `_cancel`, and by the destruction of
+ * its predictor or generator. On the CPU it ends within some milliseconds, on a GPU after the work that is enqueued.
+ * This holds for every call that loads, computes, or waits for the frames of a video, and not while an image file is
+ * decoded. A call that ends early is a failed call: objects are as after any other failure of it, and the call can be
+ * made again. Work that a callback does is part of the call that made the callback, and ends with it.
  *
  * @par Callbacks
  * A callback must return to the library. It must not throw an exception, call longjmp, unwind its caller in any other
  * way or end its thread, because the library's frames cannot be unwound and the process aborts. A callback may call the
- * library, except with the handle of the call that runs it, which returns SAM2_ERROR_BUSY.
+ * library, except with the handle of the call that runs it, which returns SAM2_ERROR_BUSY. It must not wait for another
+ * thread that destroys that handle. ::sam2_log_callback has further rules.
  *
  * @par Jobs
  * Functions that end in `_async` check their arguments, then continue on a thread of the library. The job has ended
  * when sam2_job_wait() reports it, or when its `on_done` callback is called. A predictor runs one job at a time. The
  * handle is written before the first callback of the job is called, and must be passed to sam2_job_destroy(), which the
  * callbacks of the job may do. If the `job` pointer is NULL, there is no handle, and the library frees the job when it
- * ends.
+ * ends. `on_done` may destroy the predictor of the job.
  *
  * @par Memory
  * If the system has no memory left, calls fail with SAM2_ERROR_OUT_OF_MEMORY. The library keeps a reserve of 16 MiB to
@@ -208,7 +217,10 @@ enum sam2_status_value {
     SAM2_ERROR_INVALID_ARGUMENT = 1,
     /** A handle is NULL, destroyed, or of another type. */
     SAM2_ERROR_INVALID_HANDLE = 2,
-    /** Another thread or a job uses the handle. For sam2_job_wait(): the job is still running. */
+    /**
+     * Another thread, a job, or the call that made this callback uses the handle. For sam2_job_wait(): the job is still
+     * running.
+     */
     SAM2_ERROR_BUSY = 3,
     /** A file or folder cannot be opened, read or written, or an image or video is damaged. */
     SAM2_ERROR_IO = 4,
@@ -218,8 +230,10 @@ enum sam2_status_value {
     SAM2_ERROR_DEVICE = 6,
     /** There is not enough memory. Existing objects remain usable. */
     SAM2_ERROR_OUT_OF_MEMORY = 7,
-    /** A callback or sam2_video_predictor_cancel() ended the call. */
+    /** A callback, a function such as sam2_video_predictor_cancel(), or the destruction of the object ended the call. */
     SAM2_ERROR_CANCELLED = 8,
+    /** The call took longer than the limit of sam2_set_time_limit(). */
+    SAM2_ERROR_TIMED_OUT = 9,
     /** The library has a defect. Please report it. */
     SAM2_ERROR_INTERNAL = 99,
 };
@@ -242,8 +256,10 @@ enum sam2_log_level_value {
 /**
  * Receives a log message.
  *
- * The library calls it on any thread, and on several threads at the same time. Messages that calls from within the
- * callback would log are dropped.
+ * The library calls it on any thread, and on several threads at the same time. It may be called inside any other call,
+ * before that call returns. The callback may call the library, but messages that these calls would log are dropped.
+ * It must not call sam2_set_log_callback(), which fails, and must not wait for a job or another thread that uses the
+ * library, since sam2_set_log_callback() on a third thread would make both wait for ever.
  *
  * @param user Pointer that was given to sam2_set_log_callback().
  * @param level A ::sam2_log_level.
@@ -297,6 +313,15 @@ enum sam2_precision_value {
     SAM2_PRECISION_F16 = 3,
 };
 
+/**
+ * Receives how far the loading of a model is, after every tensor, on the thread that loads.
+ *
+ * @param user Pointer of ::sam2_model_options.
+ * @param fraction Part of the model that is loaded, 0 to 1.
+ * @return 0 to continue. Any other value ends the loading with SAM2_ERROR_CANCELLED.
+ */
+typedef int32_t (*sam2_load_callback)(void *user, float fraction);
+
 /** Options of sam2_model_load(). Initialize them with SAM2_MODEL_OPTIONS_INIT. */
 typedef struct sam2_model_options {
     /** sizeof(sam2_model_options). */
@@ -340,6 +365,10 @@ typedef struct sam2_model_options {
     uint32_t num_cpus;
     /** Unused. */
     uint32_t reserved;
+    /** Receives how far the loading is. May be NULL. */
+    sam2_load_callback on_progress;
+    /** Passed to `on_progress`. May be NULL. */
+    void *user;
 } sam2_model_options;
 
 /** Description of a model. Initialize it with SAM2_MODEL_INFO_INIT. */
@@ -362,7 +391,7 @@ typedef struct sam2_model_info {
     uint64_t memory;
 } sam2_model_info;
 
-/** Options of sam2_picture_read_with(). Initialize them with SAM2_PICTURE_OPTIONS_INIT. */
+/** Options of sam2_picture_read_with() and sam2_picture_decode(). Initialize them with SAM2_PICTURE_OPTIONS_INIT. */
 typedef struct sam2_picture_options {
     /** sizeof(sam2_picture_options). */
     uint32_t struct_size;
@@ -779,8 +808,8 @@ typedef struct sam2_frame {
 /**
  * Receives the results of a frame.
  *
- * The library calls it on the calling thread, or on a thread of its own for a job. The callback may call the
- * library, but not with the predictor of the call.
+ * The library calls it on the calling thread, or on a thread of its own for a job. The callback may call the library.
+ * Calls with the predictor of the call return SAM2_ERROR_BUSY, but for sam2_video_predictor_cancel().
  *
  * @param user Pointer that was given to the call.
  * @param frame The results, valid until the callback returns.
@@ -989,14 +1018,16 @@ sam2_status sam2_gpu_get_info(uint32_t index, sam2_gpu_info *info);
 /**
  * Loads a checkpoint onto a device.
  *
- * Blocks while the file is read and the weights are prepared, for seconds with a large model.
+ * Blocks while the file is read and the weights are prepared, for seconds with a large model. `on_progress` and
+ * sam2_set_time_limit() can end the call.
  *
  * @param path Path of a .safetensors, .pt or .bin file, of the index of a checkpoint in several files, or of a
  *         folder that holds one of these. Must not be NULL.
  * @param options Options. NULL uses the defaults.
  * @param out Receives the model. Destroy it with sam2_model_destroy().
  * @return SAM2_OK, SAM2_ERROR_IO if the file cannot be read, SAM2_ERROR_MODEL if the checkpoint or the configuration
- *         is not usable, SAM2_ERROR_DEVICE if the device is missing or fails, or a common status.
+ *         is not usable, SAM2_ERROR_DEVICE if the device is missing or fails, SAM2_ERROR_CANCELLED if `on_progress`
+ *         returns a nonzero value, or a common status.
  */
 sam2_status sam2_model_load(const char *path, const sam2_model_options *options, sam2_model **out);
 
@@ -1078,6 +1109,20 @@ sam2_status sam2_picture_read_with(const char *path,
                                    sam2_picture **out);
 
 /**
+ * Decodes an image file that is in memory. Otherwise as sam2_picture_read_with().
+ *
+ * @param data The bytes of the file. They are not used after the call.
+ * @param size Number of bytes, greater than 0.
+ * @param options Options. NULL uses the defaults.
+ * @param out Receives the decoded file. Destroy it with sam2_picture_destroy().
+ * @return SAM2_OK, SAM2_ERROR_IO if the file cannot be decoded, or a common status.
+ */
+sam2_status sam2_picture_decode(const uint8_t *data,
+                                size_t size,
+                                const sam2_picture_options *options,
+                                sam2_picture **out);
+
+/**
  * Destroys a decoded image file. Images that describe its pixels become invalid.
  *
  * @param picture The decoded file.
@@ -1109,11 +1154,22 @@ sam2_status sam2_image_predictor_create(const sam2_model *model,
 /**
  * Destroys an image predictor.
  *
+ * Ends the call or job that uses the predictor, as sam2_image_predictor_cancel() does, and blocks until it has ended.
+ *
  * @param predictor The predictor.
- * @return SAM2_OK, SAM2_ERROR_BUSY if a call or a job uses the predictor, which then remains valid, or
- *         SAM2_ERROR_INVALID_HANDLE.
+ * @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
  */
 sam2_status sam2_image_predictor_destroy(sam2_image_predictor *predictor);
+
+/**
+ * Ends the call that another thread makes with the predictor, or the job that uses it. The call or job ends with
+ * SAM2_ERROR_CANCELLED, within some milliseconds on the CPU and after the work that is enqueued on a GPU. Does not
+ * block.
+ *
+ * @param predictor The predictor, which may be in use.
+ * @return SAM2_OK, also if nothing uses the predictor, or SAM2_ERROR_INVALID_HANDLE.
+ */
+sam2_status sam2_image_predictor_cancel(const sam2_image_predictor *predictor);
 
 /**
  * Allocates memory in advance, so that later calls within the given limits do not allocate.
@@ -1321,8 +1377,10 @@ sam2_status sam2_video_predictor_fork(const sam2_video_predictor *video, sam2_vi
 /**
  * Destroys a video predictor. Its forks remain valid.
  *
+ * Ends the call or job that uses the predictor, as sam2_video_predictor_cancel() does, and blocks until it has ended.
+ *
  * @param video The predictor.
- * @return SAM2_OK, SAM2_ERROR_BUSY if a call or a job uses the predictor, which then remains valid, or
+ * @return SAM2_OK, SAM2_ERROR_BUSY in a callback of the predictor, which then remains valid, or
  *         SAM2_ERROR_INVALID_HANDLE.
  */
 sam2_status sam2_video_predictor_destroy(sam2_video_predictor *video);
@@ -1564,10 +1622,14 @@ sam2_status sam2_video_predictor_propagate_in_video_async(sam2_video_predictor *
                                                           sam2_job **job);
 
 /**
- * Ends the propagation that another thread or a job runs, after its current frame. Does not block.
+ * Ends the call that another thread makes with the predictor, or the job that uses it. The call or job ends with
+ * SAM2_ERROR_CANCELLED, within some milliseconds on the CPU and after the current frame on a GPU. Does not block.
+ *
+ * The results of the frames that were tracked until then are kept. A frame whose push is ended is not part of the
+ * stream, and can be pushed again.
  *
  * @param video The predictor, which may be in use.
- * @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
+ * @return SAM2_OK, also if nothing uses the predictor, or SAM2_ERROR_INVALID_HANDLE.
  */
 sam2_status sam2_video_predictor_cancel(const sam2_video_predictor *video);
 
@@ -1711,11 +1773,22 @@ sam2_status sam2_automatic_mask_generator_create(const sam2_model *model,
 /**
  * Destroys a mask generator.
  *
+ * Ends the call that another thread makes with the generator, as sam2_automatic_mask_generator_cancel() does, and
+ * blocks until that call has returned.
+ *
  * @param generator The generator.
- * @return SAM2_OK, SAM2_ERROR_BUSY if a call uses the generator, which then remains valid, or
+ * @return SAM2_OK, SAM2_ERROR_BUSY in a callback of the generator, which then remains valid, or
  *         SAM2_ERROR_INVALID_HANDLE.
  */
 sam2_status sam2_automatic_mask_generator_destroy(sam2_automatic_mask_generator *generator);
+
+/**
+ * Ends the call that another thread makes with the generator. It returns SAM2_ERROR_CANCELLED. Does not block.
+ *
+ * @param generator The generator, which may be in use.
+ * @return SAM2_OK, also if no call is made, or SAM2_ERROR_INVALID_HANDLE.
+ */
+sam2_status sam2_automatic_mask_generator_cancel(const sam2_automatic_mask_generator *generator);
 
 /**
  * Finds the masks of all objects in an image.
@@ -1730,8 +1803,8 @@ sam2_status sam2_automatic_mask_generator_destroy(sam2_automatic_mask_generator 
  * @param on_mask Receives the masks. Must not be NULL.
  * @param user Passed to `on_progress` and `on_mask`. May be NULL.
  * @param complete Receives 1 if all points were processed, otherwise 0. May be NULL.
- * @return SAM2_OK, SAM2_ERROR_BUSY if the generator is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common
- *         status.
+ * @return SAM2_OK, SAM2_ERROR_CANCELLED after sam2_automatic_mask_generator_cancel(), SAM2_ERROR_BUSY if the generator
+ *         is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
  */
 sam2_status sam2_automatic_mask_generator_generate(sam2_automatic_mask_generator *generator,
                                                    const sam2_image *image,
@@ -1754,6 +1827,14 @@ sam2_status sam2_automatic_mask_generator_generate(sam2_automatic_mask_generator
 sam2_status sam2_job_wait(const sam2_job *job, uint64_t milliseconds, sam2_status *status);
 
 /**
+ * Ends a job. It ends with SAM2_ERROR_CANCELLED, as after sam2_video_predictor_cancel(). Does not block.
+ *
+ * @param job The job.
+ * @return SAM2_OK, also if the job has ended, or SAM2_ERROR_INVALID_HANDLE.
+ */
+sam2_status sam2_job_cancel(const sam2_job *job);
+
+/**
  * Destroys a job.
  *
  * Blocks until the job ends. From a callback of the job itself, the call returns at once, and the job is freed when
@@ -1763,6 +1844,19 @@ sam2_status sam2_job_wait(const sam2_job *job, uint64_t milliseconds, sam2_statu
  * @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
  */
 sam2_status sam2_job_destroy(sam2_job *job);
+
+/**
+ * Sets the time limit of the calls that the calling thread begins from now on.
+ *
+ * A call or job that takes longer ends with SAM2_ERROR_TIMED_OUT. The time of a job begins with the call that starts
+ * it. On the CPU the end comes within some milliseconds after the limit, and on a GPU after the work that is enqueued.
+ * The limit applies to all calls that load, compute, or read the frames of a video. After the end everything is as
+ * after another failure of the same call, so the call can be made again.
+ *
+ * @param milliseconds The limit. SAM2_WAIT_FOREVER, the default of every thread, sets no limit.
+ * @return SAM2_OK. The call does not block.
+ */
+sam2_status sam2_set_time_limit(uint64_t milliseconds);
 
 /**
  * Describes a tensor as an image.

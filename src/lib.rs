@@ -60,13 +60,13 @@ pub use sam2_engine::cpu::simd::Isa;
 pub use sam2_engine::tensor::{DType, bf16, f16};
 pub use sam2_engine::{
     AutomaticMask, AutomaticMaskBatch, AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, AutomaticMasks,
-    Checkpoint, Config, Counters, DeviceMemory, DeviceSlice, Direction, Error, Feature, FeatureMap, Frame, FrameMasks,
-    Frames, FramesOptions, GenerateControl, ImageFeatures, ImagePredictor, ImagePredictorOptions, KernelTime,
-    MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks, MemoryUse, Model, PixelFormat,
-    PixelValue, Pixels, Plane, Point, PointOptions, Precision, PredictOptions, Prediction, PredictionBuffers, ProbeFn,
-    Progress, Prompt, ReserveOptions, Result, Retention, Size, StageTime, VARIANTS, Variant, VideoPredictor,
-    VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, checkpoint, ffmpeg, is_hidden, labels, mask_logits,
-    memory, natural_order, parse_prompts, picture, rle,
+    CancellationToken, Checkpoint, Config, Counters, DeviceMemory, DeviceSlice, Direction, Error, Feature, FeatureMap,
+    Frame, FrameMasks, Frames, FramesOptions, GenerateControl, ImageFeatures, ImagePredictor, ImagePredictorOptions,
+    KernelTime, LoadProgress, MAX_GRID_POINTS, MAX_POINTS, MAX_SIDE, MaskBuffer, MaskFormat, MaskMemory, Masks,
+    MemoryUse, Model, PixelFormat, PixelValue, Pixels, Plane, Point, PointOptions, Precision, PredictOptions,
+    Prediction, PredictionBuffers, ProbeFn, Progress, Prompt, ReserveOptions, Result, Retention, Size, StageTime,
+    VARIANTS, Variant, VideoPredictor, VideoPredictorOptions, Workspace, Yuv, YuvMatrix, YuvRange, checkpoint, ffmpeg,
+    is_hidden, labels, mask_logits, memory, natural_order, parse_prompts, picture, rle,
 };
 
 mod configuration;
@@ -107,27 +107,29 @@ pub fn load_checkpoint(checkpoint: &Checkpoint, yaml: Option<&str>, options: &Lo
 }
 
 /// Loads a model from an open checkpoint and a configuration. Of `options` only `device`, `precision`, `threads`,
-/// `cpus` and `isa` are used.
+/// `cpus`, `isa` and `progress` are used.
 ///
 /// # Errors
 ///
+/// - [`Error::Cancelled`] if [`LoadOptions::progress`] returns false,
 /// - [`Error::Device`] if the device is absent, fails, or lacks the precision or the instruction set,
 /// - [`Error::Input`] if `threads` is above 1024,
 /// - [`Error::Checkpoint`] if the configuration contradicts the tensors,
 /// - [`Error::OutOfMemory`] if host or device memory is exhausted.
 pub fn load_config(checkpoint: &Checkpoint, config: &Config, options: &LoadOptions) -> Result<Model> {
-    let load_cpu = || Model::load(Cpu::new(options)?.0, checkpoint, config, options.precision);
+    let (precision, progress) = (options.precision, options.progress.as_ref());
+    let load_cpu = || Model::load(Cpu::new(options)?.0, checkpoint, config, precision, progress);
     match options.device {
         Device::Auto => match gpu(0) {
-            Ok(gpu) => Model::load(gpu, checkpoint, config, options.precision),
+            Ok(gpu) => Model::load(gpu, checkpoint, config, precision, progress),
             Err(why) => {
                 log::info!("running on the CPU: {why}");
                 load_cpu()
             }
         },
         Device::Cpu => load_cpu(),
-        Device::Uuid(uuid) => Model::load(gpu(devices::find(uuid)?)?, checkpoint, config, options.precision),
-        Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, config, options.precision),
+        Device::Uuid(uuid) => Model::load(gpu(devices::find(uuid)?)?, checkpoint, config, precision, progress),
+        Device::Cuda(index) => Model::load(gpu(index)?, checkpoint, config, precision, progress),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::devices::Device;
 use sam2_engine::cpu::simd::Isa;
-use sam2_engine::{Checkpoint, Precision, Result};
+use sam2_engine::{Checkpoint, LoadProgress, Precision, Result};
 use std::path::{Path, PathBuf};
 
 /// How to load a model. Construct it with `..Default::default()`.
@@ -33,6 +33,8 @@ pub struct LoadOptions {
     /// Map the checkpoint into memory instead of reading it. If another process shortens the file meanwhile, this
     /// process crashes.
     pub mmap: bool,
+    /// Is told how far the loading is.
+    pub progress: Option<LoadProgress>,
 }
 
 impl LoadOptions {
@@ -63,6 +65,7 @@ impl Default for LoadOptions {
             image_size: None,
             postprocessing: true,
             mmap: true,
+            progress: None,
         }
     }
 }

@@ -162,7 +162,7 @@ impl Case {
         let settings = self.about["settings"].as_object();
         let settings: Vec<String> = settings.into_iter().flatten().map(|(k, v)| format!("model.{k}={v}")).collect();
         let config = Config::parse(&yaml(model.trim_end_matches("occ")), &settings, true).unwrap();
-        Model::load(b, &checkpoint, &config, Precision::F32).unwrap()
+        Model::load(b, &checkpoint, &config, Precision::F32, None).unwrap()
     }
 
     fn predictor(&self, model: &Model) -> VideoPredictor {

@@ -89,6 +89,7 @@ impl ModelArgs {
             image_size: self.image_size,
             postprocessing: !self.no_postprocessing,
             mmap: true,
+            progress: None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::queue::{Cuda, Recording, poisoned};
 use sam2_engine::backend::{Backend, Counters, DeviceMemory, KernelTime, ProbeFn};
 use sam2_engine::tensor::Tensor;
-use sam2_engine::{Error, Precision, Result};
+use sam2_engine::{Error, Precision, Result, cancellation};
 
 /// Whether two carve-outs, given as address and size, are close enough for one copy.
 fn close((a, bytes): (u64, usize), (b, _): (u64, usize)) -> bool {
@@ -119,7 +119,7 @@ impl<D: Device> Backend for Cuda<D> {
                 Err(e)
             }
             None if self.poisoned.get() => Err(poisoned()),
-            None => Ok(()),
+            None => cancellation::check(),
         }
     }
 

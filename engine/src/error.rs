@@ -71,6 +71,12 @@ pub enum Error {
         /// The number of bytes that were requested.
         bytes: usize,
     },
+    /// A [`CancellationToken`](crate::CancellationToken) ended the call.
+    #[error("cancelled")]
+    Cancelled,
+    /// The call took longer than the deadline of its [`CancellationToken`](crate::CancellationToken).
+    #[error("the time limit of the call is over")]
+    TimedOut,
     /// A defect of the engine.
     #[error("internal error: {0}; please report this")]
     Internal(String),

@@ -3,7 +3,8 @@
 //!
 //! The modules are listed below. Each module imports only from the modules above it:
 //!
-//! - `error`, `memory`, `fork`: errors, allocations that may fail, processes.
+//! - `error`, `memory`, `fork`, `thread`, `cancellation`: errors, allocations that may fail, processes, threads, and
+//!   calls that end early.
 //! - `media`: images and frames on their way in.
 //! - `masks`: masks on their way out.
 //! - `backend`: what a device must be able to do, and memory on it.
@@ -18,6 +19,7 @@
 
 mod amg;
 pub mod backend;
+pub mod cancellation;
 pub mod checkpoint;
 // Kernels are unsafe from end to end: blocks inside them would say nothing. Their shapes are checked by the operations.
 #[allow(unsafe_op_in_unsafe_fn, missing_docs)]
@@ -33,6 +35,7 @@ pub mod memory;
 mod model;
 mod model_handle;
 mod session;
+pub mod thread;
 mod video;
 
 pub use amg::{
@@ -42,6 +45,7 @@ pub use amg::{
 pub use backend::precision::{Policy, Precision};
 pub use backend::workspace::Workspace;
 pub use backend::{Counters, DeviceMemory, KernelTime, MemoryUse, ProbeFn, StageTime, tensor};
+pub use cancellation::CancellationToken;
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use image::prediction::{
@@ -58,6 +62,7 @@ pub use media::plane::{DeviceSlice, Pixels, Plane};
 pub use media::size::Size;
 pub use media::{ffmpeg, resample};
 pub use model::config::{self, Config};
+pub use model::progress::LoadProgress;
 pub use model::variant::{VARIANTS, Variant};
 pub use model_handle::Model;
 pub use session::features::ImageFeatures;

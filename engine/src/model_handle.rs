@@ -15,6 +15,7 @@ use crate::image::worker::ImageWorker;
 use crate::media::frames::Frames;
 use crate::model::Network;
 use crate::model::config::Config;
+use crate::model::progress::LoadProgress;
 use crate::video::{Retention, Tracker, VideoPredictor, VideoPredictorOptions, VideoSource, VideoWorker};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,15 +94,21 @@ impl<B: Backend> Loaded for OnBackend<B> {
 }
 
 impl Model {
-    /// Loads a checkpoint onto a backend.
+    /// Loads a checkpoint onto a backend. `progress` is told how far the loading is.
     ///
     /// # Errors
     ///
-    /// [`Error::Checkpoint`] if the configuration contradicts the tensors. [`Error::Device`] if the device lacks the
+    /// [`Error::Cancelled`] if `progress` returns false. [`Error::Checkpoint`] if the configuration contradicts the tensors. [`Error::Device`] if the device lacks the
     /// precision, or fails. [`Error::OutOfMemory`] if memory is exhausted.
-    pub fn load<B: Backend>(b: B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Model> {
+    pub fn load<B: Backend>(
+        b: B,
+        checkpoint: &Checkpoint,
+        config: &Config,
+        precision: Precision,
+        progress: Option<&LoadProgress>,
+    ) -> Result<Model> {
         let (precision, start) = (b.precision(precision)?, Instant::now());
-        let net = Arc::new(Network::load(&b, checkpoint, config, precision)?);
+        let net = Arc::new(Network::load(&b, checkpoint, config, precision, progress)?);
         b.sync()?; // other queues read what this one has copied
         let device: Arc<str> = b.name().into();
         let loaded = Arc::new(OnBackend { net, b: Mutex::new(b) });

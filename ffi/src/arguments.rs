@@ -38,6 +38,18 @@ pub(crate) unsafe fn as_path<'a>(name: &str, path: *const c_char) -> Result<&'a 
     }
 }
 
+/// Converts bytes of the caller. Fails if there are none.
+///
+/// # Safety
+/// `data` is NULL or points to `size` bytes.
+pub(crate) unsafe fn bytes<'a>(data: *const u8, size: usize) -> Result<&'a [u8]> {
+    if data.is_null() || size == 0 || size > isize::MAX as usize {
+        return Err(Failure::argument("no data"));
+    }
+    // SAFETY: contract of callers.
+    Ok(unsafe { std::slice::from_raw_parts(data, size) })
+}
+
 /// Converts the index of a frame. The predictor reports an index that does not exist.
 pub(crate) fn index(frame_idx: u64) -> usize {
     usize::try_from(frame_idx).unwrap_or(usize::MAX)

@@ -2,9 +2,10 @@
 
 use crate::arguments::put;
 use crate::error::{Failure, Result, call, release, sam2_status};
-use crate::handles::{Exclusive, Table};
+use crate::exclusive::Exclusive;
+use crate::handles::Table;
 use crate::image::{frames, sam2_image};
-use crate::job::SAM2_WAIT_FOREVER;
+use crate::limits::SAM2_WAIT_FOREVER;
 use crate::model::{MODELS, sam2_model};
 use crate::options::{Sized32, read};
 use engine::{AutomaticMaskGenerator, AutomaticMaskGeneratorOptions, GenerateControl, MAX_GRID_POINTS, Progress};
@@ -218,12 +219,24 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_create(
 
 /// Destroys a mask generator.
 ///
+/// Ends the call that another thread makes with the generator, as sam2_automatic_mask_generator_cancel() does, and
+/// blocks until that call has returned.
+///
 /// @param generator The generator.
-/// @return SAM2_OK, SAM2_ERROR_BUSY if a call uses the generator, which then remains valid, or
+/// @return SAM2_OK, SAM2_ERROR_BUSY in a callback of the generator, which then remains valid, or
 ///         SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_automatic_mask_generator_destroy(generator: *mut sam2_automatic_mask_generator) -> sam2_status {
     release(|| Ok(GENERATORS.destroy(generator)?))
+}
+
+/// Ends the call that another thread makes with the generator. It returns SAM2_ERROR_CANCELLED. Does not block.
+///
+/// @param generator The generator, which may be in use.
+/// @return SAM2_OK, also if no call is made, or SAM2_ERROR_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_automatic_mask_generator_cancel(generator: *const sam2_automatic_mask_generator) -> sam2_status {
+    call(|| Ok(GENERATORS.cancel(generator)?))
 }
 
 /// Finds the masks of all objects in an image.
@@ -238,8 +251,8 @@ pub extern "C" fn sam2_automatic_mask_generator_destroy(generator: *mut sam2_aut
 /// @param on_mask Receives the masks. Must not be NULL.
 /// @param user Passed to `on_progress` and `on_mask`. May be NULL.
 /// @param complete Receives 1 if all points were processed, otherwise 0. May be NULL.
-/// @return SAM2_OK, SAM2_ERROR_BUSY if the generator is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common
-///         status.
+/// @return SAM2_OK, SAM2_ERROR_CANCELLED after sam2_automatic_mask_generator_cancel(), SAM2_ERROR_BUSY if the generator
+///         is in use, SAM2_ERROR_DEVICE if the GPU fails, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_automatic_mask_generator_generate(
     generator: *mut sam2_automatic_mask_generator,
@@ -261,7 +274,7 @@ pub unsafe extern "C" fn sam2_automatic_mask_generator_generate(
         };
         let budget = (milliseconds != SAM2_WAIT_FOREVER).then(|| Duration::from_millis(milliseconds));
         let control = GenerateControl { progress: &mut go_on, budget };
-        let found = GENERATORS.lease(generator)?.generate_with(&images[0], control)?;
+        let found = GENERATORS.lease(generator)?.run(|g| g.generate_with(&images[0], control))?;
         if !complete.is_null() {
             // SAFETY: contract of callers.
             unsafe { complete.write(found.complete as i32) };

@@ -18,7 +18,8 @@ pub const SAM2_OK: sam2_status = 0;
 pub const SAM2_ERROR_INVALID_ARGUMENT: sam2_status = 1;
 /// A handle is NULL, destroyed, or of another type.
 pub const SAM2_ERROR_INVALID_HANDLE: sam2_status = 2;
-/// Another thread or a job uses the handle. For sam2_job_wait(): the job is still running.
+/// Another thread, a job, or the call that made this callback uses the handle. For sam2_job_wait(): the job is still
+/// running.
 pub const SAM2_ERROR_BUSY: sam2_status = 3;
 /// A file or folder cannot be opened, read or written, or an image or video is damaged.
 pub const SAM2_ERROR_IO: sam2_status = 4;
@@ -28,8 +29,10 @@ pub const SAM2_ERROR_MODEL: sam2_status = 5;
 pub const SAM2_ERROR_DEVICE: sam2_status = 6;
 /// There is not enough memory. Existing objects remain usable.
 pub const SAM2_ERROR_OUT_OF_MEMORY: sam2_status = 7;
-/// A callback or sam2_video_predictor_cancel() ended the call.
+/// A callback, a function such as sam2_video_predictor_cancel(), or the destruction of the object ended the call.
 pub const SAM2_ERROR_CANCELLED: sam2_status = 8;
+/// The call took longer than the limit of sam2_set_time_limit().
+pub const SAM2_ERROR_TIMED_OUT: sam2_status = 9;
 /// The library has a defect. Please report it.
 pub const SAM2_ERROR_INTERNAL: sam2_status = 99;
 
@@ -105,6 +108,8 @@ impl From<Error> for Failure {
             Error::Input(_) => SAM2_ERROR_INVALID_ARGUMENT,
             Error::Device(_) => SAM2_ERROR_DEVICE,
             Error::OutOfMemory { .. } => SAM2_ERROR_OUT_OF_MEMORY,
+            Error::Cancelled => SAM2_ERROR_CANCELLED,
+            Error::TimedOut => SAM2_ERROR_TIMED_OUT,
             _ => SAM2_ERROR_INTERNAL,
         };
         Failure { errno: errno(&e), ..Failure::new(status, e.to_string()) }
@@ -117,7 +122,13 @@ impl From<Lookup> for Failure {
             Lookup::Stale(what) => {
                 Failure::new(SAM2_ERROR_INVALID_HANDLE, format!("not a valid handle of type {what}"))
             }
-            Lookup::Busy(what) => Failure::new(SAM2_ERROR_BUSY, format!("the {what} is in use")),
+            Lookup::Busy(what) => {
+                Failure::new(SAM2_ERROR_BUSY, format!("the {what} is in use by another thread or a job"))
+            }
+            Lookup::InCallback(what) => {
+                let text = format!("the {what} is in use by the call on this thread that made this callback");
+                Failure::new(SAM2_ERROR_BUSY, text)
+            }
         }
     }
 }

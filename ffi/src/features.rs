@@ -2,10 +2,11 @@
 
 use crate::arguments::{index, put};
 use crate::error::{call, release, sam2_status};
-use crate::handles::{Exclusive, Table};
+use crate::exclusive::Exclusive;
+use crate::handles::Table;
 use crate::image_predictor::{PREDICTORS, sam2_image_predictor};
 use crate::video_predictor::{VIDEOS, sam2_video_predictor};
-use engine::ImageFeatures;
+use engine::{ImageFeatures, ImagePredictor};
 
 static FEATURES: Table<Exclusive<ImageFeatures>> = Table::new("features", 7);
 
@@ -36,7 +37,8 @@ pub unsafe extern "C" fn sam2_image_predictor_take_features(
         unsafe {
             put("out", out, || {
                 FEATURES.reserve()?;
-                Ok(FEATURES.insert(Exclusive::new(PREDICTORS.lease(predictor)?.take_features()?))?)
+                let features = PREDICTORS.lease(predictor)?.run(ImagePredictor::take_features)?;
+                Ok(FEATURES.insert(Exclusive::new(features))?)
             })
         }
     })
@@ -82,7 +84,7 @@ pub unsafe extern "C" fn sam2_video_predictor_take_features(
     call(|| {
         let take = || {
             FEATURES.reserve()?;
-            let features = VIDEOS.lease(video)?.predictor.take_features(index(frame_idx))?;
+            let features = VIDEOS.lease(video)?.run(|v| v.predictor.take_features(index(frame_idx)))?;
             Ok(FEATURES.insert(Exclusive::new(features))?)
         };
         // SAFETY: contract of callers.

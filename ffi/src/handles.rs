@@ -1,14 +1,15 @@
 //! Handles: numbers in the form of pointers. They are looked up and never dereferenced, so a stale handle is an error.
 
 use sam2_engine::memory::fallible;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reason why a lookup fails.
 pub(crate) enum Lookup {
     Stale(&'static str),
+    /// Another thread or a job uses the object.
     Busy(&'static str),
+    /// A callback of the object on this thread makes the call.
+    InCallback(&'static str),
 }
 
 /// All objects of one kind.
@@ -41,6 +42,11 @@ const GENERATIONS: u32 = 1 << 24;
 impl<T> Table<T> {
     pub const fn new(what: &'static str, kind: u64) -> Self {
         Table { what, kind, slots: Mutex::new(Slots { all: Vec::new(), free: None }) }
+    }
+
+    /// Returns the name of the kind.
+    pub fn what(&self) -> &'static str {
+        self.what
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots<T>> {
@@ -106,85 +112,6 @@ impl<T> Table<T> {
         drop(guard);
         drop(object);
         Ok(())
-    }
-}
-
-impl<T> Table<Exclusive<T>> {
-    /// Looks up the object of a handle, for exclusive use.
-    pub fn lease<H>(&self, handle: *const H) -> Result<Lease<T>, Lookup> {
-        let of = self.get(handle)?;
-        let value = of.value().take();
-        let lease = Lease { value: Some(value.ok_or(Lookup::Busy(self.what))?), of };
-        #[cfg(test)]
-        crate::panics::at(crate::panics::PanicSite::Held);
-        Ok(lease)
-    }
-
-    /// Takes the object of a handle, which becomes stale. Fails while the object is in use.
-    pub fn take<H>(&self, handle: *const H) -> Result<T, Lookup> {
-        let object = self.get(handle)?;
-        let value = object.value().take().ok_or(Lookup::Busy(self.what))?;
-        self.remove(handle)?;
-        Ok(*value)
-    }
-
-    /// Destroys the object of a handle. Fails while it is in use, because its workspace is then in use too.
-    pub fn destroy<H>(&self, handle: *const H) -> Result<(), Lookup> {
-        let object = self.get(handle)?;
-        let value = object.value().take().ok_or(Lookup::Busy(self.what))?;
-        // Without its value no other thread can use or destroy it.
-        let removed = self.remove(handle);
-        drop(value);
-        removed
-    }
-}
-
-/// An object for one user at a time.
-pub(crate) struct Exclusive<T> {
-    /// None while it is in use.
-    value: Mutex<Option<Box<T>>>,
-    /// Whether the current work should stop.
-    pub cancelled: AtomicBool,
-}
-
-impl<T> Exclusive<T> {
-    pub fn new(value: T) -> Self {
-        Exclusive { value: Mutex::new(Some(Box::new(value))), cancelled: AtomicBool::new(false) }
-    }
-
-    fn value(&self) -> MutexGuard<'_, Option<Box<T>>> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns whether the work should stop, and clears the flag.
-    pub fn take_cancel(&self) -> bool {
-        self.cancelled.swap(false, Ordering::AcqRel)
-    }
-}
-
-/// Exclusive access to an object, which may move between threads. The value is returned after a panic too. It is
-/// consistent, because values change only after everything that can fail.
-pub(crate) struct Lease<T> {
-    value: Option<Box<T>>,
-    pub of: Arc<Exclusive<T>>,
-}
-
-impl<T> Deref for Lease<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        self.value.as_ref().expect("present until dropped")
-    }
-}
-
-impl<T> DerefMut for Lease<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("present until dropped")
-    }
-}
-
-impl<T> Drop for Lease<T> {
-    fn drop(&mut self) {
-        *self.of.value() = self.value.take();
     }
 }
 

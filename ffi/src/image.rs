@@ -1,6 +1,6 @@
 //! `sam2_image`: an image in memory of the caller, and `sam2_picture`: a decoded image file.
 
-use crate::arguments::{as_path, put};
+use crate::arguments::{as_path, bytes, put};
 use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::handles::Table;
 use crate::options::{Sized32, fill, read};
@@ -220,7 +220,7 @@ pub struct sam2_picture {
 
 static PICTURES: Table<Picture> = Table::new("picture", 4);
 
-/// Options of sam2_picture_read_with(). Initialize them with SAM2_PICTURE_OPTIONS_INIT.
+/// Options of sam2_picture_read_with() and sam2_picture_decode(). Initialize them with SAM2_PICTURE_OPTIONS_INIT.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
@@ -287,6 +287,32 @@ pub unsafe extern "C" fn sam2_picture_read_with(
                 let o = read(options)?;
                 let options = read_options(o.upright, o.bit_depth);
                 Ok(PICTURES.insert(picture::read_with(path, &options)?)?)
+            })
+        }
+    })
+}
+
+/// Decodes an image file that is in memory. Otherwise as sam2_picture_read_with().
+///
+/// @param data The bytes of the file. They are not used after the call.
+/// @param size Number of bytes, greater than 0.
+/// @param options Options. NULL uses the defaults.
+/// @param out Receives the decoded file. Destroy it with sam2_picture_destroy().
+/// @return SAM2_OK, SAM2_ERROR_IO if the file cannot be decoded, or a common status.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam2_picture_decode(
+    data: *const u8,
+    size: usize,
+    options: *const sam2_picture_options,
+    out: *mut *mut sam2_picture,
+) -> sam2_status {
+    call(|| {
+        // SAFETY: contract of callers.
+        unsafe {
+            put("out", out, || {
+                let (data, o) = (bytes(data, size)?, read(options)?);
+                let options = read_options(o.upright, o.bit_depth);
+                Ok(PICTURES.insert(picture::decode_with("in memory", data, &options)?)?)
             })
         }
     })

@@ -2,7 +2,8 @@
 
 use crate::arguments::put;
 use crate::error::{Failure, Result, call, release, sam2_status};
-use crate::handles::{Exclusive, Table};
+use crate::exclusive::Exclusive;
+use crate::handles::Table;
 use crate::image::{frames, sam2_image};
 use crate::job::{begin, sam2_done_callback, sam2_job};
 use crate::mask_buffer::{mask_buffer, sam2_mask_buffer};
@@ -88,12 +89,24 @@ pub unsafe extern "C" fn sam2_image_predictor_create(
 
 /// Destroys an image predictor.
 ///
+/// Ends the call or job that uses the predictor, as sam2_image_predictor_cancel() does, and blocks until it has ended.
+///
 /// @param predictor The predictor.
-/// @return SAM2_OK, SAM2_ERROR_BUSY if a call or a job uses the predictor, which then remains valid, or
-///         SAM2_ERROR_INVALID_HANDLE.
+/// @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_image_predictor_destroy(predictor: *mut sam2_image_predictor) -> sam2_status {
     release(|| Ok(PREDICTORS.destroy(predictor)?))
+}
+
+/// Ends the call that another thread makes with the predictor, or the job that uses it. The call or job ends with
+/// SAM2_ERROR_CANCELLED, within some milliseconds on the CPU and after the work that is enqueued on a GPU. Does not
+/// block.
+///
+/// @param predictor The predictor, which may be in use.
+/// @return SAM2_OK, also if nothing uses the predictor, or SAM2_ERROR_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_image_predictor_cancel(predictor: *const sam2_image_predictor) -> sam2_status {
+    call(|| Ok(PREDICTORS.cancel(predictor)?))
 }
 
 /// Allocates memory in advance, so that later calls within the given limits do not allocate.
@@ -114,12 +127,9 @@ pub extern "C" fn sam2_image_predictor_reserve(
     mask_input: i32,
 ) -> sam2_status {
     call(|| {
-        let mut p = PREDICTORS.lease(predictor)?;
-        Ok(p.reserve(ReserveOptions {
-            images: num_images as usize,
-            points: max_points as usize,
-            mask_input: mask_input != 0,
-        })?)
+        let options =
+            ReserveOptions { images: num_images as usize, points: max_points as usize, mask_input: mask_input != 0 };
+        PREDICTORS.lease(predictor)?.run(|p| Ok(p.reserve(options)?))
     })
 }
 
@@ -139,7 +149,7 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image(
     call(|| {
         // SAFETY: contract of callers.
         let images = unsafe { frames(image, 1) }?;
-        Ok(PREDICTORS.lease(predictor)?.set_image_batch(&images)?)
+        PREDICTORS.lease(predictor)?.run(|p| Ok(p.set_image_batch(&images)?))
     })
 }
 
@@ -160,7 +170,7 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image_batch(
     call(|| {
         // SAFETY: contract of callers.
         let images = unsafe { frames(images, num_images) }?;
-        Ok(PREDICTORS.lease(predictor)?.set_image_batch(&images)?)
+        PREDICTORS.lease(predictor)?.run(|p| Ok(p.set_image_batch(&images)?))
     })
 }
 
@@ -187,8 +197,7 @@ pub unsafe extern "C" fn sam2_image_predictor_set_image_batch_async(
         // SAFETY: contract of callers.
         unsafe {
             let images = frames(images, num_images)?;
-            let mut p = PREDICTORS.lease(predictor)?;
-            begin(job, on_done, user, move || Ok(p.set_image_batch(&images)?))
+            begin(job, on_done, user, PREDICTORS.lease(predictor)?, move |p| Ok(p.set_image_batch(&images)?))
         }
     })
 }
@@ -300,7 +309,7 @@ pub unsafe extern "C" fn sam2_image_predictor_get_features(
         if shape.is_null() {
             return Err(Failure::argument("shape is null"));
         }
-        let map = PREDICTORS.lease(predictor)?.features(feature, image as usize)?;
+        let map = PREDICTORS.lease(predictor)?.run(|p| p.features(feature, image as usize))?;
         let (found, dims) = (&map.values, map.shape());
         if !values.is_null() && size != found.len() {
             return Err(Failure::argument(format!("room for {size} values, there are {}", found.len())));
@@ -407,7 +416,8 @@ pub unsafe extern "C" fn sam2_image_predictor_predict(
         let work = unsafe {
             prediction(&p, prompts, num_prompts, flags, masks, iou_predictions, low_res_masks, object_score_logits)
         };
-        work?(&mut p)
+        let work = work?;
+        p.run(work)
     })
 }
 
@@ -444,7 +454,7 @@ pub unsafe extern "C" fn sam2_image_predictor_predict_async(
     call(|| {
         // SAFETY: contract of callers.
         unsafe {
-            let mut p = PREDICTORS.lease(predictor)?;
+            let p = PREDICTORS.lease(predictor)?;
             let work = prediction(
                 &p,
                 prompts,
@@ -455,7 +465,7 @@ pub unsafe extern "C" fn sam2_image_predictor_predict_async(
                 low_res_masks,
                 object_score_logits,
             )?;
-            begin(job, on_done, user, move || work(&mut p))
+            begin(job, on_done, user, p, work)
         }
     })
 }

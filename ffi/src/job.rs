@@ -4,8 +4,12 @@ use crate::error::{
     Failure, Result, SAM2_ERROR_BUSY, SAM2_ERROR_INTERNAL, SAM2_ERROR_OUT_OF_MEMORY, SAM2_OK, call, outcome, release,
     sam2_status,
 };
+use crate::exclusive::Lease;
 use crate::handles::Table;
-use sam2_engine::fork;
+use crate::limits::SAM2_WAIT_FOREVER;
+use crate::sent::Sent;
+use engine::CancellationToken;
+use sam2_engine::{fork, thread};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
@@ -33,6 +37,8 @@ static JOBS: Table<Job> = Table::new("job", 5);
 pub(crate) struct Job {
     ended: Mutex<Option<Result<()>>>,
     told: Condvar,
+    /// Ends the work.
+    token: CancellationToken,
 }
 
 thread_local! {
@@ -87,24 +93,6 @@ impl Job {
     }
 }
 
-/// A pointer of the caller that moves to another thread, as documented.
-pub(crate) struct Sent<T>(T);
-
-// SAFETY: contract of callers: memory of a job remains valid and unused by others until the job ends.
-unsafe impl<T> Send for Sent<T> {}
-
-impl<T> Sent<T> {
-    /// # Safety
-    /// Any one thread may use the value until the job ends.
-    pub unsafe fn new(value: T) -> Self {
-        Sent(value)
-    }
-
-    pub fn get(&self) -> &T {
-        &self.0
-    }
-}
-
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Idle threads. Their number is at most the largest number of simultaneous jobs.
@@ -140,20 +128,21 @@ fn idle_thread() -> Result<Sender<Work>> {
             idle().threads.push(again.clone());
         }
     };
-    let started = std::thread::Builder::new().name("sam2-job".into()).spawn(run);
-    started.map_err(|e| Failure::new(SAM2_ERROR_OUT_OF_MEMORY, format!("cannot start a thread: {e}")))?;
+    thread::spawn("sam2-job", run)
+        .map_err(|e| Failure::new(SAM2_ERROR_OUT_OF_MEMORY, format!("cannot start a thread: {e}")))?;
     Ok(send)
 }
 
-/// Starts work that ends a job. `done` is called before the end becomes visible. `known` receives the job before the
+/// Starts work that ends a job. `token` ends the work. `done` is called before the end becomes visible. `known` receives the job before the
 /// work begins. If `known` fails, the work does not begin.
 fn start_as(
+    token: CancellationToken,
     known: impl FnOnce(&Arc<Job>) -> Result<()>,
     work: impl FnOnce() -> Result<()> + Send + 'static,
     done: impl FnOnce(sam2_status) + Send + 'static,
 ) -> Result<Arc<Job>> {
     let thread = idle_thread()?;
-    let job = Arc::new(Job::default());
+    let job = Arc::new(Job { token, ..Job::default() });
     if let Err(failure) = known(&job) {
         idle().threads.push(thread);
         return Err(failure);
@@ -173,19 +162,20 @@ fn start_as(
 
 /// Starts work on a thread of the library.
 pub(crate) fn start(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Arc<Job>> {
-    start_as(|_| Ok(()), work, |_| {})
+    start_as(CancellationToken::new(), |_| Ok(()), work, |_| {})
 }
 
-/// Begins a job after its arguments are checked. The handle is written to `*out` before any callback is called. If
+/// Begins a job that works with an object, after its arguments are checked. The handle is written to `*out` before any callback is called. If
 /// `out` is NULL, there is no handle, and the job is freed when it ends.
 ///
 /// # Safety
 /// `out` is NULL or writable.
-pub(crate) unsafe fn begin(
+pub(crate) unsafe fn begin<T: Send + 'static>(
     out: *mut *mut sam2_job,
     on_done: sam2_done_callback,
     user: *mut c_void,
-    work: impl FnOnce() -> Result<()> + Send + 'static,
+    mut object: Lease<T>,
+    work: impl FnOnce(&mut T) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     // SAFETY: contract of callbacks: the thread of the library passes the pointer on.
     let user = unsafe { Sent::new(user) };
@@ -197,7 +187,10 @@ pub(crate) unsafe fn begin(
         }
         Ok(())
     };
-    start_as(known, work, move |status| {
+    let token = object.token();
+    // The object is returned before `on_done` is called.
+    let work = move || object.run(work);
+    start_as(token, known, work, move |status| {
         if let Some(on_done) = on_done {
             // SAFETY: contract of callbacks.
             unsafe { on_done(*user.get(), status) };
@@ -205,9 +198,6 @@ pub(crate) unsafe fn begin(
     })?;
     Ok(())
 }
-
-/// Number of milliseconds that sets no limit.
-pub const SAM2_WAIT_FOREVER: u64 = u64::MAX;
 
 /// Waits for the end of a job.
 ///
@@ -236,6 +226,18 @@ pub unsafe extern "C" fn sam2_job_wait(
         }
         // SAFETY: contract of callers.
         unsafe { status.write(how.map_or_else(|failure| failure.status, |()| SAM2_OK)) };
+        Ok(())
+    })
+}
+
+/// Ends a job. It ends with SAM2_ERROR_CANCELLED, as after sam2_video_predictor_cancel(). Does not block.
+///
+/// @param job The job.
+/// @return SAM2_OK, also if the job has ended, or SAM2_ERROR_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn sam2_job_cancel(job: *const sam2_job) -> sam2_status {
+    call(|| {
+        JOBS.get(job)?.token.cancel();
         Ok(())
     })
 }

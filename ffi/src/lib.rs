@@ -32,11 +32,13 @@
 
 mod allocator;
 mod arguments;
+mod exclusive;
 mod floats;
 mod handles;
 mod options;
 #[cfg(test)]
 mod panics;
+mod sent;
 
 // The following order is that of the header.
 
@@ -75,6 +77,9 @@ pub use automatic_mask_generator::*;
 
 mod job;
 pub use job::*;
+
+mod limits;
+pub use limits::*;
 
 mod dlpack;
 pub use dlpack::*;

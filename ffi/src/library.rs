@@ -66,8 +66,10 @@ pub const SAM2_LOG_DEBUG: sam2_log_level = 4;
 
 /// Receives a log message.
 ///
-/// The library calls it on any thread, and on several threads at the same time. Messages that calls from within the
-/// callback would log are dropped.
+/// The library calls it on any thread, and on several threads at the same time. It may be called inside any other call,
+/// before that call returns. The callback may call the library, but messages that these calls would log are dropped.
+/// It must not call sam2_set_log_callback(), which fails, and must not wait for a job or another thread that uses the
+/// library, since sam2_set_log_callback() on a third thread would make both wait for ever.
 ///
 /// @param user Pointer that was given to sam2_set_log_callback().
 /// @param level A ::sam2_log_level.

@@ -1,14 +1,17 @@
 //! `sam2_model`: the weights of a model on a device.
 
-use crate::arguments::{as_path, copy_text, put, text};
+use crate::arguments::{as_path, bytes, copy_text, put, text};
 use crate::error::{Failure, Result, call, release, sam2_status};
 use crate::handles::Table;
+use crate::limits;
 use crate::options::{Sized32, fill, read};
-use engine::{Checkpoint, Device, LoadOptions, Model, Precision, Workspace};
+use crate::sent::Sent;
+use engine::{Checkpoint, Device, LoadOptions, LoadProgress, Model, Precision, Workspace};
 use sam2_engine::memory::try_with_capacity;
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// The weights of a model on a device.
 ///
@@ -43,6 +46,14 @@ pub const SAM2_PRECISION_F32: sam2_precision = 1;
 pub const SAM2_PRECISION_BF16: sam2_precision = 2;
 /// float16.
 pub const SAM2_PRECISION_F16: sam2_precision = 3;
+
+/// Receives how far the loading of a model is, after every tensor, on the thread that loads.
+///
+/// @param user Pointer of ::sam2_model_options.
+/// @param fraction Part of the model that is loaded, 0 to 1.
+/// @return 0 to continue. Any other value ends the loading with SAM2_ERROR_CANCELLED.
+#[allow(non_camel_case_types)]
+pub type sam2_load_callback = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f32) -> i32>;
 
 /// Options of sam2_model_load(). Initialize them with SAM2_MODEL_OPTIONS_INIT.
 #[repr(C)]
@@ -82,6 +93,10 @@ pub struct sam2_model_options {
     pub num_cpus: u32,
     /// Unused.
     pub reserved: u32,
+    /// Receives how far the loading is. May be NULL.
+    pub on_progress: sam2_load_callback,
+    /// Passed to `on_progress`. May be NULL.
+    pub user: *mut c_void,
 }
 
 // SAFETY: integers and pointers, its size first.
@@ -101,6 +116,8 @@ unsafe impl Sized32 for sam2_model_options {
         cpus: std::ptr::null(),
         num_cpus: 0,
         reserved: 0,
+        on_progress: None,
+        user: std::ptr::null_mut(),
     };
     const NAME: &'static str = "sam2_model_options";
 }
@@ -165,8 +182,23 @@ unsafe fn load_options(options: *const sam2_model_options) -> Result<(LoadOption
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
         postprocessing: o.no_postprocessing == 0,
         mmap: o.no_mmap == 0,
+        progress: unsafe { progress(&o) },
     };
     Ok((options, yaml.map(String::from)))
+}
+
+/// Returns the function that is told how far the loading is.
+///
+/// # Safety
+/// Contract of callbacks.
+unsafe fn progress(o: &sam2_model_options) -> Option<LoadProgress> {
+    // SAFETY: the thread that loads calls the function, while the caller waits.
+    let (on_progress, user) = (o.on_progress?, Mutex::new(unsafe { Sent::new(o.user) }));
+    Some(LoadProgress::new(move |part| {
+        let user = user.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: contract of callbacks.
+        unsafe { on_progress(*user.get(), part) == 0 }
+    }))
 }
 
 /// Reads `config_yaml`: a path or a name, or the text of a configuration.
@@ -187,16 +219,27 @@ unsafe fn configuration<'a>(config: *const c_char) -> Result<(Option<&'a Path>, 
     }
 }
 
+/// Loads a model within the time limit of the thread, and writes its handle to `*out`.
+///
+/// # Safety
+/// `out` is NULL or writable.
+unsafe fn insert(out: *mut *mut sam2_model, load: impl FnOnce() -> Result<Model>) -> Result<()> {
+    // SAFETY: contract of callers.
+    unsafe { put("out", out, || Ok(MODELS.insert(limits::token().run(load)?)?)) }
+}
+
 /// Loads a checkpoint onto a device.
 ///
-/// Blocks while the file is read and the weights are prepared, for seconds with a large model.
+/// Blocks while the file is read and the weights are prepared, for seconds with a large model. `on_progress` and
+/// sam2_set_time_limit() can end the call.
 ///
 /// @param path Path of a .safetensors, .pt or .bin file, of the index of a checkpoint in several files, or of a
 ///         folder that holds one of these. Must not be NULL.
 /// @param options Options. NULL uses the defaults.
 /// @param out Receives the model. Destroy it with sam2_model_destroy().
 /// @return SAM2_OK, SAM2_ERROR_IO if the file cannot be read, SAM2_ERROR_MODEL if the checkpoint or the configuration
-///         is not usable, SAM2_ERROR_DEVICE if the device is missing or fails, or a common status.
+///         is not usable, SAM2_ERROR_DEVICE if the device is missing or fails, SAM2_ERROR_CANCELLED if `on_progress`
+///         returns a nonzero value, or a common status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam2_model_load(
     path: *const c_char,
@@ -206,13 +249,13 @@ pub unsafe extern "C" fn sam2_model_load(
     call(|| {
         // SAFETY: contract of callers.
         unsafe {
-            put("out", out, || {
+            insert(out, || {
                 let path = as_path("path", path)?;
                 let (options, yaml) = load_options(options)?;
-                Ok(MODELS.insert(match yaml {
+                Ok(match yaml {
                     Some(_) => engine::load_checkpoint(&options.open_checkpoint(path)?, yaml.as_deref(), &options)?,
                     None => engine::load(path, &options)?,
-                })?)
+                })
             })
         }
     })
@@ -235,15 +278,13 @@ pub unsafe extern "C" fn sam2_model_load_memory(
     call(|| {
         // SAFETY: contract of callers.
         unsafe {
-            put("out", out, || {
-                if data.is_null() || size == 0 {
-                    return Err(Failure::argument("no data"));
-                }
+            insert(out, || {
+                let data = bytes(data, size)?;
                 let (options, yaml) = load_options(options)?;
-                let mut bytes = try_with_capacity(size, "a checkpoint")?;
-                bytes.extend_from_slice(std::slice::from_raw_parts(data, size));
-                let checkpoint = Checkpoint::from_bytes("in memory", bytes)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)?)
+                let mut copy = try_with_capacity(size, "a checkpoint")?;
+                copy.extend_from_slice(data);
+                let checkpoint = Checkpoint::from_bytes("in memory", copy)?;
+                Ok(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)
             })
         }
     })
@@ -270,11 +311,11 @@ pub unsafe extern "C" fn sam2_model_load_fd(
     call(|| {
         // SAFETY: contract of callers.
         unsafe {
-            put("out", out, || {
+            insert(out, || {
                 let (options, yaml) = load_options(options)?;
                 let end = if size == 0 { u64::MAX } else { offset.saturating_add(size) };
                 let checkpoint = of_descriptor(fd, offset..end, options.mmap)?;
-                Ok(MODELS.insert(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)?)
+                Ok(engine::load_checkpoint(&checkpoint, yaml.as_deref(), &options)?)
             })
         }
     })

@@ -79,6 +79,21 @@ fn unusual_calls() {
     }
 }
 
+/// Calls and jobs that are cancelled, that have no time, or whose predictor is destroyed.
+#[test]
+fn calls_that_are_ended() {
+    for compiler in [C, C_SANITIZED] {
+        run(compiler, "ffi/tests/stopping.c", &[]);
+    }
+}
+
+/// Signal handlers run on the threads of the host.
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_are_the_hosts() {
+    run(C, "ffi/tests/signals.c", &[]);
+}
+
 /// Freed callbacks, predictors that are destroyed while they are in use, and `fork()`.
 #[test]
 fn careless_hosts() {
@@ -145,7 +160,7 @@ fn every_allocation_may_fail() {
 /// The tests call every function of the header.
 #[test]
 fn every_function_is_called() {
-    let tests = ["usage.c", "tests/abi.c", "tests/forms.c", "tests/streams.c", "tests/automatic.c"]
+    let tests = ["usage.c", "tests/abi.c", "tests/forms.c", "tests/streams.c", "tests/automatic.c", "tests/stopping.c"]
         .map(|f| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(f)).unwrap());
     let called = |f: &header::Function| tests.iter().any(|text| text.contains(&format!("{}(", f.name)));
     let missing: Vec<String> = header::functions().into_iter().filter(|f| !called(f)).map(|f| f.name).collect();

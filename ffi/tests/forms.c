@@ -447,6 +447,27 @@ static void load_memory(const char *weights, sam2_model_options *options) {
     OK(sam2_model_destroy(model));
 }
 
+// A file in memory has the pixels of the file on disk.
+static void picture_in_memory(void) {
+    const char *path = "demo/pictures/rocket.jpg";
+    static uint8_t data[1 << 20];
+    FILE *file = fopen(path, "rb");
+    CHECK(file);
+    size_t size = fread(data, 1, sizeof data, file);
+    CHECK(size > 0 && size < sizeof data && fclose(file) == 0);
+    sam2_picture *read, *decoded;
+    sam2_image a = SAM2_IMAGE_INIT, b = SAM2_IMAGE_INIT;
+    OK(sam2_picture_read(path, &read));
+    OK(sam2_picture_decode(data, size, NULL, &decoded));
+    memset(data, 0, size);
+    OK(sam2_picture_get_image(read, &a));
+    OK(sam2_picture_get_image(decoded, &b));
+    CHECK(a.width == b.width && a.height == b.height && a.format == b.format);
+    CHECK(memcmp(a.planes[0], b.planes[0], (size_t)a.width * a.height * 3) == 0);
+    OK(sam2_picture_destroy(read));
+    OK(sam2_picture_destroy(decoded));
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
     draw();
@@ -458,6 +479,7 @@ int main(int argc, char **argv) {
     gpus_by_uuid(argv[1], &options);
     pictures();
     masks();
+    picture_in_memory();
     tensors();
     load_memory(weights, &options);
     CHECK(sam2_mask_write_png(argv[2], u8, W, H) == SAM2_OK);

@@ -1,7 +1,8 @@
-//! Stress test of threads. Threads create, use, cancel and destroy predictors, forks and jobs whose handles they share,
-//! callbacks call the library, and models are destroyed before their predictors. No call may end in an internal error,
-//! and no log callback is called after it is replaced. `SAM2_STRESS` is the duration in seconds, 2 by default.
-//! `.ci/long tsan` runs the test for longer under ThreadSanitizer.
+//! Stress test of threads. Threads create, use, cancel and destroy predictors, generators, forks and jobs whose handles
+//! they share, with and without time limits. Callbacks call the library, models are destroyed before their predictors,
+//! and the process forks. No call may end in an internal error, and no log callback is called after it is replaced.
+//! `SAM2_STRESS` is the duration in seconds, 2 by default. `.ci/long stress` runs the test for longer under
+//! AddressSanitizer and ThreadSanitizer.
 
 #[path = "../../tests/common/tiny.rs"]
 mod tiny;
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-const THREADS: u64 = 6;
+const THREADS: u64 = 8;
 const SIDE: usize = 32;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -30,8 +31,10 @@ struct Shared {
     images: [usize; 4],
     videos: [usize; 6],
     jobs: [usize; 4],
+    generators: [usize; 2],
 }
-static SHARED: Mutex<Shared> = Mutex::new(Shared { models: [0; 2], images: [0; 4], videos: [0; 6], jobs: [0; 4] });
+static SHARED: Mutex<Shared> =
+    Mutex::new(Shared { models: [0; 2], images: [0; 4], videos: [0; 6], jobs: [0; 4], generators: [0; 2] });
 
 fn shared() -> Shared {
     *SHARED.lock().unwrap()
@@ -102,6 +105,10 @@ unsafe extern "C" fn hear(user: *mut c_void, _: i32, message: *const c_char) {
     c(sam2_set_log_callback(SAM2_LOG_DEBUG, None, null_mut()));
 }
 
+unsafe extern "C" fn no_mask(_: *mut c_void, _: *const sam2_automatic_mask) -> i32 {
+    1
+}
+
 unsafe extern "C" fn write(user: *mut c_void, data: *const u8, size: usize) -> i32 {
     // SAFETY: the vector of the thread that called.
     unsafe { (*user.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(data, size)) };
@@ -109,6 +116,7 @@ unsafe extern "C" fn write(user: *mut c_void, data: *const u8, size: usize) -> i
 }
 
 fn load(checkpoint: &[u8]) -> usize {
+    c(sam2_set_time_limit(SAM2_WAIT_FOREVER));
     let yaml = CString::new(tiny::YAML).unwrap();
     let options = sized!(sam2_model_options {
         device: SAM2_DEVICE_CPU,
@@ -142,6 +150,7 @@ struct Turn<'a> {
     predictor: *mut sam2_image_predictor,
     video: *mut sam2_video_predictor,
     job: *mut sam2_job,
+    generator: *mut sam2_automatic_mask_generator,
 }
 
 // Handles may be anything in all calls. Memory is static, leaked, or owned by this thread if the call waits.
@@ -250,6 +259,53 @@ impl Turn<'_> {
         c(unsafe { sam2_job_wait(self.job, self.r.below(5) as u64, &mut how) });
     }
 
+    fn new_generator(&mut self) {
+        let (mut h, at) = (null_mut(), self.r.below(2));
+        // SAFETY: as above.
+        c(unsafe { sam2_automatic_mask_generator_create(self.model, null(), &mut h) });
+        c(sam2_automatic_mask_generator_destroy(replace(|s| &mut s.generators[at], h as usize) as *mut _));
+    }
+
+    fn generate(&mut self) {
+        let (generator, none) = (self.generator, null_mut());
+        // SAFETY: as above.
+        c(unsafe {
+            sam2_automatic_mask_generator_generate(generator, self.image, 5, None, Some(no_mask), none, null_mut())
+        });
+    }
+
+    fn cancel(&mut self) {
+        match self.r.below(4) {
+            0 => c(sam2_video_predictor_cancel(self.video)),
+            1 => c(sam2_image_predictor_cancel(self.predictor)),
+            2 => c(sam2_automatic_mask_generator_cancel(self.generator)),
+            _ => c(sam2_job_cancel(self.job)),
+        };
+    }
+
+    /// Limits some calls of this thread to a time that they may or may not need.
+    fn limit(&mut self) {
+        let limits = [SAM2_WAIT_FOREVER, SAM2_WAIT_FOREVER, 0, 1, 2, 20];
+        c(sam2_set_time_limit(limits[self.r.below(limits.len() as u64)]));
+    }
+
+    /// Forks the process. Other threads may be inside the library, so the child only ends.
+    #[cfg(unix)]
+    fn fork_the_process(&mut self) {
+        if self.r.below(16) == 0 {
+            // SAFETY: the child calls nothing but `_exit`.
+            unsafe {
+                match libc::fork() {
+                    0 => libc::_exit(0),
+                    child => {
+                        let mut status = 0;
+                        assert_eq!((libc::waitpid(child, &mut status, 0), status), (child, 0));
+                    }
+                }
+            }
+        }
+    }
+
     fn save(&mut self) {
         self.saved.clear();
         // SAFETY: as above.
@@ -277,8 +333,9 @@ fn work(thread: u64, checkpoint: &[u8], end: Instant) {
         let model = s.models[r.below(2)] as *const sam2_model;
         let (predictor, video, job) =
             (s.images[places[0]] as *mut _, s.videos[places[1]] as *mut _, s.jobs[places[2]] as *mut _);
-        let what = r.below(24);
-        let mut t = Turn { r: &mut r, saved: &mut saved, prompt: &prompt, image, places, model, predictor, video, job };
+        let generator = s.generators[r.below(2)] as *mut _;
+        let (what, r, saved, prompt) = (r.below(29), &mut r, &mut saved, &prompt);
+        let mut t = Turn { r, saved, prompt, image, places, model, predictor, video, job, generator };
         match what {
             0 => t.model(checkpoint),
             1 => t.new_predictor(),
@@ -294,15 +351,20 @@ fn work(thread: u64, checkpoint: &[u8], end: Instant) {
             16 => t.push_as_job(),
             17 => t.wait(),
             18 => _ = c(sam2_job_destroy(job)),
-            19 => _ = c(sam2_video_predictor_cancel(video)),
-            20 => t.save(),
+            19 | 20 => t.cancel(),
+            21 => t.save(),
             // SAFETY: as above.
-            21 => _ = c(unsafe { sam2_video_predictor_load_state(video, t.saved.as_ptr(), t.saved.len()) }),
-            22 => {
+            22 => _ = c(unsafe { sam2_video_predictor_load_state(video, t.saved.as_ptr(), t.saved.len()) }),
+            23 => {
                 c(sam2_video_predictor_reset_state(video));
                 c(sam2_image_predictor_reset(predictor));
             }
-            23 if thread == 0 => t.log(),
+            24 => t.new_generator(),
+            25 => t.generate(),
+            26 => t.limit(),
+            #[cfg(unix)]
+            27 => t.fork_the_process(),
+            28 if thread == 0 => t.log(),
             _ => {}
         }
     }
@@ -325,6 +387,7 @@ fn threads_do_everything_to_everything() {
     s.jobs.iter().for_each(|&h| _ = c(sam2_job_destroy(h as *mut _)));
     s.videos.iter().for_each(|&h| _ = c(sam2_video_predictor_destroy(h as *mut _)));
     s.images.iter().for_each(|&h| _ = c(sam2_image_predictor_destroy(h as *mut _)));
+    s.generators.iter().for_each(|&h| _ = c(sam2_automatic_mask_generator_destroy(h as *mut _)));
     s.models.iter().for_each(|&h| _ = c(sam2_model_destroy(h as *mut _)));
     let (calls, late) = (CALLS.load(SeqCst), LATE.load(SeqCst));
     println!("{calls} calls in {seconds} s by {THREADS} threads, {late} of a callback that was replaced");

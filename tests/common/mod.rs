@@ -131,7 +131,7 @@ impl Mini {
     pub fn in_precision(name: &'static str, b: impl Backend, precision: Precision) -> Mini {
         let checkpoint = Checkpoint::open(file(&format!("tests/data/weights/{name}.safetensors"))).unwrap();
         let config = Config::parse(&yaml(name), &[], true).unwrap();
-        Mini { name, model: Model::load(b, &checkpoint, &config, precision).unwrap() }
+        Mini { name, model: Model::load(b, &checkpoint, &config, precision, None).unwrap() }
     }
 }
 
@@ -151,7 +151,7 @@ pub fn small_demo(b: impl Backend, precision: Precision, settings: &[&str]) -> M
 pub fn demo_with(b: impl Backend, precision: Precision, overrides: &[String]) -> sam2::Result<Model> {
     let checkpoint = Checkpoint::open(file("demo/sam2.1_hiera_demo.safetensors"))?;
     let config = Config::parse(Variant::of(&checkpoint)?.yaml, overrides, true)?;
-    Model::load(b, &checkpoint, &config, precision)
+    Model::load(b, &checkpoint, &config, precision, None)
 }
 
 /// Every eighth pixel of the first frames of the sample, up to this width.
@@ -194,8 +194,14 @@ pub fn official_tensors(size: &str, v21: bool) -> Vec<(String, Vec<usize>, Strin
     rows.filter(|(name, _, _)| v21 || !new.contains(&name.as_str())).collect()
 }
 
-/// An official model with random weights that keep numbers in a reasonable range.
+/// An official model with random weights.
 pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
+    let checkpoint = Checkpoint::from_bytes(variant.name, random_checkpoint(variant)).unwrap();
+    sam2::load_checkpoint(&checkpoint, None, &options).unwrap()
+}
+
+/// A checkpoint of an official model, with random weights that keep numbers in a reasonable range.
+pub fn random_checkpoint(variant: &Variant) -> Vec<u8> {
     let (v21, size) = (variant.name.starts_with("sam2.1"), variant.name.rsplit('_').next().unwrap());
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
@@ -212,7 +218,5 @@ pub fn random_model(variant: &Variant, options: LoadOptions) -> Model {
         }
         tensors.push((name, shape, bytes));
     }
-    let bytes = safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])));
-    drop(tensors);
-    sam2::load_checkpoint(&Checkpoint::from_bytes(variant.name, bytes).unwrap(), None, &options).unwrap()
+    safetensors_file(tensors.iter().map(|(n, s, b)| (n.clone(), s.clone(), &b[..])))
 }

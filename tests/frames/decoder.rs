@@ -1,7 +1,7 @@
 //! Videos opened in a process of their own, also with a stand-in for ffmpeg that stalls, ends early or writes nonsense.
 
 use crate::rig::folder;
-use sam2::{Frames, FramesOptions};
+use sam2::{CancellationToken, Frames, FramesOptions};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,10 +22,35 @@ fn with_ffmpeg(program: &Path, video: &Path) -> String {
 /// The code that [`opened`] runs.
 pub fn open_and_tell(path: &Path) {
     let options = FramesOptions { decoder_timeout: Some(Duration::from_secs(3)), ..Default::default() };
-    match Frames::open_with(path, &options).and_then(|frames| Ok((frames.len(), frames.read(0)?))) {
+    let open = || Frames::open_with(path, &options).and_then(|frames| Ok((frames.len(), frames.read(0)?)));
+    // With a deadline it is tried twice, so that a decoder that was ended is known not to be used again.
+    let opened = match std::env::var("DEADLINE_MS").map(|ms| Duration::from_millis(ms.parse().unwrap())) {
+        Ok(ms) => {
+            let _ = CancellationToken::with_deadline(Instant::now() + ms).run(open);
+            CancellationToken::with_deadline(Instant::now() + ms).run(open)
+        }
+        Err(_) => open(),
+    };
+    match opened {
         Ok((count, _)) => println!("{count} frames"),
         Err(e) => println!("{e}"),
     }
+}
+
+/// A deadline ends a call that waits for the decoder, while it counts frames and while it decodes one.
+pub fn a_decoder_that_stalls_until_the_deadline() {
+    let folder = folder("deadline");
+    let (video, program) = (folder.join("x.mp4"), folder.join("ffmpeg"));
+    std::fs::write(&video, b"x").unwrap();
+    for survey in ["exec sleep 1000", "echo 0, 0, 0, 1, 2, 0; echo 1, 0, 0, 1, 1, 0"] {
+        let list = "case \"$*\" in *-version*) echo ffmpeg version 6.0;;";
+        let script = format!("#!/bin/sh\n{list} *framecrc*) {survey};; *) exec sleep 1000;; esac\n");
+        std::fs::write(&program, script).unwrap();
+        Command::new("chmod").arg("+x").arg(&program).status().unwrap();
+        let told = opened(|c| _ = c.env("SAM2_FFMPEG", &program).env("DEADLINE_MS", "500"), &video);
+        assert_eq!(told.trim(), "the time limit of the call is over", "{survey}");
+    }
+    let _ = std::fs::remove_dir_all(folder);
 }
 
 pub fn an_ffmpeg_that_is_not_as_expected() {

@@ -42,6 +42,7 @@ fn main() {
         trial("damaged_videos_have_one_policy", videos::damaged_videos_have_one_policy, true),
         trial("short_clips_have_their_exact_rate", videos::short_clips_have_their_exact_rate, true),
         trial("a_video_that_fails_later", videos::a_video_that_fails_later, true),
+        trial("a_decoder_that_stalls_until_the_deadline", decoder::a_decoder_that_stalls_until_the_deadline, false),
         trial("an_ffmpeg_that_is_not_as_expected", decoder::an_ffmpeg_that_is_not_as_expected, false),
     ];
     // One after another, since they count threads.

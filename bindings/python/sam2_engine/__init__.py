@@ -10,6 +10,7 @@ names, the library in the folder of this package, or the one that the system fin
 """
 
 from ._abi import lib as _lib
+from ._abi import time_limit
 from ._amg import SAM2AutomaticMaskGenerator
 from ._arrays import picture
 from ._dlpack import Tensor
@@ -28,12 +29,13 @@ from ._errors import (
     ModelError,
     OutOfMemory,
     Sam2Error,
+    TimedOut,
 )
 from ._frames import FrameMasks
 from ._image import Features, SAM2ImagePredictor
 from ._masks import label_map, polygons
 from ._model import Model, build_sam2, build_sam2_video_predictor, gpus
-from ._picture import read_picture
+from ._picture import decode_picture, read_picture
 from ._video import SAM2VideoPredictor, State
 
 __all__ = [
@@ -59,14 +61,17 @@ __all__ = [
     "Sam2Error",
     "State",
     "Tensor",
+    "TimedOut",
     "build_info",
     "build_sam2",
     "build_sam2_video_predictor",
+    "decode_picture",
     "gpus",
     "label_map",
     "picture",
     "polygons",
     "read_picture",
+    "time_limit",
 ]
 
 __version__: str = _lib.sam2_version().decode()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes as c
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, TypeVar
 
 from ._errors import Busy, raised
 
@@ -128,7 +129,7 @@ class Prompt(Sized):
 class ModelOptions(Sized):
     _fields_ = _fields(
         "device:i32 device_index:i32 precision:i32 threads:u32 image_size:u32 no_postprocessing:i32 no_mmap:i32 config_yaml:s"
-        " overrides:s device_uuid:s cpus:p num_cpus:u32 reserved:u32"
+        " overrides:s device_uuid:s cpus:p num_cpus:u32 reserved:u32 on_progress:p user:p"
     )
 
 
@@ -166,12 +167,14 @@ class VideoPredictorInfo(Sized):
 FrameCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(Frame))
 AutomaticMaskCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.POINTER(AutomaticMask))
 ProgressCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint64, c.c_uint64, c.c_uint64)
+LoadCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_float)
 WriteCallback = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_void_p, c.c_size_t)
 
 # Functions that return a status, with the types of their parameters.
 SIGNATURES = """
     automatic_mask_generator_create p p p
     automatic_mask_generator_destroy p
+    automatic_mask_generator_cancel p
     automatic_mask_generator_generate p p u64 p p p p
     gpu_get_count p
     gpu_get_info u32 p
@@ -186,10 +189,12 @@ SIGNATURES = """
     model_destroy p
     model_get_info p p
     picture_read_with s p p
+    picture_decode s size p p
     picture_destroy p
     picture_get_image p p
     image_predictor_create p p p
     image_predictor_destroy p
+    image_predictor_cancel p
     image_predictor_reserve p u32 u32 i32
     image_predictor_set_image_batch p p size
     image_predictor_reset p
@@ -206,6 +211,7 @@ SIGNATURES = """
     video_predictor_create_stream p p p
     video_predictor_fork p p
     video_predictor_destroy p
+    video_predictor_cancel p
     video_predictor_get_info p p
     video_predictor_get_obj_ids p p p
     video_predictor_reserve p u32 u32 u32
@@ -221,6 +227,7 @@ SIGNATURES = """
     video_predictor_push_frame p p p p p
     video_predictor_push_frames p size
     set_log_callback i32 p p
+    set_time_limit u64
 """
 
 
@@ -263,6 +270,35 @@ def call(function: str, *arguments: Any) -> None:
         raise raised(status, lib.sam2_last_error().decode(errors="replace"), lib.sam2_last_errno())
 
 
+_limits = threading.local()
+
+
+def milliseconds() -> int:
+    """Returns the time limit of calls of this thread."""
+    return getattr(_limits, "milliseconds", WAIT_FOREVER)
+
+
+@contextmanager
+def time_limit(seconds: Optional[float]) -> Iterator[None]:
+    """Limits the time of every call that this thread makes in the `with` block. A call that takes longer raises `TimedOut`.
+
+    The limit applies to calls that load, compute, or read the frames of a video. After `TimedOut` everything is as after
+    another failure of the same call, so the call can be made again.
+
+    Args:
+        seconds: The limit. None sets no limit.
+    """
+    before = milliseconds()
+    limit = WAIT_FOREVER if seconds is None else max(0, int(seconds * 1000))
+    try:
+        _limits.milliseconds = limit
+        call("set_time_limit", limit)
+        yield
+    finally:
+        _limits.milliseconds = before
+        call("set_time_limit", before)
+
+
 class Held:
     """Holds an exception of a callback until the call of the library has ended."""
 
@@ -286,15 +322,16 @@ def aside(function: Callable[[], T]) -> T:
     """Runs a function on another thread and returns its result.
 
     Ctrl-C does not interrupt callbacks there. It is raised in the calling thread after the function has ended, or before it
-    has begun.
+    has begun. The time limit is that of the calling thread.
     """
-    claim, done = threading.Lock(), threading.Event()
+    claim, done, limit = threading.Lock(), threading.Event(), milliseconds()
     outcome: list[Any] = []
 
     def work() -> None:
         if not claim.acquire(blocking=False):
             return
         try:
+            call("set_time_limit", limit)
             outcome[:] = [function(), None]
         except BaseException as error:
             outcome[:] = [None, error]
@@ -352,8 +389,10 @@ class Handle(Owner):
     def close(self) -> None:
         """Destroys the handle. Later calls on this object fail.
 
+        A call of another thread that uses the object is ended, and raises `Cancelled` there.
+
         Raises:
-            Busy: Another thread uses the object, which remains usable.
+            Busy: A callback of the object makes this call. The object remains usable.
         """
         handle, self._h = self._h, None
         if handle:
@@ -374,3 +413,11 @@ class Handle(Owner):
             self.close()
         except Exception:  # the interpreter is shutting down
             pass
+
+
+class Stoppable(Handle):
+    """Owner of a handle whose calls can be ended."""
+
+    def cancel(self) -> None:
+        """Ends the call that another thread makes with this object. It raises `Cancelled` there. Does not wait."""
+        call(self._kind + "_cancel", self._h)

@@ -13,7 +13,7 @@ from ._masks import counts_of
 from ._model import Model
 
 
-class SAM2AutomaticMaskGenerator(abi.Handle):
+class SAM2AutomaticMaskGenerator(abi.Stoppable):
     """Finds the masks of all objects in images, as the class of this name in the reference.
 
     One thread uses it at a time. A call from another thread raises `Busy`.

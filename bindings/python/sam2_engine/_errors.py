@@ -74,9 +74,15 @@ class OutOfMemory(Sam2Error, MemoryError):
 
 
 class Cancelled(Sam2Error):
-    """A callback ended the call."""
+    """A callback, or the method `cancel` or `close` of the object, ended the call."""
 
     status = 8
+
+
+class TimedOut(Sam2Error, TimeoutError):
+    """The call took longer than `time_limit` allows."""
+
+    status = 9
 
 
 class InternalError(Sam2Error):

@@ -32,7 +32,7 @@ class Features(abi.Handle):
         return f"{self.nbytes} bytes"
 
 
-class SAM2ImagePredictor(abi.Handle):
+class SAM2ImagePredictor(abi.Stoppable):
     """Encodes images and predicts masks for prompts on them, as the class of this name in the reference.
 
     One thread uses it at a time. A call from another thread raises `Busy`.

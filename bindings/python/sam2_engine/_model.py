@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import os
-from typing import TYPE_CHECKING, Any, Optional, Sequence, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, TypeVar, Union
 
 import numpy as np
 
@@ -72,6 +72,7 @@ class Model(abi.Handle):
         cpus: Sequence[int] = (),
         image_size: int = 0,
         apply_postprocessing: bool = True,
+        progress: Optional[Callable[[float], Any]] = None,
     ) -> None:
         """Loads a checkpoint.
 
@@ -87,8 +88,10 @@ class Model(abi.Handle):
             cpus: CPUs to bind the threads to.
             image_size: Side of the input in pixels. 0 uses the value of the configuration.
             apply_postprocessing: As in the reference.
+            progress: Called with the part of the model that is loaded, 0 to 1. Returns whether to continue.
 
         Raises:
+            Cancelled: `progress` returned False.
             FileError: The file cannot be read.
             ModelError: The checkpoint or the configuration is not usable.
             DeviceError: The device is missing or fails.
@@ -114,10 +117,21 @@ class Model(abi.Handle):
             cpus=c.cast(list_of_cpus, c.c_void_p) if len(cpus) else None,
             num_cpus=len(cpus),
         )
-        if isinstance(path, _Bytes):
-            self._create("model_load_memory", pointer(path.values), path.values.size, c.byref(options))
-        else:
-            self._create("model_load", os.fsencode(path), c.byref(options))
+        held = abi.Held()
+
+        def on_progress(_: object, part: float) -> int:
+            return held.run(lambda: 0 if progress is None or progress(part) else 1)
+
+        callback = abi.LoadCallback(on_progress)
+        if progress is not None:
+            options.on_progress = c.cast(callback, c.c_void_p)
+        try:
+            if isinstance(path, _Bytes):
+                self._create("model_load_memory", pointer(path.values), path.values.size, c.byref(options))
+            else:
+                self._create("model_load", os.fsencode(path), c.byref(options))
+        finally:
+            held.release()
         info = abi.ModelInfo()
         abi.call("model_get_info", self._h, c.byref(info))
         self.image_size, self.mask_side = info.image_size, info.mask_side

@@ -16,8 +16,22 @@ from ._log import LOGGER
 class _Picture(abi.Handle):
     _kind = "picture"
 
-    def __init__(self, path: Union[str, bytes, os.PathLike[Any]], options: abi.PictureOptions) -> None:
-        self._create("picture_read_with", os.fsencode(path), c.byref(options))
+    def __init__(self, function: str, *arguments: Any) -> None:
+        self._create(function, *arguments)
+
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        image = abi.Image()
+        abi.call("picture_get_image", self._h, c.byref(image))
+        channels = {"gray": 1, "rgb": 3, "rgba": 4}[abi.FORMATS[image.format]]
+        row = image.strides[0] or image.width * channels
+        size = image.height * row
+        pixels = np.frombuffer(bytearray(c.string_at(image.planes[0], size)), np.uint8)
+        pixels = pixels.reshape(image.height, row)[:, : image.width * channels]
+        return pixels if channels == 1 else pixels.reshape(image.height, image.width, channels)
+
+
+def _options(upright: bool, bit_depth: Optional[int]) -> Any:
+    return c.byref(abi.PictureOptions(upright=bool(upright), bit_depth=0 if bit_depth is None else bit_depth))
 
 
 def read_picture(
@@ -40,16 +54,27 @@ def read_picture(
     Raises:
         FileError: The file cannot be read or decoded.
     """
-    options = abi.PictureOptions(upright=bool(upright), bit_depth=0 if bit_depth is None else bit_depth)
-    with _Picture(path, options) as opened:
-        image = abi.Image()
-        abi.call("picture_get_image", opened._h, c.byref(image))
-        channels = {"gray": 1, "rgb": 3, "rgba": 4}[abi.FORMATS[image.format]]
-        row = image.strides[0] or image.width * channels
-        size = image.height * row
-        pixels = np.frombuffer(bytearray(c.string_at(image.planes[0], size)), np.uint8)
-        pixels = pixels.reshape(image.height, row)[:, : image.width * channels]
-        return pixels if channels == 1 else pixels.reshape(image.height, image.width, channels)
+    with _Picture("picture_read_with", os.fsencode(path), _options(upright, bit_depth)) as opened:
+        return opened.pixels()
+
+
+def decode_picture(data: Any, upright: bool = False, bit_depth: Optional[int] = None) -> npt.NDArray[np.uint8]:
+    """Decodes an image file that is in memory.
+
+    Args:
+        data: The bytes of the file: bytes, or another object with a buffer, such as a memoryview.
+        upright: As in `read_picture`.
+        bit_depth: As in `read_picture`.
+
+    Returns:
+        As `read_picture`.
+
+    Raises:
+        FileError: The file cannot be decoded.
+    """
+    data = bytes(memoryview(data))
+    with _Picture("picture_decode", data, len(data), _options(upright, bit_depth)) as opened:
+        return opened.pixels()
 
 
 _ORIENTATION = 0x112

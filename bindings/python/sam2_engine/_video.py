@@ -20,7 +20,7 @@ from ._model import Model
 S = TypeVar("S", bound="State")
 
 
-class State(abi.Handle):
+class State(abi.Stoppable):
     """The state of a video: the inference state of the reference.
 
     One thread uses it at a time. A call from another thread raises `Busy`.

@@ -100,11 +100,13 @@ pub trait Backend:
     fn record(&self, body: &mut dyn FnMut()) -> Option<Self::Recording>;
     /// Enqueues recorded work again.
     fn replay(&self, recording: &Self::Recording);
-    /// Waits for all enqueued work. Returns the first failure since the last call.
+    /// Waits for all enqueued work. Returns the first failure since the last call. A call that ends by a
+    /// [`CancellationToken`](crate::CancellationToken) ends here.
     ///
     /// # Errors
     ///
-    /// The first failure since the last call. [`Error::OutOfMemory`](crate::Error::OutOfMemory) if memory was
+    /// The first failure since the last call. [`Error::Cancelled`](crate::Error::Cancelled) or
+    /// [`Error::TimedOut`](crate::Error::TimedOut) if the call ends by a token. [`Error::OutOfMemory`](crate::Error::OutOfMemory) if memory was
     /// exhausted. [`Error::Input`](crate::Error::Input) if a queue of the caller could not be used.
     /// [`Error::Device`](crate::Error::Device) if the device failed. Every later call then fails too.
     /// [`Error::Internal`](crate::Error::Internal) if recorded work differs from the work that was enqueued before.

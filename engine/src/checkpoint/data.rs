@@ -1,11 +1,15 @@
 //! The bytes of tensors, and the positions of tensors in these bytes.
 
 use crate::backend::tensor::DType;
+use crate::cancellation;
 use crate::error::{Error, Result};
 use crate::memory::try_zeros;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
+
+/// The number of bytes that are read at once. Between two parts a call can be cancelled.
+const PART: usize = 16 << 20;
 
 /// The type, the shape and the position of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +51,9 @@ impl Data {
         let mut filled = 0;
         while filled < size {
             // The position of the file stays, because others may share the descriptor.
-            match read_at(file, &mut bytes[filled..], range.start + filled as u64) {
+            cancellation::check()?;
+            let part = filled..size.min(filled + PART);
+            match read_at(file, &mut bytes[part], range.start + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

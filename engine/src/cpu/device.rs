@@ -8,6 +8,7 @@ use super::simd::{Isa, Kernel, Pair, Simd, Single, Word};
 use crate::backend::precision::Precision;
 use crate::backend::tensor::Tensor;
 use crate::backend::{Backend, Counters, KernelTime, Memory, ProbeFn};
+use crate::cancellation::{self, with_tokens};
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -132,7 +133,8 @@ impl Cpu {
         (tasks * rounds * 2 * values * rows * columns) as f64 / best
     }
 
-    /// Runs `kernel(task, scratch)` for each task.
+    /// Runs `kernel(task, scratch)` for each task. Where the call ends by a token, tasks are left out. The failure is
+    /// that of the next wait.
     pub(super) fn parallel<K: Kernel>(&self, tasks: usize, kernel: impl Fn(usize, F32) -> K + Sync) {
         self.parallel_if(tasks, true, kernel);
     }
@@ -141,16 +143,16 @@ impl Cpu {
     /// thread.
     pub(super) fn parallel_if<K: Kernel>(&self, tasks: usize, enough: bool, kernel: impl Fn(usize, F32) -> K + Sync) {
         let (isa, scratch) = (self.isa, F32::new(self.scratch.ptr()));
-        let run = |task: usize, slot: usize| {
-            // SAFETY: operations check the shapes behind a kernel's pointers before they build it.
-            unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
-        };
         let start = self.profile.borrow().is_some().then(Instant::now);
-        if enough {
-            self.pool.run(tasks, &run)
-        } else {
-            (0..tasks).for_each(|task| run(task, 0))
-        }
+        with_tokens(|tokens| {
+            let run = |task: usize, slot: usize| {
+                if !tokens.end() {
+                    // SAFETY: operations check the shapes behind a kernel's pointers before they build it.
+                    unsafe { isa.run(kernel(task, scratch.add(slot * SCRATCH))) }
+                }
+            };
+            if enough { self.pool.run(tasks, &run) } else { (0..tasks).for_each(|task| run(task, 0)) }
+        });
         if let (Some(start), Some(times)) = (start, &mut *self.profile.borrow_mut()) {
             let name = std::any::type_name::<K>().trim_start_matches("sam2_engine::cpu::");
             let (launches, seconds) = times.entry(name).or_default();
@@ -299,7 +301,8 @@ impl Backend for Cpu {
     }
 
     fn failure(&self) -> Result<()> {
-        self.failure.borrow_mut().take().map_or(Ok(()), Err)
+        self.failure.borrow_mut().take().map_or(Ok(()), Err)?;
+        cancellation::check()
     }
 
     fn counters(&self) -> Counters {

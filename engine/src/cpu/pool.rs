@@ -4,7 +4,7 @@
 //! callers as threads, no caller waits. Tasks never depend on the thread that runs them, so results are the same. A
 //! forked child of a process with a pool also runs its loops on its own thread.
 
-use crate::fork;
+use crate::{fork, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -68,7 +68,7 @@ impl Pool {
                 let _ = send.send(cpu.map_or(Ok(()), bind_thread));
                 work(&shared, slot);
             };
-            pool.workers.push(std::thread::Builder::new().name(format!("sam2-{slot}")).spawn(run)?);
+            pool.workers.push(thread::spawn(format!("sam2-{slot}"), run)?);
         }
         drop(send);
         bound.iter().take(pool.workers.len()).collect::<std::io::Result<()>>()?;

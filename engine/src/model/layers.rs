@@ -5,6 +5,7 @@ use crate::backend::{Activation, Backend, Conv, Epilogue, LinearData, Memory, No
 use crate::checkpoint::{Checkpoint, TensorData};
 use crate::error::{Error, Result};
 use crate::memory::{try_from_fn, try_with_capacity};
+use crate::model::progress::Loading;
 use std::cell::RefCell;
 
 /// The epsilon of the norms of the trunk, of maps, and of the memory encoder.
@@ -66,7 +67,7 @@ impl<B: Backend> Mlp3<B> {
 
 /// The source of the tensors of a [`Loader`].
 pub enum Source<'a> {
-    Checkpoint(&'a Checkpoint),
+    Checkpoint(Loading<'a>),
     /// No checkpoint. The name and shape of each requested tensor are recorded.
     Manifest(RefCell<Vec<(String, Vec<usize>)>>),
 }
@@ -106,12 +107,13 @@ impl<'a, B: Backend> Loader<'a, B> {
                 list.borrow_mut().push((name.into(), shape.to_vec()));
                 Ok(Vec::new())
             }
-            Source::Checkpoint(checkpoint) => {
+            Source::Checkpoint(loading) => {
+                let checkpoint = loading.checkpoint;
                 let data = checkpoint.get(name).ok_or_else(|| checkpoint.error(format!("tensor {name} is missing")))?;
                 check_shape(checkpoint, name, data, shape)?;
                 let values = data.to_f32()?;
                 match values.iter().position(|v| !v.is_finite()) {
-                    None => Ok(values),
+                    None => loading.count(data).map(|()| values),
                     Some(i) => {
                         Err(checkpoint.error(format!("tensor {name}: value {i} is {}, not a finite number", values[i])))
                     }

@@ -7,6 +7,7 @@ pub mod mask_decoder;
 pub mod memory_attention;
 pub mod memory_encoder;
 pub mod position;
+pub mod progress;
 pub mod prompt_encoder;
 pub mod tracking;
 pub mod variant;
@@ -21,6 +22,7 @@ use crate::model::config::Config;
 use image_encoder::ImageEncoder;
 use layers::{Loader, Param, Source, check_shape};
 use mask_decoder::MaskDecoder;
+use progress::{LoadProgress, Loading};
 use prompt_encoder::PromptEncoder;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -63,9 +65,15 @@ pub struct Network<B: Backend> {
 
 impl<B: Backend> Network<B> {
     /// Loads a model after a check of the checkpoint, as [`Checkpoint::validate`] does.
-    pub fn load(b: &B, checkpoint: &Checkpoint, config: &Config, precision: Precision) -> Result<Self> {
+    pub fn load(
+        b: &B,
+        checkpoint: &Checkpoint,
+        config: &Config,
+        precision: Precision,
+        progress: Option<&LoadProgress>,
+    ) -> Result<Self> {
         check(checkpoint, config)?;
-        let (source, policy) = (Source::Checkpoint(checkpoint), Policy::of(precision));
+        let (source, policy) = (Source::Checkpoint(Loading::new(checkpoint, progress)), Policy::of(precision));
         Self::take(&Loader::new(b, &source, policy.activations), config, policy, tracks(checkpoint))
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Timestamps, VIDEOS, Video, sam2_video_predictor};
 use crate::error::{Result, call, sam2_status};
-use crate::job::Sent;
 use crate::mask_buffer::{mask_buffer, sam2_mask_buffer};
+use crate::sent::Sent;
 use engine::{FrameMasks, MaskBuffer, Size};
 use std::ffi::c_void;
 
@@ -45,8 +45,8 @@ pub struct sam2_frame {
 
 /// Receives the results of a frame.
 ///
-/// The library calls it on the calling thread, or on a thread of its own for a job. The callback may call the
-/// library, but not with the predictor of the call.
+/// The library calls it on the calling thread, or on a thread of its own for a job. The callback may call the library.
+/// Calls with the predictor of the call return SAM2_ERROR_BUSY, but for sam2_video_predictor_cancel().
 ///
 /// @param user Pointer that was given to the call.
 /// @param frame The results, valid until the callback returns.
@@ -111,10 +111,12 @@ pub(super) unsafe fn emit_one(
         // SAFETY: contract of callers.
         let mut to = unsafe { FrameSink::new(masks, on_frame, user) }?;
         let masks = to.masks.take();
-        // Without a callback and a buffer, no masks are needed.
-        v.predictor.set_show_prompts(on_frame.is_some());
-        let found = work(&mut v, masks)?;
-        to.emit(&found, v.predictor.video_size(), &v.timestamps);
-        Ok(())
+        v.run(|v| {
+            // Without a callback and a buffer, no masks are needed.
+            v.predictor.set_show_prompts(on_frame.is_some());
+            let found = work(v, masks)?;
+            to.emit(&found, v.predictor.video_size(), &v.timestamps);
+            Ok(())
+        })
     })
 }

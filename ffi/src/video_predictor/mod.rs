@@ -1,9 +1,11 @@
 //! `sam2_video_predictor`: objects tracked through a video. This file has its lifetime and state.
 
-use crate::arguments::{as_path, put};
+use crate::arguments::{as_path, bytes, put};
 use crate::error::{Failure, Result, call, release, sam2_status};
-use crate::handles::{Exclusive, Table};
+use crate::exclusive::Exclusive;
+use crate::handles::Table;
 use crate::image::read_options;
+use crate::limits;
 use crate::model::{MODELS, sam2_model, within};
 use crate::options::{Sized32, fill, read};
 use engine::{Frames, FramesOptions, Retention, VideoPredictor, VideoPredictorOptions};
@@ -130,13 +132,15 @@ unsafe fn create(
                 let read = read_options(o.upright, o.bit_depth);
                 let decoder_timeout = (o.decoder_timeout != 0).then(|| Duration::from_secs(o.decoder_timeout.into()));
                 let keep_damaged = o.keep_damaged != 0;
-                let frames = frames(&FramesOptions { read, keep_damaged, decoder_timeout, ..Default::default() })?;
+                let reading = FramesOptions { read, keep_damaged, decoder_timeout, ..Default::default() };
                 let model = MODELS.get(model)?;
                 let model = within(&model, o.workspace, o.workspace_size)?;
-                let predictor = match frames {
-                    Some(frames) => model.video_predictor(frames, options)?,
-                    None => model.video_stream(retention, options)?,
-                };
+                let predictor = limits::token().run(|| {
+                    Ok::<_, Failure>(match frames(&reading)? {
+                        Some(frames) => model.video_predictor(frames, options)?,
+                        None => model.video_stream(retention, options)?,
+                    })
+                })?;
                 let (mask_side, on_gpu) = (model.config().mask_side(), model.device() != "CPU");
                 let timestamps = Timestamps::new(match retention {
                     Retention::Window(n) => n,
@@ -215,8 +219,10 @@ pub unsafe extern "C" fn sam2_video_predictor_fork(
 
 /// Destroys a video predictor. Its forks remain valid.
 ///
+/// Ends the call or job that uses the predictor, as sam2_video_predictor_cancel() does, and blocks until it has ended.
+///
 /// @param video The predictor.
-/// @return SAM2_OK, SAM2_ERROR_BUSY if a call or a job uses the predictor, which then remains valid, or
+/// @return SAM2_OK, SAM2_ERROR_BUSY in a callback of the predictor, which then remains valid, or
 ///         SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_destroy(video: *mut sam2_video_predictor) -> sam2_status {
@@ -343,8 +349,8 @@ pub extern "C" fn sam2_video_predictor_reserve(
     height: u32,
 ) -> sam2_status {
     call(|| {
-        let mut v = VIDEOS.lease(video)?;
-        Ok(v.predictor.reserve(num_objects as usize, engine::Size::new(width as usize, height as usize))?)
+        let size = engine::Size::new(width as usize, height as usize);
+        VIDEOS.lease(video)?.run(|v| Ok(v.predictor.reserve(num_objects as usize, size)?))
     })
 }
 
@@ -376,7 +382,7 @@ pub unsafe extern "C" fn sam2_video_predictor_save_state(
     }
     call(|| {
         let write = write.ok_or_else(|| Failure::argument("write is null"))?;
-        Ok(VIDEOS.lease(video)?.predictor.save_state(Out(write, user))?)
+        VIDEOS.lease(video)?.run(|v| Ok(v.predictor.save_state(Out(write, user))?))
     })
 }
 
@@ -394,11 +400,8 @@ pub unsafe extern "C" fn sam2_video_predictor_load_state(
     size: usize,
 ) -> sam2_status {
     call(|| {
-        if data.is_null() || size == 0 || size > isize::MAX as usize {
-            return Err(Failure::argument("no data"));
-        }
         // SAFETY: contract of callers.
-        let data = unsafe { std::slice::from_raw_parts(data, size) };
-        Ok(VIDEOS.lease(video)?.predictor.load_state(data)?)
+        let data = unsafe { bytes(data, size) }?;
+        VIDEOS.lease(video)?.run(|v| Ok(v.predictor.load_state(data)?))
     })
 }

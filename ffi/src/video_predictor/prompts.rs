@@ -206,11 +206,12 @@ pub unsafe extern "C" fn sam2_video_predictor_add_new_mask_f32(
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_remove_object(video: *mut sam2_video_predictor, obj_id: i64) -> sam2_status {
     call(|| {
-        let mut v = VIDEOS.lease(video)?;
-        // The masks of the other objects are not returned, so they are not made.
-        v.predictor.set_show_prompts(false);
-        v.predictor.remove_object(obj_id)?;
-        Ok(())
+        VIDEOS.lease(video)?.run(|v| {
+            // The masks of the other objects are not returned, so they are not made.
+            v.predictor.set_show_prompts(false);
+            v.predictor.remove_object(obj_id)?;
+            Ok(())
+        })
     })
 }
 

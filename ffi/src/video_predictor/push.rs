@@ -3,7 +3,6 @@
 use super::frame::{FrameSink, sam2_frame_callback};
 use super::{VIDEOS, Video, sam2_video_predictor};
 use crate::error::{Failure, Result, SAM2_OK, call, outcome, sam2_status};
-use crate::handles::Lease;
 use crate::image::{frames, sam2_image};
 use crate::job::{begin, sam2_done_callback, sam2_job, start};
 use crate::mask_buffer::sam2_mask_buffer;
@@ -13,17 +12,16 @@ use std::ffi::c_void;
 
 /// Checks the arguments of a push and returns its work.
 unsafe fn pushing(
-    mut v: Lease<Video>,
     image: *const sam2_image,
     masks: *const sam2_mask_buffer,
     on_frame: sam2_frame_callback,
     user: *mut c_void,
-) -> Result<impl FnOnce() -> Result<()> + Send + 'static> {
+) -> Result<impl FnOnce(&mut Video) -> Result<()> + Send + 'static> {
     // SAFETY: contract of callers.
     let (frames, mut to) = unsafe { (frames(image, 1)?, FrameSink::new(masks, on_frame, user)?) };
     // SAFETY: contract of callers.
     let timestamp = unsafe { read(image) }?.timestamp;
-    Ok(move || {
+    Ok(move |v: &mut Video| {
         let masks = to.masks.take();
         let found = match masks {
             None => v.predictor.push_frame(&frames[0])?,
@@ -59,9 +57,9 @@ pub unsafe extern "C" fn sam2_video_predictor_push_frame(
     user: *mut c_void,
 ) -> sam2_status {
     call(|| {
-        let v = VIDEOS.lease(video)?;
+        let mut v = VIDEOS.lease(video)?;
         // SAFETY: contract of callers.
-        unsafe { pushing(v, image, masks, on_frame, user) }?()
+        v.run(unsafe { pushing(image, masks, on_frame, user) }?)
     })
 }
 
@@ -88,7 +86,10 @@ pub unsafe extern "C" fn sam2_video_predictor_push_frame_async(
 ) -> sam2_status {
     call(|| {
         // SAFETY: contract of callers.
-        unsafe { begin(job, on_done, user, pushing(VIDEOS.lease(video)?, image, masks, on_frame, user)?) }
+        unsafe {
+            let v = VIDEOS.lease(video)?;
+            begin(job, on_done, user, v, pushing(image, masks, on_frame, user)?)
+        }
     })
 }
 
@@ -149,10 +150,10 @@ pub unsafe extern "C" fn sam2_video_predictor_push_frames(
         for _ in 0..num_pushes {
             // SAFETY: contract of callers.
             let p = unsafe { read(at.cast::<sam2_video_push>()) }?;
-            let work = VIDEOS.lease(p.video).map_err(Failure::from).and_then(|v| {
+            let work = VIDEOS.lease(p.video).map_err(Failure::from).and_then(|mut v| {
                 // SAFETY: contract of callers.
-                let on_gpu = v.on_gpu;
-                Ok((on_gpu, unsafe { pushing(v, p.image, p.masks, p.on_frame, p.user) }?))
+                let push = unsafe { pushing(p.image, p.masks, p.on_frame, p.user) }?;
+                Ok((v.on_gpu, move || v.run(push)))
             });
             places.push(at.wrapping_add(std::mem::offset_of!(sam2_video_push, status)).cast::<sam2_status>());
             works.push(work);

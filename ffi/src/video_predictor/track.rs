@@ -3,7 +3,6 @@
 use super::frame::{FrameSink, sam2_frame_callback};
 use super::{VIDEOS, Video, sam2_video_predictor};
 use crate::error::{Failure, Result, call, sam2_status};
-use crate::handles::Lease;
 use crate::job::{begin, sam2_done_callback, sam2_job};
 use crate::mask_buffer::sam2_mask_buffer;
 use engine::{Direction, FrameMasks};
@@ -11,18 +10,18 @@ use std::ffi::c_void;
 
 /// Tracks all objects.
 fn propagate(
-    v: &mut Lease<Video>,
+    v: &mut Video,
     start_frame_idx: i64,
     max_frame_num_to_track: i64,
     reverse: i32,
     mut to: FrameSink,
 ) -> Result<()> {
-    let (size, mut stopped, of, masks) = (v.predictor.video_size(), false, v.of.clone(), to.masks.take());
+    let (size, mut stopped, masks) = (v.predictor.video_size(), false, to.masks.take());
     let (start_frame_idx, max_frame_num_to_track) =
         (usize::try_from(start_frame_idx).ok(), usize::try_from(max_frame_num_to_track).ok());
-    let Video { predictor: p, timestamps, .. } = &mut **v;
+    let Video { predictor: p, timestamps, .. } = v;
     let mut show = |found: FrameMasks| {
-        stopped = !to.emit(&found, size, timestamps) || of.take_cancel();
+        stopped = !to.emit(&found, size, timestamps);
         !stopped
     };
     let direction = if reverse != 0 { Direction::Backward } else { Direction::Forward };
@@ -67,11 +66,9 @@ pub unsafe extern "C" fn sam2_video_predictor_propagate_in_video(
 ) -> sam2_status {
     call(|| {
         let mut v = VIDEOS.lease(video)?;
-        v.of.take_cancel();
         // SAFETY: contract of callers.
-        propagate(&mut v, start_frame_idx, max_frame_num_to_track, reverse, unsafe {
-            FrameSink::new(masks, on_frame, user)
-        }?)
+        let to = unsafe { FrameSink::new(masks, on_frame, user) }?;
+        v.run(|v| propagate(v, start_frame_idx, max_frame_num_to_track, reverse, to))
     })
 }
 
@@ -103,22 +100,22 @@ pub unsafe extern "C" fn sam2_video_predictor_propagate_in_video_async(
     call(|| {
         // SAFETY: contract of callers.
         unsafe {
-            let mut v = VIDEOS.lease(video)?;
-            v.of.take_cancel();
+            let v = VIDEOS.lease(video)?;
             let to = FrameSink::new(masks, on_frame, user)?;
-            begin(job, on_done, user, move || propagate(&mut v, start_frame_idx, max_frame_num_to_track, reverse, to))
+            begin(job, on_done, user, v, move |v| propagate(v, start_frame_idx, max_frame_num_to_track, reverse, to))
         }
     })
 }
 
-/// Ends the propagation that another thread or a job runs, after its current frame. Does not block.
+/// Ends the call that another thread makes with the predictor, or the job that uses it. The call or job ends with
+/// SAM2_ERROR_CANCELLED, within some milliseconds on the CPU and after the current frame on a GPU. Does not block.
+///
+/// The results of the frames that were tracked until then are kept. A frame whose push is ended is not part of the
+/// stream, and can be pushed again.
 ///
 /// @param video The predictor, which may be in use.
-/// @return SAM2_OK, or SAM2_ERROR_INVALID_HANDLE.
+/// @return SAM2_OK, also if nothing uses the predictor, or SAM2_ERROR_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn sam2_video_predictor_cancel(video: *const sam2_video_predictor) -> sam2_status {
-    call(|| {
-        VIDEOS.get(video)?.cancelled.store(true, std::sync::atomic::Ordering::Release);
-        Ok(())
-    })
+    call(|| Ok(VIDEOS.cancel(video)?))
 }

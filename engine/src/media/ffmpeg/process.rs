@@ -3,6 +3,7 @@
 use super::limits::ProcessLimits;
 use super::running::Running;
 use super::watched::Watched;
+use crate::{cancellation, thread};
 use std::io::{BufReader, ErrorKind, Read};
 use std::process::{ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -43,8 +44,7 @@ impl Process {
         let (Some(output), Some(stderr)) = pipes else { return Err(end(ErrorKind::BrokenPipe.into())) };
         // A full pipe would block the process, so a thread reads stderr.
         let (said, words) = sync_channel(1);
-        let thread = std::thread::Builder::new().name("sam2-ffmpeg".into());
-        thread.spawn(move || said.send(listen(stderr))).map_err(end)?;
+        thread::spawn("sam2-ffmpeg", move || said.send(listen(stderr))).map_err(end)?;
         let output = Watched::new(output, limit, child.clone()).map_err(end)?;
         Ok(Process { child, input, output: BufReader::with_capacity(1 << 16, output), words, limit, limits })
     }
@@ -75,6 +75,7 @@ impl Process {
         let status = loop {
             // `wait` would hold the lock, so that no other thread could end the process.
             match self.child.child().try_wait() {
+                _ if cancellation::check().is_err() => return Err("ended".into()),
                 Ok(Some(status)) => break status,
                 Ok(None) if began.elapsed() > self.limit => return Err("ffmpeg does not end".into()),
                 Ok(None) => {}

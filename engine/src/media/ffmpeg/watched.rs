@@ -1,13 +1,18 @@
 //! The output of a process. A process that stalls is ended.
 
 use super::running::Running;
+use crate::cancellation::{self, CancellationToken};
+use crate::thread;
 use std::io::{ErrorKind, Read, Result};
 use std::process::ChildStdout;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The time between two looks at the tokens of a call.
+const POLL: Duration = Duration::from_millis(10);
+
 /// The standard output of a process. A read that waits longer than the limit ends the process, and fails with
-/// `TimedOut`.
+/// `TimedOut`. A read whose call ends by a token ends the process too.
 #[derive(Debug)]
 pub struct Watched {
     output: ChildStdout,
@@ -24,6 +29,8 @@ struct Watch {
 struct State {
     /// The start of the read that is in progress.
     since: Option<Instant>,
+    /// The tokens of the call that reads.
+    tokens: Vec<CancellationToken>,
     stalled: bool,
     /// Whether the output is no longer read.
     ended: bool,
@@ -38,6 +45,9 @@ impl Watch {
     fn wait(&self, limit: Duration, child: &Running) {
         let mut state = self.state();
         while !state.ended {
+            if state.tokens.iter().any(CancellationToken::ends) {
+                return child.kill();
+            }
             let left = match state.since.map(|since| limit.saturating_sub(since.elapsed())) {
                 Some(Duration::ZERO) => {
                     state.stalled = true;
@@ -47,6 +57,7 @@ impl Watch {
                 // A read that begins is noticed late by as much.
                 None => limit.min(Duration::from_secs(1)),
             };
+            let left = if state.tokens.is_empty() { left } else { left.min(POLL) };
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -57,18 +68,24 @@ impl Watched {
     pub fn new(output: ChildStdout, limit: Duration, child: Running) -> Result<Watched> {
         let watch = Arc::new(Watch::default());
         let watched = Watched { output, watch: watch.clone() };
-        let thread = std::thread::Builder::new().name("sam2-watch".into());
-        thread.spawn(move || watch.wait(limit, &child))?;
+        thread::spawn("sam2-watch", move || watch.wait(limit, &child))?;
         Ok(watched)
     }
 }
 
 impl Read for Watched {
     fn read(&mut self, to: &mut [u8]) -> Result<usize> {
-        self.watch.state().since = Some(Instant::now());
+        let mut state = self.watch.state();
+        state.since = Some(Instant::now());
+        state.tokens = cancellation::tokens();
+        if !state.tokens.is_empty() {
+            self.watch.changed.notify_all();
+        }
+        drop(state);
         let read = self.output.read(to);
         let mut state = self.watch.state();
         state.since = None;
+        state.tokens.clear();
         if state.stalled { Err(ErrorKind::TimedOut.into()) } else { read }
     }
 }

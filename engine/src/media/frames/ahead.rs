@@ -1,13 +1,16 @@
 //! Frames that are decoded before they are requested.
 
 use crate::error::{Error, Result};
-use crate::fork;
 use crate::media::picture::Picture;
+use crate::{cancellation, fork, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The number of frames that are decoded ahead of the frame that was read last.
 const AHEAD: isize = 2;
+/// The time after which a reader that waits looks whether its call ends.
+const POLL: Duration = Duration::from_millis(10);
 
 /// A decoder of frames, which decodes one frame at a time.
 pub(super) trait Decode: Send + Sync {
@@ -189,7 +192,8 @@ impl Ahead {
         let mut state = self.0.state();
         state.turn_to(i, self.0.len);
         while state.busy && !state.has(i) {
-            state = self.0.wait(state);
+            cancellation::check()?;
+            state = self.0.changed.wait_timeout(state, POLL).unwrap_or_else(PoisonError::into_inner).0;
         }
         let found = match state.take(i) {
             Some(found) => found,
@@ -208,7 +212,7 @@ impl Ahead {
             state.started = true;
             let shared = self.0.clone();
             // Without a thread every frame is decoded when it is read.
-            let _ = std::thread::Builder::new().name("sam2-frames".into()).spawn(move || shared.run());
+            let _ = thread::spawn("sam2-frames", move || shared.run());
         }
         self.0.changed.notify_all();
         found

@@ -1,6 +1,7 @@
 //! Scans a video file by decoding the whole file.
 
 use super::options::FramesOptions;
+use crate::cancellation;
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::Ffmpeg;
 use crate::media::frame::MAX_SIDE;
@@ -100,12 +101,15 @@ fn decode(ffmpeg: &Ffmpeg, path: &Path, whole: bool, options: &FramesOptions) ->
     loop {
         let mut line = Vec::new();
         let length = (&mut process.output).take(LINE).read_until(b'\n', &mut line).map_err(|e| Error::io(path, e))?;
+        cancellation::check()?;
         if length == 0 {
             break;
         }
         lists.take(String::from_utf8_lossy(&line).trim_end()).map_err(wrong)?;
     }
-    let said = match process.finish() {
+    let finished = process.finish();
+    cancellation::check()?;
+    let said = match finished {
         Ok(words) => words.lines().rfind(|line| tells_damage(line)).map(String::from),
         Err(line) => Some(line),
     };

@@ -4,6 +4,7 @@ use super::ahead::Decode;
 use super::options::FramesOptions;
 use super::ppm;
 use super::scan::{VideoInfo, input, scan};
+use crate::cancellation;
 use crate::error::{Error, Result};
 use crate::media::ffmpeg::{Ffmpeg, Process, Running};
 use crate::media::format::PixelFormat;
@@ -129,6 +130,9 @@ impl Video {
             Ok(None) => Err(std::io::ErrorKind::UnexpectedEof.into()),
             Err(e) => Err(e),
         };
+        if pixels.is_err() {
+            cancellation::check()?;
+        }
         if let Err(e) = &pixels
             && e.kind() == std::io::ErrorKind::TimedOut
         {
