@@ -43,17 +43,21 @@ func (m *Model) NewImagePredictor() (*ImagePredictor, error) {
 	return p, nil
 }
 
-// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
-// [Busy], and the predictor remains usable.
+// Cancel ends the call that another goroutine makes.
+func (p *ImagePredictor) Cancel() error {
+	defer runtime.KeepAlive(p)
+	return call(func() C.sam2_status { return C.sam2_image_predictor_cancel(p.p) })
+}
+
+// Close releases the predictor.
 func (p *ImagePredictor) Close() error {
 	if p.p == nil {
 		return errClosed
 	}
-	err := destroy(p, (*ImagePredictor).Close, func() C.sam2_status { return C.sam2_image_predictor_destroy(p.p) })
-	if !isBusy(err) {
-		p.p = nil
-	}
-	return err
+	defer runtime.SetFinalizer(p, nil)
+	h := p.p
+	p.p = nil
+	return call(func() C.sam2_status { return C.sam2_image_predictor_destroy(h) })
 }
 
 // SetImage encodes an image, which replaces the previous images.
@@ -74,7 +78,7 @@ func (p *ImagePredictor) SetImageBatch(pictures []image.Image) error {
 // SetImageBatchContext is [ImagePredictor.SetImageBatch] with a context.
 func (p *ImagePredictor) SetImageBatchContext(ctx context.Context, pictures []image.Image) error {
 	h := p.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, func() { C.sam2_image_predictor_cancel(h) }, func() error {
 		defer runtime.KeepAlive(p)
 		return withImages(pictures, func(c *C.sam2_image) error {
 			return call(func() C.sam2_status {
@@ -123,7 +127,7 @@ func (p *ImagePredictor) PredictAllContext(ctx context.Context, prompts []Prompt
 	if format == DefaultMasks {
 		format = MaskBytes
 	}
-	return await(ctx, func() ([]*Prediction, error) {
+	return await(ctx, func() { C.sam2_image_predictor_cancel(h) }, func() ([]*Prediction, error) {
 		defer runtime.KeepAlive(p)
 		return predict(h, format, into, p.maskSide, prompts, multimask)
 	})

@@ -11,10 +11,10 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"image"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -71,6 +71,7 @@ func (o VideoPredictorOptions) c() C.sam2_video_predictor_options {
 // VideoPredictor tracks objects through a video.
 type VideoPredictor struct {
 	p      *C.sam2_video_predictor
+	within atomic.Int32
 	Format MaskFormat  // format of the masks in frames
 	Into   *MaskBuffer // memory for the masks of each frame, which frames then do not have; nil for none
 }
@@ -92,7 +93,7 @@ func (m *Model) OpenVideo(path string, o VideoPredictorOptions) (*VideoPredictor
 // OpenVideoContext is [Model.OpenVideo] with a context.
 func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoPredictorOptions) (*VideoPredictor, error) {
 	h, options := m.p, o.c()
-	return await(ctx, func() (*VideoPredictor, error) {
+	return abandon(ctx, func() (*VideoPredictor, error) {
 		defer runtime.KeepAlive(m)
 		name := C.CString(path)
 		defer C.free(unsafe.Pointer(name))
@@ -118,17 +119,24 @@ func (v *VideoPredictor) Fork() (*VideoPredictor, error) {
 	return newVideo(func(out **C.sam2_video_predictor) C.sam2_status { return C.sam2_video_predictor_fork(v.p, out) })
 }
 
-// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
-// [Busy], and the predictor remains usable.
+// Cancel ends the call that another goroutine makes.
+func (v *VideoPredictor) Cancel() error {
+	defer runtime.KeepAlive(v)
+	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
+}
+
+// Close releases the predictor.
 func (v *VideoPredictor) Close() error {
 	if v.p == nil {
 		return errClosed
 	}
-	err := destroy(v, (*VideoPredictor).Close, func() C.sam2_status { return C.sam2_video_predictor_destroy(v.p) })
-	if !isBusy(err) {
-		v.p = nil
+	if err := closing(&v.within); err != nil {
+		return err
 	}
-	return err
+	defer runtime.SetFinalizer(v, nil)
+	h := v.p
+	v.p = nil
+	return call(func() C.sam2_status { return C.sam2_video_predictor_destroy(h) })
 }
 
 // frames is the state of a call that returns frames.
@@ -195,7 +203,7 @@ type shows func(*C.sam2_video_predictor, *C.sam2_mask_buffer, C.sam2_frame_callb
 
 // show makes a call that returns frames. The parameters are those of buffer.
 func show(
-	ctx context.Context, h *C.sam2_video_predictor, to target, objID *int64, size *image.Point,
+	state held, h *C.sam2_video_predictor, to target, objID *int64, size *image.Point,
 	onFrame func(*Frame) bool, f shows,
 ) error {
 	masks, own, err := to.buffer(h, objID, size)
@@ -209,7 +217,7 @@ func show(
 	if masks != nil {
 		buffer = masks.c(&pin)
 	}
-	shown := &frames{held: held{ctx: ctx}, onFrame: onFrame}
+	shown := &frames{held: state, onFrame: onFrame}
 	if own {
 		shown.masks = masks
 	}
@@ -281,14 +289,19 @@ func sam2GoWrite(user unsafe.Pointer, data *C.uint8_t, size C.size_t) C.int32_t 
 	return 0
 }
 
+// canceller returns a function that ends the call of a predictor.
+func canceller(h *C.sam2_video_predictor) func() {
+	return func() { C.sam2_video_predictor_cancel(h) }
+}
+
 // one makes a call that returns one frame.
 func (v *VideoPredictor) one(ctx context.Context, objID *int64, size *image.Point, f shows) (*Frame, error) {
 	// The predictor may be closed before the call ends.
 	h, to := v.p, v.target()
-	return await(ctx, func() (out *Frame, err error) {
+	return await(ctx, canceller(h), func() (out *Frame, err error) {
 		defer runtime.KeepAlive(v)
 		onFrame := func(f *Frame) bool { out = f; return true }
-		err = show(context.Background(), h, to, objID, size, onFrame, f)
+		err = show(held{ctx: context.Background()}, h, to, objID, size, onFrame, f)
 		return out, err
 	})
 }
@@ -373,36 +386,25 @@ func (v *VideoPredictor) PropagateInVideo(startFrameIdx, maxFrameNumToTrack int,
 // PropagateInVideoContext is [VideoPredictor.PropagateInVideo] with a context. Frames that are already tracked are
 // kept.
 func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, startFrameIdx, maxFrameNumToTrack int, reverse bool, onFrame func(*Frame) bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	back, ended := C.int32_t(0), false
+	h, back, left := v.p, C.int32_t(0), false
 	if reverse {
 		back = 1
 	}
-	err := show(ctx, v.p, v.target(), nil, nil, func(f *Frame) bool {
-		ended = !onFrame(f)
-		return !ended
-	}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
-		return call(func() C.sam2_status {
-			return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(startFrameIdx), C.int64_t(maxFrameNumToTrack), back, masks, onFrame, user)
+	err := awaitDone(ctx, canceller(h), func() error {
+		defer runtime.KeepAlive(v)
+		return show(held{ctx: ctx, within: &v.within}, h, v.target(), nil, nil, func(f *Frame) bool {
+			left = !onFrame(f)
+			return !left
+		}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
+			return call(func() C.sam2_status {
+				return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(startFrameIdx), C.int64_t(maxFrameNumToTrack), back, masks, onFrame, user)
+			})
 		})
 	})
-	runtime.KeepAlive(v)
-	if ended {
+	if left {
 		return nil
 	}
-	var stopped *Error
-	if errors.As(err, &stopped) && stopped.Status == Cancelled && ctx.Err() != nil {
-		return ctx.Err()
-	}
 	return err
-}
-
-// Cancel ends the propagation that another goroutine runs, after its current frame.
-func (v *VideoPredictor) Cancel() error {
-	defer runtime.KeepAlive(v)
-	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
 }
 
 // Reserve allocates memory and does one-time work in advance, so that the first frames take no longer than later ones.
@@ -413,7 +415,7 @@ func (v *VideoPredictor) Reserve(objects, width, height int) error {
 // ReserveContext is [VideoPredictor.Reserve] with a context.
 func (v *VideoPredictor) ReserveContext(ctx context.Context, objects, width, height int) error {
 	h := v.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, canceller(h), func() error {
 		defer runtime.KeepAlive(v)
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_reserve(h, C.uint32_t(objects), C.uint32_t(width), C.uint32_t(height))
@@ -453,7 +455,7 @@ func (v *VideoPredictor) SaveState() ([]byte, error) {
 // SaveStateContext is [VideoPredictor.SaveState] with a context.
 func (v *VideoPredictor) SaveStateContext(ctx context.Context) ([]byte, error) {
 	h := v.p
-	return await(ctx, func() (state []byte, err error) {
+	return await(ctx, canceller(h), func() (state []byte, err error) {
 		defer runtime.KeepAlive(v)
 		err = withHandle(&state, func(user unsafe.Pointer) error {
 			return call(func() C.sam2_status {
@@ -475,7 +477,7 @@ func (v *VideoPredictor) LoadStateContext(ctx context.Context, state []byte) err
 		return invalid("an empty state")
 	}
 	h := v.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, canceller(h), func() error {
 		defer runtime.KeepAlive(v)
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_load_state(h, (*C.uint8_t)(&state[0]), C.size_t(len(state)))

@@ -6,7 +6,8 @@
 /// rules of sam2.h about threads, memory and units apply.
 ///
 /// An exception from a function that the library calls ends that call and is rethrown to its caller. An exception in a
-/// job is rethrown by job::wait and job::get. A log callback must not throw.
+/// job is rethrown by job::wait and job::get. A log callback must not throw. A callback must not destroy the object whose
+/// call runs it.
 ///
 /// The names are in an inline namespace for each form of the header, so objects that are compiled in different forms
 /// can be linked into one program. Passing an object of one form to a function of another form does not link.
@@ -26,6 +27,7 @@
 #include <sam2/prompt.hpp>
 #include <sam2/result.hpp>
 #include <sam2/span.hpp>
+#include <sam2/time_limit.hpp>
 #include <sam2/video_predictor.hpp>
 
 #endif

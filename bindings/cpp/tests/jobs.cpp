@@ -76,10 +76,10 @@ static void images(const sam2::model& model, const sam2_image& image) {
     auto job = TAKE(predictor.predict_async(prompts, false));
     auto busy = status_of([&] { return predictor.predict(prompts); });
     CHECK(busy == SAM2_ERROR_BUSY || busy == SAM2_OK);
-    // The job keeps its predictor.
-    std::optional<sam2::image_predictor> gone(std::move(predictor));
-    gone.reset();
-    CHECK(TAKE(job.wait()) && same(TAKE(job.get())));
+    // The end of the predictor ends the job.
+    { auto gone = std::move(predictor); }
+    auto ended = status_of([&] { return job.get(); });
+    CHECK(ended == SAM2_OK || ended == SAM2_ERROR_CANCELLED);
 }
 
 static void videos(const sam2::model& model, const char* frames) {
@@ -112,14 +112,25 @@ static void videos(const sam2::model& model, const char* frames) {
     RUN(video.cancel());
     CHECK(status_of([&] { return cancelled.get(); }) == SAM2_ERROR_CANCELLED);
 
-    // The job keeps the callback and the predictor. A moved job ends the job that it replaces.
+    // By the job, by a limit, and by the end of the predictor. A job owns its callback.
     auto count = std::make_shared<std::atomic<int>>(0);
-    auto late = TAKE(video.propagate_in_video_async([count](const sam2::frame_masks&) { return ++*count, true; }, 0, 3));
+    auto forever = [count](const sam2::frame_masks&) { return ++*count, true; };
+    auto late = TAKE(video.propagate_in_video_async(forever));
+    RUN(late.cancel());
+    CHECK(status_of([&] { return late.get(); }) == SAM2_ERROR_CANCELLED);
+    {
+        sam2::time_limit none(0);
+        late = TAKE(video.propagate_in_video_async(forever));
+    }
+    CHECK(status_of([&] { return late.get(); }) == SAM2_ERROR_TIMED_OUT);
+    late = TAKE(video.propagate_in_video_async(forever));
     { auto gone = std::move(video); }
-    RUN(late.get());
-    CHECK(*count == 4 && count.use_count() == 2);
-    late = TAKE(TAKE(sam2::image_predictor::create(model)).set_image_async(gray()));
-    CHECK(count.use_count() == 1);
+    CHECK(status_of([&] { return late.get(); }) == SAM2_ERROR_CANCELLED);
+    CHECK(count.use_count() == 3);
+    // A job that is replaced is destroyed.
+    auto predictor = TAKE(sam2::image_predictor::create(model));
+    late = TAKE(predictor.set_image_async(gray()));
+    CHECK(count.use_count() == 2);
     RUN(late.get());
 }
 

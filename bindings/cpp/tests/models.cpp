@@ -1,7 +1,8 @@
-// Models from memory and from open files, features, log messages, and several threads.
+// Models and images from memory and from open files, progress, features, log messages, and several threads.
 #include "check.hpp"
 
 #include <atomic>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -32,6 +33,51 @@ static void sources(const std::string& folder) {
     CHECK(TAKE(TAKE(sam2::model::load_fd(fd, 0, 0, options)).info()).image_size == side);
     close(fd);
 #endif
+    // Loading tells how far it is, and can be ended.
+    float last = 0;
+    int calls = 0;
+    auto forwards = [&](float fraction) { return calls++, fraction >= last && (last = fraction) <= 1; };
+    CHECK(TAKE(TAKE(sam2::model::load_until(folder, forwards)).info()).image_size == side && last == 1 && calls > 10);
+    calls = 0;
+    CHECK(status_of([&] { return sam2::model::load_until(folder, [&](float) { return ++calls < 3; }); }) == SAM2_ERROR_CANCELLED);
+    CHECK(calls == 3);
+    try {
+        (void)sam2::model::load_until(folder, [&](float) -> bool { throw ++calls; });
+    } catch (int thrown) {
+        CHECK(thrown == 4);
+    }
+    CHECK(calls == 4);
+    sam2::time_limit none(0);
+    CHECK(status_of([&] { return sam2::model::load(folder); }) == SAM2_ERROR_TIMED_OUT);
+}
+
+static void pictures(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::vector<std::uint8_t> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    auto read = TAKE(sam2::picture::read(path)), decoded = TAKE(sam2::picture::decode(bytes));
+    auto a = TAKE(read.image()), b = TAKE(decoded.image());
+    CHECK(a.width == b.width && a.height == b.height && a.format == SAM2_FORMAT_RGB8 && b.format == a.format);
+    CHECK(std::memcmp(a.planes[0], b.planes[0], std::size_t(3) * a.width * a.height) == 0);
+    CHECK(status_of([&] { return sam2::picture::decode({bytes.data(), 9}); }) == SAM2_ERROR_IO);
+}
+
+// Calls that another thread ends.
+static void cancelled(const sam2::model& model, const sam2_image& image) {
+    auto predictor = TAKE(sam2::image_predictor::create(model));
+    sam2_automatic_mask_generator_options options = SAM2_AUTOMATIC_MASK_GENERATOR_OPTIONS_INIT;
+    auto generator = TAKE(sam2::automatic_mask_generator::create(model, options));
+    std::atomic<bool> ended{false};
+    std::thread other([&] {
+        while (!ended) RUN(predictor.cancel()), RUN(generator.cancel());
+    });
+    // A call may begin and end between two cancellations.
+    sam2_status one = SAM2_OK, all = SAM2_OK;
+    while (one == SAM2_OK) one = status_of([&] { return predictor.set_image(image); });
+    while (all == SAM2_OK) all = status_of([&] { return generator.generate(image); });
+    ended = true;
+    other.join();
+    CHECK(one == SAM2_ERROR_CANCELLED && all == SAM2_ERROR_CANCELLED);
+    RUN(predictor.set_image(image));
 }
 
 static void messages(const std::string& folder) {
@@ -107,10 +153,12 @@ static void threads(const sam2::model& model, const sam2_image& image) {
 int main(int argc, char** argv) {
     if (argc != 3) return 2;
     sources(argv[1]);
+    pictures(argv[2]);
     messages(argv[1]);
     auto model = TAKE(sam2::model::load(argv[1]));
     auto picture = TAKE(sam2::picture::read(argv[2]));
     auto image = TAKE(picture.image());
     features(model, image);
+    cancelled(model, image);
     threads(model, image);
 }

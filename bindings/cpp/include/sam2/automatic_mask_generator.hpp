@@ -77,6 +77,8 @@ class automatic_mask_generator
         auto status = s.generate(get(), image, milliseconds);
         return detail::give<automatic_masks>(status, [&] { return std::move(s.value); });
     }
+    /// Ends the call that another thread makes. See sam2_automatic_mask_generator_cancel().
+    result<void> cancel() const { return detail::done(sam2_automatic_mask_generator_cancel(get())); }
 
   private:
     template <class F> struct search : detail::kept<automatic_masks> {

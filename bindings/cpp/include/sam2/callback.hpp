@@ -7,8 +7,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <memory>
-#include <utility>
 
 namespace sam2 {
 inline namespace SAM2_CPP_FORM_ {
@@ -17,8 +15,6 @@ namespace detail {
 // State of a call whose callbacks run functions of the program.
 class calling {
   public:
-    // Keeps the predictor of a job.
-    explicit calling(std::shared_ptr<void> predictor = nullptr) : predictor_(std::move(predictor)) {}
     // Runs a callback. Returns its result, or 1 to end the call after an exception.
     template <class F> std::int32_t run(F work) {
 #if SAM2_CPP_UNWINDS_
@@ -46,7 +42,6 @@ class calling {
     }
 
   private:
-    std::shared_ptr<void> predictor_;
     bool left_ = false;
 #if SAM2_CPP_UNWINDS_
     std::exception_ptr thrown_ = nullptr;
@@ -55,12 +50,9 @@ class calling {
 
 // A call with a result.
 template <class T> struct kept : calling {
-    using calling::calling;
     T value{};
 };
-template <> struct kept<void> : calling {
-    using calling::calling;
-};
+template <> struct kept<void> : calling {};
 
 }  // namespace detail
 }  // namespace SAM2_CPP_FORM_

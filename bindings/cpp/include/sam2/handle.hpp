@@ -11,23 +11,24 @@ namespace sam2 {
 inline namespace SAM2_CPP_FORM_ {
 namespace detail {
 
-// Owner of a handle, which it destroys.
+// Owner of a handle, which it destroys. A predictor or generator ends the call or job that uses it.
 template <class T, sam2_status (*Destroy)(T*)> class handle {
   public:
-    explicit handle(T* p) {
-        if (p) p_.reset(p, Destroy);
-    }
+    explicit handle(T* p) : p_(p) {}
     handle(handle&&) noexcept = default;
     handle& operator=(handle&&) noexcept = default;
     /// Gets the handle for functions of sam2.h. This object keeps it.
     T* get() const { return p_.get(); }
 
   protected:
-    // A share of the handle, for a job. The last share destroys the handle.
-    std::shared_ptr<void> share() const { return p_; }
+    // Gives the handle away.
+    T* release() { return p_.release(); }
 
   private:
-    std::shared_ptr<T> p_;
+    struct deleter {
+        void operator()(T* p) const { Destroy(p); }
+    };
+    std::unique_ptr<T, deleter> p_;
 };
 
 }  // namespace detail

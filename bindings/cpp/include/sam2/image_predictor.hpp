@@ -68,11 +68,13 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     result<job<>> set_image_async(const sam2_image& image) { return set_image_batch_async({&image, 1}); }
     /// Starts set_image_batch() as a job. The pixels must remain valid until it ends.
     result<job<>> set_image_batch_async(span<const sam2_image> images) {
-        auto out = std::make_shared<detail::kept<void>>(share());
+        auto out = std::make_shared<detail::kept<void>>();
         sam2_job* j = nullptr;
         auto status = sam2_image_predictor_set_image_batch_async(get(), images.data(), images.size(), nullptr, nullptr, &j);
         return detail::started(status, j, std::move(out));
     }
+    /// Ends the call that another thread makes, or the job. See sam2_image_predictor_cancel().
+    result<void> cancel() const { return detail::done(sam2_image_predictor_cancel(get())); }
     /// Discards the images.
     result<void> reset() { return detail::done(sam2_image_predictor_reset(get())); }
     /// Takes the features of the current images. See sam2_image_predictor_take_features().
@@ -125,7 +127,7 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     }
     /// Starts predict() as a job. The masks of prompts must remain valid until it ends.
     result<job<prediction>> predict_async(span<const prompt> prompts, predict_options options = {}) {
-        return later(std::make_shared<call>(prompts, options, mask_side_, share()), nullptr);
+        return later(std::make_shared<call>(prompts, options, mask_side_), nullptr);
     }
     /// As above.
     result<job<prediction>> predict_async(std::initializer_list<prompt> prompts, predict_options options = {}) {
@@ -138,14 +140,14 @@ class image_predictor : public detail::handle<sam2_image_predictor, sam2_image_p
     /// Starts predict_into() as a job. The buffer and the masks of prompts must remain valid until it ends.
     result<job<prediction>> predict_into_async(
         span<const prompt> prompts, const sam2_mask_buffer& buffer, predict_options options = {}) {
-        return later(std::make_shared<call>(prompts, options, mask_side_, share()), &buffer);
+        return later(std::make_shared<call>(prompts, options, mask_side_), &buffer);
     }
 
   private:
     // A prediction and its arguments.
     struct call : detail::kept<prediction> {
-        call(span<const prompt> prompts, predict_options options, std::size_t mask_side, std::shared_ptr<void> p = nullptr)
-            : kept(std::move(p)), flat(prompts.begin(), prompts.end()), side(mask_side) {
+        call(span<const prompt> prompts, predict_options options, std::size_t mask_side)
+            : flat(prompts.begin(), prompts.end()), side(mask_side) {
             for (const auto& one : flat) list.push_back(one.c);
             value.n = options.multimask ? 3 : 1;
             if (options.multimask) flags |= SAM2_PREDICT_MULTIMASK;

@@ -15,8 +15,8 @@
 namespace sam2 {
 inline namespace SAM2_CPP_FORM_ {
 
-/// A call that runs on a thread of the library, and its result. The destructor waits for the end of the call. A job keeps
-/// its predictor, which may be destroyed before the job.
+/// A call that runs on a thread of the library, and its result. The destructor waits for the end of the call. The predictor
+/// may be destroyed first, which ends the call.
 template <class T = void> class job {
   public:
     // Takes a job whose callbacks write to `out`.
@@ -33,6 +33,8 @@ template <class T = void> class job {
         if (how == SAM2_ERROR_BUSY) return false;
         return detail::give<bool>(how, [] { return true; });
     }
+    /// Ends the call with SAM2_ERROR_CANCELLED. Does not wait.
+    result<void> cancel() const { return detail::done(sam2_job_cancel(handle_.get())); }
     /// Waits for the end and moves the result out. May be called once.
     result<T> get() {
         return detail::give<T>(ended(SAM2_WAIT_FOREVER), [&] {

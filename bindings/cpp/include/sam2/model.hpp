@@ -3,6 +3,7 @@
 #ifndef SAM2_MODEL_HPP
 #define SAM2_MODEL_HPP
 
+#include <sam2/callback.hpp>
 #include <sam2/handle.hpp>
 #include <sam2/result.hpp>
 #include <sam2/span.hpp>
@@ -25,6 +26,17 @@ class model : public detail::handle<sam2_model, sam2_model_destroy> {
         sam2_model* p = nullptr;
         return detail::give<model>(sam2_model_load(path.c_str(), &options, &p), [&] { return model(p); });
     }
+    /// Loads a checkpoint from a file or folder, until `on_progress(fraction)` returns false. It is called after every
+    /// tensor, with the part of the model that is loaded, 0 to 1. The error is then SAM2_ERROR_CANCELLED.
+    template <class F>
+    static result<model> load_until(
+        const std::string& path, F on_progress, sam2_model_options options = SAM2_MODEL_OPTIONS_INIT) {
+        progress<F> state(std::move(on_progress));
+        options.on_progress = progress<F>::call, options.user = &state;
+        sam2_model* p = nullptr;
+        auto status = state.ended(sam2_model_load(path.c_str(), &options, &p));
+        return detail::give<model>(status, [&] { return model(p); });
+    }
     /// Loads a checkpoint from memory, which is not used after the call.
     static result<model> load_memory(
         span<const std::uint8_t> data, const sam2_model_options& options = SAM2_MODEL_OPTIONS_INIT) {
@@ -44,6 +56,17 @@ class model : public detail::handle<sam2_model, sam2_model_destroy> {
         sam2_model_info info = SAM2_MODEL_INFO_INIT;
         return detail::give<sam2_model_info>(sam2_model_get_info(get(), &info), [&] { return info; });
     }
+
+  private:
+    template <class F> struct progress : detail::calling {
+        explicit progress(F f) : on_progress(std::move(f)) {}
+        F on_progress;
+
+        static std::int32_t call(void* user, float fraction) {
+            auto* p = static_cast<progress*>(user);
+            return p->run([&] { return !p->on_progress(fraction); });
+        }
+    };
 };
 
 /// Lists the NVIDIA GPUs of the machine. The list is empty if the driver is not installed.

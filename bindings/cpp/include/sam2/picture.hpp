@@ -5,7 +5,9 @@
 
 #include <sam2/handle.hpp>
 #include <sam2/result.hpp>
+#include <sam2/span.hpp>
 
+#include <cstdint>
 #include <string>
 
 namespace sam2 {
@@ -20,6 +22,13 @@ class picture : public detail::handle<sam2_picture, sam2_picture_destroy> {
     static result<picture> read(const std::string& path, const sam2_picture_options& options = SAM2_PICTURE_OPTIONS_INIT) {
         sam2_picture* p = nullptr;
         return detail::give<picture>(sam2_picture_read_with(path.c_str(), &options, &p), [&] { return picture(p); });
+    }
+    /// Decodes an image file in memory, which is not used after the call. See sam2_picture_decode().
+    static result<picture> decode(
+        span<const std::uint8_t> file, const sam2_picture_options& options = SAM2_PICTURE_OPTIONS_INIT) {
+        sam2_picture* p = nullptr;
+        auto status = sam2_picture_decode(file.data(), file.size(), &options, &p);
+        return detail::give<picture>(status, [&] { return picture(p); });
     }
     /// Describes the file as an image. This object owns the pixels.
     result<sam2_image> image() const {

@@ -124,13 +124,13 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     result<job<>> propagate_in_video_async(
         F on_frame, std::int64_t start_frame_idx = -1, std::int64_t max_frame_num_to_track = -1, bool reverse = false,
         const sam2_mask_buffer* masks = nullptr) {
-        auto v = std::make_shared<visit<F>>(std::move(on_frame), share());
+        auto v = std::make_shared<visit<F>>(std::move(on_frame));
         sam2_job* j = nullptr;
         auto status = sam2_video_predictor_propagate_in_video_async(
             get(), start_frame_idx, max_frame_num_to_track, reverse, masks, visit<F>::call, nullptr, v.get(), &j);
         return detail::started<void>(status, j, std::move(v));
     }
-    /// Ends the propagation that another thread runs.
+    /// Ends the call that another thread makes, or the job. See sam2_video_predictor_cancel().
     result<void> cancel() const { return detail::done(sam2_video_predictor_cancel(get())); }
 
     /// Passes the next frame to a stream. `masks` may be a buffer for its masks.
@@ -141,7 +141,7 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
     }
     /// Starts push_frame() as a job. The pixels and the buffer must remain valid until it ends.
     result<job<frame_masks>> push_frame_async(const sam2_image& image, const sam2_mask_buffer* masks = nullptr) {
-        auto out = std::make_shared<detail::kept<frame_masks>>(share());
+        auto out = std::make_shared<detail::kept<frame_masks>>();
         sam2_job* j = nullptr;
         auto status = sam2_video_predictor_push_frame_async(get(), &image, masks, keep, nullptr, out.get(), &j);
         return detail::started(status, j, std::move(out));
@@ -231,8 +231,7 @@ class video_predictor : public detail::handle<sam2_video_predictor, sam2_video_p
         return detail::give<frame_masks>(status, [&] { return std::move(out.value); });
     }
     template <class F> struct visit : detail::kept<void> {
-        explicit visit(F f, std::shared_ptr<void> predictor = nullptr)
-            : kept(std::move(predictor)), on_frame(std::move(f)) {}
+        explicit visit(F f) : on_frame(std::move(f)) {}
         F on_frame;
 
         static std::int32_t call(void* user, const sam2_frame* f) {
