@@ -14,6 +14,7 @@ import (
 	"image"
 	"math"
 	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -57,7 +58,8 @@ type AutomaticMask struct {
 
 // AutomaticMaskGenerator finds the masks of all objects in images.
 type AutomaticMaskGenerator struct {
-	p *C.sam2_automatic_mask_generator
+	p      *C.sam2_automatic_mask_generator
+	within atomic.Int32
 }
 
 // NewAutomaticMaskGenerator creates a generator.
@@ -102,17 +104,24 @@ func (m *Model) NewAutomaticMaskGenerator(o AutomaticMaskGeneratorOptions) (*Aut
 	return g, nil
 }
 
-// Close releases the generator. While a call that outlived its context still runs, Close returns an [*Error] with the status
-// [Busy], and the generator remains usable.
+// Cancel ends the call that another goroutine makes.
+func (g *AutomaticMaskGenerator) Cancel() error {
+	defer runtime.KeepAlive(g)
+	return call(func() C.sam2_status { return C.sam2_automatic_mask_generator_cancel(g.p) })
+}
+
+// Close releases the generator.
 func (g *AutomaticMaskGenerator) Close() error {
 	if g.p == nil {
 		return errClosed
 	}
-	err := destroy(g, (*AutomaticMaskGenerator).Close, func() C.sam2_status { return C.sam2_automatic_mask_generator_destroy(g.p) })
-	if !isBusy(err) {
-		g.p = nil
+	if err := closing(&g.within); err != nil {
+		return err
 	}
-	return err
+	defer runtime.SetFinalizer(g, nil)
+	h := g.p
+	g.p = nil
+	return call(func() C.sam2_status { return C.sam2_automatic_mask_generator_destroy(h) })
 }
 
 // SearchLimits ends a search before all points are processed.
@@ -148,26 +157,28 @@ func (g *AutomaticMaskGenerator) GenerateUntil(picture image.Image, limits Searc
 // GenerateUntilContext is [AutomaticMaskGenerator.GenerateUntil] with a context. It returns no masks after the context
 // is done.
 func (g *AutomaticMaskGenerator) GenerateUntilContext(ctx context.Context, picture image.Image, limits SearchLimits) ([]AutomaticMask, bool, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
-	}
-	s := search{held: held{ctx: ctx}, progress: limits.Progress}
+	s := search{held: held{ctx: ctx, within: &g.within}, progress: limits.Progress}
 	limit := C.uint64_t(C.SAM2_WAIT_FOREVER)
 	if limits.Budget != 0 {
 		limit = C.uint64_t(max(limits.Budget, 0).Milliseconds())
 	}
-	var complete C.int32_t
-	err := withHandle(&s, func(user unsafe.Pointer) error {
-		return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
-			return call(func() C.sam2_status {
-				onMask, onProgress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
-				return C.sam2_automatic_mask_generator_generate(g.p, c, limit, onProgress, onMask, user, &complete)
+	h, complete := g.p, C.int32_t(0)
+	cancel := func() { C.sam2_automatic_mask_generator_cancel(h) }
+	err := awaitDone(ctx, cancel, func() error {
+		defer runtime.KeepAlive(g)
+		err := withHandle(&s, func(user unsafe.Pointer) error {
+			return withImages([]image.Image{picture}, func(c *C.sam2_image) error {
+				return call(func() C.sam2_status {
+					onMask, onProgress := C.sam2_automatic_mask_callback(C.sam2_go_mask), C.sam2_progress_callback(C.sam2_go_progress)
+					return C.sam2_automatic_mask_generator_generate(h, c, limit, onProgress, onMask, user, &complete)
+				})
 			})
 		})
+		s.release()
+		return err
 	})
-	runtime.KeepAlive(g)
-	s.release()
-	if err == nil {
+	if err == nil && complete == 0 {
+		// A search that ends early succeeds.
 		err = ctx.Err()
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/cgo"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -17,7 +18,8 @@ import (
 // the calling goroutine in the same way.
 type held struct {
 	ctx    context.Context
-	ended  bool // The callback returned false, panicked, or ended its goroutine.
+	within *atomic.Int32 // Number of running callbacks of the object, if it has one.
+	ended  bool          // The callback returned false, panicked, or ended its goroutine.
 	panics any
 	exits  bool
 }
@@ -28,6 +30,9 @@ func (h *held) run(callback func() bool) C.int32_t {
 		return 1
 	}
 	h.ended, h.exits = true, true
+	if h.within != nil {
+		h.within.Add(1)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -42,6 +47,9 @@ func (h *held) run(callback func() bool) C.int32_t {
 		h.exits = false
 	}()
 	<-done
+	if h.within != nil {
+		h.within.Add(-1)
+	}
 	if h.ended {
 		return 1
 	}
@@ -56,6 +64,14 @@ func (h *held) release() {
 	if h.exits {
 		runtime.Goexit()
 	}
+}
+
+// closing fails inside a callback of the object, since Close would wait for the end of the callback.
+func closing(within *atomic.Int32) error {
+	if within.Load() > 0 {
+		return &Error{Status: Busy, Message: "a callback of the object runs"}
+	}
+	return nil
 }
 
 // withHandle passes a pointer to f that represents a value until f returns.

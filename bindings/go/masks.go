@@ -20,65 +20,98 @@ const (
 	MaskLogits                     // one float32 per pixel: above 0 on the object
 	MaskBits                       // one bit per pixel, the first pixel in the most significant bit, rows padded to whole bytes
 	MaskLabels                     // one map for all masks: 0, or 1 + the index of the mask with the highest logit at the pixel
+	MaskIDs8                       // videos only: one map for all masks: 0, or the id of the object, which is 1 to 255
+	MaskIDs16                      // videos only: as MaskIDs8, for ids from 1 to 65535
 )
 
-// maskBuffer is memory for masks of one format.
-type maskBuffer struct {
-	format MaskFormat
-	bytes  []uint8 // of MaskBytes and MaskBits
-	logits []float32
-	labels []uint16
+// MaskBuffer is memory of the caller for masks. Format selects the slice that receives them: the masks one after another,
+// or one map. The slice may be larger than the masks. In a video it gets the masks that it has room for, and
+// Frame.MasksWritten is their number. Otherwise it must not be smaller. A call that outlives its context still writes to
+// it.
+type MaskBuffer struct {
+	Format MaskFormat
+	Bytes  []uint8   // MaskBytes: 1 on the object, otherwise 0; MaskBits; MaskIDs8
+	Words  []uint16  // MaskLabels, MaskIDs16
+	Logits []float32 // MaskLogits
 }
 
 // rowBytes returns the bytes of a row of bits.
 func rowBytes(width int) int { return (width + 7) / 8 }
 
 // newMaskBuffer allocates n masks of each size, or one map of the first size.
-func newMaskBuffer(format MaskFormat, n int, sizes []image.Point) (*maskBuffer, error) {
-	b, pixels, bits := &maskBuffer{format: format}, 0, 0
-	for _, size := range sizes {
+func newMaskBuffer(format MaskFormat, n int, sizes []image.Point) (*MaskBuffer, error) {
+	b, pixels, bits, first := &MaskBuffer{Format: format}, 0, 0, 0
+	for i, size := range sizes {
 		pixels += n * size.X * size.Y
 		bits += n * rowBytes(size.X) * size.Y
+		if i == 0 {
+			first = size.X * size.Y
+		}
 	}
-	// One more each, so that the slices are not empty.
 	switch format {
 	case MaskBytes:
-		b.bytes = make([]uint8, pixels+1)
+		b.Bytes = make([]uint8, pixels)
 	case MaskBits:
-		b.bytes = make([]uint8, bits+1)
+		b.Bytes = make([]uint8, bits)
 	case MaskLogits:
-		b.logits = make([]float32, pixels+1)
-	case MaskLabels:
-		size := image.Point{}
-		if len(sizes) > 0 {
-			size = sizes[0]
-		}
-		b.labels = make([]uint16, size.X*size.Y+1)
+		b.Logits = make([]float32, pixels)
+	case MaskLabels, MaskIDs16:
+		b.Words = make([]uint16, first)
+	case MaskIDs8:
+		b.Bytes = make([]uint8, first)
 	default:
 		return nil, invalid("no MaskFormat %d", format)
 	}
 	return b, nil
 }
 
-// c describes the buffer to C while it is pinned.
-func (b *maskBuffer) c(pin *runtime.Pinner) C.sam2_mask_buffer {
+// check fails if the slice of the format is empty.
+func (b *MaskBuffer) check() error {
+	var size int
+	switch b.Format {
+	case MaskBytes, MaskBits, MaskIDs8:
+		size = len(b.Bytes)
+	case MaskLabels, MaskIDs16:
+		size = len(b.Words)
+	case MaskLogits:
+		size = len(b.Logits)
+	default:
+		return invalid("no MaskFormat %d of a MaskBuffer", b.Format)
+	}
+	if size == 0 {
+		return invalid("the slice of a MaskBuffer of MaskFormat %d is empty", b.Format)
+	}
+	return nil
+}
+
+// c describes the buffer to C while it is pinned. An empty buffer is none.
+func (b *MaskBuffer) c(pin *runtime.Pinner) C.sam2_mask_buffer {
 	var c C.sam2_mask_buffer
 	c.struct_size = C.uint32_t(unsafe.Sizeof(c))
-	to := func(format C.sam2_mask_format, data unsafe.Pointer, size int) {
-		pin.Pin(data)
-		c.format, c.data, c.size = format, data, C.uint64_t(size)
-	}
-	switch b.format {
+	switch b.Format {
 	case MaskBytes:
-		to(C.SAM2_MASK_BINARY, unsafe.Pointer(&b.bytes[0]), len(b.bytes)-1)
+		describeTo(&c, pin, C.SAM2_MASK_BINARY, b.Bytes)
 	case MaskBits:
-		to(C.SAM2_MASK_BITS, unsafe.Pointer(&b.bytes[0]), len(b.bytes)-1)
+		describeTo(&c, pin, C.SAM2_MASK_BITS, b.Bytes)
 	case MaskLogits:
-		to(C.SAM2_MASK_LOGITS, unsafe.Pointer(&b.logits[0]), 4*(len(b.logits)-1))
+		describeTo(&c, pin, C.SAM2_MASK_LOGITS, b.Logits)
 	case MaskLabels:
-		to(C.SAM2_MASK_LABELS, unsafe.Pointer(&b.labels[0]), 2*(len(b.labels)-1))
+		describeTo(&c, pin, C.SAM2_MASK_LABELS, b.Words)
+	case MaskIDs8:
+		describeTo(&c, pin, C.SAM2_MASK_IDS8, b.Bytes)
+	case MaskIDs16:
+		describeTo(&c, pin, C.SAM2_MASK_IDS16, b.Words)
 	}
 	return c
+}
+
+// describeTo sets the memory of a buffer.
+func describeTo[T any](c *C.sam2_mask_buffer, pin *runtime.Pinner, format C.sam2_mask_format, values []T) {
+	c.format = format
+	if len(values) > 0 {
+		pin.Pin(&values[0])
+		c.data, c.size = unsafe.Pointer(&values[0]), C.uint64_t(uintptr(len(values))*unsafe.Sizeof(values[0]))
+	}
 }
 
 // cut removes and returns the first n values.

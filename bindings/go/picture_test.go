@@ -3,6 +3,8 @@ package sam2
 import (
 	"errors"
 	"image"
+	"image/draw"
+	"reflect"
 	"testing"
 )
 
@@ -52,5 +54,29 @@ func TestReadPicture(t *testing.T) {
 	}
 	if _, err := ReadPicture("/nowhere.png"); !errors.As(err, &e) || e.Status != IO {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A part of an image equals a copy of it, whatever its type.
+func TestPartsOfImages(t *testing.T) {
+	p := must(demo(t).NewImagePredictor())
+	predict := func(picture image.Image) *Prediction {
+		if err := p.SetImage(picture); err != nil {
+			t.Fatal(err)
+		}
+		return must(p.Predict(Prompt{Points: []Point{{67, 200, 1}}}, false))
+	}
+	source, part := read(t, "demo/pictures/astronaut.png"), image.Rect(10, 200, 411, 501)
+	whole := source.Bounds()
+	for _, picture := range []draw.Image{image.NewRGBA(whole), image.NewNRGBA(whole), image.NewRGBA64(whole), image.NewGray(whole)} {
+		draw.Draw(picture, whole, source, image.Point{}, draw.Src)
+		copied := image.NewRGBA(image.Rect(0, 0, part.Dx(), part.Dy()))
+		draw.Draw(copied, copied.Rect, picture, part.Min, draw.Src)
+		got := predict(picture.(interface {
+			SubImage(image.Rectangle) image.Image
+		}).SubImage(part))
+		if !reflect.DeepEqual(got, predict(copied)) || got.Masks[0].Rect != copied.Rect {
+			t.Errorf("%T", picture)
+		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 type ImagePredictor struct {
 	p        *C.sam2_image_predictor
 	maskSide int
-	Format   MaskFormat // format of the masks that Predict returns
+	Format   MaskFormat  // format of the masks that Predict returns
+	Into     *MaskBuffer // memory for the masks of all prompts, which Predict then does not return; nil for none
 }
 
 // Prediction holds the masks of one prompt, in the order of the model. IoU tells which is the best.
@@ -42,17 +43,21 @@ func (m *Model) NewImagePredictor() (*ImagePredictor, error) {
 	return p, nil
 }
 
-// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
-// [Busy], and the predictor remains usable.
+// Cancel ends the call that another goroutine makes.
+func (p *ImagePredictor) Cancel() error {
+	defer runtime.KeepAlive(p)
+	return call(func() C.sam2_status { return C.sam2_image_predictor_cancel(p.p) })
+}
+
+// Close releases the predictor.
 func (p *ImagePredictor) Close() error {
 	if p.p == nil {
 		return errClosed
 	}
-	err := destroy(p, (*ImagePredictor).Close, func() C.sam2_status { return C.sam2_image_predictor_destroy(p.p) })
-	if !isBusy(err) {
-		p.p = nil
-	}
-	return err
+	defer runtime.SetFinalizer(p, nil)
+	h := p.p
+	p.p = nil
+	return call(func() C.sam2_status { return C.sam2_image_predictor_destroy(h) })
 }
 
 // SetImage encodes an image, which replaces the previous images.
@@ -73,7 +78,7 @@ func (p *ImagePredictor) SetImageBatch(pictures []image.Image) error {
 // SetImageBatchContext is [ImagePredictor.SetImageBatch] with a context.
 func (p *ImagePredictor) SetImageBatchContext(ctx context.Context, pictures []image.Image) error {
 	h := p.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, func() { C.sam2_image_predictor_cancel(h) }, func() error {
 		defer runtime.KeepAlive(p)
 		return withImages(pictures, func(c *C.sam2_image) error {
 			return call(func() C.sam2_status {
@@ -118,20 +123,23 @@ func (p *ImagePredictor) PredictAll(prompts []Prompt, multimask bool) ([]*Predic
 
 // PredictAllContext is [ImagePredictor.PredictAll] with a context.
 func (p *ImagePredictor) PredictAllContext(ctx context.Context, prompts []Prompt, multimask bool) ([]*Prediction, error) {
-	h, format := p.p, p.Format
+	h, format, into := p.p, p.Format, p.Into
 	if format == DefaultMasks {
 		format = MaskBytes
 	}
-	return await(ctx, func() ([]*Prediction, error) {
+	return await(ctx, func() { C.sam2_image_predictor_cancel(h) }, func() ([]*Prediction, error) {
 		defer runtime.KeepAlive(p)
-		return predict(h, format, p.maskSide, prompts, multimask)
+		return predict(h, format, into, p.maskSide, prompts, multimask)
 	})
 }
 
-func predict(h *C.sam2_image_predictor, format MaskFormat, side int, prompts []Prompt, multimask bool) ([]*Prediction, error) {
+func predict(h *C.sam2_image_predictor, format MaskFormat, into *MaskBuffer, side int, prompts []Prompt, multimask bool) ([]*Prediction, error) {
 	n, flags := 1, C.sam2_predict_flags(0)
 	if multimask {
 		n, flags = 3, C.SAM2_PREDICT_MULTIMASK
+	}
+	if len(prompts) > 0 && prompts[0].Normalized {
+		flags |= C.SAM2_PREDICT_NORMALIZED
 	}
 	count, low := len(prompts), side*side
 	if count == 0 {
@@ -143,6 +151,9 @@ func predict(h *C.sam2_image_predictor, format MaskFormat, side int, prompts []P
 	}
 	list, each := make([]C.sam2_prompt, count), make([]image.Point, count)
 	for i, prompt := range prompts {
+		if prompt.Normalized != prompts[0].Normalized {
+			return nil, invalid("of the prompts of a call all are Normalized, or none")
+		}
 		f, err := flatten(prompt, side)
 		if err != nil {
 			return nil, err
@@ -153,7 +164,12 @@ func predict(h *C.sam2_image_predictor, format MaskFormat, side int, prompts []P
 			each[i] = pictures[prompt.Image]
 		}
 	}
-	masks, err := newMaskBuffer(format, n, each)
+	masks := into
+	if into == nil {
+		masks, err = newMaskBuffer(format, n, each)
+	} else {
+		err = into.check()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -168,23 +184,30 @@ func predict(h *C.sam2_image_predictor, format MaskFormat, side int, prompts []P
 	if err != nil {
 		return nil, err
 	}
-	var all []*Prediction
+	all := make([]*Prediction, count)
 	for i, size := range each {
 		out := &Prediction{IoU: cut(&iou, n), ObjectScoreLogit: scores[i]}
 		for k := 0; k < n; k++ {
-			switch format {
-			case MaskBytes:
-				out.Masks = append(out.Masks, gray(cut(&masks.bytes, size.X*size.Y), size))
-			case MaskLogits:
-				out.Logits = append(out.Logits, cut(&masks.logits, size.X*size.Y))
-			case MaskBits:
-				out.Bits = append(out.Bits, cut(&masks.bytes, rowBytes(size.X)*size.Y))
-			case MaskLabels:
-				out.Labels = masks.labels[:size.X*size.Y]
+			if into == nil {
+				out.take(masks, size)
 			}
 			out.LowRes = append(out.LowRes, cut(&lows, low))
 		}
-		all = append(all, out)
+		all[i] = out
 	}
 	return all, nil
+}
+
+// take moves the next mask out of the masks of a call.
+func (p *Prediction) take(masks *MaskBuffer, size image.Point) {
+	switch masks.Format {
+	case MaskBytes:
+		p.Masks = append(p.Masks, gray(cut(&masks.Bytes, size.X*size.Y), size))
+	case MaskLogits:
+		p.Logits = append(p.Logits, cut(&masks.Logits, size.X*size.Y))
+	case MaskBits:
+		p.Bits = append(p.Bits, cut(&masks.Bytes, rowBytes(size.X)*size.Y))
+	case MaskLabels:
+		p.Labels = masks.Words
+	}
 }

@@ -3,11 +3,14 @@
 // The package wraps the C library sam2, which pkg-config finds. With the build tag sam2_static, programs contain the
 // library. The header sam2.h describes threads, memory and units in full. Objects are
 // released by Close, or by the garbage collector after they become unreachable. One goroutine at a time may use a
-// predictor. A call on a predictor in use returns an [*Error] with the status [Busy].
+// predictor. A call on a predictor in use returns an [*Error] with the status [Busy], except Cancel and Close.
 //
-// Long calls have a second form whose name ends in Context. It returns the error of the context after the context is
-// done. Propagations and searches then end after the current frame or batch of points. Other calls cannot be
-// interrupted. The library finishes them in the background, and the predictor is [Busy] until then.
+// Long calls have a second form whose name ends in Context. After the context is done, the call ends within some
+// milliseconds on the CPU, or after the work that is enqueued on a GPU, and returns the error of the context. A call that
+// succeeds in spite of this returns its result. [Model.OpenVideoContext] returns at once, and the file is closed later.
+//
+// Close ends the call that another goroutine makes with the object, and waits for its end. While a callback of the object
+// runs, Close returns an [*Error] with the status [Busy], and the object remains usable.
 //
 // If a callback panics or ends its goroutine, the call ends and does the same. The objects remain usable.
 package sam2
@@ -15,6 +18,8 @@ package sam2
 /*
 #include <sam2.h>
 #include <stdlib.h>
+
+int32_t sam2_go_load(void *user, float fraction);
 */
 import "C"
 
@@ -25,6 +30,7 @@ import (
 	"image"
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -38,6 +44,7 @@ const (
 	Device          = C.SAM2_ERROR_DEVICE
 	OutOfMemory     = C.SAM2_ERROR_OUT_OF_MEMORY
 	Cancelled       = C.SAM2_ERROR_CANCELLED
+	TimedOut        = C.SAM2_ERROR_TIMED_OUT
 	Internal        = C.SAM2_ERROR_INTERNAL
 )
 
@@ -75,34 +82,58 @@ func call(f func() C.sam2_status) error {
 	return nil
 }
 
-// isBusy tells whether an error says that an object is in use.
-func isBusy(err error) bool {
+// ended returns the error of a call: that of the context if the context ended the call.
+func ended(ctx context.Context, err error) error {
 	var e *Error
-	return errors.As(err, &e) && e.Status == Busy
-}
-
-// destroy destroys the handle of an object. An object in use keeps its handle and its finalizer.
-func destroy[T any](object *T, finalizer func(*T) error, f func() C.sam2_status) error {
-	err := call(f)
-	runtime.SetFinalizer(object, nil)
-	if isBusy(err) {
-		runtime.SetFinalizer(object, finalizer)
+	if errors.As(err, &e) && e.Status == Cancelled && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
 }
 
-// await runs a call that cannot be interrupted. After the context is done, the call continues in the background.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	var none T
-	if err := ctx.Err(); err != nil {
-		return none, err
+// await makes a call, and cancels it when the context is done.
+func await[T any](ctx context.Context, cancel func(), f func() (T, error)) (value T, err error) {
+	if err = ctx.Err(); err != nil {
+		return value, err
 	}
-	if ctx.Done() == nil {
-		return f()
-	}
+	done, left := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(left)
+		for {
+			// The call may not have begun.
+			cancel()
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	defer func() {
+		close(done)
+		if !stop() {
+			<-left
+		}
+	}()
+	value, err = f()
+	return value, ended(ctx, err)
+}
+
+// awaitDone is await for a call that returns only an error.
+func awaitDone(ctx context.Context, cancel func(), f func() error) error {
+	_, err := await(ctx, cancel, func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}
+
+// abandon makes a call that cannot be cancelled. After the context is done, the call continues in the background.
+func abandon[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
 		err   error
+	}
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
 	}
 	done := make(chan outcome, 1)
 	go func() {
@@ -117,12 +148,6 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// awaitDone is await for a call that returns only an error.
-func awaitDone(ctx context.Context, f func() error) error {
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, f() })
-	return err
-}
-
 // Options configures [Load]. The zero value selects the defaults.
 type Options struct {
 	Device           int      // Auto, CPU or CUDA
@@ -135,6 +160,10 @@ type Options struct {
 	Config           string   // file, or the reference's name of a published configuration; "" for the one beside the checkpoint
 	Overrides        string   // changes to the configuration, one per line
 	NoPostprocessing bool     // as apply_postprocessing=False of the reference
+
+	// Progress receives the part of the model that is loaded, 0 to 1, after every tensor. It returns whether to continue.
+	// Otherwise the status of the error is Cancelled.
+	Progress func(fraction float32) bool
 }
 
 // Values of Options.Device and Options.Precision.
@@ -156,14 +185,38 @@ type Model struct {
 
 // Load loads a checkpoint from a .safetensors, .pt or .bin file, from the index of a checkpoint in several files, or
 // from a folder that holds one of these.
-func Load(path string, o Options) (*Model, error) { return load(path, o) }
+func Load(path string, o Options) (*Model, error) {
+	return LoadContext(context.Background(), path, o)
+}
 
 // LoadContext is [Load] with a context.
 func LoadContext(ctx context.Context, path string, o Options) (*Model, error) {
-	return await(ctx, func() (*Model, error) { return load(path, o) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m, s := new(Model), loading{held{ctx: ctx}, o.Progress}
+	err := withHandle(&s, func(user unsafe.Pointer) error { return m.load(path, o, user) })
+	s.release()
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	return m, nil
 }
 
-func load(path string, o Options) (*Model, error) {
+// loading is the state of a call.
+type loading struct {
+	held
+	progress func(fraction float32) bool
+}
+
+//export sam2GoLoad
+func sam2GoLoad(user unsafe.Pointer, fraction C.float) C.int32_t {
+	s := of[*loading](user)
+	return s.run(func() bool { return s.progress == nil || s.progress(float32(fraction)) })
+}
+
+func (m *Model) load(path string, o Options, user unsafe.Pointer) error {
+	defer runtime.KeepAlive(m)
 	name, overrides := C.CString(path), C.CString(o.Overrides)
 	defer C.free(unsafe.Pointer(name))
 	defer C.free(unsafe.Pointer(overrides))
@@ -188,16 +241,16 @@ func load(path string, o Options) (*Model, error) {
 		pin.Pin(&o.CPUs[0])
 		c.cpus, c.num_cpus = (*C.uint32_t)(&o.CPUs[0]), C.uint32_t(len(o.CPUs))
 	}
-	m := new(Model)
+	c.on_progress, c.user = C.sam2_load_callback(C.sam2_go_load), user
 	if err := call(func() C.sam2_status { return C.sam2_model_load(name, &c, &m.p) }); err != nil {
-		return nil, err
+		return err
 	}
 	runtime.SetFinalizer(m, (*Model).Close)
 	var info C.sam2_model_info
 	info.struct_size = C.uint32_t(unsafe.Sizeof(info))
 	err := call(func() C.sam2_status { return C.sam2_model_get_info(m.p, &info) })
 	m.maskSide = int(info.mask_side)
-	return m, err
+	return err
 }
 
 // Close releases the model. Its predictors remain usable.
@@ -223,6 +276,8 @@ type Prompt struct {
 	Box    *[4]float32 // left, top, right, bottom
 	Mask   []float32   // logits of an earlier mask, from Prediction.LowRes; image predictors only
 	Image  int         // index of the image of a batch
+
+	Normalized bool // coordinates of Points and Box range from 0 to 1 instead of pixels
 
 	// MaskImage is a mask of any size in place of Mask, nonzero on the object. Image predictors only.
 	MaskImage *image.Gray

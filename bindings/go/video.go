@@ -11,10 +11,10 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"image"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -32,6 +32,9 @@ type Frame struct {
 	Grays             []*image.Gray     // MaskBytes: 255 on the object
 	Bits              [][]uint8         // MaskBits: (height, (width + 7) / 8) for each object
 	Labels            []uint16          // MaskLabels: (height, width), one map for all objects
+	IDs8              []uint8           // MaskIDs8: (height, width), one map for all objects
+	IDs16             []uint16          // MaskIDs16: (height, width), one map for all objects
+	MasksWritten      int               // number of masks: those of the first objects that fit into VideoPredictor.Into
 }
 
 // VideoPredictorOptions configures a [VideoPredictor]. The zero value selects the defaults.
@@ -68,7 +71,9 @@ func (o VideoPredictorOptions) c() C.sam2_video_predictor_options {
 // VideoPredictor tracks objects through a video.
 type VideoPredictor struct {
 	p      *C.sam2_video_predictor
-	Format MaskFormat // format of the masks in frames
+	within atomic.Int32
+	Format MaskFormat  // format of the masks in frames
+	Into   *MaskBuffer // memory for the masks of each frame, which frames then do not have; nil for none
 }
 
 func newVideo(make func(**C.sam2_video_predictor) C.sam2_status) (*VideoPredictor, error) {
@@ -88,7 +93,7 @@ func (m *Model) OpenVideo(path string, o VideoPredictorOptions) (*VideoPredictor
 // OpenVideoContext is [Model.OpenVideo] with a context.
 func (m *Model) OpenVideoContext(ctx context.Context, path string, o VideoPredictorOptions) (*VideoPredictor, error) {
 	h, options := m.p, o.c()
-	return await(ctx, func() (*VideoPredictor, error) {
+	return abandon(ctx, func() (*VideoPredictor, error) {
 		defer runtime.KeepAlive(m)
 		name := C.CString(path)
 		defer C.free(unsafe.Pointer(name))
@@ -114,32 +119,64 @@ func (v *VideoPredictor) Fork() (*VideoPredictor, error) {
 	return newVideo(func(out **C.sam2_video_predictor) C.sam2_status { return C.sam2_video_predictor_fork(v.p, out) })
 }
 
-// Close releases the predictor. While a call that outlived its context still runs, Close returns an [*Error] with the status
-// [Busy], and the predictor remains usable.
+// Cancel ends the call that another goroutine makes.
+func (v *VideoPredictor) Cancel() error {
+	defer runtime.KeepAlive(v)
+	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
+}
+
+// Close releases the predictor.
 func (v *VideoPredictor) Close() error {
 	if v.p == nil {
 		return errClosed
 	}
-	err := destroy(v, (*VideoPredictor).Close, func() C.sam2_status { return C.sam2_video_predictor_destroy(v.p) })
-	if !isBusy(err) {
-		v.p = nil
+	if err := closing(&v.within); err != nil {
+		return err
 	}
-	return err
+	defer runtime.SetFinalizer(v, nil)
+	h := v.p
+	v.p = nil
+	return call(func() C.sam2_status { return C.sam2_video_predictor_destroy(h) })
 }
 
 // frames is the state of a call that returns frames.
 type frames struct {
 	held
 	onFrame func(*Frame) bool
-	masks   *maskBuffer // receives the masks; nil if they come with the frame
+	masks   *MaskBuffer // receives the masks; nil if they come with the frame, or go to memory of the caller
 }
 
-// into allocates masks for a number of objects, unless they come with the frame.
-func into(format MaskFormat, objects int, size image.Point) (*maskBuffer, error) {
-	if format == DefaultMasks || format == MaskLogits || objects == 0 {
+// target is where the masks of frames go.
+type target struct {
+	format MaskFormat
+	into   *MaskBuffer
+}
+
+func (v *VideoPredictor) target() target { return target{v.Format, v.Into} }
+
+// allocate allocates masks for a number of objects, unless they come with the frame.
+func (t target) allocate(objects int, size image.Point) (*MaskBuffer, error) {
+	if t.format == DefaultMasks || t.format == MaskLogits || objects == 0 {
 		return nil, nil
 	}
-	return newMaskBuffer(format, objects, []image.Point{size})
+	return newMaskBuffer(t.format, objects, []image.Point{size})
+}
+
+// buffer returns the memory for the masks of a call, and whether it belongs to the package. Both are absent if the masks
+// come with the frame. objID is the object of a prompt, and size the size of a pushed frame, if any.
+func (t target) buffer(h *C.sam2_video_predictor, objID *int64, size *image.Point) (masks *MaskBuffer, own bool, err error) {
+	if t.into != nil {
+		return t.into, false, t.into.check()
+	}
+	n, current, err := known(h, objID)
+	if err != nil {
+		return nil, false, err
+	}
+	if size != nil {
+		current = *size
+	}
+	masks, err = t.allocate(n, current)
+	return masks, masks != nil, err
 }
 
 // known returns the number of objects, counting objID if it is new, and the size of frames.
@@ -164,19 +201,12 @@ func known(h *C.sam2_video_predictor, objID *int64) (int, image.Point, error) {
 // shows is a C call on a predictor, with a buffer for masks and a callback for frames.
 type shows func(*C.sam2_video_predictor, *C.sam2_mask_buffer, C.sam2_frame_callback, unsafe.Pointer) error
 
-// show makes a call that returns frames. objID is the object of a prompt, and size the size of a pushed frame, if any.
+// show makes a call that returns frames. The parameters are those of buffer.
 func show(
-	ctx context.Context, h *C.sam2_video_predictor, format MaskFormat, objID *int64, size *image.Point,
+	state held, h *C.sam2_video_predictor, to target, objID *int64, size *image.Point,
 	onFrame func(*Frame) bool, f shows,
 ) error {
-	n, own, err := known(h, objID)
-	if err != nil {
-		return err
-	}
-	if size != nil {
-		own = *size
-	}
-	masks, err := into(format, n, own)
+	masks, own, err := to.buffer(h, objID, size)
 	if err != nil {
 		return err
 	}
@@ -187,7 +217,10 @@ func show(
 	if masks != nil {
 		buffer = masks.c(&pin)
 	}
-	shown := &frames{held: held{ctx: ctx}, onFrame: onFrame, masks: masks}
+	shown := &frames{held: state, onFrame: onFrame}
+	if own {
+		shown.masks = masks
+	}
 	err = withHandle(shown, func(user unsafe.Pointer) error {
 		return f(h, &buffer, C.sam2_frame_callback(C.sam2_go_frame), user)
 	})
@@ -198,7 +231,10 @@ func show(
 //export sam2GoFrame
 func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 	n, pixels := int(c.num_objects), int(c.width)*int(c.height)
-	f := &Frame{Index: int(c.frame_idx), Width: int(c.width), Height: int(c.height), Timestamp: int64(c.timestamp)}
+	f := &Frame{
+		Index: int(c.frame_idx), Width: int(c.width), Height: int(c.height), Timestamp: int64(c.timestamp),
+		MasksWritten: int(c.masks_written),
+	}
 	if n > 0 {
 		f.ObjIDs = append(f.ObjIDs, unsafe.Slice((*int64)(c.obj_ids), n)...)
 		f.ObjectScoreLogits = append(f.ObjectScoreLogits, unsafe.Slice((*float32)(c.object_score_logits), n)...)
@@ -226,18 +262,23 @@ func sam2GoFrame(user unsafe.Pointer, c *C.sam2_frame) C.int32_t {
 }
 
 // take copies the masks of a frame, because the next frame may reuse the buffer.
-func (f *Frame) take(masks *maskBuffer) {
-	size, bytes := image.Pt(f.Width, f.Height), append([]uint8(nil), masks.bytes...)
-	for range f.ObjIDs {
-		switch masks.format {
-		case MaskBytes:
+func (f *Frame) take(masks *MaskBuffer) {
+	size, bytes, words := image.Pt(f.Width, f.Height), slices.Clone(masks.Bytes), slices.Clone(masks.Words)
+	switch masks.Format {
+	case MaskBytes:
+		for range f.ObjIDs {
 			f.Grays = append(f.Grays, gray(cut(&bytes, size.X*size.Y), size))
-		case MaskBits:
+		}
+	case MaskBits:
+		for range f.ObjIDs {
 			f.Bits = append(f.Bits, cut(&bytes, rowBytes(size.X)*size.Y))
 		}
-	}
-	if masks.format == MaskLabels {
-		f.Labels = append([]uint16(nil), masks.labels[:size.X*size.Y]...)
+	case MaskLabels:
+		f.Labels = words
+	case MaskIDs8:
+		f.IDs8 = bytes
+	case MaskIDs16:
+		f.IDs16 = words
 	}
 }
 
@@ -248,14 +289,19 @@ func sam2GoWrite(user unsafe.Pointer, data *C.uint8_t, size C.size_t) C.int32_t 
 	return 0
 }
 
+// canceller returns a function that ends the call of a predictor.
+func canceller(h *C.sam2_video_predictor) func() {
+	return func() { C.sam2_video_predictor_cancel(h) }
+}
+
 // one makes a call that returns one frame.
 func (v *VideoPredictor) one(ctx context.Context, objID *int64, size *image.Point, f shows) (*Frame, error) {
 	// The predictor may be closed before the call ends.
-	h, format := v.p, v.Format
-	return await(ctx, func() (out *Frame, err error) {
+	h, to := v.p, v.target()
+	return await(ctx, canceller(h), func() (out *Frame, err error) {
 		defer runtime.KeepAlive(v)
 		onFrame := func(f *Frame) bool { out = f; return true }
-		err = show(context.Background(), h, format, objID, size, onFrame, f)
+		err = show(held{ctx: context.Background()}, h, to, objID, size, onFrame, f)
 		return out, err
 	})
 }
@@ -273,6 +319,9 @@ func (v *VideoPredictor) AddNewPointsOrBoxContext(ctx context.Context, frameIdx 
 	flags := C.sam2_prompt_flags(0)
 	if keepPoints {
 		flags = C.SAM2_PROMPT_KEEP_POINTS
+	}
+	if prompt.Normalized {
+		flags |= C.SAM2_PROMPT_NORMALIZED
 	}
 	return v.one(ctx, &objID, nil, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
 		f, _ := flatten(prompt, 0)
@@ -337,36 +386,25 @@ func (v *VideoPredictor) PropagateInVideo(startFrameIdx, maxFrameNumToTrack int,
 // PropagateInVideoContext is [VideoPredictor.PropagateInVideo] with a context. Frames that are already tracked are
 // kept.
 func (v *VideoPredictor) PropagateInVideoContext(ctx context.Context, startFrameIdx, maxFrameNumToTrack int, reverse bool, onFrame func(*Frame) bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	back, ended := C.int32_t(0), false
+	h, back, left := v.p, C.int32_t(0), false
 	if reverse {
 		back = 1
 	}
-	err := show(ctx, v.p, v.Format, nil, nil, func(f *Frame) bool {
-		ended = !onFrame(f)
-		return !ended
-	}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
-		return call(func() C.sam2_status {
-			return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(startFrameIdx), C.int64_t(maxFrameNumToTrack), back, masks, onFrame, user)
+	err := awaitDone(ctx, canceller(h), func() error {
+		defer runtime.KeepAlive(v)
+		return show(held{ctx: ctx, within: &v.within}, h, v.target(), nil, nil, func(f *Frame) bool {
+			left = !onFrame(f)
+			return !left
+		}, func(h *C.sam2_video_predictor, masks *C.sam2_mask_buffer, onFrame C.sam2_frame_callback, user unsafe.Pointer) error {
+			return call(func() C.sam2_status {
+				return C.sam2_video_predictor_propagate_in_video(h, C.int64_t(startFrameIdx), C.int64_t(maxFrameNumToTrack), back, masks, onFrame, user)
+			})
 		})
 	})
-	runtime.KeepAlive(v)
-	if ended {
+	if left {
 		return nil
 	}
-	var stopped *Error
-	if errors.As(err, &stopped) && stopped.Status == Cancelled && ctx.Err() != nil {
-		return ctx.Err()
-	}
 	return err
-}
-
-// Cancel ends the propagation that another goroutine runs, after its current frame.
-func (v *VideoPredictor) Cancel() error {
-	defer runtime.KeepAlive(v)
-	return call(func() C.sam2_status { return C.sam2_video_predictor_cancel(v.p) })
 }
 
 // Reserve allocates memory and does one-time work in advance, so that the first frames take no longer than later ones.
@@ -377,7 +415,7 @@ func (v *VideoPredictor) Reserve(objects, width, height int) error {
 // ReserveContext is [VideoPredictor.Reserve] with a context.
 func (v *VideoPredictor) ReserveContext(ctx context.Context, objects, width, height int) error {
 	h := v.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, canceller(h), func() error {
 		defer runtime.KeepAlive(v)
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_reserve(h, C.uint32_t(objects), C.uint32_t(width), C.uint32_t(height))
@@ -417,7 +455,7 @@ func (v *VideoPredictor) SaveState() ([]byte, error) {
 // SaveStateContext is [VideoPredictor.SaveState] with a context.
 func (v *VideoPredictor) SaveStateContext(ctx context.Context) ([]byte, error) {
 	h := v.p
-	return await(ctx, func() (state []byte, err error) {
+	return await(ctx, canceller(h), func() (state []byte, err error) {
 		defer runtime.KeepAlive(v)
 		err = withHandle(&state, func(user unsafe.Pointer) error {
 			return call(func() C.sam2_status {
@@ -439,7 +477,7 @@ func (v *VideoPredictor) LoadStateContext(ctx context.Context, state []byte) err
 		return invalid("an empty state")
 	}
 	h := v.p
-	return awaitDone(ctx, func() error {
+	return awaitDone(ctx, canceller(h), func() error {
 		defer runtime.KeepAlive(v)
 		return call(func() C.sam2_status {
 			return C.sam2_video_predictor_load_state(h, (*C.uint8_t)(&state[0]), C.size_t(len(state)))

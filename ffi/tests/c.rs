@@ -61,6 +61,24 @@ fn everything_in_a_picture() {
     }
 }
 
+/// A camera with NV12 pictures, whose objects come and go.
+#[test]
+fn a_camera() {
+    for compiler in [C, C_SANITIZED] {
+        run(compiler, "ffi/tests/camera.c", &["demo", "demo/samples/video1/frames"]);
+    }
+}
+
+/// Rare arguments, and mistakes that programs make.
+#[test]
+fn unusual_calls() {
+    for (name, compiler) in [("unusual", C), ("unusual-sanitized", C_SANITIZED)] {
+        let folder = folder(name);
+        run(compiler, "ffi/tests/unusual.c", &["demo", "demo/samples/video1/frames", folder.to_str().unwrap()]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
 /// Calls and jobs that are cancelled, that have no time, or whose predictor is destroyed.
 #[test]
 fn calls_that_are_ended() {

@@ -1,5 +1,5 @@
-//! Tests of the C++ header in all its forms: equal results to Rust, exceptions of callbacks, access to failed results,
-//! and linking of different forms.
+//! Tests of the C++ headers in all forms: equal results to Rust, jobs, masks in memory of the caller, models, exceptions of
+//! callbacks, access to failed results, and linking of different forms.
 
 mod common;
 
@@ -10,6 +10,16 @@ use std::process::Command;
 const RESULTS: Compiler = ("CXX", "c++", &["-std=c++17", "-fno-exceptions", "-fno-rtti"]);
 const RESULTS_UNWIND: Compiler = ("CXX", "c++", &["-std=c++17"]);
 const EXCEPTIONS: Compiler = ("CXX", "c++", &["-std=c++17", "-DSAM2_CPP_EXCEPTIONS"]);
+
+/// The forms with exceptions in the compiler, which stop at the first leak, access out of bounds or undefined behavior.
+const SANITIZED: [Compiler; 2] = [
+    ("CXX", "c++", &["-std=c++17", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]),
+    (
+        "CXX",
+        "c++",
+        &["-std=c++17", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DSAM2_CPP_EXCEPTIONS"],
+    ),
+];
 
 fn show<T>(what: &str, values: &[T]) -> String {
     // SAFETY: numbers have no padding.
@@ -45,6 +55,38 @@ fn both_forms_make_rusts_bits() {
             want,
             "{compiler:?}"
         );
+    }
+}
+
+/// Jobs have the results of the calls, and own them. Their objects are destroyed in any order.
+#[test]
+fn jobs() {
+    for compiler in SANITIZED {
+        run(
+            compiler,
+            "bindings/cpp/tests/jobs.cpp",
+            &["demo", "demo/pictures/astronaut.png", "demo/samples/video1/frames"],
+        );
+    }
+}
+
+/// Masks in memory of the caller, in every format.
+#[test]
+fn masks_of_the_caller() {
+    let png = std::env::temp_dir().join(format!("sam2-cpp-{}.png", std::process::id()));
+    for compiler in SANITIZED {
+        let frame = "demo/samples/video1/frames/00000.jpg";
+        let arguments = ["demo", "demo/pictures/astronaut.png", frame, png.to_str().unwrap()];
+        run(compiler, "bindings/cpp/tests/masks.cpp", &arguments);
+    }
+    std::fs::remove_file(png).unwrap();
+}
+
+/// Models from memory and from open files, features, log messages, and several threads.
+#[test]
+fn models() {
+    for compiler in SANITIZED {
+        run(compiler, "bindings/cpp/tests/models.cpp", &["demo", "demo/pictures/astronaut.png"]);
     }
 }
 

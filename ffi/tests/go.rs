@@ -31,10 +31,10 @@ fn hash(mut h: u64, bytes: impl Iterator<Item = u8>) -> u64 {
 }
 
 /// Hashes masks of 0 and 255, then the predicted IoUs.
-fn bits(prompt: Prompt<'_>, multimask_output: bool) -> String {
+fn bits(picture: &str, prompt: Prompt<'_>, multimask_output: bool) -> String {
     let model = engine::load(root().join("demo"), &Default::default()).unwrap();
     let mut p = model.image_predictor(Default::default()).unwrap();
-    let picture = engine::picture::read(root().join("demo/pictures/astronaut.png")).unwrap();
+    let picture = engine::picture::read(root().join("demo").join(picture)).unwrap();
     p.set_image(&picture.frame().unwrap()).unwrap();
     let found = p.predict(&[prompt], PredictOptions { multimask_output, ..Default::default() }).unwrap();
     let Masks::Binary(masks) = found.masks else { panic!() };
@@ -46,8 +46,13 @@ fn bits(prompt: Prompt<'_>, multimask_output: bool) -> String {
 fn rusts_bits() {
     let said = go_test();
     let got: Vec<&str> = said.lines().filter(|l| l.starts_with("BITS")).collect();
-    let click = Prompt::new().point(77.0, 400.0, 1);
-    assert_eq!(got, [bits(click, true), bits(Prompt::new().bounds([20.0, 160.0, 365.0, 511.0]), false)]);
+    let (png, jpeg) = ("pictures/astronaut.png", "samples/video1/frames/00000.jpg");
+    let want = [
+        bits(png, Prompt::new().point(77.0, 400.0, 1), true),
+        bits(png, Prompt::new().bounds([20.0, 160.0, 365.0, 511.0]), false),
+        bits(jpeg, Prompt::new().point(208.0, 249.0, 1), false),
+    ];
+    assert_eq!(got, want);
 }
 
 fn main() {

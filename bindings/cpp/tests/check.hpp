@@ -19,5 +19,20 @@ inline void taken(sam2::result<void> r) {
 #define RUN(x) taken(x)
 #endif
 
+// Gets the status of a call.
+template <class F> sam2_status status_of(F call) {
+#ifdef SAM2_CPP_EXCEPTIONS
+    try {
+        call();
+        return SAM2_OK;
+    } catch (const sam2::failure& e) {
+        return e.status();
+    }
+#else
+    auto r = call();
+    return r ? SAM2_OK : r.error().status;
+#endif
+}
+
 #define CHECK(what) \
     if (!(what)) std::fprintf(stderr, "line %d: %s\n", __LINE__, #what), std::exit(1)

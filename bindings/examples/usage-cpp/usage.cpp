@@ -15,9 +15,8 @@ int main(int argc, char** argv) try {
 
     auto predictor = sam2::image_predictor::create(model);
     predictor.set_image(image);
-    sam2::prediction found = predictor.predict({&click, 1}, false);
-    if (sam2_mask_write_png(argv[6], found.masks.data(), image.width, image.height) != SAM2_OK)
-        throw sam2::failure({SAM2_ERROR_IO, sam2_last_error()});
+    sam2::prediction found = predictor.predict(click, false);
+    sam2::write_png(argv[6], found.masks, image.width, image.height);
     std::printf("predicted IoU %.6f\n", found.iou_predictions[0]);
 
     auto video = sam2::video_predictor::open(model, argv[3]);
