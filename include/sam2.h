@@ -1854,9 +1854,10 @@ sam2_status sam2_job_destroy(sam2_job *job);
  * after another failure of the same call, so the call can be made again.
  *
  * @param milliseconds The limit. SAM2_WAIT_FOREVER, the default of every thread, sets no limit.
+ * @param previous Receives the limit before the call, to be set again later. May be NULL.
  * @return SAM2_OK. The call does not block.
  */
-sam2_status sam2_set_time_limit(uint64_t milliseconds);
+sam2_status sam2_set_time_limit(uint64_t milliseconds, uint64_t *previous);
 
 /**
  * Describes a tensor as an image.

@@ -9,14 +9,19 @@ use std::time::{Duration, Instant};
 pub const SAM2_WAIT_FOREVER: u64 = u64::MAX;
 
 thread_local! {
-    /// The time limit of calls that this thread begins.
-    static LIMIT: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// The time limit of calls that this thread begins, in milliseconds.
+    static LIMIT: Cell<u64> = const { Cell::new(SAM2_WAIT_FOREVER) };
 }
 
 /// Returns the token of a call that begins now.
 pub(crate) fn token() -> CancellationToken {
-    let deadline = LIMIT.get().and_then(|limit| Instant::now().checked_add(limit));
-    deadline.map_or_else(CancellationToken::new, CancellationToken::with_deadline)
+    match LIMIT.get() {
+        SAM2_WAIT_FOREVER => CancellationToken::new(),
+        // A limit of centuries is none.
+        limit => Instant::now()
+            .checked_add(Duration::from_millis(limit))
+            .map_or_else(CancellationToken::new, CancellationToken::with_deadline),
+    }
 }
 
 /// Sets the time limit of the calls that the calling thread begins from now on.
@@ -27,11 +32,16 @@ pub(crate) fn token() -> CancellationToken {
 /// after another failure of the same call, so the call can be made again.
 ///
 /// @param milliseconds The limit. SAM2_WAIT_FOREVER, the default of every thread, sets no limit.
+/// @param previous Receives the limit before the call, to be set again later. May be NULL.
 /// @return SAM2_OK. The call does not block.
 #[unsafe(no_mangle)]
-pub extern "C" fn sam2_set_time_limit(milliseconds: u64) -> sam2_status {
+pub unsafe extern "C" fn sam2_set_time_limit(milliseconds: u64, previous: *mut u64) -> sam2_status {
     call(|| {
-        LIMIT.set((milliseconds != SAM2_WAIT_FOREVER).then(|| Duration::from_millis(milliseconds)));
+        let before = LIMIT.replace(milliseconds);
+        if !previous.is_null() {
+            // SAFETY: contract of callers.
+            unsafe { previous.write(before) };
+        }
         Ok(())
     })
 }

@@ -178,7 +178,9 @@ static void limits(void) {
     int32_t complete;
     OK(sam2_image_predictor_create(model, NULL, &predictor));
     OK(sam2_automatic_mask_generator_create(model, NULL, &generator));
-    OK(sam2_set_time_limit(0));
+    uint64_t before = 0;
+    OK(sam2_set_time_limit(0, &before));
+    CHECK(before == SAM2_WAIT_FOREVER);
     CHECK(sam2_image_predictor_set_image(predictor, &one) == SAM2_ERROR_TIMED_OUT);
     CHECK(strstr(sam2_last_error(), "time limit"));
     CHECK(sam2_video_predictor_push_frame(video, &one, NULL, NULL, NULL) == SAM2_ERROR_TIMED_OUT);
@@ -195,9 +197,10 @@ static void limits(void) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, unlimited, predictor) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
-    OK(sam2_set_time_limit(60 * 1000));
+    OK(sam2_set_time_limit(60 * 1000, &before));
+    CHECK(before == 0);
     OK(sam2_image_predictor_set_image(predictor, &one));
-    OK(sam2_set_time_limit(SAM2_WAIT_FOREVER));
+    OK(sam2_set_time_limit(SAM2_WAIT_FOREVER, NULL));
     OK(sam2_video_predictor_push_frame(video, &one, NULL, NULL, NULL));
     CHECK(frames_of(video) == 2);
     OK(sam2_video_predictor_destroy(video));

@@ -116,7 +116,8 @@ unsafe extern "C" fn write(user: *mut c_void, data: *const u8, size: usize) -> i
 }
 
 fn load(checkpoint: &[u8]) -> usize {
-    c(sam2_set_time_limit(SAM2_WAIT_FOREVER));
+    // SAFETY: no result is asked for.
+    c(unsafe { sam2_set_time_limit(SAM2_WAIT_FOREVER, null_mut()) });
     let yaml = CString::new(tiny::YAML).unwrap();
     let options = sized!(sam2_model_options {
         device: SAM2_DEVICE_CPU,
@@ -286,7 +287,8 @@ impl Turn<'_> {
     /// Limits some calls of this thread to a time that they may or may not need.
     fn limit(&mut self) {
         let limits = [SAM2_WAIT_FOREVER, SAM2_WAIT_FOREVER, 0, 1, 2, 20];
-        c(sam2_set_time_limit(limits[self.r.below(limits.len() as u64)]));
+        // SAFETY: no result is asked for.
+        c(unsafe { sam2_set_time_limit(limits[self.r.below(limits.len() as u64)], null_mut()) });
     }
 
     /// Forks the process. Other threads may be inside the library, so the child only ends.

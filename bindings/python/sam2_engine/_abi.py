@@ -227,7 +227,7 @@ SIGNATURES = """
     video_predictor_push_frame p p p p p
     video_predictor_push_frames p size
     set_log_callback i32 p p
-    set_time_limit u64
+    set_time_limit u64 p
 """
 
 
@@ -270,14 +270,6 @@ def call(function: str, *arguments: Any) -> None:
         raise raised(status, lib.sam2_last_error().decode(errors="replace"), lib.sam2_last_errno())
 
 
-_limits = threading.local()
-
-
-def milliseconds() -> int:
-    """Returns the time limit of calls of this thread."""
-    return getattr(_limits, "milliseconds", WAIT_FOREVER)
-
-
 @contextmanager
 def time_limit(seconds: Optional[float]) -> Iterator[None]:
     """Limits the time of every call that this thread makes in the `with` block. A call that takes longer raises `TimedOut`.
@@ -288,15 +280,20 @@ def time_limit(seconds: Optional[float]) -> Iterator[None]:
     Args:
         seconds: The limit. None sets no limit.
     """
-    before = milliseconds()
-    limit = WAIT_FOREVER if seconds is None else max(0, int(seconds * 1000))
+    before = c.c_uint64()
+    call("set_time_limit", WAIT_FOREVER if seconds is None else max(0, int(seconds * 1000)), c.byref(before))
     try:
-        _limits.milliseconds = limit
-        call("set_time_limit", limit)
         yield
     finally:
-        _limits.milliseconds = before
-        call("set_time_limit", before)
+        call("set_time_limit", before.value, None)
+
+
+def milliseconds() -> int:
+    """Returns the time limit of this thread."""
+    limit = c.c_uint64()
+    call("set_time_limit", WAIT_FOREVER, c.byref(limit))
+    call("set_time_limit", limit.value, None)
+    return limit.value
 
 
 class Held:
@@ -331,7 +328,7 @@ def aside(function: Callable[[], T]) -> T:
         if not claim.acquire(blocking=False):
             return
         try:
-            call("set_time_limit", limit)
+            call("set_time_limit", limit, None)
             outcome[:] = [function(), None]
         except BaseException as error:
             outcome[:] = [None, error]

@@ -235,7 +235,8 @@ every_function!(call_one);
 /// Makes the calls of a sequence and destroys all handles at the end. Returns the functions that succeeded.
 pub fn calls(data: &[u8]) -> Vec<&'static str> {
     // A sequence before this one may have set another limit.
-    sam2_set_time_limit(SAM2_WAIT_FOREVER);
+    // SAFETY: no result is asked for.
+    unsafe { sam2_set_time_limit(SAM2_WAIT_FOREVER, null_mut()) };
     let handles = vec![("sam2_model", shared_model())];
     let mut run = Run {
         bytes: data,

@@ -75,7 +75,7 @@ macro_rules! every_function {
             sam2_image_predictor_cancel(_)
             sam2_automatic_mask_generator_cancel(_)
             sam2_job_cancel(_)
-            sam2_set_time_limit(_)
+            sam2_set_time_limit(_, _)
             sam2_picture_decode(_, _, _, _)
         }
     };
