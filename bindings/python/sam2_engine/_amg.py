@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Callable, Optional, Sequence
 
-import numpy as np
-
 from . import _abi as abi
 from ._arrays import picture, pointer
 from ._masks import counts_of
 from ._model import Model
+from ._numpy import np
 
 
 class SAM2AutomaticMaskGenerator(abi.Stoppable):

@@ -8,11 +8,9 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Optional, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
 from ._dlpack import Borrowed, is_tensor, on_host
+from ._numpy import np, npt
 from ._picture import of_pillow
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes as c
 from typing import TYPE_CHECKING, Any, Optional, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
+from ._numpy import np, npt
 
 if TYPE_CHECKING:
     from ._model import Model

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Optional
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
 from ._arrays import mask_buffer, masks_of
+from ._numpy import np, npt
 
 
 class FrameMasks:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Iterable, Optional, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
 from ._arrays import array_of, boxes_of, logits_of, mask_buffer, masks_given, picture, pointer, prompt
 from ._model import Model
+from ._numpy import np, npt
 
 
 class Features(abi.Handle):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Iterable, Sequence, Union
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
 from ._arrays import pointer
+from ._numpy import np, npt
 
 
 def label_map(masks: Iterable[Any], height: int, width: int) -> npt.NDArray[np.uint16]:

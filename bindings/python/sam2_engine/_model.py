@@ -6,11 +6,10 @@ import ctypes as c
 import os
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, TypeVar, Union
 
-import numpy as np
-
 from . import _abi as abi
 from ._arrays import place, pointer
 from ._dlpack import Tensor
+from ._numpy import np
 
 if TYPE_CHECKING:
     from ._video import SAM2VideoPredictor

@@ -6,11 +6,9 @@ import ctypes as c
 import os
 from typing import Any, Optional, Union
 
-import numpy as np
-import numpy.typing as npt
-
 from . import _abi as abi
 from ._log import LOGGER
+from ._numpy import np, npt
 
 
 class _Picture(abi.Handle):

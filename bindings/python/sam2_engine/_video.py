@@ -6,8 +6,6 @@ import ctypes as c
 import os
 from typing import Any, Iterator, Optional, Sequence, TypeVar, Union
 
-import numpy as np
-
 from . import _abi as abi
 from ._errors import Sam2Error, raised
 from ._dlpack import is_tensor, on_host
@@ -15,6 +13,7 @@ from ._arrays import picture, pointer, prompt
 from ._frames import FrameCall, FrameMasks
 from ._image import Features
 from ._model import Model
+from ._numpy import np
 
 
 S = TypeVar("S", bound="State")
