@@ -1,7 +1,7 @@
 //! Calls that end before their work is complete: by a token, or at a deadline.
 
 use crate::error::{Error, Result};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -31,9 +31,15 @@ struct Token {
     deadline: Option<Instant>,
 }
 
+/// A token of the calls that a thread is in. It is on the stack of [`CancellationToken::run`].
+struct Scope<'a> {
+    token: &'a CancellationToken,
+    outer: Option<&'a Scope<'a>>,
+}
+
 thread_local! {
-    /// The tokens of the calls that this thread is in, from the outermost one.
-    static CURRENT: RefCell<Vec<CancellationToken>> = const { RefCell::new(Vec::new()) };
+    /// The innermost scope of this thread, or null. It has no destructor, since the system may have no memory for one.
+    static CURRENT: Cell<*const Scope<'static>> = const { Cell::new(std::ptr::null()) };
 }
 
 impl CancellationToken {
@@ -63,15 +69,18 @@ impl CancellationToken {
     /// Runs `work`. The token ends the calls of the engine that `work` makes on this thread. A call within several
     /// tokens ends with the first of them.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        struct Leave;
+        struct Leave(*const Scope<'static>);
         impl Drop for Leave {
             fn drop(&mut self) {
-                CURRENT.with_borrow_mut(|tokens| tokens.pop());
+                CURRENT.set(self.0);
             }
         }
-        CURRENT.with_borrow_mut(|tokens| tokens.push(self.clone()));
-        let _leave = Leave;
-        work()
+        with_tokens(|Tokens(outer)| {
+            let scope = Scope { token: self, outer };
+            // Only the lifetime changes: the scope outlives its place in the list.
+            let _leave = Leave(CURRENT.replace((&raw const scope).cast()));
+            work()
+        })
     }
 
     /// Returns whether the calls of this token end. Once they do, they always do.
@@ -93,24 +102,29 @@ impl CancellationToken {
 
 /// The tokens of a call. Other threads that work for the call ask them too.
 #[derive(Clone, Copy)]
-pub(crate) struct Tokens<'a>(&'a [CancellationToken]);
+pub(crate) struct Tokens<'a>(Option<&'a Scope<'a>>);
 
-impl Tokens<'_> {
+impl<'a> Tokens<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a CancellationToken> {
+        std::iter::successors(self.0, |scope| scope.outer).map(|scope| scope.token)
+    }
+
     /// Returns whether the call ends. Once it does, it always does.
     #[inline]
     pub fn end(self) -> bool {
-        self.0.iter().any(CancellationToken::ends)
+        self.iter().any(CancellationToken::ends)
     }
 }
 
 /// Calls `work` with the tokens of the calling thread.
 pub(crate) fn with_tokens<R>(work: impl FnOnce(Tokens<'_>) -> R) -> R {
-    CURRENT.with_borrow(|tokens| work(Tokens(tokens)))
+    // SAFETY: the scopes of this thread are on its stack until the calls that made them return, which is after `work`.
+    work(Tokens(unsafe { CURRENT.get().as_ref() }))
 }
 
 /// Returns the tokens of the calling thread, for a thread that outlives the loan of [`with_tokens`].
 pub(crate) fn tokens() -> Vec<CancellationToken> {
-    CURRENT.with_borrow(Clone::clone)
+    with_tokens(|tokens| tokens.iter().cloned().collect())
 }
 
 /// Fails if the call that the calling thread is in ends by a [`CancellationToken`].
@@ -119,7 +133,7 @@ pub(crate) fn tokens() -> Vec<CancellationToken> {
 ///
 /// [`Error::Cancelled`] or [`Error::TimedOut`].
 pub fn check() -> Result<()> {
-    CURRENT.with_borrow(|tokens| tokens.iter().try_for_each(CancellationToken::check))
+    with_tokens(|tokens| tokens.iter().try_for_each(CancellationToken::check))
 }
 
 #[cfg(test)]

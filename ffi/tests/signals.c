@@ -54,11 +54,11 @@ int main(void) {
 
     CHECK(pthread_sigmask(SIG_SETMASK, NULL, &after) == 0);
     for (int i = 1; i < 32; i++) CHECK(sigismember(&before, i) == sigismember(&after, i));
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, send_signals, NULL) == 0);
     sigemptyset(&one);
     sigaddset(&one, SIGUSR1);
     CHECK(pthread_sigmask(SIG_BLOCK, &one, NULL) == 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, send_signals, NULL) == 0);
     for (int i = 0; i < 5; i++) OK(sam2_image_predictor_set_image(predictor, &picture));
     CHECK(on_host == 0 && elsewhere == 0);
     CHECK(pthread_sigmask(SIG_UNBLOCK, &one, NULL) == 0);
