@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 /// Segment Anything Model 2: find the masks of objects in images and videos
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "sam2", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

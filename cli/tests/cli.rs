@@ -364,6 +364,11 @@ fn other_sizes_of_input_and_no_postprocessing() {
 }
 
 #[test]
+fn the_version_has_the_name_of_the_program() {
+    assert_eq!(stdout(&["--version"]), concat!("sam2 ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
 fn info_tells_what_a_model_is() {
     let text = stdout(&["info", "demo"]);
     for part in ["sam2.1_hiera_demo", "SAM 2.1", "3.40 M in 359 tensors, f16", "256x256"] {
