@@ -163,7 +163,7 @@
  * Version of the binary interface that this header declares. A program compares it with sam2_abi_version() at
  * run time.
  */
-#define SAM2_ABI_VERSION 0
+#define SAM2_ABI_VERSION 1
 
 /**
  * Value of `window` in ::sam2_video_predictor_options that keeps all frames, so that prompts on any frame are

@@ -14,7 +14,7 @@ pub const SAM2_VERSION_MINOR: u32 = 1;
 pub const SAM2_VERSION_PATCH: u32 = 0;
 /// Version of the binary interface that this header declares. A program compares it with sam2_abi_version() at
 /// run time.
-pub const SAM2_ABI_VERSION: u32 = 0;
+pub const SAM2_ABI_VERSION: u32 = 1;
 
 /// Gets the version of the binary interface of the loaded library.
 ///

@@ -1,4 +1,4 @@
-// Sizes and offsets of version 0, for 8-byte pointers. Fields may be added at the end of structs only.
+// Sizes and offsets of version 1, for 8-byte pointers. Fields may be added at the end of structs only.
 #include <sam2.h>
 #include <stddef.h>
 

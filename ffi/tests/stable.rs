@@ -29,7 +29,7 @@ fn symbols() {
     let nm = succeed(nm);
     let mut exported: Vec<&str> = nm.lines().filter_map(|l| l.split_once(" T ")).map(|(_, name)| name).collect();
     exported.sort_unstable();
-    let mut declared: Vec<String> = functions().iter().map(|f| format!("{}@@SAM2_0", f.name)).collect();
+    let mut declared: Vec<String> = functions().iter().map(|f| format!("{}@@SAM2_1", f.name)).collect();
     declared.sort();
     assert_eq!(exported, declared);
     let text: String = exported.iter().flat_map(|s| [s, "\n"]).collect();
@@ -40,8 +40,8 @@ fn symbols() {
 }
 
 /// Compiles a library whose debug information describes the header: functions, with structs as opaque types; fields,
-/// each as an array of its type whose length is its offset plus one; and constants.
-fn described(folder: &Path) -> PathBuf {
+/// each as an array of its type whose length is its offset plus one; and constants. `edit` changes the code before.
+fn described(folder: &Path, edit: impl Fn(String) -> String) -> PathBuf {
     let mut opaque = common::header::code();
     let mut fields = String::from("#include <sam2.h>\n");
     for s in structs() {
@@ -59,8 +59,8 @@ fn described(folder: &Path) -> PathBuf {
     for function in functions() {
         writeln!(opaque, "{} {{ __builtin_trap(); }}", function.declaration).unwrap();
     }
-    std::fs::write(folder.join("functions.c"), opaque).unwrap();
-    std::fs::write(folder.join("fields.c"), fields).unwrap();
+    std::fs::write(folder.join("functions.c"), edit(opaque)).unwrap();
+    std::fs::write(folder.join("fields.c"), edit(fields)).unwrap();
     let out = folder.join("described.so");
     let include = format!("-I{}", root().join("include").canonicalize().unwrap().display());
     let mut cc = Command::new(std::env::var("CC").unwrap_or("cc".into()));
@@ -73,16 +73,46 @@ fn described(folder: &Path) -> PathBuf {
 fn types() {
     let folder = std::env::temp_dir().join(format!("sam2-abi-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let described = described(&folder);
+    let described = described(&folder, |code| code);
     if writes() {
         let plain = ["comp-dir-path", "corpus-path", "show-locs", "elf-needed", "parameter-names"];
         let mut abidw = Command::new("abidw");
         abidw.args(plain.map(|what| format!("--no-{what}"))).arg("--drop-undefined-syms");
         succeed(abidw.arg("--out-file").arg(file("sam2.abi")).arg(&described));
     }
+    succeed(&mut difference(&described));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// The command that compares a library with the recorded types. It fails if something is removed or changed.
+fn difference(described: &Path) -> Command {
     let mut abidiff = Command::new("abidiff");
     abidiff.args(["--no-added-syms", "--harmless", "--suppressions"]).arg(file("breaks.suppr"));
-    succeed(abidiff.arg(file("sam2.abi")).arg(described));
+    abidiff.arg(file("sam2.abi")).arg(described);
+    abidiff
+}
+
+/// An added function passes. A removed function, another type of an argument, another order of fields, and another
+/// value of a constant do not.
+fn breaks() {
+    let folder = std::env::temp_dir().join(format!("sam2-abi-breaks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let passes = |from: &str, to: &str| {
+        let found = std::cell::Cell::new(false);
+        let edited = described(&folder, |code| {
+            found.set(found.get() || code.contains(from));
+            code.replace(from, to)
+        });
+        assert!(found.get(), "no {from}");
+        difference(&edited).output().unwrap().status.success()
+    };
+    let version = "sam2_abi_version(void)";
+    let body = format!("uint32_t {version} {{");
+    assert!(passes(&body, &format!("int32_t sam2_more(void) {{ return 0; }}\n{body}")));
+    assert!(!passes(version, "sam2_renamed(void)"));
+    assert!(!passes(version, "sam2_abi_version(int32_t more)"));
+    assert!(!passes("offsetof(sam2_image, height)", "offsetof(sam2_image, width)"));
+    assert!(!passes("is_SAM2_ERROR_BUSY = SAM2_ERROR_BUSY", "is_SAM2_ERROR_BUSY = SAM2_ERROR_IO"));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -109,6 +139,7 @@ fn main() {
     let mut tests = vec![
         on_linux("symbols", there("nm", "--version"), symbols),
         on_linux("types", there("abidiff", "--version"), types),
+        on_linux("breaks", there("abidiff", "--version"), breaks),
     ];
     // The program is compiled for x86-64 only.
     let program = on_linux("program", true, program);

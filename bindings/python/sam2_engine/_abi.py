@@ -14,7 +14,7 @@ from ._errors import Busy, raised
 T = TypeVar("T")
 H = TypeVar("H", bound="Handle")
 
-VERSION = 0
+VERSION = 1
 FORMATS = (
     *("rgb", "bgr", "rgba", "bgra", "gray", "rgb_f32", "rgb_f32_planar", "nv12", "yuyv", "uyvy", "rgb8_planar"),
     *("rgb_f16", "rgb_f16_planar", "rgb_bf16", "rgb_bf16_planar"),
@@ -235,7 +235,7 @@ def _of_system() -> str:
     # Imported here because it takes long and is rarely needed.
     from ctypes.util import find_library
 
-    return find_library("sam2") or ("sam2.dll" if os.name == "nt" else "libsam2.so.0")
+    return find_library("sam2") or ("sam2.dll" if os.name == "nt" else "libsam2.so.1")
 
 
 def _load() -> c.CDLL:

@@ -49,9 +49,9 @@ pub fn library() -> &'static Path {
         let folder = Path::new(made).parent().unwrap().join("c");
         std::fs::create_dir_all(&folder).unwrap();
         let (shared, usual) = if cfg!(target_os = "macos") {
-            ("libsam2.0.dylib", "libsam2.dylib")
+            ("libsam2.1.dylib", "libsam2.dylib")
         } else {
-            ("libsam2.so.0", "libsam2.so")
+            ("libsam2.so.1", "libsam2.so")
         };
         succeed(Command::new("ffi/link").arg(made).arg(folder.join(shared)).current_dir(root()));
         // The symbols of LLVM's coverage have addresses from 0 on, which only their section has. Where one of them reaches

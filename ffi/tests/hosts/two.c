@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
     int (*run)(const char *, const char *), (*stop)(void);
     *(void **)&run = dlsym(plugin, "plugin_run"), *(void **)&stop = dlsym(plugin, "plugin_stop");
     // The shared library is another one.
-    void *shared = dlopen("libsam2.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    void *shared = dlopen("libsam2.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
     CHECK(shared && dlsym(shared, "sam2_model_load") != (void *)sam2_model_load);
     sam2_status (*describe)(const sam2_model *, sam2_model_info *);
     *(void **)&describe = dlsym(shared, "sam2_model_get_info");

@@ -1,7 +1,7 @@
-// The installed tree of ../../../../engine-plugin, with libsam2.so.0 beside it:
+// The installed tree of ../../../../engine-plugin, with libsam2.so.1 beside it:
 //   include/tracker.h
 //   lib/libsam2_tracker.so
-//   lib/libsam2.so.0
+//   lib/libsam2.so.1
 using System.IO;
 using UnrealBuildTool;
 
@@ -15,7 +15,7 @@ public class Sam2TrackerLibrary : ModuleRules
         PublicAdditionalLibraries.Add(Path.Combine(Libraries, "libsam2_tracker.so"));
         PublicRuntimeLibraryPaths.Add(Libraries);
         // Copied beside the program when the game is packaged.
-        foreach (string Name in new[] { "libsam2_tracker.so", "libsam2.so.0" })
+        foreach (string Name in new[] { "libsam2_tracker.so", "libsam2.so.1" })
             RuntimeDependencies.Add("$(BinaryOutputDir)/" + Name, Path.Combine(Libraries, Name));
     }
 }
