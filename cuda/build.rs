@@ -179,8 +179,6 @@ fn emulator() {
         "-fno-strict-aliasing",
         "-fno-tree-vectorize",
         "-fno-tree-slp-vectorize",
-        // Kernels have a check of memory of their own, beside which that of Rust code is not possible.
-        "-fno-sanitize=address",
         "-fsanitize=kernel-address",
         "--param=asan-instrumentation-with-call-threshold=0",
         "--param=asan-stack=0",
