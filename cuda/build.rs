@@ -1,9 +1,9 @@
 //! Compiles the kernels. If there is an nvcc, it compiles them into a fatbin that the library contains. The C++
 //! compiler compiles them for the emulator of the tests.
 //!
-//! Environment variables: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere; no kernels if it is empty), `NVCC`,
-//! `CUDA_HOME`, `CUDA_PATH`, `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`), `SAM2_REQUIRE_CUDA_KERNELS=1`
-//! (no nvcc is an error).
+//! Environment variables: `SAM2_KERNELS_FATBIN` (a fatbin made elsewhere for `SAM2_CUDA_ARCHS`; no kernels if it is
+//! empty), `NVCC`, `CUDA_HOME`, `CUDA_PATH`, `VIRTUAL_ENV`, `SAM2_CUDA_ARCHS` (such as `80,90a,120`),
+//! `SAM2_REQUIRE_CUDA_KERNELS=1` (no nvcc is an error).
 
 use std::env::var_os;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,10 @@ fn main() {
     println!("cargo::rustc-env=SAM2_NVCC_FOLDER=");
     let made = match var_os("SAM2_KERNELS_FATBIN") {
         Some(file) if file.is_empty() => Err("SAM2_KERNELS_FATBIN is empty".into()),
-        Some(file) => std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}")),
+        Some(file) => {
+            tell(&architectures());
+            std::fs::copy(file, &fatbin).map(|_| ()).map_err(|e| format!("SAM2_KERNELS_FATBIN: {e}"))
+        }
         None => find_nvcc().ok_or_else(|| "no nvcc found".to_string()).and_then(|nvcc| compile(&nvcc, &out, &fatbin)),
     };
     match made {
@@ -82,6 +85,17 @@ fn find_nvcc() -> Option<PathBuf> {
 
 /// Writes one file that includes every family. It is compiled to PTX for the oldest architecture, and the PTX is
 /// assembled for every other. The PTX is included, for future architectures.
+/// The architectures of `SAM2_CUDA_ARCHS`.
+fn architectures() -> Vec<String> {
+    let list = var_os("SAM2_CUDA_ARCHS").and_then(|v| v.into_string().ok()).unwrap_or(ARCHS.into());
+    list.split(',').map(|arch| arch.trim().into()).collect()
+}
+
+/// Tells the library which architectures its kernels are for.
+fn tell(archs: &[String]) {
+    println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
+}
+
 fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let kernels = std::env::current_dir().map_err(|e| e.to_string())?.join("kernels");
     let all: String =
@@ -89,11 +103,10 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let source = out.join("kernels.cu");
     std::fs::write(&source, all).map_err(|e| e.to_string())?;
     let offered = run(Command::new(nvcc).arg("--list-gpu-code"))?;
-    let archs = var_os("SAM2_CUDA_ARCHS").and_then(|v| v.into_string().ok()).unwrap_or(ARCHS.into());
     let offers =
-        |arch: &&str| offered.lines().any(|l| l.trim().strip_prefix("sm_") == Some(arch.trim_end_matches('a')));
-    let archs: Vec<&str> = archs.split(',').map(str::trim).filter(offers).collect();
-    let number = |arch: &&str| arch.trim_end_matches('a').parse::<u32>().ok();
+        |arch: &String| offered.lines().any(|l| l.trim().strip_prefix("sm_") == Some(arch.trim_end_matches('a')));
+    let archs: Vec<String> = architectures().into_iter().filter(offers).collect();
+    let number = |arch: &String| arch.trim_end_matches('a').parse::<u32>().ok();
     let Some(oldest) = archs.iter().filter_map(number).min() else {
         return Err("nvcc compiles for none of SAM2_CUDA_ARCHS".into());
     };
@@ -101,9 +114,9 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings", "-ptx"]);
     run(command.arg(format!("-arch=compute_{oldest}")).arg("-I").arg(&kernels).arg("-o").arg(&ptx).arg(&source))?;
-    let jobs: Vec<(&str, PathBuf)> =
-        archs.iter().map(|&arch| (arch, out.join(format!("kernels.{arch}.cubin")))).collect();
-    let assemble = |(arch, file): &(&str, PathBuf)| {
+    let jobs: Vec<(&String, PathBuf)> =
+        archs.iter().map(|arch| (arch, out.join(format!("kernels.{arch}.cubin")))).collect();
+    let assemble = |(arch, file): &(&String, PathBuf)| {
         let mut command = Command::new(nvcc.with_file_name("ptxas"));
         command.args(["-O3", "-lineinfo", "-v", "-Werror"]).arg(format!("-arch=sm_{arch}"));
         run(command.arg("-o").arg(file).arg(&ptx))
@@ -134,7 +147,7 @@ fn compile(nvcc: &Path, out: &Path, fatbin: &Path) -> Result<(), String> {
         println!("cargo::rustc-cfg=sam2_assembled_as_committed");
     }
     println!("cargo::rustc-env=SAM2_PTXAS_LOG={}", out.join("ptxas.log").display());
-    println!("cargo::rustc-env=SAM2_ARCHS={}", archs.join(", "));
+    tell(&archs);
     let mut command = Command::new(nvcc.with_file_name("fatbinary"));
     command.arg(format!("--create={}", fatbin.display())).args(["-64", "-compress-all"]);
     command.arg(format!("--image3=kind=ptx,sm={oldest},file={}", ptx.display()));
