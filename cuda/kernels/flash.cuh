@@ -17,12 +17,14 @@ template <int ROWS, int THREADS, class T, int BYTES>
 DEVICE void fetch_rows(Tile<BYTES> to, const T* from, int stride, int rows, int width, int fast) {
     constexpr int CHUNKS = BYTES / 16, PASS = THREADS / CHUNKS;
     static_assert(THREADS % CHUNKS == 0 && ROWS % PASS == 0, "whole passes");
-    int row = thread_x() / CHUNKS, c = thread_x() % CHUNKS, n = min(max(width - c * 8, 0), 8);
+    int row = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
     const T* p = from + static_cast<int64_t>(row) * stride + c * 8;
     if (fast) {
+        int end = c * 8 < width ? rows : 0;
         UNROLL_4 for (int i = 0; i < ROWS; i += PASS)
-            copy_async16(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < rows ? n * 2 : 0);
+            copy_async16(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < end ? 16 : 0);
     } else {
+        int n = min(max(width - c * 8, 0), 8);
         KEEP_LOOP for (int i = 0; i < ROWS; i += PASS)
             copy_chunk(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < rows ? n : 0);
     }
