@@ -71,7 +71,7 @@ template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
         copy_wait<0>();
         barrier();
         float s[1][8][4];
-        scores<T>(s, q, warp * 16, k);
+        scores<T, D / 8>(s, q, warp * 16, k);
         if (end - start < 64) {
             UNROLL for (int j = 0; j < 8; j++)
                 UNROLL for (int r = 0; r < 4; r++)
@@ -164,7 +164,7 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
     // A lane holds rows lane/4 and lane/4 + 8, and keys 8 j + lane%4*2 and the next. So j is the token and r%2 selects
     // a head.
     auto read = [&](float(&s)[1][8][4], int step) {
-        scores<T, (D > 128)>(s, x, warp * 16, k);
+        scores<T, D / 8, (D > 128)>(s, x, warp * 16, k);
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) {
                 int key = step * 64 + j * 8 + lane % 4 * 2 + r % 2;

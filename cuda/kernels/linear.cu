@@ -392,26 +392,28 @@ struct PatchesArgs {
     int kernel, stride, pad, padded;
 };
 
-// Rows of patches, (kernel, kernel, c), with zeros beyond the map and beyond k. Grid: quads of elements by 256.
+// Rows of patches, (kernel, kernel, c), with zeros beyond the map and beyond k. Rows of x are contiguous. So a row of a
+// patch is a row of numbers of the map, some of which are beyond its left or right. Grid: eight elements by 256.
 KERNEL(prepare_patches, PatchesArgs, 256) {
-    int quads = a.padded / 4;
-    int i = block_x() * 256 + thread_x(), row = i / quads, col = i % quads * 4;
+    int parts = (a.padded + 7) / 8;
+    int i = block_x() * 256 + thread_x(), row = i / parts, col = i % parts * 8;
     if (row >= a.rows) return;
-    int image = row / (a.out_h * a.out_w), at = row % (a.out_h * a.out_w);
-    int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
-    int c = col % a.c, kx = col / a.c % a.kernel, ky = col / a.c / a.kernel;
-    const size_t first = static_cast<size_t>(image) * a.h * a.w;
-    Vec4 v;
-    UNROLL for (int j = 0; j < 4; j++) {
-        int y = y0 + ky, x = x0 + kx;
-        bool inside = ky < a.kernel && y >= 0 && y < a.h && x >= 0 && x < a.w;
-        v.v[j] = inside ? load1(a.x, (first + y * a.w + x) * a.x.stride + c) : 0.0f;
-        if (++c == a.c) {
-            c = 0;
-            if (++kx == a.kernel) kx = 0, ky++;
+    int out_y = row / a.out_w, image = out_y / a.out_h;
+    int width = a.kernel * a.c, ky = col / width, y = (out_y - image * a.out_h) * a.stride - a.pad + ky;
+    int within = col - ky * width, start = ((row - out_y * a.out_w) * a.stride - a.pad) * a.c, line = a.w * a.c;
+    size_t from = (static_cast<size_t>(image) * a.h + y) * line + start + within;
+    UNROLL for (int part = 0; part < 8; part += 4) {
+        if (col + part >= a.padded) return;
+        Vec4 v;
+        UNROLL for (int j = 0; j < 4; j++) {
+            bool inside = ky < a.kernel && static_cast<unsigned>(y) < static_cast<unsigned>(a.h) &&
+                          static_cast<unsigned>(start + within) < static_cast<unsigned>(line);
+            v.v[j] = inside ? load1(a.x, from) : 0.0f;
+            from++;
+            if (++within == width) within = 0, ky++, y++, from += line - width;
         }
+        store4(a.out, static_cast<size_t>(row) * a.out.stride + col + part, v, 4);
     }
-    store4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, 4);
 }
 
 struct ConvArgs {

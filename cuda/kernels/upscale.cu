@@ -68,8 +68,8 @@ DEVICE void load_rows(Vec4 (&rows)[4], View v, const size_t (&at)[4]) {
     }
 }
 
-// out = hyper . gelu(x + high). Eight threads take two by two output pixels, which are a row of the product. Each has four
-// channels. Grid: (4 h w by 32, p).
+// out = hyper . gelu(x + high). Eight threads take two by two output pixels, which are a row of the product. Each has
+// four channels. Grid: (4 h w by 32, p).
 KERNEL_SHARING(upscale_masks, Upscale2Args, 256, 4) {
     int col = thread_x() % 8 * 4, at = block_x() * 32 + thread_x() / 8, width = 2 * a.w, prompt = block_y();
     int y = at / width, x = at % width;

@@ -200,6 +200,7 @@ impl<D: Device> LinearOps for Cuda<D> {
             let grid = [blocks(out_h * out_w, 256), out.rows() / (out_h * out_w), 1];
             return self.launch(kernel, grid, w.k * wide * 4, &args);
         }
+        assert!(x.stride() == c, "conv2d: {x:?} has gaps between pixels");
         let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
         let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
         let args = PatchesArgs {
@@ -216,7 +217,7 @@ impl<D: Device> LinearOps for Cuda<D> {
             pad: conv.pad as i32,
             padded: stride as i32,
         };
-        self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
+        self.launch(Kernel::prepare_patches, [blocks(rows * stride.div_ceil(8), 256), 1, 1], 0, &args);
         self.product(
             View::of(out),
             rows,
