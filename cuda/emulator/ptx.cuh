@@ -151,3 +151,11 @@ template <class T, int M, int N>
 DEVICE void mma(float (&d)[M][N][4], const Fragment (&a)[M][4], const Fragment (&b)[N][2]) {
     emulator::mma(is_bf16<T>, M, N, &d[0][0][0], &a[0][0], &b[0][0]);
 }
+// Products with zeros in the second half of the depth.
+template <class T, int M, int N>
+DEVICE void mma_half(float (&d)[M][N][4], const Fragment (&a)[M][2], const Fragment (&b)[N]) {
+    Fragment left[M][4], right[N][2];
+    for (int i = 0; i < M; i++) left[i][0] = a[i][0], left[i][1] = a[i][1], left[i][2] = left[i][3] = Fragment(0);
+    for (int j = 0; j < N; j++) right[j][0] = b[j], right[j][1] = Fragment(0);
+    mma<T>(d, left, right);
+}

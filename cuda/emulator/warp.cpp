@@ -33,7 +33,7 @@ struct ShuffleSlot {
 };
 struct MmaSlot {
     float* d;
-    const Fragment *a, *b;
+    Fragment *a, *b;
 };
 
 // The numbers in a lane's register, which may come from a load by all lanes of the warp.
@@ -97,7 +97,7 @@ void ldmatrix(Fragment* r, const void* row, bool transposed) {
 }
 
 void mma(bool is_bf16, int m, int n, float* d, const Fragment* a, const Fragment* b) {
-    MmaSlot slot{d, a, b};
+    MmaSlot slot{d, const_cast<Fragment*>(a), const_cast<Fragment*>(b)};
     meet(2 + m * 64 + n, "mma", 0, &slot, [=](Warp* w) {
         auto number = [=](uint32_t pair, int half) {
             uint16_t bits = uint16_t(pair >> (16 * half));
@@ -107,9 +107,10 @@ void mma(bool is_bf16, int m, int n, float* d, const Fragment* a, const Fragment
         for (int lane = 0; lane < WARP; lane++) {
             const MmaSlot* s = static_cast<MmaSlot*>(w->slots[lane]);
             int row = lane / 4, column = lane % 4 * 2;
-            auto put = [&](float* to, const Fragment& f) {
-                uint32_t pair = resolve(f, lane);
-                to[0] = number(pair, 0), to[1] = number(pair, 1);
+            // The register has the numbers from now on, since the rows of a load are not kept for ever.
+            auto put = [&](float* to, Fragment& f) {
+                f = resolve(f, lane);
+                to[0] = number(f.bits, 0), to[1] = number(f.bits, 1);
             };
             for (int i = 0; i < m; i++)
                 for (int r = 0; r < 4; r++) put(&left[i * 16 + row + r % 2 * 8][column + r / 2 * 8], s->a[i * 4 + r]);

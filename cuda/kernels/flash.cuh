@@ -15,42 +15,62 @@ template <class T> DEVICE void copy_chunk(char* to, const T* from, int n) {
 // thread copies the same chunk of each of its rows. `fast`: rows are 16-byte aligned and widths are multiples of 8.
 template <int ROWS, int THREADS, class T, int BYTES>
 DEVICE void fetch_rows(Tile<BYTES> to, const T* from, int stride, int rows, int width, int fast) {
-    constexpr int CHUNKS = BYTES / 16, PASS = THREADS / CHUNKS;
+    constexpr int CHUNKS = BYTES / 16 / 2 * 2, PASS = THREADS / CHUNKS;
     static_assert(THREADS % CHUNKS == 0 && ROWS % PASS == 0, "whole passes");
-    int row = thread_x() / CHUNKS, c = thread_x() % CHUNKS, n = min(max(width - c * 8, 0), 8);
+    int row = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
     const T* p = from + static_cast<int64_t>(row) * stride + c * 8;
     if (fast) {
+        int end = c * 8 < width ? rows : 0;
         UNROLL_4 for (int i = 0; i < ROWS; i += PASS)
-            copy_async16(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < rows ? n * 2 : 0);
+            copy_async16(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < end ? 16 : 0);
     } else {
+        int n = min(max(width - c * 8, 0), 8);
         KEEP_LOOP for (int i = 0; i < ROWS; i += PASS)
             copy_chunk(to.at(row + i, c), p + static_cast<int64_t>(i) * stride, row + i < rows ? n : 0);
     }
 }
 
-// s = rows row..row + 16 M of q times the 64 rows of k. LOOP uses fewer registers and more instructions.
-template <class T, bool LOOP = false, int M, int BYTES>
-DEVICE void scores(float (&s)[M][8][4], Tile<BYTES> q, int row, Tile<BYTES> k) {
+// s = rows row..row + 16 M of q times the 64 rows of k, over CHUNKS times eight columns. `kept` has the first `keep`
+// operands of q, which were loaded before. LOOP uses fewer registers and more instructions.
+template <class T, int CHUNKS, bool LOOP = false, int M, int BYTES>
+DEVICE void scores(float (&s)[M][8][4], Tile<BYTES> q, int row, Tile<BYTES> k, const Fragment (*kept)[M][4] = nullptr,
+                   int keep = 0) {
     UNROLL for (int i = 0; i < M; i++)
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) s[i][j][r] = 0;
     auto columns = [&](int c) {
         Fragment left[M][4], right[8][2];
-        UNROLL for (int i = 0; i < M; i++) load_a(left[i], q, row + i * 16, c);
         load_b(right, k, 0, c);
+        if (c < keep * 2) return mma<T>(s, kept[c / 2], right);
+        UNROLL for (int i = 0; i < M; i++) load_a(left[i], q, row + i * 16, c);
         mma<T>(s, left, right);
     };
     if (LOOP) {
-        KEEP_LOOP for (int c = 0; c < BYTES / 16; c += 2) columns(c);
+        KEEP_LOOP for (int c = 0; c + 1 < CHUNKS; c += 2) columns(c);
     } else {
-        UNROLL for (int c = 0; c < BYTES / 16; c += 2) columns(c);
+        UNROLL for (int c = 0; c + 1 < CHUNKS; c += 2) columns(c);
+    }
+    if (CHUNKS % 2 > 0) {
+        int lane = thread_x() % 32;
+        Fragment left[M][2], right[8], r[4];
+        UNROLL for (int i = 0; i < M; i++) {
+            if (i % 2 == 0) ldmatrix(r, q.at(row + i * 16 + (M > 1 ? lane : lane % 16), CHUNKS - 1));
+            left[i][0] = r[i % 2 * 2], left[i][1] = r[i % 2 * 2 + 1];
+        }
+        UNROLL for (int j = 0; j < 8; j += 4) {
+            ldmatrix(r, k.at(j * 8 + lane, CHUNKS - 1));
+            UNROLL for (int i = 0; i < 4; i++) right[j + i] = r[i];
+        }
+        mma_half<T>(s, left, right);
     }
 }
 
 // sums += w times the 64 rows of v. w has the layout of the results of `scores`.
 template <class T, int M, int N, int BYTES>
 DEVICE void add_weighted_values(float (&sums)[M][N][4], const float (&w)[M][8][4], Tile<BYTES> v) {
-    constexpr int PART = N % 8 == 0 ? 8 : N % 4 == 0 ? 4 : 2;  // columns at once; more would need too many registers
+    // Columns at once; more would need too many registers.
+    constexpr int EVEN = N / 2 * 2, PART = EVEN % 8 == 0 ? 8 : EVEN % 4 == 0 ? 4 : 2;
+    Fragment last[4];  // the last columns of two times 16 rows, if N is odd
     UNROLL for (int c = 0; c < 4; c++) {
         Fragment left[M][4];
         UNROLL for (int i = 0; i < M; i++)
@@ -58,11 +78,21 @@ DEVICE void add_weighted_values(float (&sums)[M][N][4], const float (&w)[M][8][4
                 const float* pair = &w[i][c * 2 + r / 2][r % 2 * 2];
                 left[i][r] = pack<T>(pair[0], pair[1]);
             }
-        UNROLL for (int j = 0; j < N; j += PART) {
+        auto multiply = [&](auto& right, int j) {
+            constexpr int COLUMNS = sizeof(right) / sizeof(right[0]);
+            UNROLL for (int i = 0; i < M; i++)
+                mma<T>(*reinterpret_cast<float(*)[1][COLUMNS][4]>(sums[i][j]),
+                       *reinterpret_cast<Fragment(*)[1][4]>(left[i]), right);
+        };
+        UNROLL for (int j = 0; j < EVEN; j += PART) {
             Fragment right[PART][2];
             load_b_rows(right, v, c * 16, j);
-            UNROLL for (int i = 0; i < M; i++)
-                mma<T>(*reinterpret_cast<float(*)[1][PART][4]>(sums[i][j]), *reinterpret_cast<Fragment(*)[1][4]>(left[i]), right);
+            multiply(right, j);
+        }
+        if (N % 2 > 0) {
+            if (c % 2 == 0) ldmatrix_trans(last, v.at(c * 16 + thread_x() % 32, N - 1));
+            Fragment right[1][2] = {{last[c % 2 * 2], last[c % 2 * 2 + 1]}};
+            multiply(right, N - 1);
         }
     }
 }
@@ -78,7 +108,7 @@ template <class T, int M, int D> struct Softmax {
 
     // Adds 64 keys: their products with the queries, MASKED_SCORE where there is no key, and their values. A weight is
     // 2^(scale (product - maximum)). The first call has a key for every row.
-    DEVICE void add(float (&s)[M][8][4], float scale, Tile<D * 2> values) {
+    template <int BYTES> DEVICE void add(float (&s)[M][8][4], float scale, Tile<BYTES> values) {
         UNROLL for (int m = 0; m < M; m++)
             UNROLL for (int i = 0; i < 2; i++) {
                 float next = most[m][i];

@@ -12,29 +12,30 @@
 constexpr int HEADS = 8;
 
 // Copies 64 rows of x + pos to a tile, and of x to the tile `plain` if there is one. There are zeros beyond the first
-// `rows` and beyond the width, a multiple of 8. Sixteen rows are loaded at a time.
-template <class T, int BYTES>
-DEVICE void fetch_sums(Tile<BYTES> to, Tile<BYTES> plain, View x, size_t at, View pos, size_t pos_at, int rows, int width) {
-    constexpr int CHUNKS = BYTES / 16, PASS = 128 / CHUNKS, TOGETHER = 4;
-    int row0 = thread_x() / CHUNKS, c = thread_x() % CHUNKS;
-    const T* from = static_cast<const T*>(x.p) + at + c * 8;
-    const float* add = static_cast<const float*>(pos.p) + pos_at + c * 8;
+// `rows` and beyond the width, a multiple of 8. A thread takes four columns, of up to MOST rows at a time.
+template <class T, int MOST, int BYTES>
+DEVICE void fetch_sums(Tile<BYTES> to, Tile<BYTES> plain, View x, size_t at, View pos, size_t pos_at, int rows,
+                       int width) {
+    constexpr int QUADS = BYTES / 8, PASS = 128 / QUADS, TOGETHER = MOST * PASS < 64 ? MOST : 64 / PASS;
+    int row0 = thread_x() / QUADS, quad = thread_x() % QUADS, end = quad * 4 < width ? rows : 0;
+    const T* from = static_cast<const T*>(x.p) + at + quad * 4;
+    const float* add = static_cast<const float*>(pos.p) + pos_at + quad * 4;
     KEEP_LOOP for (int start = row0; start < 64; start += PASS * TOGETHER) {
-        uint4 numbers[TOGETHER] = {}, sums[TOGETHER][2] = {};
+        uint2 numbers[TOGETHER] = {};
+        uint4 sums[TOGETHER] = {};
         UNROLL for (int i = 0; i < TOGETHER; i++) {
             int row = start + i * PASS;
-            if (row < rows && c * 8 < width) {
-                numbers[i] = load16(from + static_cast<size_t>(row) * x.stride);
-                sums[i][0] = load16(add + static_cast<size_t>(row) * pos.stride);
-                sums[i][1] = load16(add + static_cast<size_t>(row) * pos.stride + 4);
+            if (row < end) {
+                numbers[i] = load8(from + static_cast<size_t>(row) * x.stride);
+                sums[i] = load16(add + static_cast<size_t>(row) * pos.stride);
             }
         }
         UNROLL for (int i = 0; i < TOGETHER; i++) {
-            int row = start + i * PASS;
-            uint4 n = numbers[i], y = sums[i][0], z = sums[i][1];
-            if (plain.base) store16(plain.at(row, c), n);
-            store16(to.at(row, c), uint4{add_pair<T>(n.x, y.x, y.y), add_pair<T>(n.y, y.z, y.w),
-                                         add_pair<T>(n.z, z.x, z.y), add_pair<T>(n.w, z.z, z.w)});
+            int row = start + i * PASS, place = quad % 2 * 8;
+            uint2 n = numbers[i];
+            uint4 y = sums[i];
+            if (plain.base) store8(plain.at(row, quad / 2) + place, n);
+            store8(to.at(row, quad / 2) + place, uint2{add_pair<T>(n.x, y.x, y.y), add_pair<T>(n.y, y.z, y.w)});
         }
     }
 }
@@ -66,11 +67,11 @@ template <class T, int D> DEVICE void attend16(const AttendArgs& a) {
     KEEP_LOOP for (int start = begin; start < end; start += 64) {
         barrier();
         size_t at = (entry + start) * a.keys.stride, pos_at = static_cast<size_t>(start) * a.pos.stride;
-        fetch_sums<T>(k, v, a.keys, at, a.pos, pos_at, end - start, a.c);
+        fetch_sums<T, 8>(k, v, a.keys, at, a.pos, pos_at, end - start, a.c);
         copy_wait<0>();
         barrier();
         float s[1][8][4];
-        scores<T>(s, q, warp * 16, k);
+        scores<T, D / 8>(s, q, warp * 16, k);
         if (end - start < 64) {
             UNROLL for (int j = 0; j < 8; j++)
                 UNROLL for (int r = 0; r < 4; r++)
@@ -158,12 +159,12 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
         copy_commit();
     };
     fetch(k, a.k, 0);
-    fetch_sums<T>(x, Rows{nullptr}, a.keys, (entry + first) * a.keys.stride, a.pos,
-                  static_cast<size_t>(first) * a.pos.stride, a.hw - first, a.c);
+    fetch_sums<T, 16>(x, Rows{nullptr}, a.keys, (entry + first) * a.keys.stride, a.pos,
+                      static_cast<size_t>(first) * a.pos.stride, a.hw - first, a.c);
     // A lane holds rows lane/4 and lane/4 + 8, and keys 8 j + lane%4*2 and the next. So j is the token and r%2 selects
     // a head.
     auto read = [&](float(&s)[1][8][4], int step) {
-        scores<T, (D > 128)>(s, x, warp * 16, k);
+        scores<T, D / 8, (D > 128)>(s, x, warp * 16, k);
         UNROLL for (int j = 0; j < 8; j++)
             UNROLL for (int r = 0; r < 4; r++) {
                 int key = step * 64 + j * 8 + lane % 4 * 2 + r % 2;
@@ -205,39 +206,55 @@ template <class T, int D> DEVICE void update16(const UpdateArgs& a) {
             UNROLL for (int r = 0; r < 4; r++) s[0][j][r] = exp2_fast(s[0][j][r] - most[r]);
         add_weighted_values<T>(sums, s, v);
     }
-    UNROLL for (int i = 0; i < 2; i++) {
-        int pixel = first + warp * 16 + lane / 4 + i * 8;
-        const T* own = static_cast<const T*>(a.keys.p) + (entry + pixel) * a.keys.stride;
-        float sum = 0;
-        UNROLL for (int j = 0; j < D / 8; j++) {
-            int col = j * 8 + lane % 4 * 2;
-            if (pixel >= a.hw || col >= a.c) continue;
-            float x, y;
-            load_pair(own + col, x, y);
-            sums[0][j][i * 2] += x + a.bias[col], sums[0][j][i * 2 + 1] += y + a.bias[col + 1];
-            sum += sums[0][j][i * 2] + sums[0][j][i * 2 + 1];
+    // The sums go through shared memory, so that a warp adds to, normalises and stores whole rows.
+    constexpr int ROW = D + 8, QUADS = (D + 127) / 128, TOGETHER = 8;
+    barrier();
+    float* rows = reinterpret_cast<float*>(shared);
+    UNROLL for (int j = 0; j < D / 8; j++)
+        UNROLL for (int i = 0; i < 2; i++)
+            store_pair(rows + (warp * 16 + lane / 4 + i * 8) * ROW + j * 8 + lane % 4 * 2, sums[0][j][i * 2],
+                       sums[0][j][i * 2 + 1]);
+    warp_barrier();
+    auto column = [&](int q) { return (lane + q * 32) * 4; };
+    Vec4 bias[QUADS] = {}, gamma[QUADS] = {}, beta[QUADS] = {};
+    UNROLL for (int q = 0; q < QUADS; q++)
+        if (column(q) < a.c) {
+            bias[q] = vec4(load16(a.bias + column(q)));
+            gamma[q] = vec4(load16(a.gamma + column(q))), beta[q] = vec4(load16(a.beta + column(q)));
         }
-        sum += shuffle_xor(sum, 1);
-        sum += shuffle_xor(sum, 2);
-        float mean = sum / a.c;
-        sum = 0;
-        UNROLL for (int j = 0; j < D / 8; j++)
-            UNROLL for (int r = 0; r < 2; r++) {
-                float y = sums[0][j][i * 2 + r] - mean;
-                sum += j * 8 + lane % 4 * 2 + r < a.c ? y * y : 0.0f;
+    KEEP_LOOP for (int row = warp * 16; row < warp * 16 + 16; row += TOGETHER) {
+        // All loads come before the stores, which may be to the same rows.
+        uint2 own[TOGETHER][QUADS] = {};
+        UNROLL for (int i = 0; i < TOGETHER; i++)
+            UNROLL for (int q = 0; q < QUADS; q++) {
+                const T* from = static_cast<const T*>(a.keys.p) + (entry + first + row + i) * a.keys.stride + column(q);
+                if (first + row + i < a.hw && column(q) < a.c) own[i][q] = load8(from);
             }
-        sum += shuffle_xor(sum, 1);
-        sum += shuffle_xor(sum, 2);
-        float norm = rsqrtf(sum / a.c + a.eps);
-        if (pixel >= a.hw) continue;
-        T* out = static_cast<T*>(a.out.p) + (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
-        UNROLL for (int j = 0; j < D / 8; j++) {
-            int col = j * 8 + lane % 4 * 2;
-            if (col >= a.c) continue;
-            auto result = [&](int r) {
-                return (sums[0][j][i * 2 + r] - mean) * norm * a.gamma[col + r] + a.beta[col + r];
-            };
-            store_pair(out + col, result(0), result(1));
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            int pixel = first + row + i;
+            Vec4 y[QUADS];
+            float sum = 0;
+            UNROLL for (int q = 0; q < QUADS; q++) {
+                Vec4 more = vec4(own[i][q], DTYPE<T>);
+                y[q] = vec4(load16(rows + (row + i) * ROW + min(column(q), D - 4)));
+                UNROLL for (int j = 0; j < 4; j++) {
+                    y[q].v[j] = column(q) < a.c ? y[q].v[j] + more.v[j] + bias[q].v[j] : 0.0f;
+                    sum += y[q].v[j];
+                }
+            }
+            float mean = warp_sum(sum) / a.c;
+            sum = 0;
+            UNROLL for (int q = 0; q < QUADS; q++)
+                UNROLL for (int j = 0; j < 4; j++)
+                    sum += column(q) < a.c ? (y[q].v[j] - mean) * (y[q].v[j] - mean) : 0.0f;
+            float norm = rsqrtf(warp_sum(sum) / a.c + a.eps);
+            size_t to = (static_cast<size_t>(prompt) * a.hw + pixel) * a.out.stride;
+            UNROLL for (int q = 0; q < QUADS; q++) {
+                if (pixel >= a.hw || column(q) >= a.c) continue;
+                auto result = [&](int j) { return (y[q].v[j] - mean) * norm * gamma[q].v[j] + beta[q].v[j]; };
+                store8(static_cast<T*>(a.out.p) + to + column(q),
+                       uint2{pack<T>(result(0), result(1)), pack<T>(result(2), result(3))});
+            }
         }
     }
 }

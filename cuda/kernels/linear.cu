@@ -26,6 +26,7 @@ struct LinearArgs {
     const float* rotation;  // (rotation_rows, rotation_columns): cosine and sine of each pair of columns, or null
     const int* lens;        // (entries): the number of rotated rows, or null for all
     int rotated, rotation_rows, rotation_columns;
+    int groups;
 };
 
 // Cosine and sine for two pairs of columns, for rows `row`, `row` + STEP and so on.
@@ -259,57 +260,96 @@ DEVICE void linear32(const LinearArgs& a) {
     apply_epilogue<SIDE, SIDE, THREADS>(a, shared, STRIDE, row0, col0);
 }
 
-// For few rows, such as the tokens of prompts, in f32. W is most of the data, and is read once for eight rows of A. A
-// warp computes two columns of the result, and its lanes divide k, a multiple of 4. Grid: (n by 16, m by 8, groups).
-KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
-    constexpr int ROWS = 8, COLS = 2;
-    int row0 = block_y() * ROWS, col0 = block_x() * 16 + thread_x() / 32 * COLS, lane = thread_x() % 32;
-    if (col0 >= a.n) return;
-    int group = block_z();
-    const float* w = static_cast<const float*>(a.w) + static_cast<size_t>(group) * a.n * a.ldw;
-    float sums[ROWS][COLS] = {};
-    auto row_of = [&](View x, int i) {
-        return address(x, static_cast<size_t>(min(row0 + i, a.m - 1)) * x.stride + group * a.k);
-    };
-    auto multiply = [&](bool sum) {
-        KEEP_LOOP for (int k = lane * 4; k < a.k; k += 128) {
-            Vec4 columns[COLS], rows[ROWS];
-            UNROLL for (int j = 0; j < COLS; j++)
-                columns[j] = vec4(load16(w + static_cast<size_t>(min(col0 + j, a.n - 1)) * a.ldw + k));
-            UNROLL for (int i = 0; i < ROWS; i++) rows[i] = vec4(load16(row_of(a.x, i) + k * 4));
-            if (sum) {
-                UNROLL for (int i = 0; i < ROWS; i++) {
-                    Vec4 more = vec4(load16(row_of(a.y, i) + k * 4));
-                    UNROLL for (int c = 0; c < 4; c++) rows[i].v[c] += more.v[c];
-                }
+// Products of few rows, such as the tokens of prompts, in f32. W is most of the data. The order of a sum depends only on
+// k, a multiple of 4.
+//
+// Adds products of columns first, first + STEP, and so on, four at a time: ROWS rows of a group of A, from row0 on, by
+// COLS rows of W. With SUM, A is x + y. If lanes divide k, the warps of a block go through it together: what a warp loads
+// is then in the L1 cache for the others.
+template <bool SUM, int STEP, int ROWS, int COLS>
+DEVICE void few_rows(float (&sums)[ROWS][COLS], const LinearArgs& a, int row0, int group, const float* const (&w)[COLS],
+                     int first) {
+    const float* x = static_cast<const float*>(a.x.p) + group * a.k;
+    const float* y = static_cast<const float*>(a.y.p) + group * a.k;
+    auto multiply = [&](int k) {
+        Vec4 columns[COLS], rows[ROWS];
+        int last = computed_again(a.m - 1);
+        UNROLL for (int j = 0; j < COLS; j++) columns[j] = vec4(load16(w[j] + k));
+        UNROLL for (int i = 0; i < ROWS; i++) rows[i] = vec4(load16(x + k + min(row0 + i, last) * a.x.stride));
+        if (SUM) {
+            UNROLL for (int i = 0; i < ROWS; i++) {
+                Vec4 more = vec4(load16(y + k + min(row0 + i, last) * a.y.stride));
+                UNROLL for (int c = 0; c < 4; c++) rows[i].v[c] += more.v[c];
             }
-            UNROLL for (int i = 0; i < ROWS; i++)
-                UNROLL for (int j = 0; j < COLS; j++)
-                    UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(rows[i].v[c], columns[j].v[c], sums[i][j]);
         }
+        UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int j = 0; j < COLS; j++)
+                UNROLL for (int c = 0; c < 4; c++) sums[i][j] = fmaf(rows[i].v[c], columns[j].v[c], sums[i][j]);
     };
-    if (a.y.p)
-        multiply(true);
-    else
-        multiply(false);
-    // Reduces sixteen sums over the warp, to one sum for every two lanes. In each step a lane gives away half of its
-    // sums.
-    float part[ROWS * COLS];
-    UNROLL for (int i = 0; i < ROWS * COLS; i++) part[i] = sums[i / COLS][i % COLS];
-    UNROLL for (int half = ROWS * COLS / 2; half > 0; half /= 2) {
-        bool upper = lane & half * 2;
-        UNROLL for (int i = 0; i < half; i++) {
-            float keep = upper ? part[i + half] : part[i], give = upper ? part[i] : part[i + half];
-            part[i] = keep + shuffle_xor(give, half * 2);
+    if (STEP == 4) {
+        UNROLL_4 for (int k = 0; k < a.k; k += STEP) multiply(k);
+    } else {
+        KEEP_LOOP for (int start = 0; start < a.k; start += STEP) {
+            barrier();
+            if (row0 < a.m && start + first < a.k) multiply(start + first);
         }
     }
-    float sum = part[0] + shuffle_xor(part[0], 1);
-    int row = row0 + lane / 2 / COLS, col = col0 + lane / 2 % COLS;
-    if (lane % 2 != 0 || row >= a.m || col >= a.n) return;
-    int at = group * a.n + col;
-    float y = activate(a.activation, sum + (a.bias ? a.bias[at] : 0.0f));
-    if (a.addend_kind == TENSOR) y += load1(a.addend, static_cast<size_t>(row) * a.addend.stride + at);
-    store1(a.out, static_cast<size_t>(row) * a.out.stride + at, y);
+}
+
+// Adds up 2 BIT sums of each lane over the lanes of a warp. Lane i is left with sum i, in sums[0]. In each step a lane
+// gives away half of its sums.
+template <int BIT> DEVICE void add_over_warp(float* sums) {
+    bool upper = thread_x() & BIT;
+    UNROLL for (int i = 0; i < BIT; i++) {
+        float keep = upper ? sums[i + BIT] : sums[i], give = upper ? sums[i] : sums[i + BIT];
+        sums[i] = keep + shuffle_xor(give, BIT);
+    }
+    if constexpr (BIT > 1) add_over_warp<BIT / 2>(sums);
+}
+
+// A block has four warps for each half of its rows. If k is up to FEW_COLUMNS, such as the width of a head, a thread
+// computes one column of four rows, and the columns of all groups follow each other. Grid: (groups * n by 128, m by 8).
+// Otherwise a warp computes four columns of eight rows, and its lanes divide k. Grid: (n by 16, m by 16, groups).
+constexpr int FEW_COLUMNS = 32;  // as in linear.rs
+KERNEL_SHARING(linear_few_rows_f32, LinearArgs, 256, 2) {
+    int warp = thread_x() / 32, lane = thread_x() % 32;
+    const float* all = static_cast<const float*>(a.w);
+    auto bias = [&](int at) { return a.bias ? a.bias[at] : 0.0f; };
+    auto addend = [&](int row, int at) {
+        return a.addend_kind == TENSOR ? load1(a.addend, static_cast<size_t>(row) * a.addend.stride + at) : 0.0f;
+    };
+    auto store = [&](int row, int at, float sum, float add) {
+        store1(a.out, static_cast<size_t>(row) * a.out.stride + at, activate(a.activation, sum) + add);
+    };
+    if (a.k <= FEW_COLUMNS) {
+        constexpr int ROWS = 4;
+        int at = block_x() * 128 + thread_x() % 128, row0 = (block_y() * 2 + warp / 4) * ROWS;
+        if (row0 >= a.m || at >= a.groups * a.n) return;
+        float sums[ROWS][1] = {}, more = bias(at);
+        const float* const w[1] = {all + static_cast<size_t>(at) * a.ldw};
+        if (a.y.p)
+            few_rows<true, 4>(sums, a, row0, at / a.n, w, 0);
+        else
+            few_rows<false, 4>(sums, a, row0, at / a.n, w, 0);
+        UNROLL for (int i = 0; i < ROWS; i++)
+            if (row0 + i < a.m) store(row0 + i, at, sums[i][0] + more, addend(row0 + i, at));
+        return;
+    }
+    constexpr int ROWS = 8, COLS = 4;
+    int row0 = (block_y() * 2 + warp / 4) * ROWS, col0 = block_x() * 16 + warp % 4 * COLS, first = block_z() * a.n;
+    int row = row0 + lane / COLS, col = col0 + lane % COLS;
+    bool there = row < a.m && col < a.n;
+    float more = there ? bias(first + col) : 0.0f, add = there ? addend(row, first + col) : 0.0f;
+    float sums[ROWS][COLS] = {};
+    const float* w[COLS];
+    UNROLL for (int j = 0; j < COLS; j++) w[j] = all + static_cast<size_t>(first + min(col0 + j, a.n - 1)) * a.ldw;
+    if (a.y.p)
+        few_rows<true, 128>(sums, a, row0, block_z(), w, lane * 4);
+    else
+        few_rows<false, 128>(sums, a, row0, block_z(), w, lane * 4);
+    float* flat = &sums[0][0];
+    add_over_warp<16>(flat);
+    if (there) store(row, first + col, flat[0] + more, add);
 }
 
 KERNEL(linear_f32, LinearArgs, 256) { linear32(a); }
@@ -352,26 +392,28 @@ struct PatchesArgs {
     int kernel, stride, pad, padded;
 };
 
-// Rows of patches, (kernel, kernel, c), with zeros beyond the map and beyond k. Grid: quads of elements by 256.
+// Rows of patches, (kernel, kernel, c), with zeros beyond the map and beyond k. Rows of x are contiguous. So a row of a
+// patch is a row of numbers of the map, some of which are beyond its left or right. Grid: eight elements by 256.
 KERNEL(prepare_patches, PatchesArgs, 256) {
-    int quads = a.padded / 4;
-    int i = block_x() * 256 + thread_x(), row = i / quads, col = i % quads * 4;
+    int parts = (a.padded + 7) / 8;
+    int i = block_x() * 256 + thread_x(), row = i / parts, col = i % parts * 8;
     if (row >= a.rows) return;
-    int image = row / (a.out_h * a.out_w), at = row % (a.out_h * a.out_w);
-    int y0 = at / a.out_w * a.stride - a.pad, x0 = at % a.out_w * a.stride - a.pad;
-    int c = col % a.c, kx = col / a.c % a.kernel, ky = col / a.c / a.kernel;
-    const size_t first = static_cast<size_t>(image) * a.h * a.w;
-    Vec4 v;
-    UNROLL for (int j = 0; j < 4; j++) {
-        int y = y0 + ky, x = x0 + kx;
-        bool inside = ky < a.kernel && y >= 0 && y < a.h && x >= 0 && x < a.w;
-        v.v[j] = inside ? load1(a.x, (first + y * a.w + x) * a.x.stride + c) : 0.0f;
-        if (++c == a.c) {
-            c = 0;
-            if (++kx == a.kernel) kx = 0, ky++;
+    int out_y = row / a.out_w, image = out_y / a.out_h;
+    int width = a.kernel * a.c, ky = col / width, y = (out_y - image * a.out_h) * a.stride - a.pad + ky;
+    int within = col - ky * width, start = ((row - out_y * a.out_w) * a.stride - a.pad) * a.c, line = a.w * a.c;
+    size_t from = (static_cast<size_t>(image) * a.h + y) * line + start + within;
+    UNROLL for (int part = 0; part < 8; part += 4) {
+        if (col + part >= a.padded) return;
+        Vec4 v;
+        UNROLL for (int j = 0; j < 4; j++) {
+            bool inside = ky < a.kernel && static_cast<unsigned>(y) < static_cast<unsigned>(a.h) &&
+                          static_cast<unsigned>(start + within) < static_cast<unsigned>(line);
+            v.v[j] = inside ? load1(a.x, from) : 0.0f;
+            from++;
+            if (++within == width) within = 0, ky++, y++, from += line - width;
         }
+        store4(a.out, static_cast<size_t>(row) * a.out.stride + col + part, v, 4);
     }
-    store4(a.out, static_cast<size_t>(row) * a.out.stride + col, v, 4);
 }
 
 struct ConvArgs {

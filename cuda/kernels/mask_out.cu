@@ -135,13 +135,14 @@ struct MeasureArgs {
     Planes planes;
     Measures* parts;  // (count, blocks)
     float thresholds[3];
-    int blocks;       // blocks per mask, of 16 rows each
+    int blocks;       // blocks per mask, of MEASURED rows each
 };
 
-// Grid: blocks of 16 rows, for each mask.
+// Grid: blocks of MEASURED rows, for each mask.
+constexpr int MEASURED = 4;  // as in mask_out.rs
 KERNEL(measure_masks, MeasureArgs, 256) {
     const Planes& p = a.planes;
-    int first = block_x() % a.blocks * 16, last = min(first + 16, p.out_h);
+    int first = block_x() % a.blocks * MEASURED, last = min(first + MEASURED, p.out_h);
     const float* from = plane(p, block_x() / a.blocks);
     Measures all = empty_measures();
     for (int column = thread_x(); column < p.out_w; column += 256) {

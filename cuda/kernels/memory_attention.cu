@@ -6,16 +6,16 @@
 // that one object fills a GPU. A block takes one object and one split, with 16 M queries per warp and 64 keys at a
 // time. With two stages, the next keys and values are fetched while the current values are weighted. With one stage,
 // values are fetched while scores are computed, and keys while values are weighted. A GPU uses the first kernel whose
-// shared memory fits. On an H200, 256_64 is predicted to reach 43% of the tensor cores' peak, and 256_256 28%. Not yet
+// shared memory fits. On an H200, 256_64 is predicted to reach 46% of the tensor cores' peak, and 256_256 30%. Not yet
 // measured on a GPU.
 //
 //   kernel          queries  warps  M  stages  splits  KB shared
-//   64_64               128      4  2       2       4         48
-//   256_64              256      8  2       2       8        208
-//   256_64_medium       128      4  2       2       4        144
-//   256_64_small         64      4  1       1       4         72
-//   256_256             128      8  1       2       4        192
-//   256_256_small        64      4  1       1       4         96
+//   64_64               128      4  2       2       4         54
+//   256_64              256      8  2       2       8        216
+//   256_64_medium       128      4  2       2       4        150
+//   256_64_small         64      4  1       1       4         75
+//   256_256             128      8  1       2       4        198
+//   256_256_small        64      4  1       1       4         99
 
 #include "flash.cuh"
 
@@ -32,13 +32,15 @@ struct MemoryArgs {
     int fast;     // rows are 16-byte aligned, widths are multiples of 8
 };
 
-template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVICE void memory16(const MemoryArgs& a) {
-    constexpr int QUERIES = 16 * M * WARPS, THREADS = 32 * WARPS, KEYS = 64 * D * 2, VALUES = 64 * DV * 2;
+template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS, int KEEP>
+DEVICE void memory16(const MemoryArgs& a) {
+    constexpr int ROW = PaddedTile<D>::CHUNKS * 16, QUERIES = 16 * M * WARPS, THREADS = 32 * WARPS;
+    constexpr int KEYS = 64 * ROW, VALUES = 64 * PaddedTile<DV>::CHUNKS * 16;
     char* shared = shared_memory();
-    Tile<D * 2> q = {shared};
-    char* stages = shared + QUERIES * D * 2;
-    auto keys = [&](int step) { return Tile<D * 2>{stages + step % STAGES * (KEYS + VALUES)}; };
-    auto values = [&](int step) { return Tile<DV * 2>{stages + step % STAGES * (KEYS + VALUES) + KEYS}; };
+    PaddedTile<D> q = {shared};
+    char* stages = shared + QUERIES * ROW;
+    auto keys = [&](int step) { return PaddedTile<D>{stages + step % STAGES * (KEYS + VALUES)}; };
+    auto values = [&](int step) { return PaddedTile<DV>{stages + step % STAGES * (KEYS + VALUES) + KEYS}; };
     int first = block_x() * QUERIES, split = block_y(), object = block_z(), warp = thread_x() / 32, lane = thread_x() % 32;
     // A split has whole steps. Their number depends only on the object's own keys.
     int len = a.lens[object], part = (len + SPLITS * 64 - 1) / (SPLITS * 64) * 64;
@@ -63,12 +65,20 @@ template <class T, int D, int DV, int M, int WARPS, int STAGES, int SPLITS> DEVI
     fetch_keys(0);
     if (STAGES == 2) fetch_values(0);
     Softmax<T, M, DV> softmax;
+    // The first operands stay in registers, so that they are not loaded in every step.
+    Fragment kept[KEEP > 0 ? KEEP : 1][M][4];
+    if (KEEP > 0) {
+        copy_wait<0>();
+        barrier();
+        UNROLL for (int c = 0; c < KEEP; c++)
+            UNROLL for (int m = 0; m < M; m++) load_a(kept[c][m], q, (warp * M + m) * 16, c * 2);
+    }
     KEEP_LOOP for (int step = 0; step < steps; step++) {
         copy_wait<0>();
         barrier();
         if (STAGES == 1) fetch_values(step);
         float s[M][8][4];
-        scores<T>(s, q, warp * 16 * M, keys(step));
+        scores<T, D / 8>(s, q, warp * 16 * M, keys(step), kept, KEEP);
         if (STAGES == 1) {
             copy_wait<0>();
             barrier();
@@ -124,19 +134,19 @@ template <int D, int DV> DEVICE void memory32(const MemoryArgs& a) {
     softmax.store1(a.out, (static_cast<size_t>(object) * a.n + first + row) * a.out.stride, a.dv, 1.0f / softmax.total);
 }
 
-#define MEMORY(name, D, DV, M, WARPS, STAGES, SPLITS)                             \
+#define MEMORY(name, D, DV, M, WARPS, STAGES, SPLITS, KEEP)                       \
     KERNEL(memory_attention_bf16_##name, MemoryArgs, 32 * WARPS) {                \
-        memory16<bf16, D, DV, M, WARPS, STAGES, SPLITS>(a);                       \
+        memory16<bf16, D, DV, M, WARPS, STAGES, SPLITS, KEEP>(a);                 \
     }                                                                             \
     KERNEL(memory_attention_f16_##name, MemoryArgs, 32 * WARPS) {                 \
-        memory16<f16, D, DV, M, WARPS, STAGES, SPLITS>(a);                        \
+        memory16<f16, D, DV, M, WARPS, STAGES, SPLITS, KEEP>(a);                  \
     }
-MEMORY(64_64, 64, 64, 2, 4, 2, 4)
-MEMORY(256_64, 256, 64, 2, 8, 2, 8)
-MEMORY(256_64_medium, 256, 64, 2, 4, 2, 4)
-MEMORY(256_64_small, 256, 64, 1, 4, 1, 4)
-MEMORY(256_256, 256, 256, 1, 8, 2, 4)
-MEMORY(256_256_small, 256, 256, 1, 4, 1, 4)
+MEMORY(64_64, 64, 64, 2, 4, 2, 4, 0)
+MEMORY(256_64, 256, 64, 2, 8, 2, 8, 2)
+MEMORY(256_64_medium, 256, 64, 2, 4, 2, 4, 2)
+MEMORY(256_64_small, 256, 64, 1, 4, 1, 4, 0)
+MEMORY(256_256, 256, 256, 1, 8, 2, 4, 4)
+MEMORY(256_256_small, 256, 256, 1, 4, 1, 4, 0)
 KERNEL(memory_attention_f32_64_64, MemoryArgs, 128) { memory32<64, 64>(a); }
 KERNEL(memory_attention_f32_256_64, MemoryArgs, 128) { memory32<256, 64>(a); }
 KERNEL(memory_attention_f32_256_256, MemoryArgs, 128) { memory32<256, 256>(a); }

@@ -81,8 +81,11 @@ DEVICE void norm_wide(const NormArgs& a) {
 KERNEL(layer_norm_4, NormArgs, 256) { norm<1, 1>(a); }
 KERNEL(layer_norm_16, NormArgs, 256) { norm<4, 1>(a); }
 KERNEL(layer_norm_64, NormArgs, 256) { norm<16, 1>(a); }
-KERNEL(layer_norm_128, NormArgs, 256) { norm<32, 1>(a); }
+KERNEL(layer_norm_96, NormArgs, 256) { norm<8, 3>(a); }
+KERNEL(layer_norm_160, NormArgs, 256) { norm<8, 5>(a); }
 KERNEL(layer_norm_192, NormArgs, 256) { norm<16, 3>(a); }
+KERNEL(layer_norm_256, NormArgs, 256) { norm<32, 2>(a); }
+KERNEL(layer_norm_320, NormArgs, 256) { norm<16, 5>(a); }
 KERNEL(layer_norm_384, NormArgs, 256) { norm<32, 3>(a); }
 KERNEL(layer_norm_640, NormArgs, 256) { norm<32, 5>(a); }
 KERNEL(layer_norm_1152, NormArgs, 256) { norm<32, 9>(a); }

@@ -156,3 +156,21 @@ DEVICE void mma(float (&d)[M][N][4], const Fragment (&a)[M][4], const Fragment (
     UNROLL for (int i = 0; i < M; i++)
         UNROLL for (int j = 0; j < N; j++) mma_16x8x16<T>(d[i][j], a[i], b[j]);
 }
+
+template <class T> DEVICE void mma_16x8x8(float (&d)[4], const Fragment (&a)[2], Fragment b);
+template <> DEVICE void mma_16x8x8<bf16>(float (&d)[4], const Fragment (&a)[2], Fragment b) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(b));
+}
+template <> DEVICE void mma_16x8x8<f16>(float (&d)[4], const Fragment (&a)[2], Fragment b) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(b));
+}
+// The same with products of 16x8 by 8x8.
+template <class T, int M, int N>
+DEVICE void mma_half(float (&d)[M][N][4], const Fragment (&a)[M][2], const Fragment (&b)[N]) {
+    UNROLL for (int i = 0; i < M; i++)
+        UNROLL for (int j = 0; j < N; j++) mma_16x8x8<T>(d[i][j], a[i], b[j]);
+}

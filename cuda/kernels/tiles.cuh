@@ -14,6 +14,10 @@ template <int BYTES> struct Tile {
     }
 };
 
+// Rows of D 16-bit numbers. Their number of chunks is odd, so that rows and columns of chunks have no bank conflicts
+// without a permutation.
+template <int D> using PaddedTile = Tile<(D / 8 | 1) * 16>;
+
 // Loads the left operand of mma: rows row..row+16, columns 8*chunk..8*chunk+16 of a tile.
 template <int BYTES> DEVICE void load_a(Fragment (&a)[4], Tile<BYTES> tile, int row, int chunk) {
     int lane = thread_x() & 31;

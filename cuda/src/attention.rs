@@ -3,7 +3,7 @@
 use crate::device::{Device, LEAST_SHARED};
 use crate::kernels::Kernel;
 use crate::queue::Cuda;
-use crate::view::{View, blocks, plain};
+use crate::view::{View, blocks, padded_row, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::AttentionOps;
 use sam2_engine::backend::Windows;
@@ -67,12 +67,25 @@ fn window_kernel(dtype: DType, d: usize, queries: usize) -> (Kernel, usize, usiz
         0..=32 => (halves(window_attention_bf16_32, window_attention_f16_32), 32, 64),
         33..=64 if tall => (halves(window_attention_bf16_64_tall, window_attention_f16_64_tall), 64, 128),
         33..=64 => (halves(window_attention_bf16_64, window_attention_f16_64), 64, 64),
-        65..=80 if tall => (halves(window_attention_bf16_80_tall, window_attention_f16_80_tall), 80, 128),
-        65..=80 => (halves(window_attention_bf16_80, window_attention_f16_80), 80, 64),
-        81..=96 if tall => (halves(window_attention_bf16_96_tall, window_attention_f16_96_tall), 96, 128),
-        81..=96 => (halves(window_attention_bf16_96, window_attention_f16_96), 96, 64),
+        65..=72 if tall => (halves(window_attention_bf16_72_tall, window_attention_f16_72_tall), 72, 128),
+        65..=72 => (halves(window_attention_bf16_72, window_attention_f16_72), 72, 64),
+        73..=96 if tall => (halves(window_attention_bf16_96_tall, window_attention_f16_96_tall), 96, 128),
+        73..=96 => (halves(window_attention_bf16_96, window_attention_f16_96), 96, 64),
         97..=256 => (halves(window_attention_bf16_256, window_attention_f16_256), 256, 64),
         _ => panic!("window_attention: heads {d} wide"),
+    }
+}
+
+/// The kernel for a whole map of 16-bit numbers, and the head width to which it pads.
+fn map_kernel(dtype: DType, d: usize) -> Option<(Kernel, usize)> {
+    use Kernel::*;
+    let halves = |bf16, f16| if dtype == DType::Bf16 { bf16 } else { f16 };
+    match d {
+        _ if dtype == DType::F32 => None,
+        33..=64 => Some((halves(map_attention_bf16_64, map_attention_f16_64), 64)),
+        65..=72 => Some((halves(map_attention_bf16_72, map_attention_f16_72), 72)),
+        73..=96 => Some((halves(map_attention_bf16_96, map_attention_f16_96), 96)),
+        _ => None,
     }
 }
 
@@ -94,7 +107,8 @@ impl<D: Device> AttentionOps for Cuda<D> {
         );
         assert!([1, 2].contains(&pool) && (hq * pool, wq * pool) == (h, w), "window_attention: {out:?} from {k:?}");
         assert!([q, k, v].iter().all(|t| t.dtype() == out.dtype()), "window_attention: {out:?} {q:?} {k:?} {v:?}");
-        // The kernels count elements in 32 bits.
+        // The kernels count elements in 32 bits, and divide slots of a window by its width without a division.
+        assert!(size < 1 << 10, "window_attention: windows {size} wide");
         assert!([out, q, k, v].iter().all(|t| t.rows() * t.stride() < 1 << 31), "window_attention: {q:?} {k:?} {v:?}");
         self.count_operands(&[out, q, k, v]);
         let (windows_x, windows_y) = if size == 0 { (1, 1) } else { (w.div_ceil(size), h.div_ceil(size)) };
@@ -104,7 +118,7 @@ impl<D: Device> AttentionOps for Cuda<D> {
         let per_block = if f32s { 1 } else { (64 / keys.max(queries)).max(1) };
         let tiles = if per_block > 1 { 1 } else { queries.div_ceil(rows) };
         let groups = (windows_x * windows_y).div_ceil(per_block);
-        let shared_of = |stages: usize| (rows + stages * 2 * 64) * width * 2;
+        let shared_of = |stages: usize| (rows + stages * 2 * 64) * padded_row(width);
         let stages = if per_block * keys > 64 && shared_of(2) <= LEAST_SHARED { 2 } else { 1 };
         let aligned =
             |t: Tensor<'_>| t.addr().is_multiple_of(16) && t.stride().is_multiple_of(8) && d.is_multiple_of(8);
@@ -134,14 +148,26 @@ impl<D: Device> AttentionOps for Cuda<D> {
             uneven: (size > 0 && (h % size > 0 || w % size > 0)) as i32,
             unused: 0,
         };
+        let covered = if size == 0 { hq * wq * h * w } else { hq * wq * size * size };
+        self.count(|c| c.matmul_flops += (4 * covered * d * heads) as u64);
+        // Whole maps have a kernel of their own, if their rows are aligned and its shared memory is available.
+        if let Some((kernel, width)) = map_kernel(out.dtype(), d)
+            && size == 0
+            && hq * wq >= 128
+            && args.fast == 1
+            && k.stride() == v.stride()
+        {
+            let shared = (128 + 2 * 4 * 64) * padded_row(width);
+            if shared <= self.device.shared() {
+                return self.launch(kernel, [(hq * wq).div_ceil(128), heads, 1], shared, &args);
+            }
+        }
         let shared = if f32s {
             let keys = if width > 128 { 16 } else { 32 };
             ((32 + 2 * keys) * (width + 4) + 32 * (keys + 1)) * 4
         } else {
             shared_of(stages)
         };
-        let covered = if size == 0 { hq * wq * h * w } else { hq * wq * size * size };
-        self.count(|c| c.matmul_flops += (4 * covered * d * heads) as u64);
         self.launch(kernel, [groups * tiles, heads, 1], shared, &args);
     }
 

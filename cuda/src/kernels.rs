@@ -28,14 +28,17 @@ macro_rules! kernels {
 kernels! {
     linear_f32 256 linear_few_rows_f32 256 linear_bf16 256 linear_f16 256 linear_small_bf16 128 linear_small_f16 128
     prepare_rows 256 prepare_patches 256 conv_few_4 256 conv_few_16 256
-    layer_norm_4 256 layer_norm_16 256 layer_norm_64 256 layer_norm_128 256 layer_norm_192 256 layer_norm_384 256 layer_norm_640 256 layer_norm_1152 256
+    layer_norm_4 256 layer_norm_16 256 layer_norm_64 256 layer_norm_96 256 layer_norm_160 256
+    layer_norm_192 256 layer_norm_256 256 layer_norm_320 256 layer_norm_384 256 layer_norm_640 256 layer_norm_1152 256
     layer_norm_wide 256
     add 256 max_pool2x2 256 embed_points 128 hold_back 32
     window_attention_f32_32 128 window_attention_f32_96 128 window_attention_f32_256 128
-    window_attention_bf16_32 128 window_attention_bf16_64 128 window_attention_bf16_80 128 window_attention_bf16_96 128
-    window_attention_bf16_256 128 window_attention_bf16_64_tall 128 window_attention_bf16_80_tall 128 window_attention_bf16_96_tall 128
-    window_attention_f16_32 128 window_attention_f16_64 128 window_attention_f16_80 128 window_attention_f16_96 128
-    window_attention_f16_256 128 window_attention_f16_64_tall 128 window_attention_f16_80_tall 128 window_attention_f16_96_tall 128
+    window_attention_bf16_32 128 window_attention_bf16_64 128 window_attention_bf16_72 128 window_attention_bf16_96 128
+    window_attention_bf16_256 128 window_attention_bf16_64_tall 128 window_attention_bf16_72_tall 128 window_attention_bf16_96_tall 128
+    window_attention_f16_32 128 window_attention_f16_64 128 window_attention_f16_72 128 window_attention_f16_96 128
+    window_attention_f16_256 128 window_attention_f16_64_tall 128 window_attention_f16_72_tall 128 window_attention_f16_96_tall 128
+    map_attention_bf16_64 256 map_attention_bf16_72 256 map_attention_bf16_96 256
+    map_attention_f16_64 256 map_attention_f16_72 256 map_attention_f16_96 256
     token_attention 256
     memory_attention_f32_64_64 128 memory_attention_f32_256_64 128 memory_attention_f32_256_256 128
     memory_attention_bf16_64_64 128 memory_attention_bf16_256_64 256 memory_attention_bf16_256_64_medium 128

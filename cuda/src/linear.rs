@@ -15,6 +15,9 @@ use sam2_engine::{Error, Result};
 /// by the launch.
 const LIBRARY_WEIGHTS: usize = 1 << 10;
 
+/// The most columns of few rows that one thread multiplies, as in the kernel.
+const FEW_COLUMNS: usize = 32;
+
 /// Weights of a product on the device: (groups, n, row), rows padded with zeros to 16 bytes.
 #[derive(Debug)]
 pub struct Weights<M> {
@@ -56,7 +59,7 @@ struct LinearArgs {
     rotated: i32,
     rotation_rows: i32,
     rotation_columns: i32,
-    unused: i32,
+    groups: i32,
 }
 
 #[derive(Clone, Copy, NoUninit)]
@@ -197,6 +200,7 @@ impl<D: Device> LinearOps for Cuda<D> {
             let grid = [blocks(out_h * out_w, 256), out.rows() / (out_h * out_w), 1];
             return self.launch(kernel, grid, w.k * wide * 4, &args);
         }
+        assert!(x.stride() == c, "conv2d: {x:?} has gaps between pixels");
         let (rows, stride) = (out.rows(), padded(w.k, w.dtype));
         let Some(addr) = self.workspace(rows * stride * w.dtype.bytes()) else { return };
         let args = PatchesArgs {
@@ -213,7 +217,7 @@ impl<D: Device> LinearOps for Cuda<D> {
             pad: conv.pad as i32,
             padded: stride as i32,
         };
-        self.launch(Kernel::prepare_patches, [blocks(rows * stride / 4, 256), 1, 1], 0, &args);
+        self.launch(Kernel::prepare_patches, [blocks(rows * stride.div_ceil(8), 256), 1, 1], 0, &args);
         self.product(
             View::of(out),
             rows,
@@ -300,7 +304,7 @@ impl<D: Device> Cuda<D> {
             rotated: e.rotation.map_or(0, |r| r.columns as i32),
             rotation_rows: e.rotation.map_or(1, |r| r.table.rows() as i32),
             rotation_columns: e.rotation.map_or(1, |r| r.table.cols() as i32),
-            unused: 0,
+            groups: w.groups as i32,
         };
         if let Some(Rotation { table, columns, .. }) = e.rotation {
             let d = table.cols();
@@ -312,7 +316,13 @@ impl<D: Device> Cuda<D> {
             // Only this kernel adds `a.add`. It takes no addend of half the size and no rotation.
             let possible = addend_kind != 2 && e.rotation.is_none();
             assert!(possible, "linear: an upsampled addend to few rows, or a rotation of them");
-            let grid = [w.n.div_ceil(16), m.div_ceil(8), w.groups];
+            // The kernel counts elements in 32 bits.
+            assert!(m * a.stride.max(a.add.stride as usize) < 1 << 31, "linear: {m} rows are not few");
+            let grid = if w.k <= FEW_COLUMNS {
+                [(w.groups * w.n).div_ceil(128), m.div_ceil(8), 1]
+            } else {
+                [w.n.div_ceil(16), m.div_ceil(16), w.groups]
+            };
             return self.launch(Kernel::linear_few_rows_f32, grid, 0, &args);
         }
         // Small tiles where large tiles would leave much of a GPU idle. Both give the same bits.

@@ -12,7 +12,7 @@ use sam2_engine::tensor::{DType, Tensor};
 use sam2_engine::{MaskFormat, MaskMemory, MaskOut, MaskTarget};
 
 /// Rows that one block measures.
-const ROWS: usize = 16;
+const ROWS: usize = 4;
 
 /// Bytes of the measures of one mask.
 const MEASURES: usize = 28;

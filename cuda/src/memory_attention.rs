@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::kernels::Kernel;
 use crate::queue::Cuda;
-use crate::view::{View, plain};
+use crate::view::{View, padded_row, plain};
 use bytemuck::NoUninit;
 use sam2_engine::backend::MemoryAttentionOps;
 use sam2_engine::tensor::{DType, Tensor};
@@ -54,7 +54,9 @@ impl Shape {
         };
         let halves = |bf16, f16, (a, b): (usize, usize), queries: usize, stages: usize, splits: usize| {
             let kernel = if dtype == DType::Bf16 { bf16 } else { f16 };
-            Shape { kernel, widths: (a, b), queries, splits, shared: (queries * a + stages * 64 * (a + b)) * 2 }
+            let [of_keys, of_values] = [a, b].map(padded_row);
+            let shared = queries * of_keys + stages * 64 * (of_keys + of_values);
+            Shape { kernel, widths: (a, b), queries, splits, shared }
         };
         let shapes = match dtype {
             DType::F32 => vec![

@@ -110,6 +110,6 @@ impl<D: Device> UpscaleOps for Cuda<D> {
             masks: m as i32,
             pad: 0,
         };
-        self.launch(Kernel::upscale_masks, [blocks(h * w * 16, 32), p, 1], 32 * m * 4, &args);
+        self.launch(Kernel::upscale_masks, [blocks(h * w * 4, 32), p, 1], 0, &args);
     }
 }

@@ -46,3 +46,8 @@ pub(crate) fn blocks(items: usize, threads: usize) -> usize {
     assert!(items < 1 << 31, "{items} items of one launch");
     items.div_ceil(threads).max(1)
 }
+
+/// Bytes of a row of `width` 16-bit numbers in shared memory, as `PaddedTile` of the kernels: an odd number of chunks.
+pub(crate) fn padded_row(width: usize) -> usize {
+    (width / 8 | 1) * 16
+}

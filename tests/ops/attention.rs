@@ -31,6 +31,12 @@ pub fn window_attention<B: Backend>(b: &B, numbers: Numbers) {
         (18, 20, 0, 2, 1, 72),
         (17, 19, 16, 1, 1, 256),
         (21, 25, 0, 1, 1, 20),
+        (18, 20, 0, 1, 2, 72),
+        (12, 13, 0, 1, 1, 96),
+        (13, 16, 0, 1, 2, 56),
+        (24, 22, 0, 2, 1, 88),
+        (17, 19, 16, 1, 1, 72),
+        (18, 33, 16, 1, 1, 88),
     ] {
         let c = heads * d;
         let (mut qkv, pad) = (r.floats(h * w * 3 * c).iter().map(|v| v * 3.0).collect::<Vec<_>>(), r.floats(2 * c));

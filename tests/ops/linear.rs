@@ -22,11 +22,13 @@ pub fn linear<B: Backend>(b: &B, numbers: Numbers) {
         (14, 3, 5, 2),
         (9, 17, 4, 8),
         (5, 1, 16, 3),
+        (35, 21, 132, 1),
+        (35, 70, 12, 2),
     ] {
         let (mut w, bias) = (r.floats(groups * n * k), r.floats(groups * n));
         round(dtype, &mut w);
         // Both implementations of a device, if it has two.
-        let few_rows = m < 14;
+        let few_rows = m < 14 || m == 35;
         let weights = b.linear_weights(LinearData { w: &w, b: &bias, groups, n, k, dtype, few_rows }).unwrap();
         let (x, y, add) = (r.floats(m * groups * k), r.floats(m * groups * k), r.floats(m * groups * n));
         let (gamma, beta) = (r.floats(k), r.floats(k));
