@@ -474,7 +474,7 @@ fn main() {
         on_linux("camera_ffmpeg", ffmpeg, camera_ffmpeg),
         on_linux("engine_plugin", cmake, engine_plugin),
         on_linux("engine_plugin_from_cpp", cmake, engine_plugin_from_cpp),
-        if_there("unity", mono, unity),
+        on_linux("unity", mono, unity),
         if_there("godot", cmake && std::env::var_os("GODOT_HEADER").is_some(), godot),
         on_linux("batch", go, batch),
     ];
