@@ -49,5 +49,5 @@ pub(crate) fn blocks(items: usize, threads: usize) -> usize {
 
 /// Bytes of a row of `width` 16-bit numbers in shared memory, as `PaddedTile` of the kernels: an odd number of chunks.
 pub(crate) fn padded_row(width: usize) -> usize {
-    (width / 8 | 1) * 16
+    ((width / 8) | 1) * 16
 }
