@@ -36,6 +36,15 @@ struct Shared {
 static SHARED: Mutex<Shared> =
     Mutex::new(Shared { models: [0; 2], images: [0; 4], videos: [0; 6], jobs: [0; 4], generators: [0; 2] });
 
+/// What lives until the process ends. It is listed, so that it is not taken for a leak.
+static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+fn keep<T>(value: T) -> &'static T {
+    let value = Box::leak(Box::new(value));
+    KEPT.lock().unwrap().push(std::ptr::from_ref(value) as usize);
+    value
+}
+
 fn shared() -> Shared {
     *SHARED.lock().unwrap()
 }
@@ -315,7 +324,7 @@ impl Turn<'_> {
     }
 
     fn log(&mut self) {
-        let allowed: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(true)));
+        let allowed = keep(AtomicBool::new(true));
         c(sam2_set_log_callback(SAM2_LOG_DEBUG, Some(hear), (&raw const *allowed).cast_mut().cast()));
         std::thread::yield_now();
         c(sam2_set_log_callback(SAM2_LOG_DEBUG, None, null_mut()));
@@ -328,7 +337,7 @@ fn work(thread: u64, checkpoint: &[u8], end: Instant) {
     let mut r = Random(7919 + thread);
     let mut saved: Vec<u8> = Vec::new();
     let prompt = sized!(sam2_prompt { num_points: 1, points: POINT.as_ptr(), labels: LABEL.as_ptr() });
-    let image: &'static sam2_image = Box::leak(Box::new(image()));
+    let image = keep(image());
     while Instant::now() < end {
         let s = shared();
         let places = [r.below(4), r.below(6), r.below(4)];
