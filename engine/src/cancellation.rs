@@ -4,7 +4,10 @@ use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The time after which a thread that waits looks whether its call ends.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// Ends calls of the engine early. A clone is the same token.
 ///
@@ -139,7 +142,6 @@ pub fn check() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_first_token_that_ends_decides() {

@@ -182,6 +182,7 @@ unsafe fn load_options(options: *const sam2_model_options) -> Result<(LoadOption
         image_size: (o.image_size > 0).then_some(o.image_size as usize),
         postprocessing: o.no_postprocessing == 0,
         mmap: o.no_mmap == 0,
+        // SAFETY: contract of callers.
         progress: unsafe { progress(&o) },
     };
     Ok((options, yaml.map(String::from)))

@@ -106,8 +106,8 @@ pub trait Backend:
     /// # Errors
     ///
     /// The first failure since the last call. [`Error::Cancelled`](crate::Error::Cancelled) or
-    /// [`Error::TimedOut`](crate::Error::TimedOut) if the call ends by a token. [`Error::OutOfMemory`](crate::Error::OutOfMemory) if memory was
-    /// exhausted. [`Error::Input`](crate::Error::Input) if a queue of the caller could not be used.
+    /// [`Error::TimedOut`](crate::Error::TimedOut) if the call ends by a token.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if memory was exhausted. [`Error::Input`](crate::Error::Input) if a queue of the caller could not be used.
     /// [`Error::Device`](crate::Error::Device) if the device failed. Every later call then fails too.
     /// [`Error::Internal`](crate::Error::Internal) if recorded work differs from the work that was enqueued before.
     fn sync(&self) -> Result<()>;

@@ -345,3 +345,39 @@ impl Backend for Cpu {
         self.count_bytes(out.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancellation::CancellationToken;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A task that counts itself. The third one cancels the token.
+    struct Counted<'a>(usize, &'a CancellationToken, &'a AtomicUsize);
+
+    impl Kernel for Counted<'_> {
+        unsafe fn run<S: Simd>(self, _: S) {
+            let Counted(task, token, ran) = self;
+            ran.fetch_add(1, Ordering::Relaxed);
+            if task == 2 {
+                token.cancel();
+            }
+        }
+    }
+
+    #[test]
+    fn no_task_begins_after_the_token_is_cancelled() {
+        let (cpu, token, ran) = (Cpu::new(1).unwrap(), CancellationToken::new(), AtomicUsize::new(0));
+        let operation = || cpu.parallel(8, |task, _| Counted(task, &token, &ran));
+        token.run(|| {
+            operation();
+            operation();
+            assert!(matches!(cpu.sync(), Err(Error::Cancelled)));
+        });
+        assert_eq!(ran.load(Ordering::Relaxed), 3);
+        // The failure is that of the call, not of the queue.
+        assert!(cpu.sync().is_ok());
+        operation();
+        assert_eq!(ran.load(Ordering::Relaxed), 11);
+    }
+}

@@ -1,18 +1,15 @@
 //! The output of a process. A process that stalls is ended.
 
 use super::running::Running;
-use crate::cancellation::{self, CancellationToken};
+use crate::cancellation::{self, CancellationToken, POLL};
 use crate::thread;
 use std::io::{ErrorKind, Read, Result};
 use std::process::ChildStdout;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time between two looks at the tokens of a call.
-const POLL: Duration = Duration::from_millis(10);
-
 /// The standard output of a process. A read that waits longer than the limit ends the process, and fails with
-/// `TimedOut`. A read whose call ends by a token ends the process too.
+/// `TimedOut`. So does a read whose call ends by a token.
 #[derive(Debug)]
 pub struct Watched {
     output: ChildStdout,
@@ -31,7 +28,8 @@ struct State {
     since: Option<Instant>,
     /// The tokens of the call that reads.
     tokens: Vec<CancellationToken>,
-    stalled: bool,
+    /// Whether the process was ended during this read.
+    killed: bool,
     /// Whether the output is no longer read.
     ended: bool,
 }
@@ -45,12 +43,10 @@ impl Watch {
     fn wait(&self, limit: Duration, child: &Running) {
         let mut state = self.state();
         while !state.ended {
-            if state.tokens.iter().any(CancellationToken::ends) {
-                return child.kill();
-            }
+            let ends = state.tokens.iter().any(CancellationToken::ends);
             let left = match state.since.map(|since| limit.saturating_sub(since.elapsed())) {
-                Some(Duration::ZERO) => {
-                    state.stalled = true;
+                Some(left) if ends || left.is_zero() => {
+                    state.killed = true;
                     return child.kill();
                 }
                 Some(left) => left,
@@ -86,7 +82,7 @@ impl Read for Watched {
         let mut state = self.watch.state();
         state.since = None;
         state.tokens.clear();
-        if state.stalled { Err(ErrorKind::TimedOut.into()) } else { read }
+        if state.killed { Err(ErrorKind::TimedOut.into()) } else { read }
     }
 }
 

@@ -1,16 +1,14 @@
 //! Frames that are decoded before they are requested.
 
+use crate::cancellation::{self, POLL};
 use crate::error::{Error, Result};
 use crate::media::picture::Picture;
-use crate::{cancellation, fork, thread};
+use crate::{fork, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// The number of frames that are decoded ahead of the frame that was read last.
 const AHEAD: isize = 2;
-/// The time after which a reader that waits looks whether its call ends.
-const POLL: Duration = Duration::from_millis(10);
 
 /// A decoder of frames, which decodes one frame at a time.
 pub(super) trait Decode: Send + Sync {

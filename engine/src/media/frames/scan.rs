@@ -100,9 +100,9 @@ fn decode(ffmpeg: &Ffmpeg, path: &Path, whole: bool, options: &FramesOptions) ->
     let wrong = |what: String| Error::Video { path: path.display().to_string(), what };
     loop {
         let mut line = Vec::new();
-        let length = (&mut process.output).take(LINE).read_until(b'\n', &mut line).map_err(|e| Error::io(path, e))?;
+        let read = (&mut process.output).take(LINE).read_until(b'\n', &mut line);
         cancellation::check()?;
-        if length == 0 {
+        if read.map_err(|e| Error::io(path, e))? == 0 {
             break;
         }
         lists.take(String::from_utf8_lossy(&line).trim_end()).map_err(wrong)?;

@@ -146,7 +146,9 @@ impl Video {
         }
         let Ok(pixels) = pixels else {
             let count = self.info.count;
-            return Err(self.error(match decoder.finish() {
+            let finished = decoder.finish();
+            cancellation::check()?;
+            return Err(self.error(match finished {
                 Ok(_) => format!("frame {i}: the video ended after {i} of {count} frames"),
                 Err(words) => format!("frame {i}: {words}"),
             }));
